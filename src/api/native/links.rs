@@ -123,8 +123,10 @@ pub(super) struct RedeemMagicLink {
     token: String,
     /// The secret of the device that requested the link.
     claim: String,
-    /// The code of the second factor, for users who have one.
-    totp_code: Option<String>,
+    /// The code of the second factor, or a recovery code, for users who have one. Its earlier name `totp_code` works
+    /// too.
+    #[serde(alias = "totp_code")]
+    mfa_code: Option<String>,
     /// The name or URL of the audience of the access token; by default `tokens.audience`.
     resource: Option<String>,
 }
@@ -144,7 +146,7 @@ async fn redeem_magic_link(ctx: Context, mut request: Request) -> Result<Respons
     let body: RedeemMagicLink = request.json().await?;
     let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request)
         .with_resource(&ctx.node.config, body.resource.as_deref())?;
-    let pair = redeem_with_code(&ctx, &body.token, &body.claim, body.totp_code.as_deref(), request_ctx).await?;
+    let pair = redeem_with_code(&ctx, &body.token, &body.claim, body.mfa_code.as_deref(), request_ctx).await?;
     Ok(Response::json(StatusCode::CREATED, &tokens(&pair, ctx.now())).no_store())
 }
 

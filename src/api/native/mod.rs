@@ -5,14 +5,17 @@
 mod admin;
 mod billing;
 mod links;
+mod me;
 mod oauth;
 mod problem;
+mod profile;
 mod projects;
 mod published;
 mod qr;
 mod revocation_feed;
 mod schemas;
 mod sessions;
+mod sign_up;
 mod totp;
 mod users;
 mod verify;
@@ -51,10 +54,12 @@ const GROUPS: [EndpointGroup; 2] = [
             verify::VERIFY_FOR_PROXY,
             verify_proxy::VERIFY_ANY_FOR_PROXY,
             verify::VERIFY_BATCH,
+            sign_up::SIGN_UP,
             sessions::OPEN_SESSION,
             sessions::LIST_SESSIONS,
             sessions::END_SESSIONS,
             sessions::END_SESSION,
+            me::READ,
             totp::START_ENROLLMENT,
             totp::QR_CODE,
             totp::ENABLE,
@@ -105,6 +110,14 @@ pub(super) fn add_routes(routes: &mut Routes<Context>, config: &Config) {
         paths.keys().for_each(|path| routes.allow_any_origin(&format!("{prefix}{path}")));
     }
     pages::add_routes(routes.group(prefix, |_, rejection: Rejection| Problem::from(rejection).into_response()));
+}
+
+/// Adds the calls that the console makes, for a listener that has no other calls of this dialect.
+pub(super) fn add_console_routes(routes: &mut Routes<Context>, config: &Config) {
+    let prefix = &config.api.native.prefix;
+    for group in &GROUPS {
+        group.add_selected_routes(routes, prefix, config, |path| path == "/me" || path.starts_with("/admin/"));
+    }
 }
 
 /// The description for the OpenAPI document.

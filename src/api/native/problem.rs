@@ -105,7 +105,7 @@ fn render_error(error: Error) -> Response {
             problem(401, "refresh_token_reused", title, cause).challenge(INVALID_TOKEN)
         }
         Error::MfaRequired => {
-            let title = "A second factor is required: send its code as totp_code.";
+            let title = "A second factor is required: send its code as mfa_code.";
             problem(401, "mfa_required", title, cause).challenge("Bearer")
         }
         Error::InvalidMfaCode => {

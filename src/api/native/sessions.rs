@@ -1,4 +1,4 @@
-//! Sessions: sign-in with a password, the list of sessions, and sign-out.
+//! Sessions: sign-in with a password or a mailed code, the list of sessions, and sign-out.
 
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -6,29 +6,43 @@ use utoipa::ToSchema;
 
 use super::{NAME, Problem};
 use crate::api::endpoint::{Endpoint, endpoint};
-use crate::api::{FORBIDDEN, RATE_LIMITED, request_context};
+use crate::api::{ApiError, FORBIDDEN, RATE_LIMITED, request_context};
 use crate::auth::Error;
 use crate::auth::context::Context;
+use crate::auth::error::InputError;
+use crate::auth::identity::{Email, EmailError};
 use crate::auth::passwords::Password;
+use crate::auth::request_context::RequestContext;
 use crate::auth::sessions::list;
 use crate::auth::sessions::sign_out::{SignOutScope, sign_out};
 use crate::auth::sessions::tokens::TokenPair;
+use crate::auth::sign_in::mailed_code::sign_in_with_code;
 use crate::auth::sign_in::password::sign_in;
 use crate::auth::tokens::caller::authenticate;
 use crate::clock::Timestamp;
 use crate::http::{FieldError, FieldErrorKind, ParamLocation, Rejection, Request, Response};
 use crate::id::{SessionId, UserId};
 
-/// An email address or a username, and the password.
+/// An email address or a username with the password, or an email address with a mailed code.
 #[derive(Deserialize, ToSchema)]
-#[schema(examples(json!({"email": "zoe@example.org", "password": "a quiet harbour at dusk"})))]
+#[schema(examples(
+    json!({"email": "zoe@example.org", "password": "a quiet harbour at dusk"}),
+    json!({"email": "zoe@example.org", "code": "493205"}),
+))]
 pub(super) struct SignIn {
     /// The email address; takes precedence over the username.
     email: Option<String>,
-    /// The username.
+    /// The username, with a password only.
     username: Option<String>,
-    password: String,
-    totp_code: Option<String>,
+    /// The password; takes precedence over a mailed code.
+    #[schema(value_type = Option<String>, format = Password)]
+    password: Option<Password>,
+    /// The code that `POST /codes` mailed.
+    code: Option<String>,
+    /// The code of the second factor, or a recovery code, for users who have one. Its earlier name `totp_code` works
+    /// too.
+    #[serde(alias = "totp_code")]
+    mfa_code: Option<String>,
     /// The name or URL of the audience of the access token; by default `tokens.audience`.
     resource: Option<String>,
 }
@@ -114,9 +128,12 @@ pub(super) enum SessionToKeep {
     Current,
 }
 
-/// Sign in with a password
+/// Sign in
 ///
-/// Takes an email address or a username, and opens a session.
+/// Opens a session: with a password, or with a code that `POST /codes` mailed. The first use of an address with a code
+/// creates its account, where registration is open. A missing or wrong code of the second factor does not use the mailed
+/// code up. If the address of the account was not verified, the mailed code verifies it and removes what was set before:
+/// password, second factor, API keys and sessions.
 #[utoipa::path(
     post,
     path = "/sessions",
@@ -126,22 +143,44 @@ pub(super) enum SessionToKeep {
 )]
 async fn open_session(ctx: Context, mut request: Request) -> Result<Response, Problem> {
     let body: SignIn = request.json().await?;
-    let password = Password::new(body.password);
-    let Some(login) = body.email.or(body.username) else {
-        return Err(Rejection::field(FieldError::missing(ParamLocation::Body, "email")).into());
-    };
-    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request)
-        .with_resource(&ctx.node.config, body.resource.as_deref())?;
-    let pair = sign_in(&ctx, &login, &password, body.totp_code.as_deref(), request_ctx).await?;
+    let pair = body.sign_in(&ctx, request_context(NAME, &ctx.node.config.api.native, &request)).await?;
     Ok(Response::json(StatusCode::CREATED, &tokens(&pair, ctx.now())).no_store())
+}
+
+impl SignIn {
+    /// Opens the session.
+    pub(super) async fn sign_in(self, ctx: &Context, request_ctx: RequestContext<'_>) -> Result<TokenPair, ApiError> {
+        let missing = |field| Rejection::field(FieldError::missing(ParamLocation::Body, field));
+        let request_ctx = request_ctx.with_resource(&ctx.node.config, self.resource.as_deref())?;
+        let mfa_code = self.mfa_code.as_deref();
+        let pair = match (&self.password, &self.code) {
+            (Some(password), _) => {
+                let login = self.email.or(self.username).ok_or_else(|| missing("email"))?;
+                sign_in(ctx, &login, password, mfa_code, request_ctx).await?
+            }
+            (None, Some(code)) => {
+                let email = Email::parse(&self.email.ok_or_else(|| missing("email"))?)?;
+                sign_in_with_code(ctx, &email, code, mfa_code, request_ctx).await?
+            }
+            (None, None) => return Err(missing("password").into()),
+        };
+        Ok(pair)
+    }
 }
 
 pub(super) const OPEN_SESSION: Endpoint = endpoint! {
     handler: open_session,
     metric_label: "native.sign-in",
     errors: [
+        Rejection::field(FieldError::missing(ParamLocation::Body, "password")),
+        Error::InvalidInput(InputError::Email(EmailError::NoAt)),
         Error::InvalidCredentials,
+        Error::InvalidCode,
+        Error::MfaRequired,
+        Error::InvalidMfaCode,
         Error::AccountDisabled,
+        Error::EmailNotVerified,
+        Error::RegistrationClosed,
         Error::InvalidTarget,
         RATE_LIMITED,
         Error::Overloaded,

@@ -231,9 +231,8 @@ fn notify(ctx: &Context, before: &User, after: &User, changes: &Changes, languag
     }
     if after.email != before.email {
         mailing::queue_notice(ctx, before, Letter::EmailChanged { new: after.email.clone() }, language);
-        let config = &ctx.node.config;
-        let page = format!("{}{}/links/confirm", config.server.public_url, config.api.native.prefix);
-        verify_email::send_link(ctx, after, &after.email, |token| mailing::link_with_token(&page, token), language)?;
+        let link = |token: &str| verify_email::page_link(&ctx.node.config, token);
+        verify_email::send_link(ctx, after, &after.email, link, language)?;
     }
     Ok(())
 }

@@ -14,6 +14,7 @@ use crate::auth::request_context::RequestContext;
 use crate::auth::run_to_completion::run_to_completion;
 use crate::auth::sessions::claims::refresh_session_claims;
 use crate::auth::{Error, action_token, mailing, rate_limit};
+use crate::config::Config;
 use crate::id::UserId;
 use crate::mail::Letter;
 use crate::store::accounts::{EmailVerified, Find, User};
@@ -50,6 +51,12 @@ pub fn send_link(
     let letter = Letter::ConfirmEmail { link: link(&token.text) };
     mailing::queue_mail(ctx, address, letter, token.expires_at, language);
     Ok(())
+}
+
+/// The link to the page that confirms an address with `token`.
+pub fn page_link(config: &Config, token: &str) -> String {
+    let page = format!("{}{}/links/confirm", config.server.public_url, config.api.native.prefix);
+    mailing::link_with_token(&page, token)
 }
 
 /// Mails the link of a sign-up, unless the address has been sent too many: the account exists all the same, and its

@@ -29,6 +29,14 @@ use totp_secret::TotpSecret;
 /// Secrets that [`reseal_secrets`] reads per query.
 const PAGE: u32 = 500;
 
+/// The number of recovery codes that the user has not used yet; 0 if the second factor is off.
+pub async fn recovery_codes_left(ctx: &Context, user: &User) -> Result<usize, Error> {
+    match user.totp {
+        Some(_) => Ok(ctx.accounts.recovery_codes(user.id).await?.len()),
+        None => Ok(0),
+    }
+}
+
 /// Verifies and consumes a TOTP code or a recovery code of the user.
 pub(super) async fn verify_code(
     ctx: &Context,
