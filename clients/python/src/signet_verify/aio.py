@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -19,7 +19,10 @@ from ._io import fetch_async
 from ._state import Health, State, logger
 from .claims import Claims, Subject
 from .errors import VerifyError
-from .options import Clock, FeedMode, Options, SystemClock, WhenStale
+from .options import CommonOptions, Options
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class _Resources:
@@ -41,6 +44,8 @@ class AsyncVerifier:
 
     The first verification discovers the server and starts a task, which follows the revocation feed. Nothing of it is
     shared with a forked child, which has an event loop, and so a task, of its own.
+
+    `options.Options` has the meanings and the defaults of the arguments.
     """
 
     def __init__(
@@ -48,29 +53,10 @@ class AsyncVerifier:
         issuer: str,
         audience: str,
         *,
-        leeway: float = 5.0,
-        feed: FeedMode = "live",
-        max_staleness: float = 10.0,
-        when_stale: WhenStale = "refuse",
-        cache_size: int = 10_000,
-        timeout: float = 5.0,
-        start_timeout: float = 5.0,
         http_client: httpx.AsyncClient | None = None,
-        clock: Clock | None = None,
+        **options: Unpack[CommonOptions],
     ) -> None:
-        options = Options(
-            issuer=issuer,
-            audience=audience,
-            leeway=leeway,
-            feed=feed,
-            max_staleness=max_staleness,
-            when_stale=when_stale,
-            cache_size=cache_size,
-            timeout=timeout,
-            start_timeout=start_timeout,
-            clock=clock or SystemClock(),
-        )
-        self._state = State(options)
+        self._state = State(Options.of(issuer, audience, options))
         self._given_client = http_client
         self._closed = False
         self._resources: _Resources | None = None

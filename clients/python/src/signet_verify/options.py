@@ -5,18 +5,16 @@ from __future__ import annotations
 import ipaddress
 import time
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypedDict, get_args
+from typing import Any, Literal, Protocol, TypedDict, get_args
 from urllib.parse import urlsplit
 
 FeedMode = Literal["live", "poll", "off"]
 WhenStale = Literal["allow", "refuse", "ask"]
 
 
-class VerifierOptions(TypedDict, total=False):
-    """The arguments of a verifier, for integrations that pass them on. ``issuer`` and ``audience`` are required."""
+class CommonOptions(TypedDict, total=False):
+    """The keyword arguments that both verifiers have. `Options` has their meanings and defaults."""
 
-    issuer: str
-    audience: str
     leeway: float
     feed: FeedMode
     max_staleness: float
@@ -25,6 +23,13 @@ class VerifierOptions(TypedDict, total=False):
     timeout: float
     start_timeout: float
     clock: Clock | None
+
+
+class VerifierOptions(CommonOptions, total=False):
+    """The arguments of a verifier, for integrations that pass them on. ``issuer`` and ``audience`` are required."""
+
+    issuer: str
+    audience: str
 
 
 class Clock(Protocol):
@@ -74,6 +79,13 @@ class Options:
     start_timeout: float = 5.0
     """Seconds for which the first verifications wait for the feed."""
     clock: Clock = field(default_factory=SystemClock, repr=False)
+    """The clocks."""
+
+    @classmethod
+    def of(cls, issuer: str, audience: str, given: CommonOptions) -> Options:
+        """The settings that a verifier was given. An option with None has its default."""
+        present: Any = {name: value for name, value in given.items() if value is not None}
+        return cls(issuer=issuer, audience=audience, **present)
 
     def __post_init__(self) -> None:
         check_url("issuer", self.issuer)

@@ -9,7 +9,7 @@ import time
 import weakref
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
@@ -21,7 +21,10 @@ from ._io import fetch
 from ._state import Health, State, logger
 from .claims import Claims, Subject
 from .errors import VerifyError
-from .options import Clock, FeedMode, Options, SystemClock, WhenStale
+from .options import CommonOptions, Options
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 #: Seconds that `close` waits for the follower, whose request the server holds for a second.
 CLOSE_TIMEOUT: Final = 3.0
@@ -42,6 +45,8 @@ class Verifier:
 
     The first verification discovers the server and starts a daemon thread, which follows the revocation feed. After a
     fork, the child starts a thread of its own, and goes on from what the parent knew.
+
+    `options.Options` has the meanings and the defaults of the arguments.
     """
 
     def __init__(
@@ -49,29 +54,10 @@ class Verifier:
         issuer: str,
         audience: str,
         *,
-        leeway: float = 5.0,
-        feed: FeedMode = "live",
-        max_staleness: float = 10.0,
-        when_stale: WhenStale = "refuse",
-        cache_size: int = 10_000,
-        timeout: float = 5.0,
-        start_timeout: float = 5.0,
         http_client: httpx.Client | None = None,
-        clock: Clock | None = None,
+        **options: Unpack[CommonOptions],
     ) -> None:
-        options = Options(
-            issuer=issuer,
-            audience=audience,
-            leeway=leeway,
-            feed=feed,
-            max_staleness=max_staleness,
-            when_stale=when_stale,
-            cache_size=cache_size,
-            timeout=timeout,
-            start_timeout=start_timeout,
-            clock=clock or SystemClock(),
-        )
-        self._state = State(options)
+        self._state = State(Options.of(issuer, audience, options))
         self._given_client = http_client
         self._closed = False
         self._abandoned: list[httpx.Client] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import os
 import pickle
@@ -16,6 +17,7 @@ from fake_signet import AUDIENCE, ISSUER, FakeSignet
 
 from signet_verify import AsyncVerifier, ErrorCode, Verifier, VerifyError
 from signet_verify._ask import MAX_BYTES, take_batch
+from signet_verify.options import Options, VerifierOptions
 
 
 class Live:
@@ -378,3 +380,16 @@ def test_large_and_slow_responses_are_refused() -> None:
     client.close()
     with pytest.raises(FetchFailed, match="RuntimeError"):
         fetch(client, Fetch(ISSUER, 1000))
+
+
+def test_the_typed_arguments_are_the_settings() -> None:
+    fields = {field.name: field.type for field in dataclasses.fields(Options)}
+    arguments = {name: hint.__forward_arg__ for name, hint in VerifierOptions.__annotations__.items()}
+    assert arguments == fields | {"clock": "Clock | None"}
+
+
+@pytest.mark.parametrize("kind", [Verifier, AsyncVerifier])
+def test_an_unknown_argument_is_refused(kind: Any) -> None:
+    with pytest.raises(TypeError, match="max_stalenes"):
+        kind("https://id.example.org", "notes", max_stalenes=5)
+    assert kind("https://id.example.org", "notes", clock=None, leeway=7)._state.options.leeway == 7
