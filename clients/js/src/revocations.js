@@ -1,4 +1,5 @@
-// The revocations in memory: truncated hashes of ids, users with a time, and a time before which all tokens are revoked.
+// The revocations in memory: truncated hashes of ids, users with a time, and the time before which all tokens are
+// revoked.
 
 import { HASH_BYTES } from './encoding.js';
 

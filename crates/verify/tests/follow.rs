@@ -49,14 +49,16 @@ async fn nothing_is_accepted_before_the_first_snapshot() {
 #[tokio::test]
 async fn silence_is_treated_as_the_policy_says() {
     let issuer = FakeIssuer::start().await;
-    let refusing = issuer.ready(StalePolicy::Refuse).await;
-    let allowing = issuer.ready(StalePolicy::Allow).await;
+    let refusing = issuer.ready_briefly(StalePolicy::Refuse).await;
+    let allowing = issuer.ready_briefly(StalePolicy::Allow).await;
     let token = issuer.token("s");
-    assert_eq!((result(&refusing, &token), result(&allowing, &token)), (Ok(()), Ok(())));
+    until("the token is accepted", || result(&refusing, &token) == Ok(())).await;
+    assert_eq!(result(&allowing, &token), Ok(()));
     issuer.change(|shared| shared.fault = Fault::Unavailable);
     until("the token is refused", || result(&refusing, &token) == Err(VerifyError::Stale)).await;
     assert_eq!(result(&allowing, &token), Ok(()));
-    assert!(matches!(refusing.last_error(), Some(FollowError::Status { status: 503, .. })));
+    let unavailable = || matches!(refusing.last_error(), Some(FollowError::Status { status: 503, .. }));
+    until("the error is reported", unavailable).await;
     issuer.change(|shared| shared.fault = Fault::None);
     until("the token is accepted again", || result(&refusing, &token) == Ok(())).await;
     until("the error is over", || refusing.last_error().is_none()).await;
@@ -65,10 +67,11 @@ async fn silence_is_treated_as_the_policy_says() {
 #[tokio::test]
 async fn stale_follower_asks_the_server() {
     let issuer = FakeIssuer::start().await;
-    let verifier = issuer.ready(StalePolicy::Ask).await;
     let (good, revoked) = (issuer.token("good"), issuer.token("revoked"));
-    assert!(verifier.verify(&revoked).await.is_ok(), "the follower is fresh, so it asks nobody");
+    let fresh = issuer.ready(StalePolicy::Ask).await;
+    assert!(fresh.verify(&revoked).await.is_ok(), "the follower is fresh, so it asks nobody");
     assert_eq!(issuer.shared.lock().unwrap().batches.len(), 0);
+    let verifier = issuer.ready_briefly(StalePolicy::Ask).await;
     issuer.change(|shared| (shared.fault, shared.batch) = (Fault::Unavailable, Some(vec![good.clone()])));
     until("the follower is stale", || result(&verifier, &good) == Err(VerifyError::Stale)).await;
     assert!(verifier.verify(&good).await.is_ok());
@@ -93,7 +96,7 @@ async fn stale_follower_asks_the_server() {
 #[tokio::test]
 async fn forged_frames_are_discarded() {
     let issuer = FakeIssuer::start().await;
-    let verifier = issuer.ready(StalePolicy::Refuse).await;
+    let verifier = issuer.ready_briefly(StalePolicy::Refuse).await;
     let token = issuer.token("mine");
     issuer.change(|shared| {
         shared.fault = Fault::OtherSigner;
@@ -109,7 +112,7 @@ async fn forged_frames_are_discarded() {
 #[tokio::test]
 async fn replayed_frames_do_not_hide_a_revocation() {
     let issuer = FakeIssuer::start().await;
-    let verifier = issuer.ready(StalePolicy::Refuse).await;
+    let verifier = issuer.ready_briefly(StalePolicy::Refuse).await;
     let token = issuer.token("mine");
     issuer.revoke("other");
     until("the revocation is applied", || verifier.revocations() == 1).await;
@@ -125,7 +128,7 @@ async fn replayed_frames_do_not_hide_a_revocation() {
 #[tokio::test]
 async fn truncated_frames_are_discarded() {
     let issuer = FakeIssuer::start().await;
-    let verifier = issuer.ready(StalePolicy::Refuse).await;
+    let verifier = issuer.ready_briefly(StalePolicy::Refuse).await;
     let token = issuer.token("mine");
     issuer.change(|shared| {
         shared.fault = Fault::Truncate;
@@ -141,7 +144,7 @@ async fn truncated_frames_are_discarded() {
 #[tokio::test]
 async fn lost_frame_is_read_again() {
     let issuer = FakeIssuer::start().await;
-    let verifier = issuer.ready(StalePolicy::Refuse).await;
+    let verifier = issuer.ready_briefly(StalePolicy::Refuse).await;
     let token = issuer.token("lost");
     issuer.change(|shared| {
         shared.fault = Fault::DropFirst;

@@ -97,7 +97,7 @@ async fn layer_can_let_strangers_pass_or_require_a_scope() {
 #[tokio::test]
 async fn stale_verifier_answers_503() {
     let issuer = FakeIssuer::start().await;
-    let verifier = issuer.ready(StalePolicy::Refuse).await;
+    let verifier = issuer.ready_briefly(StalePolicy::Refuse).await;
     let token = issuer.token("mine");
     issuer.change(|shared| shared.fault = Fault::Unavailable);
     until("the verifier is stale", || verifier.verify_now(&token).is_err()).await;

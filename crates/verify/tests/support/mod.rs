@@ -110,8 +110,19 @@ impl FakeIssuer {
         Verifier::builder(&self.url).audience("api")
     }
 
+    /// A verifier that stays fresh for the whole test, however busy the machine is.
     pub(crate) async fn ready(&self, policy: StalePolicy) -> Verifier {
-        let verifier = self.verifier().policy(policy).max_staleness(Duration::from_millis(500)).start().unwrap();
+        self.ready_within(policy, Duration::from_secs(3600)).await
+    }
+
+    /// A verifier that is stale soon after the issuer falls silent. A busy machine makes it stale now and then, so tests
+    /// wait until it accepts a token.
+    pub(crate) async fn ready_briefly(&self, policy: StalePolicy) -> Verifier {
+        self.ready_within(policy, Duration::from_millis(500)).await
+    }
+
+    async fn ready_within(&self, policy: StalePolicy, staleness: Duration) -> Verifier {
+        let verifier = self.verifier().policy(policy).max_staleness(staleness).start().unwrap();
         verifier.ready().await;
         verifier
     }
