@@ -11,8 +11,11 @@ pub(in crate::auth) const ADMIN: &str = "admin";
 /// Changing any user's billing.
 pub(in crate::auth) const BILLING: &str = "billing:write";
 
+/// Reporting as a follower of the revocation feed.
+pub(in crate::auth) const FEED_REPORT: &str = "feed:report";
+
 /// All reserved scopes.
-pub(in crate::auth) const RESERVED_SCOPES: &[&str] = &[ADMIN, BILLING];
+pub(in crate::auth) const RESERVED_SCOPES: &[&str] = &[ADMIN, BILLING, FEED_REPORT];
 
 /// True if `scope` is reserved.
 pub fn is_reserved(scope: &str) -> bool {

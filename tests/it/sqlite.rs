@@ -365,7 +365,17 @@ fn refused_start_states_the_reason() {
     let applied: Vec<_> = migrate(&newer, &EMBEDDED, NOW).unwrap().iter().map(|step| step.name).collect();
     assert_eq!(
         applied,
-        ["accounts", "ephemeral", "endings", "auth_time", "known_networks", "custom_claims", "revocation_epoch"]
+        [
+            "accounts",
+            "ephemeral",
+            "endings",
+            "auth_time",
+            "known_networks",
+            "custom_claims",
+            "revocation_epoch",
+            "user_search",
+            "followers",
+        ]
     );
     let file = rusqlite::Connection::open(newer.join("signet.db")).unwrap();
     file.execute(UNKNOWN_MIGRATION, []).unwrap();

@@ -11,9 +11,11 @@
 //! | [`propagation`] | lets a command wait until every node has applied a revocation |
 //! | [`publication`] | what this node publishes to services that verify tokens themselves |
 //! | [`responses`] | signs it |
+//! | [`followers`] | what those services report of themselves |
 
 pub mod durable;
 pub mod feed;
+pub mod followers;
 pub mod propagation;
 pub mod publication;
 pub(in crate::auth) mod publish;

@@ -41,6 +41,27 @@ struct Entry {
     expires_at: Timestamp,
 }
 
+/// What was revoked, so that a token is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RevokedBy {
+    /// Everyone was signed out: everything that was issued before this moment.
+    Everyone {
+        /// The moment.
+        before: Timestamp,
+    },
+    /// The user was signed out: everything that was issued up to this moment.
+    User {
+        /// The moment.
+        before: Timestamp,
+    },
+    /// Its session has ended.
+    Session,
+    /// The token itself.
+    Token,
+    /// The API key that it was issued from.
+    ApiKey,
+}
+
 const FOREVER: Timestamp = Timestamp::from_millis(i64::MAX);
 
 /// The revoked id, and the last moment of issue that is revoked.
@@ -74,6 +95,28 @@ impl RevocationSet {
         let by_user = if token.session.is_some() { began } else { comparable_issue_time(began) };
         ids.into_iter().flatten().any(|id| self.covers(id, began))
             || token.user.as_ref().is_some_and(|user| self.covers(user.as_bytes(), by_user))
+    }
+
+    /// What revokes the token: the same checks as [`is_revoked`](Self::is_revoked), for people who ask why. Not for the
+    /// hot path.
+    pub fn cause(&self, token: &VerifiedToken) -> Option<RevokedBy> {
+        let began = token.session.and_then(|session| session.created_at()).unwrap_or(token.issued_at);
+        let is_covered = |id: &[u8; 16]| self.covers(id, began);
+        let by_user = if token.session.is_some() { began } else { comparable_issue_time(began) };
+        let user = token.user.as_ref().map(|user| user.as_bytes());
+        let user_entry = user.and_then(|id| self.entries.pin().get(id).copied());
+        if began < self.global_not_before() {
+            Some(RevokedBy::Everyone { before: self.global_not_before() })
+        } else if token.session.as_ref().is_some_and(|id| is_covered(id.as_bytes())) {
+            Some(RevokedBy::Session)
+        } else if token.token_id.as_ref().is_some_and(|id| is_covered(id.as_bytes())) {
+            Some(RevokedBy::Token)
+        } else if token.api_key.as_ref().is_some_and(|id| is_covered(id.as_bytes())) {
+            Some(RevokedBy::ApiKey)
+        } else {
+            let covering = user_entry.filter(|entry| by_user <= entry.before);
+            covering.map(|entry| RevokedBy::User { before: entry.before })
+        }
     }
 
     /// Checks whether a session that the store still has was ended.

@@ -124,6 +124,11 @@ impl Publication {
         }
     }
 
+    /// Whether the feed is turned on.
+    pub fn is_enabled(&self) -> bool {
+        self.enabled
+    }
+
     /// Records what was read from the stream, after it was applied. `complete_at`: the page has everything that was
     /// published before this moment, unless there is more.
     pub fn record(&self, page: &StreamPage, complete_at: Timestamp) {

@@ -51,7 +51,7 @@ impl<'a> Signer<'a> {
 }
 
 /// The identifier of the JWKS in frames: that of its body, which is its `ETag` without the quotes.
-pub(super) fn jwks_hash(keys: &Keys) -> &str {
+pub(in crate::auth::revocation) fn jwks_hash(keys: &Keys) -> &str {
     keys.jwks().etag.trim_matches('"')
 }
 

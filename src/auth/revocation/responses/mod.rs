@@ -27,6 +27,8 @@ use crate::store::ephemeral::Position;
 
 use frames::{assemble, encode_head};
 
+pub(super) use frames::jwks_hash;
+
 pub use live::{after, run};
 pub use snapshot::snapshot;
 

@@ -14,10 +14,14 @@
 //! | `{key}:l:<requester>` | string | the limit of one requester, as above |
 //! | `{user}:n` | sorted set | the networks that the user signed in from, scored by the time of the last sign-in |
 //! | `{user}:l:<name>:<network>` | string | the limit of one of these networks, as above |
+//! | `{user}:e`, `{user}:t` | stream | the security events of the user: actions, and attempts |
+//! | `{key}:r` | hash | a request that may be repeated: `f`ingerprint, sealed `r`esponse, `e`xpiry |
 //! | `{fleet}:ring` | hash | the sealed keyring: `v`ersion, `b`ytes |
 //! | `{fleet}:floor` | string | the global `not_before` |
 //! | `{fleet}:revocations` | stream | `t`arget, kept `u`ntil; ids are milliseconds by the publishers' clocks |
+//! | `{fleet}:events`, `{fleet}:attempts` | stream | the security events of all: actions, and attempts |
 //! | `{fleet}:nodes` | hash | the running nodes: by name, server time of the report and position applied |
+//! | `{fleet}:followers` | hash | what followers of the published feed reported: by name, see `followers` |
 //! | `{fleet}:born` | string | the stream's epoch: the server's time when the stream was created |
 //!
 //! The fields of a session: `c`ounter, `o`pened, `u`sed, `r`otated, `i`dle, `e`nds (times in milliseconds), `d`ialect,
@@ -25,7 +29,7 @@
 //! replay; `s`erver time of the rotation; `x`: the session is over (`ended`, `reused`), but its revocation is not yet
 //! published.
 //!
-//! Every key has a TTL except those of the fleet other than `nodes`: if the keyring, the global `not_before` or the
+//! Every key has a TTL except those of the fleet other than `nodes`, `followers`, `events` and `attempts`: if the keyring, the global `not_before` or the
 //! stream expired, everyone would be signed out. They are few and small, and `forget_revocations` trims the stream.
 
 use std::fmt::Write;
@@ -33,6 +37,7 @@ use std::fmt::Write;
 use uuid::Uuid;
 
 use crate::id::{SessionId, UserId};
+use crate::store::ephemeral::EventScope;
 
 /// Composes keys with a prefix.
 #[derive(Clone, Debug)]
@@ -91,12 +96,24 @@ impl Keys {
         format!("{}{{{}}}:l:{}", self.prefix, escaped(key), escaped(requester))
     }
 
+    pub(super) fn idempotency(&self, key: &str) -> String {
+        format!("{}{{{}}}:r", self.prefix, escaped(key))
+    }
+
     pub(super) fn networks(&self, user: UserId) -> String {
         self.user_key(user, ":n")
     }
 
     pub(super) fn network_limit(&self, user: UserId, name: &str, network: &str) -> String {
         format!("{}{}:{}", self.user_key(user, ":l:"), escaped(name), escaped(network))
+    }
+
+    /// The streams of a list of security events: actions, and attempts.
+    pub(super) fn events(&self, scope: EventScope) -> [String; 2] {
+        match scope {
+            EventScope::Fleet => [self.fleet("events"), self.fleet("attempts")],
+            EventScope::User(user) => [self.user_key(user, ":e"), self.user_key(user, ":t")],
+        }
     }
 
     /// A key of the fleet.

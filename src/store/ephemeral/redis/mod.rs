@@ -26,6 +26,9 @@
 
 mod args;
 mod connection;
+mod events;
+mod followers;
+mod idempotency;
 mod keys;
 mod limits;
 mod outage_log;
@@ -60,9 +63,10 @@ use self::scripts::Runner;
 use self::sessions::{SESSION_FIELDS, read_list, read_session};
 use self::settings::Settings;
 use super::{
-    Allowance, Claim, Cursor, Ended, Ephemeral, Limit, NetworkPermit, NodeReport, Opened, RedeemRequest, Redemption,
-    RequesterAllowance, RequesterPermit, Revocation, RotateRequest, Rotation, SealedKeyring, Session, SessionClaims,
-    SignOutScope, StreamPage, SwapResult,
+    Allowance, Claim, Cursor, Ended, Ephemeral, EventBounds, EventQuery, EventScope, FOLLOWER_REPORT_TTL,
+    FollowerReport, IdempotentRequest, KeyReservation, Limit, MAX_FOLLOWERS, NetworkPermit, NewEvent, NodeReport,
+    Opened, RedeemRequest, Redemption, RequesterAllowance, RequesterPermit, Revocation, RotateRequest, Rotation,
+    SealedKeyring, Session, SessionClaims, SignOutScope, StoredEvent, StreamPage, SwapResult,
 };
 use crate::clock::Timestamp;
 use crate::config;
@@ -237,6 +241,19 @@ impl Ephemeral for Redis {
         self.runner.run(&scripts::NODES, &[&nodes], Timestamp::default(), &args, read).await
     }
 
+    async fn report_follower(&self, report: &FollowerReport) -> Result<bool> {
+        let (followers, text) = (self.keys.fleet("followers"), followers::encode(report));
+        let args: [&dyn RedisArg; 4] = [&report.name, &text, &FOLLOWER_REPORT_TTL, &(MAX_FOLLOWERS as u64)];
+        let read = |reply| Ok(reply::number(&reply)? == 1);
+        self.runner.run(&scripts::REPORT_FOLLOWER, &[&followers], report.reported_at, &args, read).await
+    }
+
+    async fn followers(&self, now: Timestamp) -> Result<Vec<FollowerReport>> {
+        let followers = self.keys.fleet("followers");
+        let read = |reply| followers::read(reply, now);
+        self.runner.run(&scripts::FOLLOWERS, &[&followers], now, &[], read).await
+    }
+
     async fn store_claim(&self, claim: &Claim, now: Timestamp) -> Result<()> {
         let key = self.keys.claim(&claim.subject, claim.purpose, &claim.id);
         let args: [&dyn RedisArg; 4] = [&&claim.digest[..], &&claim.payload[..], &claim.attempts, &claim.expires_at];
@@ -302,6 +319,29 @@ impl Ephemeral for Redis {
         self.take_of_network(permit, now).await
     }
 
+    async fn reserve_idempotency_key(
+        &self,
+        request: IdempotentRequest<'_>,
+        reserved_until: Timestamp,
+        now: Timestamp,
+    ) -> Result<KeyReservation> {
+        self.reserve_key(request, reserved_until, now).await
+    }
+
+    async fn complete_idempotency_key(
+        &self,
+        request: IdempotentRequest<'_>,
+        response: &[u8],
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<()> {
+        self.complete_key(request, response, expires_at, now).await
+    }
+
+    async fn release_idempotency_key(&self, request: IdempotentRequest<'_>, now: Timestamp) -> Result<()> {
+        self.release_key(request, now).await
+    }
+
     async fn keyring(&self) -> Result<Option<SealedKeyring>> {
         let key = self.keys.fleet("ring");
         let read = |reply| {
@@ -323,6 +363,20 @@ impl Ephemeral for Redis {
         let read = |reply| Ok(if reply::number(&reply)? == 1 { SwapResult::Swapped } else { SwapResult::Conflict });
         let keys: [&dyn RedisArg; 3] = [&keyring, &stream, &epoch];
         self.runner.run(&scripts::SWAP_KEYRING, &keys, now, &[&expected, &bytes], read).await
+    }
+
+    async fn append_events(
+        &self,
+        scope: EventScope,
+        events: &[NewEvent<'_>],
+        bounds: EventBounds,
+        now: Timestamp,
+    ) -> Result<()> {
+        self.append(scope, events, bounds, now).await
+    }
+
+    async fn read_events(&self, query: EventQuery) -> Result<Vec<StoredEvent>> {
+        self.read(query).await
     }
 
     async fn check(&self) -> Result<Vec<String>> {

@@ -60,6 +60,8 @@ scripts! {
     REPORT_NODE ReportNode "lua/report_node.lua";
     WITHDRAW_NODE WithdrawNode "lua/withdraw_node.lua";
     NODES Nodes "lua/nodes.lua";
+    REPORT_FOLLOWER ReportFollower "lua/report_follower.lua";
+    FOLLOWERS Followers "lua/followers.lua";
     STORE_CLAIM PutClaim "lua/store_claim.lua";
     REDEEM_CLAIM Redeem "lua/expiry.lua" "lua/daily_attempts.lua" "lua/redeem_claim.lua";
     DELETE_CLAIM DeleteClaim "lua/delete_claim.lua";
@@ -69,6 +71,11 @@ scripts! {
     TAKE_REQUESTER_PERMIT TakeRequesterPermit "lua/expiry.lua" "lua/permit.lua" "lua/take_requester_permit.lua";
     REMEMBER_NETWORK RememberNetwork "lua/known_networks.lua" "lua/remember_network.lua";
     TAKE_NETWORK_PERMIT TakeNetworkPermit "lua/expiry.lua" "lua/permit.lua" "lua/take_network_permit.lua";
+    APPEND_EVENTS AppendEvents "lua/expiry.lua" "lua/append_events.lua";
+    READ_EVENTS ReadEvents "lua/read_events.lua";
+    RESERVE_IDEMPOTENCY_KEY ReserveIdempotencyKey "lua/reserve_idempotency_key.lua";
+    COMPLETE_IDEMPOTENCY_KEY CompleteIdempotencyKey "lua/complete_idempotency_key.lua";
+    RELEASE_IDEMPOTENCY_KEY ReleaseIdempotencyKey "lua/release_idempotency_key.lua";
     SWAP_KEYRING SwapKeyring "lua/revocation_stream.lua" "lua/swap_keyring.lua";
 }
 

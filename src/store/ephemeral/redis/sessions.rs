@@ -53,9 +53,16 @@ impl Redis {
         let keys: [&dyn RedisArg; 5] = [&record, &index, &mark, &prefix, &networks];
         let read = |reply| {
             let mut reply = ReplyReader::of(reply)?;
-            if reply.number()? == 0 { Ok(None) } else { read_ended(reply, revocation_expires_at).map(Some) }
+            if reply.number()? == 0 {
+                return Ok(None);
+            }
+            let from_new_network = reply.number()? == 1;
+            let (ids, ended) = read_ended(reply, revocation_expires_at)?;
+            Ok(Some((ids, ended, from_new_network)))
         };
-        let Some((ids, ended)) = self.runner.run(&scripts::OPEN_SESSION, &keys, now, &args, read).await? else {
+        let Some((ids, ended, from_new_network)) =
+            self.runner.run(&scripts::OPEN_SESSION, &keys, now, &args, read).await?
+        else {
             return Ok(Opened::Superseded);
         };
         if let Err(error) = self.publish_ended(user, &ids, &ended, now).await {
@@ -63,7 +70,7 @@ impl Redis {
             self.delete_sessions(user, &[id], now).await;
             return Err(error);
         }
-        Ok(Opened::Opened { ended })
+        Ok(Opened::Opened { ended, from_new_network })
     }
 
     /// Presents a refresh token, for a caller that waits for the result; see

@@ -73,6 +73,14 @@ pub(super) fn take_requester_permit(
     })
 }
 
+/// Returns true if the user has known networks and `network` is none of them.
+pub(super) fn is_new_network(tx: &Connection, user: UserId, network: &str, now: Timestamp) -> rusqlite::Result<bool> {
+    tx.prepare_cached(
+        "SELECT COALESCE(MAX(network = ?2), 1) = 0 FROM known_networks WHERE user_id = ?1 AND expires_at > ?3",
+    )?
+    .query_row(params![user, network, now], |row| row.get(0))
+}
+
 pub(super) fn remember_network(tx: &Connection, user: UserId, network: &str, now: Timestamp) -> rusqlite::Result<()> {
     tx.prepare_cached("INSERT OR REPLACE INTO known_networks (user_id, network, expires_at) VALUES (?1, ?2, ?3)")?
         .execute(params![user, network, now + KNOWN_NETWORK_TTL])?;

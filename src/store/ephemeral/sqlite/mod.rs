@@ -3,6 +3,9 @@
 //! Expiry is decided by the caller's `now`. Expired rows are deleted later, by `sweep`.
 
 mod claims;
+mod events;
+mod followers;
+mod idempotency;
 mod keyring;
 mod limits;
 mod nodes;
@@ -20,9 +23,10 @@ use tokio::time::Instant;
 
 use self::nodes::NodeFiles;
 use super::{
-    Allowance, Claim, Cursor, Ended, Ephemeral, Limit, NetworkPermit, NodeReport, Opened, RedeemRequest, Redemption,
-    RequesterAllowance, RequesterPermit, Revocation, RotateRequest, Rotation, SealedKeyring, Session, SessionClaims,
-    SignOutScope, StreamPage, SwapResult,
+    Allowance, Claim, Cursor, Ended, Ephemeral, EventBounds, EventQuery, EventScope, FollowerReport, IdempotentRequest,
+    KeyReservation, Limit, NetworkPermit, NewEvent, NodeReport, Opened, RedeemRequest, Redemption, RequesterAllowance,
+    RequesterPermit, Revocation, RotateRequest, Rotation, SealedKeyring, Session, SessionClaims, SignOutScope,
+    StoredEvent, StreamPage, SwapResult,
 };
 use crate::clock::Timestamp;
 use crate::id::{SessionId, UserId};
@@ -94,7 +98,7 @@ impl Ephemeral for SqliteEphemeral {
             sessions::open(tx, &session, &network, valid_after, max_sessions, revocation_expires_at)
         };
         let opened = self.write(Operation::OpenSession, now, open).await?;
-        if matches!(&opened, Opened::Opened { ended } if !ended.is_empty()) {
+        if matches!(&opened, Opened::Opened { ended, .. } if !ended.is_empty()) {
             self.published.send_replace(());
         }
         Ok(opened)
@@ -197,6 +201,15 @@ impl Ephemeral for SqliteEphemeral {
         self.nodes.list(revocations::position(newest))
     }
 
+    async fn report_follower(&self, report: &FollowerReport) -> Result<bool> {
+        let (report, now) = (report.clone(), report.reported_at);
+        self.write(Operation::ReportFollower, now, move |tx| followers::report(tx, &report)).await
+    }
+
+    async fn followers(&self, now: Timestamp) -> Result<Vec<FollowerReport>> {
+        self.engine.read(Operation::Followers, move |tx| followers::list(tx, now)).await
+    }
+
     async fn store_claim(&self, claim: &Claim, now: Timestamp) -> Result<()> {
         let claim = claim.clone();
         self.write(Operation::PutClaim, now, move |tx| claims::store(tx, &claim)).await
@@ -251,6 +264,35 @@ impl Ephemeral for SqliteEphemeral {
         self.write(Operation::TakeNetworkPermit, now, take).await
     }
 
+    async fn reserve_idempotency_key(
+        &self,
+        request: IdempotentRequest<'_>,
+        reserved_until: Timestamp,
+        now: Timestamp,
+    ) -> Result<KeyReservation> {
+        let (key, fingerprint) = (request.key.to_owned(), request.fingerprint);
+        let reserve = move |tx: &Connection| idempotency::reserve(tx, &key, fingerprint, reserved_until, now);
+        self.write(Operation::ReserveIdempotencyKey, now, reserve).await
+    }
+
+    async fn complete_idempotency_key(
+        &self,
+        request: IdempotentRequest<'_>,
+        response: &[u8],
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<()> {
+        let (key, fingerprint, response) = (request.key.to_owned(), request.fingerprint, response.to_vec());
+        let complete = move |tx: &Connection| idempotency::complete(tx, &key, fingerprint, &response, expires_at);
+        self.write(Operation::CompleteIdempotencyKey, now, complete).await
+    }
+
+    async fn release_idempotency_key(&self, request: IdempotentRequest<'_>, now: Timestamp) -> Result<()> {
+        let (key, fingerprint) = (request.key.to_owned(), request.fingerprint);
+        let release = move |tx: &Connection| idempotency::release(tx, &key, fingerprint);
+        self.write(Operation::ReleaseIdempotencyKey, now, release).await
+    }
+
     async fn keyring(&self) -> Result<Option<SealedKeyring>> {
         self.engine.read(Operation::Keyring, keyring::read).await
     }
@@ -258,6 +300,22 @@ impl Ephemeral for SqliteEphemeral {
     async fn swap_keyring(&self, expected: u64, bytes: &[u8], now: Timestamp) -> Result<SwapResult> {
         let bytes = bytes.to_vec();
         self.publish(Operation::SwapKeyring, now, move |tx| keyring::swap(tx, expected, &bytes, now)).await
+    }
+
+    async fn append_events(
+        &self,
+        scope: EventScope,
+        events: &[NewEvent<'_>],
+        bounds: EventBounds,
+        now: Timestamp,
+    ) -> Result<()> {
+        let events: Vec<_> = events.iter().map(|event| (event.class, event.text.to_owned())).collect();
+        let append = move |tx: &Connection| events::append(tx, scope, &events, bounds, now);
+        self.write(Operation::AppendEvents, now, append).await
+    }
+
+    async fn read_events(&self, query: EventQuery) -> Result<Vec<StoredEvent>> {
+        self.engine.read(Operation::ReadEvents, move |tx| events::read(tx, query)).await
     }
 
     async fn check(&self) -> Result<Vec<String>> {

@@ -59,6 +59,7 @@ pub(super) fn open(
     if superseded {
         return Ok(Opened::Superseded);
     }
+    let from_new_network = limits::is_new_network(tx, session.user, network, now)?;
     limits::remember_network(tx, session.user, network, now)?;
     delete_expired(tx, session.user, now)?;
     tx.prepare_cached(concat!(
@@ -93,7 +94,7 @@ pub(super) fn open(
         .query_map(params![session.user, session.id, max_sessions.saturating_sub(1)], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
     let targets = ended.into_iter().map(Target::Session).collect();
-    Ok(Opened::Opened { ended: publish(tx, targets, revocation_expires_at, now)? })
+    Ok(Opened::Opened { ended: publish(tx, targets, revocation_expires_at, now)?, from_new_network })
 }
 
 /// Publishes a revocation of each target.

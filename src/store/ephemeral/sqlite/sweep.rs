@@ -63,7 +63,7 @@ enum SweepBy {
 }
 
 /// The statement that sweeps each table, by an index.
-const STATEMENTS: [(SweepBy, &str); 6] = [
+const STATEMENTS: [(SweepBy, &str); 8] = [
     (
         SweepBy::Day,
         "DELETE FROM sessions WHERE rowid IN
@@ -91,8 +91,18 @@ const STATEMENTS: [(SweepBy, &str); 6] = [
     ),
     (
         SweepBy::Millisecond,
+        "DELETE FROM idempotency_keys WHERE key IN
+             (SELECT key FROM idempotency_keys WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
+    ),
+    (
+        SweepBy::Millisecond,
         "DELETE FROM known_networks WHERE (user_id, network) IN
              (SELECT user_id, network FROM known_networks WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
+    ),
+    (
+        SweepBy::Millisecond,
+        "DELETE FROM events WHERE place IN
+             (SELECT place FROM events WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
     ),
 ];
 
@@ -121,7 +131,10 @@ mod tests {
     use crate::rng::Rng;
     use crate::store::Ephemeral;
     use crate::store::Operation;
-    use crate::store::ephemeral::{Claim, KNOWN_NETWORK_TTL, Limit, RedeemRequest, Session, SignOutScope};
+    use crate::store::ephemeral::{
+        Claim, EventBounds, EventClass, EventScope, IdempotentRequest, KNOWN_NETWORK_TTL, Limit, NewEvent,
+        RedeemRequest, Session, SignOutScope,
+    };
     use crate::store::sqlite::Engine;
 
     const NOW: Timestamp = Timestamp::from_secs(1_763_130_320);
@@ -170,6 +183,11 @@ mod tests {
             consume: true,
         };
         store.redeem(wrong, now).await.unwrap();
+        let request = IdempotentRequest { key: &subject, fingerprint: [3; 32] };
+        store.reserve_idempotency_key(request, now + SPAN, now).await.unwrap();
+        let event = NewEvent { class: EventClass::Action, text: "{}" };
+        let bounds = EventBounds { count: 10, keep: SPAN };
+        store.append_events(EventScope::Fleet, &[event], bounds, now).await.unwrap();
     }
 
     async fn store_claim(store: &SqliteEphemeral, subject: &str, now: Timestamp) {
@@ -185,7 +203,7 @@ mod tests {
         store.store_claim(&claim, now).await.unwrap();
     }
 
-    async fn rows(engine: &Engine) -> [i64; 6] {
+    async fn rows(engine: &Engine) -> [i64; 8] {
         engine
             .write(Operation::CheckEphemeral, |tx| {
                 let count = |table| tx.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0));
@@ -195,7 +213,9 @@ mod tests {
                     count("sign_in_marks")?,
                     count("wrong_tries")?,
                     count("claims")?,
+                    count("idempotency_keys")?,
                     count("known_networks")?,
+                    count("events")?,
                 ])
             })
             .await
@@ -209,7 +229,7 @@ mod tests {
         let later = NOW + KNOWN_NETWORK_TTL + Duration::from_secs(3 * 86_400);
         fill(&store, later).await;
         // The first write of `later` scheduled the sweep of the rows of NOW; this read comes after it.
-        assert_eq!(rows(&engine).await, [1, 1, 1, 1, 1, 1]);
+        assert_eq!(rows(&engine).await, [1, 1, 1, 1, 1, 1, 1, 1]);
     }
 
     #[tokio::test]

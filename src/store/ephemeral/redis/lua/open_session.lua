@@ -1,7 +1,7 @@
 -- KEYS: session, index, sign-in mark, prefix of session keys, networks. ARGV: deadline, now, valid_after, session id,
 -- the session's fields from `c` to `m`, maximum number of sessions, network, its ttl, maximum number of networks.
--- Returns 1 if the session was opened and 0 if not, and then the ids of sessions that were ended for it. Those are
--- marked as in end_sessions.lua, for the same reason.
+-- Returns 1 if the session was opened and 0 if not, then 1 if the network is new, and then the ids of sessions that were
+-- ended for it. Those are marked as in end_sessions.lua, for the same reason.
 local mark = redis.call('HMGET', KEYS[3], 'v', 'u')
 if mark[1] and tonumber(mark[2]) > now and tonumber(mark[1]) > tonumber(ARGV[3]) then
   return {0}
@@ -17,7 +17,7 @@ end
 set_ttl(KEYS[1], expires_at)
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
 
-local reply, max_sessions = {1}, math.max(tonumber(ARGV[17]), 1)
+local reply, max_sessions = {1, is_new(KEYS[5], ARGV[18], ARGV[19])}, math.max(tonumber(ARGV[17]), 1)
 if redis.call('ZCARD', KEYS[2]) >= max_sessions then
   local others = {}
   for _, id in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do

@@ -1,0 +1,104 @@
+//! What the services that follow the published feed report of themselves: how far they have read, and which keys they
+//! have. So an operator sees which of them lags, and a command can wait until all of them know a new key.
+//!
+//! A report is a statement of the service, not a proof. Nothing depends on it but what operators see.
+
+use std::time::Duration;
+
+use super::responses::jwks_hash;
+use crate::auth::Error;
+use crate::auth::context::Context;
+use crate::auth::reserved_scopes::{ADMIN, FEED_REPORT};
+use crate::auth::signing_keys::{self, KeyringError};
+use crate::clock::Timestamp;
+use crate::store::ephemeral::FollowerReport;
+
+/// The scopes of API keys with which a follower can report. They are reserved for superusers: anyone else could fill the
+/// list with names, and let commands wait for them.
+pub const REPORT_SCOPES: &[&str] = &[FEED_REPORT, ADMIN];
+
+/// When a follower that found no place for its report may try again: some reports will have lapsed by then.
+const RETRY_AFTER: Duration = Duration::from_secs(60);
+
+/// How often a waiting command looks for new reports.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
+
+/// What a follower reports.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The follower's name: one for each process.
+    pub name: String,
+    /// The sequence that the position belongs to.
+    pub epoch: String,
+    /// The position up to which it has applied the feed.
+    pub position: String,
+    /// Identifies the JWKS that it has, as frames do.
+    pub jwks: String,
+    /// The greatest `time` of the frames after which its state was complete.
+    pub complete_at: Timestamp,
+}
+
+/// A follower, by its last report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Follower {
+    /// The name that it gave itself.
+    pub name: String,
+    /// For how long it might have missed revocations when it reported. Up to two seconds are normal.
+    pub behind: Duration,
+    /// When it reported.
+    pub seen_at: Timestamp,
+    /// Whether it has the present JWKS.
+    pub has_current_keys: bool,
+}
+
+/// Keeps the report of a follower. The caller must have one of [`REPORT_SCOPES`].
+pub async fn report(ctx: &Context, report: Report) -> Result<(), Error> {
+    let Report { name, epoch, position, jwks, complete_at } = report;
+    let report = FollowerReport { name, epoch, position, jwks, complete_at, reported_at: ctx.now() };
+    if ctx.ephemeral.report_follower(&report).await? {
+        Ok(())
+    } else {
+        Err(Error::RateLimited { retry_after: RETRY_AFTER })
+    }
+}
+
+/// The followers that have reported during the last minutes, by name.
+pub async fn followers(ctx: &Context) -> Result<Vec<Follower>, Error> {
+    let reports = ctx.ephemeral.followers(ctx.now()).await?;
+    let keys = ctx.node.keyring.keys();
+    let current = jwks_hash(&keys);
+    let follower = |report: FollowerReport| Follower {
+        behind: report.reported_at.since(report.complete_at),
+        seen_at: report.reported_at,
+        has_current_keys: report.jwks == current,
+        name: report.name,
+    };
+    let mut followers = reports.into_iter().map(follower).collect::<Vec<_>>();
+    followers.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(followers)
+}
+
+/// Why a command cannot wait for followers.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum WaitError {
+    /// The reports cannot be read.
+    #[error(transparent)]
+    Reports(#[from] Error),
+    /// The keyring cannot be read.
+    #[error(transparent)]
+    Keyring(#[from] KeyringError),
+}
+
+/// Waits until every follower that reports has the present JWKS. Returns those that have not by `give_up_at` on the
+/// monotonic clock.
+pub async fn wait_for_keys(ctx: &Context, give_up_at: Duration) -> Result<Vec<Follower>, WaitError> {
+    loop {
+        // The keyring may have changed again.
+        signing_keys::advance(ctx).await?;
+        let late = followers(ctx).await?.into_iter().filter(|follower| !follower.has_current_keys).collect::<Vec<_>>();
+        if late.is_empty() || ctx.node.clock.monotonic() >= give_up_at {
+            return Ok(late);
+        }
+        tokio::time::sleep(POLL_INTERVAL).await;
+    }
+}

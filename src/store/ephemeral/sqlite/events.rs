@@ -1,0 +1,107 @@
+//! SQL of the lists of security events.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::super::{EventBounds, EventClass, EventQuery, EventRange, EventScope, Position, StoredEvent};
+use crate::clock::Timestamp;
+
+/// How many events beyond the bound an append deletes besides those that it displaces. Only a bound that was lowered
+/// leaves more.
+const EXTRA_DELETED: usize = 100;
+
+pub(super) fn append(
+    tx: &Connection,
+    scope: EventScope,
+    events: &[(EventClass, String)],
+    bounds: EventBounds,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let scope = key(&scope);
+    for class in [EventClass::Action, EventClass::Attempt] {
+        let newest = tx
+            .prepare_cached(
+                "SELECT number FROM events WHERE scope = ?1 AND is_attempt = ?2 ORDER BY place DESC LIMIT 1",
+            )?
+            .query_row(params![scope, is_attempt(class)], |row| row.get::<_, i64>(0))
+            .optional()?;
+        let mut number = newest.unwrap_or(0);
+        let mut appended = 0;
+        for (_, text) in events.iter().filter(|(of, _)| *of == class) {
+            number += 1;
+            appended += 1;
+            tx.prepare_cached(
+                "INSERT INTO events (scope, is_attempt, number, at, expires_at, event) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute(params![scope, is_attempt(class), number, now, now + bounds.keep, text])?;
+        }
+        if appended > 0 {
+            tx.prepare_cached(
+                "DELETE FROM events WHERE place IN (
+                     SELECT place FROM (
+                         SELECT place, number FROM events WHERE scope = ?1 AND is_attempt = ?2 ORDER BY place LIMIT ?3
+                     ) WHERE number <= ?4
+                 )",
+            )?
+            .execute(params![
+                scope,
+                is_attempt(class),
+                appended + EXTRA_DELETED as i64,
+                number - i64::from(bounds.count)
+            ])?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads both classes by the index, each up to the limit, and merges them.
+pub(super) fn read(tx: &Connection, query: EventQuery) -> rusqlite::Result<Vec<StoredEvent>> {
+    let (scope, mut found) = (key(&query.scope), Vec::new());
+    let (sql, place) = match query.range {
+        EventRange::Newest => (DESCENDING, i64::MAX),
+        EventRange::Before(position) => (DESCENDING, place(position)),
+        EventRange::After(position) => (ASCENDING, place(position)),
+    };
+    for class in [EventClass::Action, EventClass::Attempt] {
+        if query.class.is_some_and(|only| only != class) {
+            continue;
+        }
+        let mut statement = tx.prepare_cached(sql)?;
+        let rows =
+            statement.query_map(params![scope, is_attempt(class), place, query.not_before, query.limit], |row| {
+                let place: i64 = row.get(0)?;
+                let position = Position { major: u64::try_from(place).unwrap_or_default(), minor: 0 };
+                Ok(StoredEvent { position, text: row.get(1)? })
+            })?;
+        for row in rows {
+            found.push(row?);
+        }
+    }
+    found.sort_unstable_by_key(|event| event.position);
+    if sql == DESCENDING {
+        found.reverse();
+    }
+    found.truncate(query.limit as usize);
+    Ok(found)
+}
+
+const DESCENDING: &str = "SELECT place, event FROM events
+     WHERE scope = ?1 AND is_attempt = ?2 AND place < ?3 AND at >= ?4 ORDER BY place DESC LIMIT ?5";
+
+const ASCENDING: &str = "SELECT place, event FROM events
+     WHERE scope = ?1 AND is_attempt = ?2 AND place > ?3 AND at >= ?4 ORDER BY place LIMIT ?5";
+
+/// The id of the user; nothing for the fleet.
+fn key(scope: &EventScope) -> &[u8] {
+    match scope {
+        EventScope::Fleet => &[],
+        EventScope::User(user) => user.as_bytes(),
+    }
+}
+
+fn is_attempt(class: EventClass) -> bool {
+    class == EventClass::Attempt
+}
+
+fn place(position: Position) -> i64 {
+    i64::try_from(position.major).unwrap_or(i64::MAX)
+}
