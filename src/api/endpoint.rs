@@ -40,12 +40,24 @@ pub(crate) struct EndpointGroup {
 impl EndpointGroup {
     /// Adds the endpoints to the route table, below `prefix`.
     pub(crate) fn add_routes(&self, routes: &mut Routes<Context>, prefix: &str, config: &Config) {
+        self.add_selected_routes(routes, prefix, config, |_| true);
+    }
+
+    /// Adds the endpoints whose path below `prefix` is selected.
+    pub(crate) fn add_selected_routes(
+        &self,
+        routes: &mut Routes<Context>,
+        prefix: &str,
+        config: &Config,
+        select: fn(&str) -> bool,
+    ) {
         let renderer = self.renderer;
         let mut group = routes.group_with_scope(prefix, self.scope, move |ctx: &Context, rejection| {
             renderer(rejection.into(), &ctx.node.config)
         });
         for endpoint in self.endpoints {
-            for (path, item) in (endpoint.docs)().paths.paths {
+            let paths = (endpoint.docs)().paths.paths;
+            for (path, item) in paths.into_iter().filter(|(path, _)| select(path)) {
                 let operations = [
                     (Method::GET, item.get),
                     (Method::PUT, item.put),

@@ -23,6 +23,7 @@
 //! the document are `dialect.Name`, so a name must be unique only within its dialect.
 
 pub mod codes;
+pub mod console;
 mod endpoint;
 mod fastapi;
 pub mod myauth;

@@ -5,10 +5,13 @@
 
 mod advice;
 mod audiences;
+mod audit;
+mod console;
 mod environment;
 mod error;
 mod file;
 mod limits;
+mod mail;
 mod raw;
 mod reader;
 mod resolve;
@@ -24,8 +27,11 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 pub use audiences::{Audience, SigningAlgorithm};
+pub use audit::{Audit, Webhook, WebhookSecret};
+pub use console::{Console, ConsoleListener};
 pub use error::{ConfigError, ConfigErrors, Source};
 pub use limits::{LimitedAction, Limits, OnFailure, Rate};
+pub use mail::{Logo, Mail};
 pub use sign_in::{Accounts, Api, Codes, Dialect, Mailed, Passwords, RotationPolicy, SecondFactor};
 pub use values::{format_duration, parse_duration};
 
@@ -66,6 +72,10 @@ pub struct Config {
     pub second_factor: SecondFactor,
     /// Rate limits.
     pub limits: Limits,
+    /// The console.
+    pub console: Console,
+    /// The record of security events.
+    pub audit: Audit,
     /// The log.
     pub log: Log,
     /// The dialects.
@@ -215,27 +225,6 @@ pub enum Durability {
     Power,
     /// A crash of the process, but not of the machine.
     Process,
-}
-
-/// Mail delivery.
-#[derive(Clone, Debug)]
-pub struct Mail {
-    /// `smtp://` or `smtps://`; `None`: mails become files in `data_dir`.
-    pub smtp_url: Option<SecretUrl>,
-    /// PEM file of certificate authorities to trust besides the system's.
-    pub ca: Option<PathBuf>,
-    /// Time limit for the mail server.
-    pub timeout: Duration,
-    /// Sender of mails.
-    pub from: String,
-    /// Name of the service.
-    pub service_name: String,
-    /// Maximum number of queued mails.
-    pub queue: usize,
-    /// Directory of letters that override the built-in ones.
-    pub templates: Option<PathBuf>,
-    /// How long mails in the outbox are kept.
-    pub outbox_keep: Duration,
 }
 
 /// Token claims and session limits.

@@ -4,6 +4,8 @@
 //! To add a setting, add a line here, a field in the checked settings, and a paragraph in `config.toml`.
 
 mod audiences;
+mod audit;
+mod mail;
 mod sign_in;
 
 use std::path::{Path, PathBuf};
@@ -11,14 +13,14 @@ use std::time::Duration;
 
 use super::reader::{Reader, Section};
 use super::{
-    Algorithm, Config, Dialect, Durability, Embedded, Keys, Log, LogFormat, Mail, Postgres, Redis, Revocation, Server,
-    Tls, Tokens, Verify, WhenStale,
+    Algorithm, Config, Console, ConsoleListener, Dialect, Durability, Embedded, Keys, Log, LogFormat, Postgres,
+    Redis, Revocation, Server, Tls, Tokens, Verify, WhenStale,
 };
 use crate::config::error::ConfigErrors;
 use crate::config::raw::RawConfig;
 use crate::config::values::{
     Address, Bool, Bytes32, ClientId, Collector, Cores, DurationRange, FilePath, Filter, Integer, Issuer, KeyPrefix,
-    OneOf, OrOff, Origin, Range, Sender, Size, StoreAddress, Text, WebAddress, format_duration,
+    OneOf, OrOff, Origin, Range, Size, StoreAddress, Text, WebAddress, format_duration,
 };
 
 /// Environment variables with customary names, accepted besides `SIGNET_…`.
@@ -98,7 +100,7 @@ pub(super) fn read(from: &mut Reader) -> Config {
         redis: redis(&mut from.section("redis")),
         postgres: postgres(&mut from.section("postgres")),
         embedded: embedded(&mut from.section("embedded")),
-        mail: mail(&mut from.section("mail")),
+        mail: mail::mail(&mut from.section("mail"), &pages),
         audiences: audiences::audiences(from),
         keys: keys(&mut from.section("keys")),
         verify: verify(&mut from.section("verify")),
@@ -107,6 +109,8 @@ pub(super) fn read(from: &mut Reader) -> Config {
         mailed: sign_in::mailed(&mut from.section("mailed"), &pages),
         second_factor: sign_in::second_factor(&mut from.section("second_factor")),
         limits: sign_in::limits(&mut from.section("limits")),
+        console: console(&mut from.section("console")),
+        audit: audit::audit(&mut from.section("audit")),
         log: log(&mut from.section("log")),
         api,
         passwords,
@@ -190,19 +194,6 @@ fn embedded(from: &mut Section<'_>) -> Embedded {
     }
 }
 
-fn mail(from: &mut Section<'_>) -> Mail {
-    Mail {
-        smtp_url: from.read_option("smtp_url", StoreAddress(&["smtp://", "smtps://"])),
-        ca: from.read_option("ca", FilePath),
-        timeout: from.read("timeout", DurationRange(ms(100), minutes(10)), seconds(20)),
-        from: from.read("from", Sender, "Signet <signet@localhost>".to_owned()),
-        service_name: from.read("service_name", Text, "Signet".to_owned()),
-        queue: from.read("queue", Integer(1, 1_000_000), 1_000) as usize,
-        templates: from.read_option("templates", FilePath),
-        outbox_keep: from.read("outbox_keep", DurationRange(minutes(1), days(3650)), days(7)),
-    }
-}
-
 fn tokens(from: &mut Section<'_>, public_url: &str) -> Tokens {
     const ALGORITHMS: OneOf<Algorithm> = OneOf(&[("EdDSA", Algorithm::EdDsa), ("Ed25519", Algorithm::Ed25519)]);
     Tokens {
@@ -251,6 +242,15 @@ fn log(from: &mut Section<'_>) -> Log {
         format: from.read("format", FORMATS, LogFormat::Auto),
         otlp_endpoint: from.read_option("otlp_endpoint", Collector),
     }
+}
+
+fn console(from: &mut Section<'_>) -> Console {
+    const LISTENERS: OneOf<ConsoleListener> = OneOf(&[
+        ("management", ConsoleListener::Management),
+        ("public", ConsoleListener::Public),
+        ("off", ConsoleListener::Off),
+    ]);
+    Console { listener: from.read("listener", LISTENERS, ConsoleListener::Management) }
 }
 
 /// Checks the rules between settings.
@@ -314,11 +314,18 @@ fn check_rules(config: &Config, from: &mut Reader) {
         }
     }
     let api = &config.api;
+    audit::check_rules(config, from);
     audiences::check_rules(&config.audiences, &config.tokens, api, from);
     if !config.mailed.confirm_by_get && !api.native.enabled && (api.ucontact.enabled || api.v1.enabled) {
         from.conflict(
             "mailed.confirm_by_get",
             "must be true without api.native.enabled: the page that confirms an address, and its call, are native",
+        );
+    }
+    if config.console.listener == ConsoleListener::Public && !api.native.enabled {
+        from.conflict(
+            "console.listener",
+            "must be \"management\" or \"off\" without api.native.enabled: the console calls it",
         );
     }
     if config.log.otlp_endpoint.is_some() && !cfg!(feature = "otlp") {

@@ -21,20 +21,40 @@ impl RequestObserver {
     }
 }
 
+/// Logs requests to the management listener that failed. They are not counted: scrapes and an open console would hide
+/// what clients do.
+pub(super) struct ManagementObserver;
+
+impl Observer for ManagementObserver {
+    fn request_completed(&self, answered: &CompletedRequest<'_>) {
+        // 503 of `/readyz` is no failure of a request, and its condition is logged.
+        if answered.metric_label != "readyz" {
+            log_failure(answered);
+        }
+    }
+}
+
+/// Logs a request that failed. A client's mistakes are logged at debug only, because anyone can make them as often as
+/// they like.
+fn log_failure(answered: &CompletedRequest<'_>) {
+    let status = answered.response.status().as_u16();
+    if status < 400 {
+        return;
+    }
+    let cause = answered.response.cause().map(tracing::field::display);
+    let (route, id, client) = (answered.metric_label, answered.id.as_str(), answered.client_ip);
+    if status >= 500 {
+        tracing::error!(request_id = id, route, status, %client, cause, "request failed");
+    } else {
+        tracing::debug!(request_id = id, route, status, %client, cause, "request rejected");
+    }
+}
+
 impl Observer for RequestObserver {
     fn request_completed(&self, answered: &CompletedRequest<'_>) {
         let status = answered.response.status().as_u16();
         self.metrics.request_completed(answered.route, status, answered.elapsed);
-        // A client's mistakes are logged at debug only, because anyone can make them as often as they like.
-        if status >= 500 {
-            let cause = answered.response.cause().map(tracing::field::display);
-            let (route, id, client) = (answered.metric_label, answered.id.as_str(), answered.client_ip);
-            tracing::error!(request_id = id, route, status, %client, cause, "request failed");
-        } else if status >= 400 {
-            let cause = answered.response.cause().map(tracing::field::display);
-            let (route, id, client) = (answered.metric_label, answered.id.as_str(), answered.client_ip);
-            tracing::debug!(request_id = id, route, status, %client, cause, "request rejected");
-        }
+        log_failure(answered);
     }
 
     fn connection_opened(&self, _worker: usize) {

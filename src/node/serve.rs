@@ -14,15 +14,15 @@ use super::banner::announce;
 use super::build;
 use super::error::StartError;
 use super::maintenance::{self, load_revocations, watch_readiness};
-use super::management::{self, ManagementContext};
-use super::observer::RequestObserver;
+use super::management;
+use super::observer::{ManagementObserver, RequestObserver};
 use super::stores::Stores;
 use crate::api;
 use crate::auth::context::Context;
 use crate::auth::revocation::propagation::withdraw_position;
 use crate::auth::tokens::verify::flush_api_key_usage;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, ConsoleListener};
 use crate::http::{RouteTableError, Router};
 use crate::server::{self, BindError, Observer, RunningServer};
 use crate::telemetry::Condition;
@@ -91,7 +91,7 @@ async fn run(config: Config, clock: Clock, logs: Arc<Logs>) -> Result<(), ServeE
     let mut maintenance = pin!(async { tokio::join!(maintenance::run(&ctx, cursor), watch_readiness(&ctx)) });
     let listen = async {
         let server = listen(&ctx, &stores, router).await?;
-        Ok::<_, ServeError>((server, listen_for_management(&ctx, logs).await?))
+        Ok::<_, ServeError>((server, listen_for_management(&ctx, &stores, logs).await?))
     };
     let (server, management) = tokio::select! {
         listening = listen => listening?,
@@ -150,24 +150,30 @@ async fn listen(
     .await
 }
 
-async fn listen_for_management(ctx: &Context, logs: Arc<Logs>) -> Result<Option<RunningServer>, ServeError> {
+async fn listen_for_management(
+    ctx: &Context,
+    stores: &Arc<Stores>,
+    logs: Arc<Logs>,
+) -> Result<Option<RunningServer>, ServeError> {
     let Some(settings) = server::management_settings(&ctx.node.config.server) else { return Ok(None) };
-    let router = Arc::new(management::router()?);
-    let management_ctx = ManagementContext { node: ctx.node.clone(), logs };
+    let router = Arc::new(management::router(&ctx.node.config, logs)?);
+    let (ctx, stores) = (ctx.clone(), stores.clone());
     let rng = ctx.node.rng.clone();
     start_listener("server.management", move || {
-        server::start(&settings, router, Arc::new(Unobserved), &rng, move |_| {
-            let ctx = management_ctx.clone();
-            async move { Ok::<_, std::convert::Infallible>(ctx) }
+        server::start(&settings, router, Arc::new(ManagementObserver), &rng, move |_| {
+            let (ctx, stores) = (ctx.clone(), stores.clone());
+            async move {
+                if ctx.node.config.serves_console_on(ConsoleListener::Management) {
+                    return build::build_worker_context(&ctx.node, &stores).await;
+                }
+                // Health and metrics use no store, whose connections belong to the runtime that opened them.
+                Ok(ctx)
+            }
         })
     })
     .await
     .map(Some)
 }
-
-/// Management requests are not counted.
-struct Unobserved;
-impl Observer for Unobserved {}
 
 /// Starts a listener on a blocking thread: it waits for its workers, and this runtime must go on meanwhile. `setting`
 /// is the setting that holds the address.

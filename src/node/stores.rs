@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, ConsoleListener};
 use crate::node::error::StartError;
 use crate::store::accounts::postgres::{self, Postgres};
 use crate::store::accounts::sqlite::SqliteAccounts;
@@ -79,8 +79,10 @@ impl Stores {
     fn open_accounts(&self, observer: Option<&Arc<dyn Observer>>) -> Result<Arc<dyn Accounts>, StartError> {
         match (&self.config.postgres, &self.embedded) {
             (Some(settings), _) => {
-                // One share for each worker, and one for the maintenance runtime.
-                let share = (settings.connections / (self.config.server.workers + 1)).max(1);
+                // One share for each worker, one for the maintenance runtime, and one for the worker of the console.
+                let console = self.config.serves_console_on(ConsoleListener::Management);
+                let shares = self.config.server.workers + 1 + usize::from(console);
+                let share = (settings.connections / shares).max(1);
                 let postgres = Postgres::new(settings, share)?;
                 observer.into_iter().for_each(|observer| postgres.report_to(observer.clone()));
                 Ok(Arc::new(postgres))
