@@ -80,6 +80,10 @@ id!(
     /// A token: its `jti`.
     TokenId
 );
+id!(
+    /// A security event.
+    EventId
+);
 
 fn v7(now: Timestamp, rng: &Rng) -> Uuid {
     uuid::Builder::from_unix_timestamp_millis(now.millis().max(0) as u64, &rng.distinct()).into_uuid()

@@ -4,9 +4,13 @@
 //! Everything comes from the binary: the pages load nothing from other hosts, and the policy below forbids it. A GET
 //! of a link does not redeem it, because mail scanners open links; the page redeems it with a POST. Knows no dialect.
 
+mod files;
+mod shell;
+
 use http::header::{ACCEPT, CONTENT_SECURITY_POLICY, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method, StatusCode};
 
+use self::shell::Page;
 use super::endpoint::{Endpoint, endpoint};
 use crate::auth::context::Context;
 use crate::http::{CachedResponse, Request, Response, RouteGroup};
@@ -31,9 +35,14 @@ const FILES: [(&str, &str, &str); 7] = [
     ("/pages/docs.css", STYLE, include_str!("pages/docs.css")),
 ];
 
+/// The account page: signing in and up, and everything that a user may do with their account.
+const ACCOUNT: Page = Page { name: "account", folder: "account", preload: &["account", "base", "vendor"] };
+
 /// Adds the pages and their files that the OpenAPI document does not list.
 pub(super) fn add_routes(group: RouteGroup<'_, Context>) {
     let group = group.get_sync("/docs", "pages.docs", |ctx: &Context, _: &Request| docs_page(ctx));
+    let group = group.get_sync("/account", "pages.account", |ctx: &Context, _: &Request| shell::respond(ctx, &ACCOUNT));
+    let group = files::add_routes(group);
     FILES.into_iter().fold(group, |group, (path, media_type, text)| {
         let file = CachedResponse::new(media_type, text);
         group.get_sync(path, "pages.file", move |_: &Context, request: &Request| with_policy(file.respond(request)))

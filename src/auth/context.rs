@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::auth::audit::Recorder;
 use crate::auth::passwords::{Hasher, Policy};
 use crate::auth::retention::Retention;
 use crate::auth::revocation::publication::Publication;
@@ -68,6 +69,8 @@ pub struct Node {
     pub hasher: Hasher,
     /// The policy for new passwords.
     pub password_policy: Policy,
+    /// Queues security events.
+    pub audit: Recorder,
     /// Queues mails.
     pub mailer: Mailer,
     /// The metrics.

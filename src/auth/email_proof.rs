@@ -12,6 +12,7 @@
 use std::net::IpAddr;
 
 use crate::auth::context::Context;
+use crate::auth::mailing::NoticeOrigin;
 use crate::auth::one_time::{SecretKind, subject_of};
 use crate::auth::request_context::RequestContext;
 use crate::auth::reserved_scopes::RESERVED_SCOPES;
@@ -27,7 +28,7 @@ pub(super) struct EmailProof {
     user: User,
     dialect: &'static str,
     client_ip: IpAddr,
-    language: Option<String>,
+    origin: NoticeOrigin,
 }
 
 /// The result of a proof.
@@ -45,7 +46,7 @@ impl EmailProof {
             user: user.clone(),
             dialect: request_ctx.dialect,
             client_ip: request_ctx.client_ip,
-            language: request_ctx.language.map(str::to_owned),
+            origin: NoticeOrigin::client(request_ctx),
         }
     }
 
@@ -59,7 +60,7 @@ impl EmailProof {
         let ctx = ctx.clone();
         let new_password = new_password.map(|hash| NewPassword { hash, ends_api_keys_with: RESERVED_SCOPES });
         run_to_completion(async move {
-            let Self { user: before, language, .. } = &self;
+            let Self { user: before, origin, .. } = &self;
             let proving = ctx.accounts.prove_email(before.id, &before.email, new_password.as_ref(), ctx.now());
             let (user, removed) = match proving.await? {
                 EmailProved::First { user, removed } => (*user, Some(removed)),
@@ -68,7 +69,7 @@ impl EmailProof {
             };
             // Before the sessions end, so that the notices do not depend on the ephemeral store.
             if new_password.is_some() {
-                mailing::queue_notice(&ctx, &user, Letter::PasswordChanged, language.as_deref());
+                mailing::queue_notice(&ctx, &user, Letter::PasswordChanged, origin);
             }
             if let Some(removed) = removed {
                 self.report_removal(&ctx, removed, new_password.is_some());
@@ -87,7 +88,7 @@ impl EmailProof {
     /// Logs what was removed, and tells the owner. A replaced password alone is reported by the notice about the new
     /// one.
     fn report_removal(&self, ctx: &Context, removed: RemovedCredentials, replaces_password: bool) {
-        let Self { user, dialect, client_ip, language } = self;
+        let Self { user, dialect, client_ip, origin } = self;
         let RemovedCredentials { password, second_factor, api_keys } = removed;
         tracing::info!(
             user = %user.id, %client_ip, dialect, password, second_factor, api_keys,
@@ -100,7 +101,7 @@ impl EmailProof {
                 second_factors: count(second_factor),
                 api_keys: api_keys.to_string(),
             };
-            mailing::queue_notice(ctx, user, letter, language.as_deref());
+            mailing::queue_notice(ctx, user, letter, origin);
         }
     }
 }

@@ -75,6 +75,9 @@ pub enum Error {
     /// An address, username or password that is not accepted.
     #[error(transparent)]
     InvalidInput(InputError),
+    /// The idempotency key of the request cannot be used.
+    #[error(transparent)]
+    Idempotency(IdempotencyError),
     /// A balance would become negative, or larger than can be stored.
     #[error("the balance would be out of range")]
     BalanceOutOfRange,
@@ -102,6 +105,17 @@ pub enum Error {
     /// A defect or a broken installation; no input explains it.
     #[error("internal: {0}")]
     Internal(&'static str),
+}
+
+/// Why an idempotency key cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IdempotencyError {
+    /// A request with another content had it.
+    #[error("the idempotency key was used for another request")]
+    KeyReused,
+    /// The first request with it has not ended.
+    #[error("a request with this idempotency key is in progress")]
+    InProgress,
 }
 
 /// Why a second factor cannot be used or changed.
@@ -207,6 +221,28 @@ pub enum VerifyError {
     /// This node is stale, so it may have missed revocations, and is configured to refuse credentials then.
     #[error("revocations may be out of date")]
     Stale,
+}
+
+impl VerifyError {
+    /// The reason as programs read it: the codes of `/verify` and of the libraries that verify tokens.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Token(TokenError::Malformed) => "malformed",
+            Self::Token(TokenError::WrongType | TokenError::UnsupportedAlgorithm) => "wrong_type",
+            Self::Token(TokenError::UnknownKey) => "unknown_key",
+            Self::Token(TokenError::RevokedKey) => "revoked_key",
+            Self::Token(TokenError::BadSignature) => "bad_signature",
+            Self::Token(TokenError::Expired) | Self::ExpiredKey => "expired",
+            Self::Token(TokenError::NotYetValid) => "not_yet_valid",
+            Self::Token(TokenError::WrongIssuer) => "wrong_issuer",
+            Self::Token(TokenError::WrongAudience) | Self::OtherAudience => "wrong_audience",
+            Self::OtherSubject => "wrong_subject",
+            Self::Revoked => "revoked",
+            Self::InsufficientScope => "insufficient_scope",
+            Self::UnknownKey => "unknown_api_key",
+            Self::Stale => "stale",
+        }
+    }
 }
 
 impl From<Busy> for Error {

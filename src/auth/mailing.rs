@@ -7,16 +7,42 @@ use std::time::Duration;
 
 use super::Error;
 use crate::auth::context::Context;
+use crate::auth::request_context::RequestContext;
 use crate::clock::Timestamp;
-use crate::mail::{Letter, Mail};
+use crate::mail::{Letter, Mail, Origin, OriginBy};
 use crate::store::accounts::User;
 
 /// How long a notice is worth sending.
 const NOTICE_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// What a notice needs of the request that caused it. Owns its values, because a notice outlives the request.
+#[derive(Clone, Debug)]
+pub(super) struct NoticeOrigin {
+    language: Option<String>,
+    by: OriginBy,
+}
+
+impl NoticeOrigin {
+    /// The client that sends a request.
+    pub(super) fn client(request_ctx: RequestContext<'_>) -> Self {
+        let by = OriginBy::client(request_ctx.client_ip, request_ctx.user_agent);
+        Self { language: request_ctx.language.map(str::to_owned), by }
+    }
+
+    /// An operator, or an administrator in a request with this `Accept-Language`.
+    pub(super) fn operator(language: Option<&str>) -> Self {
+        Self { language: language.map(str::to_owned), by: OriginBy::Operator }
+    }
+
+    /// The `Accept-Language` of the request.
+    pub(super) fn language(&self) -> Option<&str> {
+        self.language.as_deref()
+    }
+}
+
 /// Queues a mail to a canonical address. It is dropped if it cannot be sent before `expires_at`.
 pub(super) fn queue_mail(ctx: &Context, to: &str, letter: Letter, expires_at: Timestamp, language: Option<&str>) {
-    ctx.node.mailer.enqueue(mail(ctx, to, letter, expires_at, language));
+    ctx.node.mailer.enqueue(mail(ctx, to, letter, expires_at, language, OriginBy::Operator));
 }
 
 /// Sends a mail and waits up to `max_wait` for the result, for the one operation that promises to report it.
@@ -28,20 +54,23 @@ pub(super) async fn send_and_wait(
     language: Option<&str>,
     max_wait: Duration,
 ) -> Result<(), Error> {
-    let mail = mail(ctx, to, letter, expires_at, language);
+    let mail = mail(ctx, to, letter, expires_at, language, OriginBy::Operator);
     ctx.node.mailer.send_and_wait(mail, max_wait).await.map_err(|error| {
         tracing::warn!(%error, "cannot send a mail");
         Error::MailNotSent
     })
 }
 
-fn mail(ctx: &Context, to: &str, letter: Letter, until: Timestamp, language: Option<&str>) -> Mail {
-    Mail { to: to.to_owned(), language: ctx.node.mailer.language(language), letter, until }
+/// `by` is shown by notices only.
+fn mail(ctx: &Context, to: &str, letter: Letter, until: Timestamp, language: Option<&str>, by: OriginBy) -> Mail {
+    let origin = Origin { at: ctx.now(), by };
+    Mail { to: to.to_owned(), language: ctx.node.mailer.language(language), letter, origin, until }
 }
 
-/// Queues a notice to a user about a change of the account.
-pub(super) fn queue_notice(ctx: &Context, user: &User, letter: Letter, language: Option<&str>) {
-    queue_mail(ctx, &user.email, letter, ctx.now() + NOTICE_LIFETIME, language);
+/// Queues a notice to a user about something that happened to the account.
+pub(super) fn queue_notice(ctx: &Context, user: &User, letter: Letter, origin: &NoticeOrigin) {
+    let until = ctx.now() + NOTICE_LIFETIME;
+    ctx.node.mailer.enqueue(mail(ctx, &user.email, letter, until, origin.language(), origin.by.clone()));
 }
 
 /// Adds `token` to the query of `address`. A token contains only characters that a query may contain.

@@ -11,6 +11,7 @@
 //! | [`mfa`] | the second factor: enrollment, TOTP, recovery codes |
 //! | [`api_keys`] | creating, listing and deactivating API keys |
 //! | [`signing_keys`] | maintenance of the keyring |
+//! | [`audit`] | recording and listing security events |
 //!
 //! [`Context`] is the state that every operation is given, and [`request_context`] describes the client of a request.
 //! [`error`] lists every way in which an operation fails. [`retention`] computes with clock skew: how long revocations
@@ -23,9 +24,11 @@
 pub mod accounts;
 mod action_token;
 pub mod api_keys;
+pub mod audit;
 pub mod context;
 mod email_proof;
 pub mod error;
+pub mod idempotency;
 pub mod identity;
 mod mailing;
 pub mod mfa;

@@ -44,6 +44,8 @@ pub(in crate::auth) enum SecretKind {
     PasswordReset,
     /// A TOTP secret that is not confirmed yet.
     TotpEnrollment,
+    /// A new address that is not confirmed yet.
+    EmailChange,
 }
 
 impl SecretKind {
@@ -55,13 +57,14 @@ impl SecretKind {
             Self::MagicLink => "magic",
             Self::PasswordReset => "reset",
             Self::TotpEnrollment => "pending-factor",
+            Self::EmailChange => "email-change",
         }
     }
 
     /// The counter of wrong attempts at this kind.
     fn counter(self) -> DailyCounter {
         match self {
-            Self::SignInCode | Self::EmailCode | Self::TotpEnrollment => DailyCounter::Code,
+            Self::SignInCode | Self::EmailCode | Self::TotpEnrollment | Self::EmailChange => DailyCounter::Code,
             Self::MagicLink | Self::PasswordReset => DailyCounter::Link,
         }
     }
@@ -124,7 +127,10 @@ fn digest(ctx: &Context, key: SecretKey<'_>, secret: &str) -> [u8; 32] {
     let text = format!("{}\n{}\n{}\n{secret}", key.kind.name(), key.subject, key.id);
     match key.kind {
         SecretKind::SignInCode | SecretKind::EmailCode => sha256(&ctx.node.secrets.mac(text.as_bytes())),
-        SecretKind::MagicLink | SecretKind::PasswordReset | SecretKind::TotpEnrollment => sha256(text.as_bytes()),
+        SecretKind::MagicLink
+        | SecretKind::PasswordReset
+        | SecretKind::TotpEnrollment
+        | SecretKind::EmailChange => sha256(text.as_bytes()),
     }
 }
 

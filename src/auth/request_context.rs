@@ -26,6 +26,33 @@ pub struct RequestContext<'a> {
     pub audience: Option<&'a Audience>,
 }
 
+/// A [`RequestContext`] that owns its texts, for work that outlives a client that disconnects.
+#[derive(Clone, Debug)]
+pub struct OwnedRequestContext {
+    dialect: &'static str,
+    client_ip: IpAddr,
+    rate_limit_ip: IpAddr,
+    user_agent: Option<String>,
+    language: Option<String>,
+    extra_claims: ExtraClaims,
+}
+
+impl OwnedRequestContext {
+    /// The context, with the settings of its dialect and without an audience.
+    pub fn borrow<'a>(&'a self, dialect_config: &'a config::Dialect) -> RequestContext<'a> {
+        RequestContext {
+            dialect: self.dialect,
+            dialect_config,
+            client_ip: self.client_ip,
+            rate_limit_ip: self.rate_limit_ip,
+            user_agent: self.user_agent.as_deref(),
+            language: self.language.as_deref(),
+            extra_claims: self.extra_claims,
+            audience: None,
+        }
+    }
+}
+
 /// Where a request comes from: what rate limits and log lines need of a [`RequestContext`]. Without a lifetime, so that
 /// work that outlives a client that disconnects can keep it.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +72,18 @@ impl<'a> RequestContext<'a> {
             |name: &str| config.audiences.iter().find(|audience| audience.name == name).ok_or(Error::InvalidTarget);
         let other = resource.filter(|resource| *resource != config.tokens.audience);
         Ok(Self { audience: other.map(find).transpose()?, ..self })
+    }
+
+    /// The context with its own texts.
+    pub fn into_owned(self) -> OwnedRequestContext {
+        OwnedRequestContext {
+            dialect: self.dialect,
+            client_ip: self.client_ip,
+            rate_limit_ip: self.rate_limit_ip,
+            user_agent: self.user_agent.map(str::to_owned),
+            language: self.language.map(str::to_owned),
+            extra_claims: self.extra_claims,
+        }
     }
 
     /// Where the request comes from.

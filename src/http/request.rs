@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, IF_NONE_MATCH, USER_AGENT};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, IF_NONE_MATCH, USER_AGENT};
 use http::{HeaderMap, Method, Version, request::Parts};
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
@@ -89,6 +89,11 @@ impl Request {
         let mut all = self.0.head.headers.get_all(name).iter();
         let first = all.next()?.to_str().ok()?;
         all.next().is_none().then_some(first)
+    }
+
+    /// The host, and the port if it is named, to which the request was sent: HTTP/2 has `:authority` in place of `Host`.
+    pub fn authority(&self) -> Option<&str> {
+        self.0.head.uri.authority().map(http::uri::Authority::as_str).or_else(|| self.header(HOST))
     }
 
     /// The request id.

@@ -19,15 +19,17 @@ pub(super) struct Kind {
     pub(super) name: &'static str,
     /// The placeholders that only this kind has.
     pub(super) values: &'static [(&'static str, Placement)],
+    /// True if it reports something that has happened, with the time and the device.
+    pub(super) is_notice: bool,
 }
 
-/// Subject, text and HTML of a letter.
-pub(super) type Sources = [&'static str; 3];
+/// Subject, text, HTML and preheader of a letter.
+pub(super) type Sources = [&'static str; 4];
 
 macro_rules! letters {
     ($(
         $(#[$doc:meta])*
-        $variant:ident $({ $($(#[$value_doc:meta])* $value:ident: $placement:ident),+ })? => $name:literal,
+        $variant:ident $({ $($(#[$value_doc:meta])* $value:ident: $placement:ident),+ })? => $name:literal $($notice:ident)?,
     )+) => {
         /// The content of a mail.
         #[derive(Clone, PartialEq, Eq)]
@@ -36,7 +38,7 @@ macro_rules! letters {
         }
 
         /// Every kind of letter.
-        pub(super) const KINDS: &[Kind] = &[$(letters!(@kind $name $(, $($value, $placement),+)?)),+];
+        pub(super) const KINDS: &[Kind] = &[$(letters!(@kind $name [$($notice)?] $(, $($value, $placement),+)?)),+];
 
         /// The built-in languages with a template set for each of [`KINDS`]. English is first: it replaces what other
         /// languages lack.
@@ -49,7 +51,7 @@ macro_rules! letters {
             /// The kind, which names the templates.
             pub(super) fn kind(&self) -> Kind {
                 match self {
-                    $(Self::$variant { .. } => letters!(@kind $name $(, $($value, $placement),+)?),)+
+                    $(Self::$variant { .. } => letters!(@kind $name [$($notice)?] $(, $($value, $placement),+)?),)+
                 }
             }
 
@@ -61,14 +63,21 @@ macro_rules! letters {
             }
         }
     };
-    (@kind $name:literal $(, $value:ident, $placement:ident)*) => {
-        Kind { name: $name, values: &[$((stringify!($value), Placement::$placement)),*] }
+    (@kind $name:literal [$($notice:ident)?] $(, $value:ident, $placement:ident)*) => {
+        Kind {
+            name: $name,
+            values: &[$((stringify!($value), Placement::$placement)),*],
+            is_notice: letters!(@is_notice $($notice)?),
+        }
     };
+    (@is_notice notice) => { true };
+    (@is_notice) => { false };
     (@sources $language:literal, $name:literal) => {
         [
             include_str!(concat!("letters/", $language, "/", $name, ".subject")),
             include_str!(concat!("letters/", $language, "/", $name, ".txt")),
             include_str!(concat!("letters/", $language, "/", $name, ".html")),
+            include_str!(concat!("letters/", $language, "/", $name, ".preheader")),
         ]
     };
 }
@@ -99,24 +108,32 @@ letters! {
         /// Built from the settings, never from a request.
         link: OwnLine
     } => "confirm-email",
+    /// Notice to the present address that the account gets another one once that is confirmed. The new address is shown
+    /// masked.
+    EmailChangeRequested {
+        /// The new address, not masked.
+        new: Inline
+    } => "email-change-requested" notice,
     /// Notice to the old address that the account has a new one. The new address is shown masked.
     EmailChanged {
         /// The new address, not masked.
         new: Inline
-    } => "email-changed",
+    } => "email-changed" notice,
     /// Notice that the password was changed.
-    PasswordChanged => "password-changed",
+    PasswordChanged => "password-changed" notice,
     /// Notice that the second factor was turned on.
-    SecondFactorOn => "second-factor-on",
+    SecondFactorOn => "second-factor-on" notice,
     /// Notice that the second factor was turned off.
-    SecondFactorOff => "second-factor-off",
+    SecondFactorOff => "second-factor-off" notice,
+    /// Notice that the recovery codes of the second factor were replaced.
+    RecoveryCodesReplaced => "recovery-codes-replaced" notice,
     /// Notice that an API key was created.
     ApiKeyCreated {
         /// The visible beginning of the key. Not its name, which the creator of the key chose.
         prefix: Inline
-    } => "api-key-created",
+    } => "api-key-created" notice,
     /// Notice that the account was deleted.
-    AccountDeleted => "account-deleted",
+    AccountDeleted => "account-deleted" notice,
     /// Notice that the address was proved for the first time, and what was removed because somebody else may have set
     /// it.
     CredentialsRemoved {
@@ -126,7 +143,9 @@ letters! {
         second_factors: Inline,
         /// The number of API keys.
         api_keys: Inline
-    } => "credentials-removed",
+    } => "credentials-removed" notice,
+    /// Notice of a sign-in from a network that the user has not signed in from recently.
+    NewSignIn => "new-sign-in" notice,
 }
 
 /// Shows the kind only: codes and links are credentials, and addresses are private.

@@ -14,6 +14,8 @@ use crate::clock::Timestamp;
 pub(super) struct Sender {
     pub(super) from: Mailbox,
     pub(super) service: String,
+    /// The page where people manage their account.
+    pub(super) account_url: String,
 }
 
 /// A mail ready to be sent.
@@ -50,12 +52,17 @@ pub(super) fn compose(
     let left = mail.until.since(now);
     let (minutes, until) = (left.as_secs().div_ceil(60).max(1).to_string(), format_minute(mail.until));
     let masked = match &mail.letter {
-        Letter::EmailChanged { new } => Some(mask(new)),
+        Letter::EmailChanged { new } | Letter::EmailChangeRequested { new } => Some(mask(new)),
         _ => None,
     };
     let mut values =
         vec![("service", sender.service.as_str()), ("email", &mail.to), ("minutes", &minutes), ("until", &until)];
     values.extend(own.into_iter().map(|(name, value)| (name, masked.as_deref().unwrap_or(value))));
+    let (time, language) = (format_minute(mail.origin.at), templates.name_of(mail.language));
+    let (device, ip) = (mail.origin.by.device(language), mail.origin.by.ip());
+    if mail.letter.kind().is_notice {
+        values.extend([("time", time.as_str()), ("device", &device), ("ip", &ip), ("account", &sender.account_url)]);
+    }
     let RenderedLetter { subject, text, html } = templates.render(mail.letter.kind(), mail.language, &values);
 
     let id: String = seed.iter().map(|byte| format!("{byte:02x}")).collect();

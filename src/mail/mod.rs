@@ -7,6 +7,7 @@
 mod language;
 mod letter;
 mod message;
+mod origin;
 mod outbox;
 mod queue;
 mod smtp;
@@ -20,6 +21,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 pub use language::Language;
 pub use letter::Letter;
+pub use origin::{Origin, OriginBy};
 pub use smtp::SmtpError;
 pub use templates::TemplateError;
 
@@ -42,6 +44,8 @@ pub struct Mail {
     pub language: Language,
     /// The content.
     pub letter: Letter,
+    /// What caused it. Notices show it.
+    pub origin: Origin,
     /// The moment of expiry: the mail is not sent after it.
     pub until: Timestamp,
 }
@@ -112,7 +116,7 @@ impl Mailer {
             Some(smtp) => Transport::Smtp(smtp),
             None => Transport::Outbox(Outbox::new(data_dir.join(outbox::NAME), rng.clone())),
         };
-        let templates = Templates::read(settings.templates.as_deref())?;
+        let templates = templates(settings)?;
         let languages = templates.languages().into();
         let (queue_sender, incoming) = mpsc::unbounded_channel();
         let (pending, closing) = (watch::Sender::new(0), watch::Sender::new(false));
@@ -198,7 +202,7 @@ impl Mailer {
 /// Checks that mails could be sent with these settings: reads the letters and connects to the mail server, if one is
 /// set. Sends nothing.
 pub async fn check(settings: &config::Mail) -> Result<Result<(), MailServerUnavailable>, MailerError> {
-    Templates::read(settings.templates.as_deref())?;
+    templates(settings)?;
     let sender = sender(settings)?;
     let Some(smtp) = smtp(settings, &sender)? else { return Ok(Ok(())) };
     Ok(smtp.check().await.map_err(|error| match error {
@@ -220,7 +224,12 @@ pub fn remove_old_mails(data_dir: &Path, keep: Duration, now: Timestamp) -> std:
 
 fn sender(settings: &config::Mail) -> Result<message::Sender, MailerError> {
     let from = settings.from.parse().map_err(|_| MailerError::From)?;
-    Ok(message::Sender { from, service: settings.service_name.clone() })
+    let (service, account_url) = (settings.service_name.clone(), settings.account_url.clone());
+    Ok(message::Sender { from, service, account_url })
+}
+
+fn templates(settings: &config::Mail) -> Result<Templates, TemplateError> {
+    Templates::read(settings.templates.as_deref(), settings.logo.as_ref().map(|logo| logo.url.as_str()))
 }
 
 fn smtp(settings: &config::Mail, sender: &message::Sender) -> Result<Option<Smtp>, SmtpError> {

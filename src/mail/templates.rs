@@ -15,11 +15,17 @@ use super::letter::{BUILT_IN, KINDS, Kind, Placement};
 /// Placeholders of every letter, besides those of its kind.
 const EVERYWHERE: [&str; 4] = ["service", "email", "minutes", "until"];
 
-/// Placeholders of the page around a letter's HTML.
-const LAYOUT: [&str; 4] = ["language", "subject", "body", "service"];
+/// Placeholders of every notice, besides those.
+const OF_NOTICES: [&str; 4] = ["time", "device", "ip", "account"];
 
-/// File extensions of a letter's three parts.
-const PARTS: [&str; 3] = ["subject", "txt", "html"];
+/// Placeholders of the page around a letter's HTML.
+const LAYOUT: [&str; 6] = ["language", "subject", "preheader", "brand", "body", "service"];
+
+/// File extensions of a letter's four parts. The last one is optional.
+const PARTS: [&str; 4] = ["subject", "txt", "html", "preheader"];
+
+/// The number of parts that a letter must have.
+const REQUIRED_PARTS: usize = 3;
 
 /// Name of the layout, which lies beside the language directories.
 const LAYOUT_FILE: &str = "layout.html";
@@ -71,13 +77,15 @@ pub(super) struct RenderedLetter {
 pub(super) struct Templates {
     names: Vec<String>,
     /// By language, then in the order of [`KINDS`].
-    letters: Vec<Vec<[Template; 3]>>,
+    letters: Vec<Vec<[Template; 4]>>,
     layout: Template,
+    /// The address of the logo, if there is one.
+    logo: Option<String>,
 }
 
 impl Templates {
-    /// Reads the built-in letters and the operator's, which override them.
-    pub(super) fn read(folder: Option<&Path>) -> Result<Self, TemplateError> {
+    /// Reads the built-in letters and the operator's, which override them. `logo`: the address of the logo.
+    pub(super) fn read(folder: Option<&Path>, logo: Option<&str>) -> Result<Self, TemplateError> {
         let mut sources: BTreeMap<String, LanguageSources> = BTreeMap::new();
         let built_in = Path::new("built in");
         for (language, letters) in BUILT_IN {
@@ -99,13 +107,13 @@ impl Templates {
                 }
             }
         }
-        let mut found =
-            Self { names: Vec::new(), letters: Vec::new(), layout: Template::read(&layout.0, &layout.1, &LAYOUT)? };
+        let layout = Template::read(&layout.0, &layout.1, &LAYOUT)?;
+        let mut found = Self { names: Vec::new(), letters: Vec::new(), layout, logo: logo.map(str::to_owned) };
         // English first, then by name. Only this module depends on the order.
         let english = sources.remove_entry(BUILT_IN[0].0);
         for (language, sources) in english.into_iter().chain(sources) {
             let letters = KINDS.iter().enumerate().map(|(place, kind)| {
-                let english = found.letters.first().map(|letters: &Vec<[Template; 3]>| &letters[place]);
+                let english = found.letters.first().map(|letters: &Vec<[Template; 4]>| &letters[place]);
                 check_letter(
                     *kind,
                     sources.get(kind.name),
@@ -125,11 +133,16 @@ impl Templates {
         &self.names
     }
 
+    /// The tag of a language.
+    pub(super) fn name_of(&self, language: Language) -> &str {
+        self.names.get(language.0).unwrap_or(&self.names[0])
+    }
+
     /// Fills a letter's templates with `values`, which hold every placeholder of its kind.
     pub(super) fn render(&self, kind: Kind, language: Language, values: &[(&str, &str)]) -> RenderedLetter {
         let language = if language.0 < self.names.len() { language } else { Language::default() };
         let place = KINDS.iter().position(|known| *known == kind).unwrap_or_default();
-        let [subject, text, html] = &self.letters[language.0][place];
+        let [subject, text, html, preheader] = &self.letters[language.0][place];
         let subject = subject.fill(values, str::to_owned);
         let body = html.fill(values, escape_html);
         let html = if is_whole_page(&body) {
@@ -138,25 +151,44 @@ impl Templates {
             let value = |name: &str| values.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| *value);
             let (language, subject) = (escape_html(&self.names[language.0]), escape_html(&subject));
             let service = escape_html(value("service"));
-            let around =
-                [("language", language.as_str()), ("subject", &subject), ("body", &body), ("service", &service)];
+            let preheader = preheader.fill(values, escape_html);
+            let brand = match &self.logo {
+                Some(logo) => logo_image(logo, &service),
+                None => service.clone(),
+            };
+            let around = [
+                ("language", language.as_str()),
+                ("subject", &subject),
+                ("preheader", &preheader),
+                ("brand", &brand),
+                ("body", &body),
+                ("service", &service),
+            ];
             self.layout.fill(&around, str::to_owned)
         };
         RenderedLetter { subject, text: text.fill(values, str::to_owned), html }
     }
 }
 
-/// The files of each letter of one language.
-type LanguageSources = BTreeMap<&'static str, [Option<(PathBuf, String)>; 3]>;
+/// The image that replaces the service's name at the top of a mail. The name is what clients show that load no images.
+fn logo_image(address: &str, service: &str) -> String {
+    let address = escape_html(address);
+    format!("<img src=\"{address}\" alt=\"{service}\" height=\"40\" style=\"height:40px;max-width:100%;border:0\">")
+}
 
-/// Parses the three templates of a letter; uses English if the language has none of its files.
+/// The files of each letter of one language.
+type LanguageSources = BTreeMap<&'static str, [Option<(PathBuf, String)>; 4]>;
+
+/// Parses the templates of a letter; uses English if the language has none of its files.
 fn check_letter(
     kind: Kind,
-    sources: Option<&[Option<(PathBuf, String)>; 3]>,
-    english: Option<&[Template; 3]>,
+    sources: Option<&[Option<(PathBuf, String)>; 4]>,
+    english: Option<&[Template; 4]>,
     folder: &Path,
-) -> Result<[Template; 3], TemplateError> {
-    let names = EVERYWHERE.iter().copied().chain(kind.values.iter().map(|(name, _)| *name)).collect::<Vec<_>>();
+) -> Result<[Template; 4], TemplateError> {
+    let of_notices = if kind.is_notice { OF_NOTICES.as_slice() } else { &[] };
+    let names = EVERYWHERE.iter().chain(of_notices).chain(kind.values.iter().map(|(name, _)| name)).copied();
+    let names = names.collect::<Vec<_>>();
     let [subject, text, html] = match (sources, english) {
         (None, Some(english)) => return Ok(english.clone()),
         (sources, _) => {
@@ -169,25 +201,27 @@ fn check_letter(
             [part(0)?, part(1)?, part(2)?]
         }
     };
-    let invalid = |path: &Path, problem: String| Err(TemplateError::Invalid { path: path.to_owned(), problem });
-    let line = subject.1.trim();
-    if line.is_empty() || line.contains(char::is_control) {
-        return invalid(&subject.0, "must be one line".to_owned());
-    }
+    let invalid = |path: &Path, problem: String| TemplateError::Invalid { path: path.to_owned(), problem };
+    let one_line = |(path, text): &(PathBuf, String)| match text.trim() {
+        line if line.is_empty() || line.contains(char::is_control) => Err(invalid(path, "must be one line".to_owned())),
+        line => Template::read(path, line, &names),
+    };
+    let subject = one_line(subject)?;
+    // Without one, clients show the beginning of the text.
+    let preheader = match sources.and_then(|sources| sources[REQUIRED_PARTS].as_ref()) {
+        Some(preheader) => one_line(preheader)?,
+        None => Template::default(),
+    };
     for (name, _) in kind.values.iter().filter(|(_, placement)| *placement == Placement::OwnLine) {
         let alone = format!("{{{{{name}}}}}");
         if !text.1.lines().any(|line| line.trim_end() == alone) {
-            return invalid(&text.0, format!("must have {alone} alone on a line"));
+            return Err(invalid(&text.0, format!("must have {alone} alone on a line")));
         }
         if !html.1.contains(&alone) {
-            return invalid(&html.0, format!("must have {alone}"));
+            return Err(invalid(&html.0, format!("must have {alone}")));
         }
     }
-    Ok([
-        Template::read(&subject.0, line, &names)?,
-        Template::read(&text.0, &text.1, &names)?,
-        Template::read(&html.0, &html.1, &names)?,
-    ])
+    Ok([subject, Template::read(&text.0, &text.1, &names)?, Template::read(&html.0, &html.1, &names)?, preheader])
 }
 
 fn read_language_folder(folder: &Path, into: &mut LanguageSources) -> Result<(), TemplateError> {
@@ -198,7 +232,7 @@ fn read_language_folder(folder: &Path, into: &mut LanguageSources) -> Result<(),
         let part = PARTS.iter().position(|part| *part == extension);
         let (Some(kind), Some(part)) = (kind, part) else {
             let letters = KINDS.iter().map(|kind| kind.name).collect::<Vec<_>>().join(", ");
-            let expected = format!("a .subject, .txt or .html of one of {letters}");
+            let expected = format!("a .subject, .txt, .html or .preheader of one of {letters}");
             return Err(TemplateError::Unexpected { path, expected });
         };
         let text = read_text(&path)?;
@@ -264,7 +298,7 @@ fn escape_html(value: &str) -> String {
 }
 
 /// A parsed template: `(text, placeholder)` pairs, and the text after the last placeholder.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Template {
     pieces: Vec<(String, String)>,
     end: String,

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::auth::audit::Recorder;
 use crate::auth::context::{Context, Node};
 use crate::auth::passwords::{Hasher, Policy};
 use crate::auth::retention::{Retention, key_policy};
@@ -39,6 +40,17 @@ pub async fn build_context(
     stores: &Stores,
     routes: &[&str],
 ) -> Result<Context, StartError> {
+    build(config, clock, stores, routes, "system").await
+}
+
+/// `process`: the actor of the security events that no request causes.
+async fn build(
+    config: Config,
+    clock: Clock,
+    stores: &Stores,
+    routes: &[&str],
+    process: &'static str,
+) -> Result<Context, StartError> {
     let rng = Rng::system();
     let secrets = match &config.secrets {
         Some(secrets) => Secrets::new(secrets)?,
@@ -63,6 +75,7 @@ pub async fn build_context(
         hasher: Hasher::start(&config.passwords, rng.clone())?,
         password_policy: Policy::from(&config.passwords),
         mailer: Mailer::start(&config.mail, &config.data_dir, clock.clone(), metrics.clone(), rng.clone())?,
+        audit: Recorder::new(process, metrics.clone(), config.audit.webhook.is_some()),
         metrics,
         readiness: Readiness::default(),
         config,
@@ -91,7 +104,7 @@ pub async fn build_command_context(mut config: Config) -> Result<Context, StartE
     }
     let clock = Clock::system();
     let stores = Stores::open(&config, &clock).await?;
-    build_context(config, clock, &stores, &[]).await
+    build(config, clock, &stores, &[], "cli").await
 }
 
 /// A name for this process that no other process has, for logs and warnings: `<host>_<listen address>_<pid>_<random>`.

@@ -33,6 +33,7 @@ pub(super) const POSTGRES: &[Migration] = migrations! { "postgres":
     1 "accounts" "0001_accounts.sql";
     2 "endings" "0002_endings.sql";
     3 "custom_claims" "0003_custom_claims.sql";
+    4 "user_search" "0004_user_search.sql";
 };
 
 pub(super) const SQLITE: &[Migration] = migrations! { "sqlite":
@@ -43,6 +44,10 @@ pub(super) const SQLITE: &[Migration] = migrations! { "sqlite":
     5 "known_networks" "0005_known_networks.sql";
     6 "custom_claims" "0006_custom_claims.sql";
     7 "revocation_epoch" "0007_revocation_epoch.sql";
+    8 "user_search" "0008_user_search.sql";
+    9 "followers" "0009_followers.sql";
+    10 "events" "0010_events.sql";
+    11 "idempotency" "0011_idempotency.sql";
 };
 
 impl Migration {

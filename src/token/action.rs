@@ -36,7 +36,8 @@ impl ActionKind {
     /// Every kind.
     pub const ALL: [Self; 4] = [Self::SecondFactor, Self::MagicLink, Self::ConfirmEmail, Self::ResetPassword];
 
-    fn typ(self) -> &'static str {
+    /// The `typ` in the header of its tokens.
+    pub fn typ(self) -> &'static str {
         match self {
             Self::SecondFactor => "signet-second-factor+jwt",
             Self::MagicLink => "signet-magic-link+jwt",

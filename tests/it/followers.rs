@@ -2,6 +2,9 @@
 //!
 //! How it treats responses that are lost, old, cut off, out of order or forged is tested in the crate.
 
+mod fleet;
+mod frozen;
+
 use std::time::Duration;
 
 use signet_verify::TokenError;

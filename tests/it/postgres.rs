@@ -18,7 +18,7 @@ use crate::support::postgres::{Options, PASSWORD, Server};
 const SHORT: Duration = Duration::from_secs(1);
 
 /// The number of files in `migrations/postgres`.
-const MIGRATIONS: usize = 3;
+const MIGRATIONS: usize = 4;
 
 /// The tolerated delay after a time-out on a machine that is busy with other tests.
 const SLACK: Duration = Duration::from_secs(2);

@@ -137,6 +137,7 @@ fn error_reply(error: &Error) -> ErrorReply {
         | Error::Forbidden(Denial::OtherProject | Denial::CannotDeleteSelf)
         | Error::InvalidTarget
         | Error::InvalidSubjectToken(_)
+        | Error::Idempotency(_)
         | Error::BalanceOutOfRange => Application(400, "REQUEST_REFUSED"),
     }
 }

@@ -99,6 +99,7 @@ fn render(error: Error, call: Call) -> Response {
             invalid_fields(&[password_error(field, violation)])
         }
         Error::InvalidTarget | Error::InvalidSubjectToken(_) => detail(400, "The token cannot be issued."),
+        Error::Idempotency(_) => detail(409, "The request was sent before."),
         Error::BalanceOutOfRange => detail(409, "The balance would be out of range."),
         Error::MailNotSent => detail(503, "The email could not be sent.").retry_after(SOON),
         Error::RateLimited { retry_after } => detail(429, "Too Many Requests").retry_after(retry_after),

@@ -64,11 +64,12 @@ async fn update(ctx: Context, mut request: Request) -> Result<Response, MyauthEr
     let (caller, user) = require_user(&ctx, request.bearer()).await?;
     let body: UpdateMe = read_with_new_password(&ctx, &mut request, "password").await?;
     let changes = UpdateSelf {
-        full_name: body.full_name.map(|name| name.0),
+        full_name: body.full_name.map(|name| Some(name.0)),
         email: body.email.map(|email| email.0),
         password: body.password,
         current_password: body.original,
         auth_time: caller.auth_time(),
+        ..UpdateSelf::default()
     };
     let request_ctx = request_context(&ctx, &request);
     Ok(user_response(&update_self(&ctx, &user, changes, request_ctx).await?))

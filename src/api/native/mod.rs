@@ -4,9 +4,12 @@
 
 mod admin;
 mod billing;
+mod feed_followers;
+mod idempotency;
 mod links;
 mod me;
 mod oauth;
+mod page_session;
 mod problem;
 mod profile;
 mod projects;
@@ -17,7 +20,6 @@ mod schemas;
 mod sessions;
 mod sign_up;
 mod totp;
-mod users;
 mod verify;
 mod verify_proxy;
 
@@ -36,7 +38,7 @@ use problem::{Problem, ProblemDocument};
 /// The name of the dialect, in sessions and logs.
 pub const NAME: &str = "native";
 
-const GROUPS: [EndpointGroup; 2] = [
+const GROUPS: [EndpointGroup; 3] = [
     EndpointGroup {
         scope: "",
         renderer: |error, _| Problem::from(error).into_response(),
@@ -50,6 +52,7 @@ const GROUPS: [EndpointGroup; 2] = [
             revocation_feed::SNAPSHOT,
             revocation_feed::AFTER,
             revocation_feed::SEGMENT,
+            feed_followers::REPORT_FOLLOWER,
             verify::VERIFY,
             verify::VERIFY_FOR_PROXY,
             verify_proxy::VERIFY_ANY_FOR_PROXY,
@@ -72,13 +75,9 @@ const GROUPS: [EndpointGroup; 2] = [
             links::REDEEM_MAGIC_LINK,
             projects::LIST_PROJECTS,
             projects::CREATE_PROJECT,
-            billing::UPDATE_BILLING,
-            users::READ,
-            users::UPDATE,
-            admin::SIGN_OUT_USER,
-            admin::SIGN_OUT_EVERYONE,
         ],
     },
+    admin::GROUP,
     EndpointGroup {
         scope: "/oauth",
         renderer: |error, _| OauthError::from(error).into_response(),
@@ -109,7 +108,9 @@ pub(super) fn add_routes(routes: &mut Routes<Context>, config: &Config) {
         let paths = (endpoint.docs)().paths.paths;
         paths.keys().for_each(|path| routes.allow_any_origin(&format!("{prefix}{path}")));
     }
-    pages::add_routes(routes.group(prefix, |_, rejection: Rejection| Problem::from(rejection).into_response()));
+    let renderer = |_: &Context, rejection: Rejection| Problem::from(rejection).into_response();
+    pages::add_routes(routes.group(prefix, renderer));
+    page_session::add_routes(routes.group(prefix, renderer));
 }
 
 /// Adds the calls that the console makes, for a listener that has no other calls of this dialect.
@@ -125,7 +126,7 @@ pub(super) fn spec(config: &Config) -> ApiSpec {
     #[derive(OpenApi)]
     #[openapi(
         tags((name = "native", description = "Signet's own API: keys, verification, OAuth endpoints, sessions.")),
-        components(schemas(ProblemDocument<'_>, OauthErrorBody<'_>, sessions::SessionToKeep, totp::QrFormat)),
+        components(schemas(ProblemDocument<'_>, OauthErrorBody<'_>, admin::UserStatusName, sessions::SessionToKeep, totp::QrFormat)),
     )]
     struct Base;
 

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::api::{ApiError, INVALID_TOKEN, RECENT_SIGN_IN, SOON, status_code};
 use crate::auth::Error;
-use crate::auth::error::{Denial, InputError, MfaError};
+use crate::auth::error::{Denial, IdempotencyError, InputError, MfaError};
 use crate::http::{IntoResponse, Rejection, Response};
 
 /// An error of this dialect.
@@ -151,6 +151,14 @@ fn render_error(error: Error) -> Response {
             problem(400, "invalid_target", "No audience has the name or URL that `resource` contains.", cause)
         }
         Error::InvalidSubjectToken(_) => problem(400, "invalid_subject_token", "The token cannot be exchanged.", cause),
+        Error::Idempotency(IdempotencyError::KeyReused) => {
+            let title = "Another request had this Idempotency-Key. Choose a new one.";
+            problem(422, "idempotency_key_reused", title, cause)
+        }
+        Error::Idempotency(IdempotencyError::InProgress) => {
+            let title = "The first request with this Idempotency-Key has not ended. Try again soon.";
+            problem(409, "idempotency_key_in_use", title, cause).retry_after(SOON)
+        }
         Error::BalanceOutOfRange => {
             problem(409, "balance_out_of_range", "The balance would be out of range; nothing was changed.", cause)
         }
@@ -186,6 +194,11 @@ fn render_error(error: Error) -> Response {
 pub(super) fn gone() -> Response {
     let title = "This position is not kept any more. Read the snapshot.";
     problem(410, "gone", title, "the position is not kept".to_owned())
+}
+
+/// The response to a request that another origin made in the name of a browser's user.
+pub(super) fn cross_origin() -> Response {
+    problem(403, "cross_origin", "Only pages of this origin may call this.", "another origin".to_owned())
 }
 
 fn problem(status: u16, code: &str, title: &str, cause: String) -> Response {

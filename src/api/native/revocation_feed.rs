@@ -25,6 +25,27 @@ const MAX_COMPRESSED: usize = 64 * 1024;
 /// The smallest body that is worth compressing: it does not fit into one packet.
 const MIN_COMPRESSED: usize = 1400;
 
+/// The response of every document. `endpoint!` adds the errors, but 410 is no error of an operation.
+#[derive(utoipa::IntoResponses)]
+#[allow(dead_code, reason = "only the OpenAPI document uses it")]
+enum Frames {
+    /// Frames (compact JWS), each followed by a line feed.
+    #[response(status = 200, content_type = "application/jose")]
+    Frames(String),
+}
+
+/// The responses of documents that begin at a position.
+#[derive(utoipa::IntoResponses)]
+#[allow(dead_code, reason = "only the OpenAPI document uses it")]
+enum FramesAfterPosition {
+    /// Frames (compact JWS), each followed by a line feed.
+    #[response(status = 200, content_type = "application/jose")]
+    Frames(String),
+    /// The position is not kept any more: read the snapshot.
+    #[response(status = 410, content_type = "application/problem+json")]
+    Gone(ProblemDocument<'static>),
+}
+
 /// Get the head of the revocation feed
 ///
 /// A signed frame with the present position and the segments that lead to it. For services that read the feed through a
@@ -33,11 +54,7 @@ const MIN_COMPRESSED: usize = 1400;
     get,
     path = "/.well-known/signet-revocations",
     operation_id = "native_revocation_feed",
-    responses(
-        (status = 200, description = "A frame (compact JWS).", content_type = "application/jose", body = String),
-        (status = 503, description = "This node has lost contact with its store.",
-            content_type = "application/problem+json", body = ProblemDocument<'_>),
-    ),
+    responses(Frames),
 )]
 fn head(ctx: &Context, _request: &Request) -> Result<Response, FeedProblem> {
     Ok(frames(responses::head(ctx)?, "public, max-age=1"))
@@ -56,12 +73,7 @@ pub(super) const HEAD: Endpoint = endpoint! {
     get,
     path = "/.well-known/signet-revocations/snapshot",
     operation_id = "native_revocation_snapshot",
-    responses(
-        (status = 200, description = "Frames (compact JWS), each followed by a line feed.",
-            content_type = "application/jose", body = String),
-        (status = 503, description = "This node has lost contact with its store.",
-            content_type = "application/problem+json", body = ProblemDocument<'_>),
-    ),
+    responses(Frames),
 )]
 async fn snapshot(ctx: Context, request: Request) -> Result<Response, FeedProblem> {
     let snapshot = responses::snapshot(&ctx).await?;
@@ -87,14 +99,7 @@ pub(super) const SNAPSHOT: Endpoint = endpoint! {
         ("epoch" = String, Path, description = "`epoch` of the last frame."),
         ("position" = String, Path, description = "`to` of the last frame."),
     ),
-    responses(
-        (status = 200, description = "Frames (compact JWS), each followed by a line feed.",
-            content_type = "application/jose", body = String),
-        (status = 410, description = "The position is not kept any more: read the snapshot.",
-            content_type = "application/problem+json", body = ProblemDocument<'_>),
-        (status = 503, description = "This node has lost contact with its store.",
-            content_type = "application/problem+json", body = ProblemDocument<'_>),
-    ),
+    responses(FramesAfterPosition),
 )]
 async fn after(ctx: Context, request: Request) -> Result<Response, FeedProblem> {
     let after = responses::after(&ctx, request.param("epoch"), request.param("position"));
@@ -119,14 +124,7 @@ pub(super) const AFTER: Endpoint = endpoint! {
         ("from" = String, Path, description = "A position in `segments` of the head."),
         ("to" = String, Path, description = "The next position in `segments`."),
     ),
-    responses(
-        (status = 200, description = "Frames (compact JWS), each followed by a line feed.",
-            content_type = "application/jose", body = String),
-        (status = 410, description = "The segment is not kept any more: read the snapshot.",
-            content_type = "application/problem+json", body = ProblemDocument<'_>),
-        (status = 503, description = "This node has lost contact with its store.",
-            content_type = "application/problem+json", body = ProblemDocument<'_>),
-    ),
+    responses(FramesAfterPosition),
 )]
 async fn segment(ctx: Context, request: Request) -> Result<Response, FeedProblem> {
     let [epoch, from, to] = ["epoch", "from", "to"].map(|name| request.param(name));

@@ -318,21 +318,5 @@ pub(super) fn key_claims(key: &VerifiedApiKey) -> Value {
 }
 
 fn inactive(reason: VerifyError) -> String {
-    let reason = match reason {
-        VerifyError::Token(TokenError::Malformed) => "malformed",
-        VerifyError::Token(TokenError::WrongType | TokenError::UnsupportedAlgorithm) => "wrong_type",
-        VerifyError::Token(TokenError::UnknownKey) => "unknown_key",
-        VerifyError::Token(TokenError::RevokedKey) => "revoked_key",
-        VerifyError::Token(TokenError::BadSignature) => "bad_signature",
-        VerifyError::Token(TokenError::Expired) | VerifyError::ExpiredKey => "expired",
-        VerifyError::Token(TokenError::NotYetValid) => "not_yet_valid",
-        VerifyError::Token(TokenError::WrongIssuer) => "wrong_issuer",
-        VerifyError::Token(TokenError::WrongAudience) | VerifyError::OtherAudience => "wrong_audience",
-        VerifyError::OtherSubject => "wrong_subject",
-        VerifyError::Revoked => "revoked",
-        VerifyError::InsufficientScope => "insufficient_scope",
-        VerifyError::UnknownKey => "unknown_api_key",
-        VerifyError::Stale => "stale",
-    };
-    format!(r#"{{"active":false,"reason":"{reason}"}}"#)
+    format!(r#"{{"active":false,"reason":"{}"}}"#, reason.code())
 }

@@ -59,6 +59,7 @@ fn render(error: &Error) -> Response {
         Error::EmailTaken => detail(409, "User with this email already exist"),
         Error::UsernameTaken => detail(409, "User with this username already exists"),
         Error::InvalidTarget | Error::InvalidSubjectToken(_) => detail(400, "the token cannot be issued"),
+        Error::Idempotency(_) => detail(409, "the request was sent before"),
         Error::BalanceOutOfRange => detail(409, "the balance would be out of range"),
         Error::Mfa(error @ (MfaError::AlreadyEnabled | MfaError::AlreadyDisabled)) => {
             detail(409, wire_text::mfa(*error))

@@ -101,6 +101,7 @@ fn render(error: Error) -> Response {
         Error::InvalidTarget | Error::InvalidSubjectToken(_) => {
             failure(400, "invalid_target", "The token cannot be issued.")
         }
+        Error::Idempotency(_) => failure(409, "sent_before", "The request was sent before."),
         Error::BalanceOutOfRange => failure(409, "balance_out_of_range", "The balance would be out of range."),
         Error::MailNotSent => failure(503, "mail_unavailable", "The mail could not be sent.").retry_after(SOON),
         Error::InvalidRefreshToken | Error::RefreshTokenReused => {

@@ -115,6 +115,7 @@ fn render(error: &Error) -> Response {
         Error::InvalidTarget | Error::InvalidSubjectToken(_) => {
             error_with_details(400, "bad request", "the token cannot be issued")
         }
+        Error::Idempotency(_) => error_with_details(409, "conflict", "the request was sent before"),
         Error::BalanceOutOfRange => error_with_details(409, "conflict", "the balance would be out of range"),
         Error::RateLimited { retry_after } => error_response(429, "too many requests").retry_after(*retry_after),
         Error::Overloaded | Error::Stale | Error::Unavailable(_) | Error::MailNotSent => {

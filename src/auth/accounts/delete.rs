@@ -5,7 +5,9 @@ use crate::auth::accounts::disable::change_disabled;
 use crate::auth::accounts::permissions::can_manage;
 use crate::auth::context::Context;
 use crate::auth::error::Denial;
-use crate::auth::mailing;
+use crate::auth::mailing::{self, NoticeOrigin};
+use crate::auth::passwords::IdentityProof;
+use crate::auth::passwords::reauthenticate::require_password_or_recent_sign_in;
 use crate::auth::request_context::RequestContext;
 use crate::auth::run_to_completion::run_to_completion;
 use crate::auth::sessions::sign_out::sign_out_durably;
@@ -37,15 +39,29 @@ pub async fn delete_self(ctx: &Context, user: &User, request_ctx: RequestContext
     if user.superuser {
         return Err(Error::Forbidden(Denial::CannotDeleteSelf));
     }
-    delete_and_notify(ctx, user, request_ctx).await
+    delete_and_notify(ctx, user, NoticeOrigin::client(request_ctx)).await
+}
+
+/// Deletes the caller's own account, if the caller gives the password or has signed in recently.
+pub async fn delete_self_with_proof(
+    ctx: &Context,
+    user: &User,
+    proof: IdentityProof<'_>,
+    request_ctx: RequestContext<'_>,
+) -> Result<(), Error> {
+    if user.superuser {
+        return Err(Error::Forbidden(Denial::CannotDeleteSelf));
+    }
+    require_password_or_recent_sign_in(ctx, user, proof, request_ctx).await?;
+    delete_self(ctx, user, request_ctx).await
 }
 
 /// To completion, so that a thief cannot suppress the notice by disconnecting.
-async fn delete_and_notify(ctx: &Context, user: &User, request_ctx: RequestContext<'_>) -> Result<(), Error> {
-    let (ctx, user, language) = (ctx.clone(), user.clone(), request_ctx.language.map(str::to_owned));
+async fn delete_and_notify(ctx: &Context, user: &User, origin: NoticeOrigin) -> Result<(), Error> {
+    let (ctx, user) = (ctx.clone(), user.clone());
     run_to_completion(async move {
         delete_user(&ctx, user.id).await?;
-        mailing::queue_notice(&ctx, &user, Letter::AccountDeleted, language.as_deref());
+        mailing::queue_notice(&ctx, &user, Letter::AccountDeleted, &origin);
         Ok(())
     })
     .await
@@ -63,6 +79,6 @@ pub async fn delete_user_as_admin(
     if user.id == by.id {
         delete_self(ctx, by, request_ctx).await
     } else {
-        delete_and_notify(ctx, &user, request_ctx).await
+        delete_and_notify(ctx, &user, NoticeOrigin::operator(request_ctx.language)).await
     }
 }

@@ -29,6 +29,7 @@ pub(super) async fn change_disabled(ctx: &Context, user: UserId, disabled: bool)
     match ctx.accounts.change_user(user, &changes, ctx.now()).await? {
         Changed::Changed(user) => Ok(*user),
         Changed::EmailTaken => Err(Error::EmailTaken),
+        Changed::UsernameTaken => Err(Error::UsernameTaken),
         Changed::NotFound => Err(Error::NotFound),
     }
 }

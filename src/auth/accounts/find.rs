@@ -1,9 +1,10 @@
 //! Looks up users.
 
-use crate::auth::Error;
 use crate::auth::context::Context;
-use crate::id::UserId;
-use crate::store::accounts::{Find, User};
+use crate::auth::sessions::list::list_sessions;
+use crate::auth::{Error, mfa};
+use crate::id::{ProjectId, UserId};
+use crate::store::accounts::{ApiKey, Find, User};
 
 /// Users per page.
 const PAGE: u32 = 20;
@@ -11,6 +12,36 @@ const PAGE: u32 = 20;
 /// A page of all users in order of creation; the first page is number 0.
 pub async fn list_users(ctx: &Context, page: u64) -> Result<Vec<User>, Error> {
     Ok(ctx.accounts.users_page(page.saturating_mul(PAGE.into()), PAGE).await?)
+}
+
+/// The most API keys that [`describe_user`] returns.
+const MAX_API_KEYS: u32 = 100;
+
+/// A user, and what belongs to it.
+pub struct UserDetails {
+    /// The user.
+    pub user: User,
+    /// The number of unused recovery codes.
+    pub recovery_codes_left: usize,
+    /// The number of open sessions; `None` while their store does not answer.
+    pub sessions_open: Option<usize>,
+    /// Ids and names of the projects, the personal one first.
+    pub projects: Vec<(ProjectId, String)>,
+    /// The newest API keys.
+    pub api_keys: Vec<ApiKey>,
+}
+
+/// One user, and what belongs to it. An outage of the store of sessions hides only their number, because an
+/// administrator needs the rest just then.
+pub async fn describe_user(ctx: &Context, user: UserId) -> Result<UserDetails, Error> {
+    let user = find_user(ctx, user).await?;
+    Ok(UserDetails {
+        recovery_codes_left: mfa::recovery_codes_left(ctx, &user).await?,
+        sessions_open: list_sessions(ctx, user.id).await.ok().map(|sessions| sessions.len()),
+        projects: ctx.accounts.projects(user.id).await?,
+        api_keys: ctx.accounts.api_keys_of_user(user.id, MAX_API_KEYS).await?,
+        user,
+    })
 }
 
 /// One user.

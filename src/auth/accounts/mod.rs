@@ -2,14 +2,17 @@
 
 pub(in crate::auth) mod address_owner;
 pub mod billing;
+pub mod change_email;
 pub mod create;
 pub(in crate::auth) mod credential_epoch;
 pub mod delete;
 pub mod disable;
+pub mod export;
 pub mod find;
 pub mod import;
 pub mod permissions;
 pub mod projects;
+pub mod search;
 pub mod sign_up;
 pub mod update;
 pub mod verify_email;

@@ -15,7 +15,8 @@ use crate::auth::accounts::permissions::{can_create_superusers, can_manage};
 use crate::auth::accounts::verify_email;
 use crate::auth::context::Context;
 use crate::auth::error::VerifyError;
-use crate::auth::identity::Email;
+use crate::auth::identity::{Email, Username};
+use crate::auth::mailing::NoticeOrigin;
 use crate::auth::passwords::reauthenticate::{
     reauthenticate, reauthenticate_and_hash, require_password_or_recent_sign_in,
 };
@@ -30,15 +31,17 @@ use crate::auth::{Error, mailing, one_time, rate_limit};
 use crate::clock::Timestamp;
 use crate::id::UserId;
 use crate::mail::Letter;
-use crate::store::accounts::{Changed, Changes, Find, PasswordHash, User};
+use crate::store::accounts::{Changed, Changes, Find, NewUsername, PasswordHash, User};
 
 pub use crate::token::custom_claims::CustomClaims;
 
 /// What users may change about themselves. `None` leaves a field unchanged.
 #[derive(Clone, Debug, Default)]
 pub struct UpdateSelf {
-    /// The full name.
-    pub full_name: Option<String>,
+    /// The full name; `Some(None)` removes it.
+    pub full_name: Option<Option<String>>,
+    /// The username; `Some(None)` removes it.
+    pub username: Option<Option<Username>>,
     /// The address.
     pub email: Option<Email>,
     /// The password.
@@ -55,6 +58,8 @@ pub struct UpdateSelf {
 pub struct UpdateUser {
     /// The full name; `Some(None)` removes it.
     pub full_name: Option<Option<String>>,
+    /// The username; `Some(None)` removes it.
+    pub username: Option<Option<Username>>,
     /// The address.
     pub email: Option<Email>,
     /// The password.
@@ -85,13 +90,15 @@ pub async fn update_self(
 ) -> Result<User, Error> {
     let email = update.email.filter(|email| email.as_str() != user.email);
     let changed = UpdateUser {
-        full_name: update.full_name.filter(|name| Some(name) != user.full_name.as_ref()).map(Some),
+        full_name: update.full_name.filter(|name| *name != user.full_name),
+        username: update.username.filter(|name| name.as_ref().map(Username::as_str) != user.username.as_deref()),
         email,
         password: update.password,
         ..UpdateUser::default()
     };
     check_policy(ctx, changed.password.as_ref(), request_ctx)?;
-    if changed.email.is_none() && changed.password.is_none() && changed.full_name.is_none() {
+    let changes_profile = changed.full_name.is_some() || changed.username.is_some();
+    if changed.email.is_none() && changed.password.is_none() && !changes_profile {
         return Ok(user.clone());
     }
     let proof = IdentityProof { password: update.current_password.as_ref(), auth_time: update.auth_time };
@@ -175,6 +182,7 @@ async fn apply(
         ends_api_keys_with: ended_scopes(&update),
         only_if_valid_after: own_session,
         full_name: update.full_name,
+        username: update.username.map(|name| name.as_ref().map(new_username)),
         email: update.email.map(|email| email.as_str().to_owned()),
         verified: update.verified,
         password_hash,
@@ -183,11 +191,16 @@ async fn apply(
         roles: update.roles,
         custom_claims: update.custom_claims.map(CustomClaims::into_stored),
     };
-    let (ctx, before, language) = (ctx.clone(), user.clone(), request_ctx.language.map(str::to_owned));
+    let (ctx, before) = (ctx.clone(), user.clone());
+    let origin = match own_session {
+        Some(_) => NoticeOrigin::client(request_ctx),
+        None => NoticeOrigin::operator(request_ctx.language),
+    };
     run_to_completion(async move {
         let after = match ctx.accounts.change_user(before.id, &changes, ctx.now()).await? {
             Changed::Changed(after) => *after,
             Changed::EmailTaken => return Err(Error::EmailTaken),
+            Changed::UsernameTaken => return Err(Error::UsernameTaken),
             Changed::NotFound if own_session.is_some() => return Err(VerifyError::Revoked.into()),
             Changed::NotFound => return Err(Error::NotFound),
         };
@@ -195,7 +208,7 @@ async fn apply(
             log_disabled(after.id, disabled);
         }
         // Before the sessions end, so that the notice does not depend on the ephemeral store.
-        notify(&ctx, &before, &after, &changes, language.as_deref())?;
+        notify(&ctx, &before, &after, &changes, &origin)?;
         if changes.end_sign_ins() {
             sign_out_durably(&ctx, after.id, after.sessions_valid_after).await?;
         } else if changes_claims(&changes) {
@@ -204,6 +217,10 @@ async fn apply(
         Ok(after)
     })
     .await
+}
+
+fn new_username(name: &Username) -> NewUsername {
+    NewUsername { username: name.as_str().to_owned(), key: name.key().to_owned() }
 }
 
 /// Replaces the custom claims of a user on behalf of the operator. Ends no session: they are data, and Signet does not
@@ -218,6 +235,7 @@ pub async fn set_custom_claims(ctx: &Context, user: UserId, claims: CustomClaims
                 Ok(*user)
             }
             Changed::EmailTaken => Err(Error::EmailTaken),
+            Changed::UsernameTaken => Err(Error::UsernameTaken),
             Changed::NotFound => Err(Error::NotFound),
         }
     })
@@ -225,14 +243,14 @@ pub async fn set_custom_claims(ctx: &Context, user: UserId, claims: CustomClaims
 }
 
 /// Mails the old address what has changed, and the new address a link that verifies it.
-fn notify(ctx: &Context, before: &User, after: &User, changes: &Changes, language: Option<&str>) -> Result<(), Error> {
+fn notify(ctx: &Context, before: &User, after: &User, changes: &Changes, origin: &NoticeOrigin) -> Result<(), Error> {
     if changes.password_hash.is_some() {
-        mailing::queue_notice(ctx, before, Letter::PasswordChanged, language);
+        mailing::queue_notice(ctx, before, Letter::PasswordChanged, origin);
     }
     if after.email != before.email {
-        mailing::queue_notice(ctx, before, Letter::EmailChanged { new: after.email.clone() }, language);
+        mailing::queue_notice(ctx, before, Letter::EmailChanged { new: after.email.clone() }, origin);
         let link = |token: &str| verify_email::page_link(&ctx.node.config, token);
-        verify_email::send_link(ctx, after, &after.email, link, language)?;
+        verify_email::send_link(ctx, after, &after.email, link, origin.language())?;
     }
     Ok(())
 }
@@ -241,6 +259,7 @@ fn notify(ctx: &Context, before: &User, after: &User, changes: &Changes, languag
 /// have changed since.
 fn changes_claims(changes: &Changes) -> bool {
     changes.full_name.is_some()
+        || changes.username.is_some()
         || changes.email.is_some()
         || changes.verified.is_some()
         || changes.superuser.is_some()

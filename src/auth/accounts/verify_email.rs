@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::auth::context::Context;
 use crate::auth::error::LinkKind;
 use crate::auth::one_time::subject_of;
+use crate::auth::rate_limit::MailKind;
 use crate::auth::request_context::RequestContext;
 use crate::auth::run_to_completion::run_to_completion;
 use crate::auth::sessions::claims::refresh_session_claims;
@@ -73,12 +74,29 @@ pub async fn send_sign_up_link(
     Ok(())
 }
 
+/// Mails the user another link that confirms the address; nothing if it is confirmed.
+pub async fn request_link(ctx: &Context, user: &User, request_ctx: RequestContext<'_>) -> Result<(), Error> {
+    let subject = subject_of(&user.email);
+    let permit = rate_limit::check_mail(ctx, MailKind::EmailLink, &subject, request_ctx).await?;
+    permit.require(ctx, Some(user.id), request_ctx).await?;
+    if user.verified {
+        return Ok(());
+    }
+    send_link(ctx, user, &user.email, |token| page_link(&ctx.node.config, token), request_ctx.language)
+}
+
+/// The user of a mailed token and the digest of the address that it was mailed to, by [`subject_of`].
+pub(super) fn read_link(ctx: &Context, token: &str) -> Result<(UserId, String), Error> {
+    let token = action_token::verify::<LinkClaims>(ctx, ActionKind::ConfirmEmail, token);
+    let LinkClaims { user, address } = token.ok_or(Error::InvalidLink(LinkKind::EmailVerification))?.claims;
+    Ok((user, address))
+}
+
 /// Verifies the address that `token` was mailed to, if it is still the user's.
 pub async fn verify_email(ctx: &Context, token: &str) -> Result<Verification, Error> {
-    let token = action_token::verify::<LinkClaims>(ctx, ActionKind::ConfirmEmail, token);
-    let claims = token.ok_or(Error::InvalidLink(LinkKind::EmailVerification))?.claims;
-    let user = ctx.accounts.user(Find::Id(claims.user)).await?.ok_or(Error::NotFound)?;
-    if subject_of(&user.email) != claims.address {
+    let (user, address) = read_link(ctx, token)?;
+    let user = ctx.accounts.user(Find::Id(user)).await?.ok_or(Error::NotFound)?;
+    if subject_of(&user.email) != address {
         return Err(Error::InvalidLink(LinkKind::EmailVerification));
     }
     let ctx = ctx.clone();

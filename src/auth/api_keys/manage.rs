@@ -12,6 +12,7 @@ use super::{CreateApiKey, create, deactivate};
 use crate::auth::accounts::projects::require_project_owner;
 use crate::auth::context::Context;
 use crate::auth::error::{Denial, VerifyError};
+use crate::auth::mailing::NoticeOrigin;
 use crate::auth::passwords::IdentityProof;
 use crate::auth::passwords::reauthenticate::require_password_or_recent_sign_in;
 use crate::auth::request_context::RequestContext;
@@ -80,11 +81,11 @@ pub async fn create_own(
         expires_at: request.expires_in_days.map(|days| ctx.now() + DAY * days),
         owner_valid_after: owner.sessions_valid_after,
     };
-    let (ctx, language) = (ctx.clone(), request_ctx.language.map(str::to_owned));
+    let (ctx, origin) = (ctx.clone(), NoticeOrigin::client(request_ctx));
     // To completion, so that a thief cannot suppress the notice by disconnecting.
     run_to_completion(async move {
         let (key, full_key) = create(&ctx, new_key).await?;
-        mailing::queue_notice(&ctx, &owner, Letter::ApiKeyCreated { prefix: key.prefix.clone() }, language.as_deref());
+        mailing::queue_notice(&ctx, &owner, Letter::ApiKeyCreated { prefix: key.prefix.clone() }, &origin);
         Ok((key, full_key))
     })
     .await

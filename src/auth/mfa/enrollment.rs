@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use super::{count_attempt, recovery};
 use crate::auth::context::Context;
-use crate::auth::error::MfaError;
+use crate::auth::error::{MfaError, VerifyError};
+use crate::auth::mailing::NoticeOrigin;
 use crate::auth::mfa::totp_secret::TotpSecret;
 use crate::auth::one_time::{self, SecretKey, SecretKind, mfa_subject, subject_of};
 use crate::auth::passwords::IdentityProof;
@@ -92,13 +93,13 @@ async fn enable_and_notify(
     recovery: Vec<RecoveryCode>,
     request_ctx: RequestContext<'_>,
 ) -> Result<(), Error> {
-    let (ctx, user, language) = (ctx.clone(), user.clone(), request_ctx.language.map(str::to_owned));
+    let (ctx, user, origin) = (ctx.clone(), user.clone(), NoticeOrigin::client(request_ctx));
     run_to_completion(async move {
         let valid_after = Some(user.sessions_valid_after);
         if !ctx.accounts.enable_totp(user.id, &secret, step, &recovery, valid_after, ctx.now()).await? {
             return Err(Error::Mfa(MfaError::AlreadyEnabled));
         }
-        mailing::queue_notice(&ctx, &user, Letter::SecondFactorOn, language.as_deref());
+        mailing::queue_notice(&ctx, &user, Letter::SecondFactorOn, &origin);
         Ok(())
     })
     .await
@@ -154,13 +155,39 @@ pub async fn disable(
         return Err(Error::Mfa(MfaError::AlreadyDisabled));
     }
     let _counted = rate_limit::check_mfa(ctx, user, &mfa_subject(&user.email), request_ctx).await?;
-    let (ctx, user, language) = (ctx.clone(), user.clone(), request_ctx.language.map(str::to_owned));
+    let (ctx, user, origin) = (ctx.clone(), user.clone(), NoticeOrigin::client(request_ctx));
     run_to_completion(async move {
         if !ctx.accounts.disable_totp(user.id, ctx.now()).await? {
             return Err(Error::Mfa(MfaError::AlreadyDisabled));
         }
-        mailing::queue_notice(&ctx, &user, Letter::SecondFactorOff, language.as_deref());
+        mailing::queue_notice(&ctx, &user, Letter::SecondFactorOff, &origin);
         Ok(())
+    })
+    .await
+}
+
+/// Replaces the recovery codes, and returns the new ones.
+pub async fn replace_recovery_codes(
+    ctx: &Context,
+    user: &User,
+    proof: IdentityProof<'_>,
+    request_ctx: RequestContext<'_>,
+) -> Result<Vec<String>, Error> {
+    reauthenticate(ctx, user, proof, request_ctx).await?;
+    if user.totp.is_none() {
+        return Err(Error::Mfa(MfaError::NotEnabled));
+    }
+    // Each costs a mail, so they count as attempts at the second factor.
+    let _counted = rate_limit::check_mfa(ctx, user, &mfa_subject(&user.email), request_ctx).await?;
+    let (codes, hashes) = recovery::generate(ctx, ctx.node.config.second_factor.recovery_codes);
+    let (ctx, user, origin) = (ctx.clone(), user.clone(), NoticeOrigin::client(request_ctx));
+    run_to_completion(async move {
+        let valid_after = user.sessions_valid_after;
+        if !ctx.accounts.replace_recovery_codes(user.id, &hashes, valid_after, ctx.now()).await? {
+            return Err(VerifyError::Revoked.into());
+        }
+        mailing::queue_notice(&ctx, &user, Letter::RecoveryCodesReplaced, &origin);
+        Ok(codes)
     })
     .await
 }

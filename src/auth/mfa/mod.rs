@@ -21,7 +21,9 @@ use crate::auth::{Error, rate_limit};
 use crate::store::accounts::User;
 use crate::store::ephemeral::Allowance;
 
-pub use enrollment::{TotpEnrollment, disable, enable, enable_without_confirmation, enrollment_uri, start_enrollment};
+pub use enrollment::{
+    TotpEnrollment, disable, enable, enable_without_confirmation, enrollment_uri, replace_recovery_codes, start_enrollment,
+};
 
 pub use reset::reset_as_operator;
 use totp_secret::TotpSecret;

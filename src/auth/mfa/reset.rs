@@ -4,6 +4,7 @@
 //! logged. Sessions stay open, because they were opened with the second factor; the operator can end them too.
 
 use crate::auth::context::Context;
+use crate::auth::mailing::NoticeOrigin;
 use crate::auth::run_to_completion::run_to_completion;
 use crate::auth::{Error, mailing};
 use crate::id::UserId;
@@ -19,7 +20,7 @@ pub async fn reset_as_operator(ctx: &Context, user: UserId) -> Result<(User, boo
         let user = ctx.accounts.user(Find::Id(user)).await?.ok_or(Error::NotFound)?;
         if was_on {
             tracing::info!(user = %user.id, "second factor turned off by an operator");
-            mailing::queue_notice(&ctx, &user, Letter::SecondFactorOff, None);
+            mailing::queue_notice(&ctx, &user, Letter::SecondFactorOff, &NoticeOrigin::operator(None));
         }
         Ok((user, was_on))
     })

@@ -4,6 +4,7 @@
 pub mod login_step;
 pub mod magic_link;
 pub mod mailed_code;
+pub mod new_password;
 pub mod open_session;
 pub mod password;
 

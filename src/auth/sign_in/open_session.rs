@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use super::log_failed_sign_in;
 use crate::auth::context::Context;
+use crate::auth::mailing::NoticeOrigin;
 use crate::auth::request_context::RequestContext;
 use crate::auth::run_to_completion::run_to_completion;
 use crate::auth::sessions::claims::session_claims;
 use crate::auth::sessions::tokens::{TokenPair, issue_tokens};
-use crate::auth::{Error, mfa};
+use crate::auth::{Error, mailing, mfa};
+use crate::clock::Timestamp;
 use crate::id::SessionId;
+use crate::mail::Letter;
 use crate::store::accounts::User;
 use crate::store::ephemeral::{Opened, Session, SessionClaims};
 
@@ -27,6 +30,18 @@ pub async fn open_session(
     request_ctx: RequestContext<'_>,
 ) -> Result<TokenPair, Error> {
     authorize_login(ctx, user, mfa_code, request_ctx).await?.open(ctx, request_ctx).await
+}
+
+/// Opens a session in place of the caller's, which has just ended with a change that the caller made. `auth_time` is that
+/// of the caller's token. Asks for no second factor: the caller's session was opened with it.
+pub(in crate::auth) async fn reopen_session(
+    ctx: &Context,
+    user: &User,
+    auth_time: Option<Timestamp>,
+    request_ctx: RequestContext<'_>,
+) -> Result<TokenPair, Error> {
+    check_login_allowed(user, request_ctx)?;
+    AuthorizedLogin(user).open_since(ctx, auth_time.unwrap_or_default(), request_ctx).await
 }
 
 /// A user who has passed every check. Only such a user gets a session.
@@ -74,12 +89,22 @@ impl AuthorizedLogin<'_> {
         ctx: &Context,
         request_ctx: RequestContext<'_>,
     ) -> Result<TokenPair, Error> {
+        self.open_since(ctx, ctx.now(), request_ctx).await
+    }
+
+    /// Opens the session of a user who signed in at `auth_time`.
+    async fn open_since(
+        self,
+        ctx: &Context,
+        auth_time: Timestamp,
+        request_ctx: RequestContext<'_>,
+    ) -> Result<TokenPair, Error> {
         let user = self.0;
         // The store refuses such a session too, once it knows of the change.
         if ctx.node.revocations.is_superseded(user.id, user.sessions_valid_after) {
             return Err(superseded(user, request_ctx));
         }
-        let session = new_session(ctx, user, request_ctx)?;
+        let session = new_session(ctx, user, auth_time, request_ctx)?;
         let (valid_after, network) = (user.sessions_valid_after, request_ctx.rate_limit_ip.to_string());
         let expires_at = session.used_at + ctx.node.retention.revocation_ttl();
         let (ephemeral, max_sessions) = (ctx.ephemeral.clone(), ctx.node.config.tokens.sessions_per_user);
@@ -90,12 +115,23 @@ impl AuthorizedLogin<'_> {
         });
         let (opened, session) = opening.await?;
         match opened {
-            Opened::Opened { ended } => {
+            Opened::Opened { ended, from_new_network } => {
+                if from_new_network {
+                    notify_of_new_network(ctx, user, request_ctx);
+                }
                 ended.iter().for_each(|revocation| _ = ctx.node.revocations.apply(revocation));
                 issue_tokens(ctx, session.snapshot(), request_ctx, ctx.now())
             }
             Opened::Superseded => Err(superseded(user, request_ctx)),
         }
+    }
+}
+
+/// Tells the owner of a verified address that somebody signed in from a new network. An address that is not verified may
+/// be that of somebody else.
+fn notify_of_new_network(ctx: &Context, user: &User, request_ctx: RequestContext<'_>) {
+    if ctx.node.config.mail.new_sign_in_notice && user.verified {
+        mailing::queue_notice(ctx, user, Letter::NewSignIn, &NoticeOrigin::client(request_ctx));
     }
 }
 
@@ -105,7 +141,12 @@ fn superseded(user: &User, request_ctx: RequestContext<'_>) -> Error {
     Error::InvalidCredentials
 }
 
-fn new_session(ctx: &Context, user: &User, request_ctx: RequestContext<'_>) -> Result<Session, Error> {
+fn new_session(
+    ctx: &Context,
+    user: &User,
+    auth_time: Timestamp,
+    request_ctx: RequestContext<'_>,
+) -> Result<Session, Error> {
     let now = ctx.now();
     // Later than the last revocation of the user's sessions, even if that happened in this millisecond or by a clock
     // that is ahead. Neither the row's timestamp nor a revocation that this node has applied must cover the new
@@ -119,7 +160,7 @@ fn new_session(ctx: &Context, user: &User, request_ctx: RequestContext<'_>) -> R
         user: user.id,
         counter: 0,
         opened_at,
-        auth_time: now,
+        auth_time,
         used_at: now,
         rotated_at: now,
         idle_timeout: request_ctx.dialect_config.idle,

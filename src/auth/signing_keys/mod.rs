@@ -18,7 +18,7 @@ use crate::store::ephemeral::{SealedKeyring, SwapResult};
 use crate::store::{self, Ephemeral};
 use crate::token::keyring::UnusableKey;
 use crate::token::keyring::pem::{self, InvalidPem};
-use crate::token::keyring::ring::{Key, KeyPolicy, Ring, RingError};
+use crate::token::keyring::ring::{Key, KeyPolicy, KeyState, Ring, RingError};
 use crate::token::secret::{OpenError, Secrets};
 
 /// Why the keyring cannot be read or changed.
@@ -255,6 +255,16 @@ pub async fn import(ctx: &Context, text: &str) -> Result<Key, KeyringError> {
     let pair = pem::parse(text)?;
     let now = ctx.now();
     change(ctx, |ring, policy| Ok(ring.import(pair.clone(), now, policy)?)).await
+}
+
+/// The name of a key's state in APIs.
+pub fn key_state_name(state: KeyState) -> &'static str {
+    match state {
+        KeyState::Announced => "announced",
+        KeyState::Signing => "signing",
+        KeyState::VerifyOnly | KeyState::Gone => "verify_only",
+        KeyState::Revoked => "revoked",
+    }
 }
 
 /// Interval at which a node advances the keyring without being notified of a change.

@@ -153,6 +153,18 @@ impl Caller {
         self.require_superuser_with(ctx, &[ADMIN]).await
     }
 
+    /// Requires a superuser for a change that a stolen access token must not suffice for: in a session, one who signed
+    /// in recently. An API key with the scope `admin` stands for itself: creating it took a recent sign-in.
+    pub async fn require_recent_superuser(&self, ctx: &Context) -> Result<User, Error> {
+        let user = self.require_superuser(ctx).await?;
+        let max_age = ctx.node.config.tokens.recent_sign_in;
+        let is_recent = |auth_time| ctx.now().since(auth_time) <= max_age;
+        if self.session.is_some() && !self.auth_time().is_some_and(is_recent) {
+            return Err(Error::RecentSignInRequired);
+        }
+        Ok(user)
+    }
+
     /// Requires a superuser by the current row. An API key, or a token issued from one, also needs one of `scopes`.
     pub async fn require_superuser_with(&self, ctx: &Context, scopes: &[&str]) -> Result<User, Error> {
         if self.session.is_none() && scopes.iter().all(|scope| self.require_scope(scope).is_err()) {

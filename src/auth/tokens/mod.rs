@@ -4,6 +4,7 @@
 pub mod caller;
 pub mod client_credentials;
 pub mod exchange;
+pub mod inspect;
 pub mod introspect;
 pub mod revoke;
 pub mod verify;

@@ -4,6 +4,7 @@
 //! password hashes nor opens sealed secrets. Knows nothing of sessions or tokens.
 
 pub mod postgres;
+mod search;
 pub mod sqlite;
 mod user;
 
@@ -12,7 +13,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-pub use self::user::{Billing, Changes, NewUser, PasswordHash, SealedTotp, User};
+pub use self::search::{SEARCH_SCAN, UserPage, UserSearch, UserStatus};
+pub use self::user::{Billing, Changes, NewUser, NewUsername, PasswordHash, SealedTotp, User};
 
 use self::user::{read_user, select_list, user_columns, user_select_list};
 use super::Result;
@@ -37,6 +39,8 @@ pub enum Changed {
     Changed(Box<User>),
     /// Another user has that e-mail address; nothing was changed.
     EmailTaken,
+    /// Another user has that username; nothing was changed.
+    UsernameTaken,
     /// There is no such user, or its sign-ins have ended since [`Changes::only_if_valid_after`].
     NotFound,
 }
@@ -188,12 +192,17 @@ pub trait Accounts: Send + Sync + 'static {
     /// Lists users in the order of their numbers: at most `limit` after skipping the first `skip`.
     async fn users_page(&self, skip: u64, limit: u32) -> Result<Vec<User>>;
 
+    /// Searches users, the newest first. One call reads at most [`SEARCH_SCAN`] rows, so a page can be short, or empty,
+    /// although there are more matches: [`UserPage::next`] says where to continue.
+    async fn search_users(&self, search: &UserSearch) -> Result<UserPage>;
+
     /// Replaces a password hash if it still is `old`; returns whether it did. So the upgrade of an old hash at sign-in
     /// never undoes a concurrent password change. Ends no session.
     async fn upgrade_hash(&self, user: UserId, old: &PasswordHash, new: &PasswordHash) -> Result<bool>;
 
     /// Applies all changes or none, in one step; none to a user whom [`Changes::only_if_valid_after`] excludes. Of any
-    /// number of concurrent callers that want one address, to change or to create a user, exactly one gets it. If
+    /// number of concurrent callers that want one address or username, to change or to create a user, exactly one gets
+    /// it; if both are taken, the result is `EmailTaken`. If
     /// [`Changes::end_sign_ins`] holds (a password is given or the user is disabled, even again), raises
     /// [`User::sessions_valid_after`] to `now`, or by a millisecond if that is later. Deactivates the user's API keys
     /// that [`Changes::ends_api_keys_with`] names, including those that [`Accounts::create_api_key`] creates at the
@@ -261,6 +270,17 @@ pub trait Accounts: Send + Sync + 'static {
     /// Lists the unused recovery codes, sorted by id.
     async fn recovery_codes(&self, user: UserId) -> Result<Vec<RecoveryCode>>;
 
+    /// Replaces all recovery codes; `false` if the second factor is off or the user does not exist, and also if the
+    /// user's [`User::sessions_valid_after`] differs from `owner_valid_after`: the session that asks for it may have
+    /// ended since.
+    async fn replace_recovery_codes(
+        &self,
+        user: UserId,
+        recovery: &[RecoveryCode],
+        owner_valid_after: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool>;
+
     /// Uses up a recovery code: `true` for exactly one of any number of concurrent callers.
     async fn spend_recovery_code(&self, user: UserId, code: Uuid) -> Result<bool>;
 
@@ -296,6 +316,9 @@ pub trait Accounts: Send + Sync + 'static {
 
     /// Lists the API keys of a project, newest first: at most `limit` after skipping the first `skip`; and counts all.
     async fn api_keys(&self, project: ProjectId, skip: u32, limit: u32) -> Result<(Vec<ApiKey>, u64)>;
+
+    /// Lists the API keys of a user in all of its projects, newest first: at most `limit`.
+    async fn api_keys_of_user(&self, user: UserId, limit: u32) -> Result<Vec<ApiKey>>;
 
     /// Deactivates a project's API key; repeating it changes nothing. Returns the row; `None` if the project has no
     /// such key.

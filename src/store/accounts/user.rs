@@ -179,9 +179,20 @@ impl NewUser {
     }
 }
 
+/// A username to set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewUsername {
+    /// The username as its owner writes it.
+    pub username: String,
+    /// The unique form of it.
+    pub key: String,
+}
+
 /// The changes to make to a user; `None` leaves a column as it is.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
+    /// The username; `Some(None)` removes it.
+    pub username: Option<Option<NewUsername>>,
     /// The full name; `Some(None)` removes it.
     pub full_name: Option<Option<String>>,
     /// The canonical address. A different address becomes unverified, unless `verified` is given too.

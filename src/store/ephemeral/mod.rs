@@ -8,6 +8,8 @@
 //! and refuse those sessions.
 
 mod claim;
+mod follower;
+mod idempotency;
 mod permit;
 pub mod redis;
 mod revocation;
@@ -19,6 +21,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use self::claim::{Claim, RedeemRequest, Redemption};
+pub use self::follower::{FOLLOWER_REPORT_TTL, FollowerReport, MAX_FOLLOWERS};
+pub use self::event::{EventBounds, EventClass, EventQuery, EventRange, EventScope, NewEvent, StoredEvent};
+pub use self::idempotency::{IdempotentRequest, KeyReservation};
 pub use self::permit::{
     Allowance, KNOWN_NETWORK_TTL, Limit, MAX_KNOWN_NETWORKS, NetworkPermit, RequesterAllowance, RequesterPermit,
 };
@@ -65,7 +70,8 @@ pub trait Ephemeral: Send + Sync + 'static {
     /// `revocation_expires_at`. If those cannot be published, the call fails, and the next call that finds too many
     /// sessions publishes them.
     ///
-    /// A session that is opened makes `network`, the client's, a known one: see [`Ephemeral::take_network_permit`].
+    /// A session that is opened makes `network`, the client's, a known one: see [`Ephemeral::take_network_permit`]. The
+    /// result says whether it was new.
     async fn open_session(
         &self,
         session: &Session,
@@ -166,6 +172,13 @@ pub trait Ephemeral: Send + Sync + 'static {
     /// The nodes whose reports have not lapsed, and whether each has applied every revocation up to `newest`.
     async fn nodes(&self, newest: &Cursor) -> Result<Vec<NodeReport>>;
 
+    /// Keeps what a follower of the published feed reports, for [`FOLLOWER_REPORT_TTL`], and replaces its last report.
+    /// Returns false, and keeps nothing, if [`MAX_FOLLOWERS`] others have reports that count.
+    async fn report_follower(&self, report: &FollowerReport) -> Result<bool>;
+
+    /// The reports of followers that still count, in any order.
+    async fn followers(&self, now: Timestamp) -> Result<Vec<FollowerReport>>;
+
     /// Stores a claim and replaces one of the same subject, purpose and id.
     async fn store_claim(&self, claim: &Claim, now: Timestamp) -> Result<()>;
 
@@ -206,12 +219,49 @@ pub trait Ephemeral: Send + Sync + 'static {
     /// so nobody else can exhaust it.
     async fn take_network_permit(&self, permit: NetworkPermit<'_>, now: Timestamp) -> Result<bool>;
 
+    /// Reserves the key of a request until `reserved_until`. Of any number of concurrent callers exactly one gets
+    /// `Reserved`.
+    async fn reserve_idempotency_key(
+        &self,
+        request: IdempotentRequest<'_>,
+        reserved_until: Timestamp,
+        now: Timestamp,
+    ) -> Result<KeyReservation>;
+
+    /// Stores the response of the request that reserved the key, also if the reservation has expired meanwhile. Changes
+    /// nothing if another request has the key by now.
+    async fn complete_idempotency_key(
+        &self,
+        request: IdempotentRequest<'_>,
+        response: &[u8],
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<()>;
+
+    /// Releases the key that a request reserved, if no response is stored: the request had no effect, and may be
+    /// repeated.
+    async fn release_idempotency_key(&self, request: IdempotentRequest<'_>, now: Timestamp) -> Result<()>;
+
     /// Returns the sealed keyring, if there is one.
     async fn keyring(&self) -> Result<Option<SealedKeyring>>;
 
     /// Replaces the keyring if its version is `expected` (0: there is none), and then publishes [`Target::Keyring`]. Of
     /// any number of concurrent callers with one `expected`, exactly one gets `Swapped`.
     async fn swap_keyring(&self, expected: u64, bytes: &[u8], now: Timestamp) -> Result<SwapResult>;
+
+    /// Appends events to a list, in their order, and enforces the bounds: of each class the newest stay, and the list of
+    /// events expires with the last one. Of each list the positions increase, whatever `now` says, so a reader that
+    /// follows it misses none. If the call fails, the events may have been appended nevertheless.
+    async fn append_events(
+        &self,
+        scope: EventScope,
+        events: &[NewEvent<'_>],
+        bounds: EventBounds,
+        now: Timestamp,
+    ) -> Result<()>;
+
+    /// Reads events of a list in the order of the query.
+    async fn read_events(&self, query: EventQuery) -> Result<Vec<StoredEvent>>;
 
     /// Checks that the store answers and can be written to. Returns warnings for the operator, such as a disk that is
     /// nearly full.

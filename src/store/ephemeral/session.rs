@@ -94,6 +94,9 @@ pub enum Opened {
     Opened {
         /// The published revocations of sessions that exceeded the user's maximum.
         ended: Vec<Revocation>,
+        /// True if the user had known networks, and the client's was none of them. False for the first sign-in of an
+        /// account, and after a store lost its networks.
+        from_new_network: bool,
     },
     /// All sign-ins of the user were ended after this one read the credentials: the client must sign in again.
     Superseded,

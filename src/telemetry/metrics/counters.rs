@@ -13,15 +13,20 @@ struct Series {
 }
 
 macro_rules! counters {
-    ($($cell:ident: $kind:ident $name:literal $([$label:literal = $value:literal])?, $help:literal;)+) => {
+    ($($cell:ident: $kind:ident $name:literal $([$($label:literal = $value:literal),+])?, $help:literal;)+) => {
         /// A counter or gauge with a cell of its own.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Counter {
             $(#[doc = $help] $cell,)+
         }
 
+        impl Counter {
+            /// Every counter, by its cell.
+            const ALL: &[Self] = &[$(Self::$cell),+];
+        }
+
         const SERIES: &[Series] = &[
-            $(Series { kind: Kind::$kind, name: $name, labels: &[$(($label, $value))?], help: $help },)+
+            $(Series { kind: Kind::$kind, name: $name, labels: &[$($(($label, $value)),+)?], help: $help },)+
         ];
     };
 }
@@ -44,6 +49,31 @@ counters! {
     FeedWaiting: Gauge "signet_revocation_feed_waiting", "Followers of the published revocation feed that wait for the next frame.";
     FeedFrames: Counter "signet_revocation_feed_frames_total", "Signed frames of the published revocation feed.";
     RateLimitsSkipped: Counter "signet_rate_limits_skipped_total", "Requests whose rate limit was not applied because the store was unavailable.";
+    SignInByPassword: Counter "signet_sign_ins_total" ["method" = "password", "outcome" = "success"], "Sign-ins by method and outcome.";
+    PasswordRefused: Counter "signet_sign_ins_total" ["method" = "password", "outcome" = "refused"], "Sign-ins by method and outcome.";
+    SignInByCode: Counter "signet_sign_ins_total" ["method" = "code", "outcome" = "success"], "Sign-ins by method and outcome.";
+    CodeRefused: Counter "signet_sign_ins_total" ["method" = "code", "outcome" = "refused"], "Sign-ins by method and outcome.";
+    SignInByMagicLink: Counter "signet_sign_ins_total" ["method" = "magic_link", "outcome" = "success"], "Sign-ins by method and outcome.";
+    MagicLinkRefused: Counter "signet_sign_ins_total" ["method" = "magic_link", "outcome" = "refused"], "Sign-ins by method and outcome.";
+    SecondStepRefused: Counter "signet_sign_ins_total" ["method" = "unknown", "outcome" = "refused"], "Sign-ins by method and outcome.";
+    RefreshReused: Counter "signet_refresh_tokens_reused_total", "Refresh tokens that were presented again, which ended their sessions.";
+    LimitedSignInAccount: Counter "signet_rate_limited_total" ["limit" = "sign_in_account"], "Requests that a limit refused, by its setting.";
+    LimitedSignInAddress: Counter "signet_rate_limited_total" ["limit" = "sign_in_address"], "Requests that a limit refused, by its setting.";
+    LimitedReauthentication: Counter "signet_rate_limited_total" ["limit" = "reauthentication_account"], "Requests that a limit refused, by its setting.";
+    LimitedSignUpAddress: Counter "signet_rate_limited_total" ["limit" = "sign_up_address"], "Requests that a limit refused, by its setting.";
+    LimitedMailAccount: Counter "signet_rate_limited_total" ["limit" = "mail_account"], "Requests that a limit refused, by its setting.";
+    LimitedMailTotal: Counter "signet_rate_limited_total" ["limit" = "mail_total"], "Requests that a limit refused, by its setting.";
+    LimitedMailAddress: Counter "signet_rate_limited_total" ["limit" = "mail_address"], "Requests that a limit refused, by its setting.";
+    LimitedCodeAccount: Counter "signet_rate_limited_total" ["limit" = "code_account"], "Requests that a limit refused, by its setting.";
+    LimitedCodeAddress: Counter "signet_rate_limited_total" ["limit" = "code_address"], "Requests that a limit refused, by its setting.";
+    LimitedTotpAccount: Counter "signet_rate_limited_total" ["limit" = "totp_account"], "Requests that a limit refused, by its setting.";
+    LimitedRevokeAccount: Counter "signet_rate_limited_total" ["limit" = "revoke_account"], "Requests that a limit refused, by its setting.";
+    LimitedApiKeyAccount: Counter "signet_rate_limited_total" ["limit" = "api_key_account"], "Requests that a limit refused, by its setting.";
+    LimitedDailyTries: Counter "signet_rate_limited_total" ["limit" = "mailed.daily_tries"], "Requests that a limit refused, by its setting.";
+    AuditEventsLost: Counter "signet_audit_events_lost_total", "Security events that were not stored, because the store did not accept them fast enough.";
+    WebhookEventsSent: Counter "signet_audit_webhook_events_total" ["end" = "sent"], "Security events for the webhook, by outcome.";
+    WebhookEventsLost: Counter "signet_audit_webhook_events_total" ["end" = "lost"], "Security events for the webhook, by outcome.";
+    WebhookRetries: Counter "signet_audit_webhook_failed_tries_total", "Failed tries to send security events to the webhook, which are retried.";
     MailQueue: Gauge "signet_mail_queue", "Mails waiting to be sent or retried.";
     MailRetries: Counter "signet_mail_failed_tries_total", "Failed tries to send a mail that are retried.";
     MailsSent: Counter "signet_mails_total" ["end" = "sent"], "Mails by outcome.";
@@ -57,6 +87,13 @@ counters! {
 impl Counter {
     /// Number of cells.
     pub(super) const COUNT: usize = SERIES.len();
+
+    /// The counter with this name and these values of its labels.
+    pub fn find(name: &str, values: &[&str]) -> Option<Self> {
+        let has_labels = |series: &Series| series.labels.iter().map(|(_, value)| value).eq(values.iter());
+        let cell = SERIES.iter().position(|series| series.name == name && has_labels(series))?;
+        Some(Self::ALL[cell])
+    }
 
     /// The value of its label, for logs; empty if it has none.
     pub fn label(self) -> &'static str {

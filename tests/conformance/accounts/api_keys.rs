@@ -119,6 +119,26 @@ pub(super) async fn api_key_needs_its_user_and_project(store: Arc<dyn Accounts>)
     assert_eq!(store.api_keys(ada.project, 0, 100).await.unwrap(), (Vec::new(), 0));
 }
 
+pub(super) async fn api_keys_of_a_user_are_listed_newest_first(store: Arc<dyn Accounts>) {
+    let (ada, eve) = (new_user("ada"), new_user("eve"));
+    create(&*store, &ada).await;
+    create(&*store, &eve).await;
+    let other = ProjectId::new(START, &Rng::system());
+    assert!(store.create_project(ada.id, other, "Other", START).await.unwrap());
+    let stored = [
+        key(&ada, "sk_one", at(1)),
+        ApiKey { project: other, ..key(&ada, "sk_three", at(3)) },
+        ApiKey { deactivated_at: Some(at(9)), ..key(&ada, "sk_two", at(2)) },
+    ];
+    for key in stored.iter().chain([&key(&eve, "sk_eve", at(4))]) {
+        assert!(store.create_api_key(key, None).await.unwrap());
+    }
+    let newest_first = [stored[1].clone(), stored[2].clone(), stored[0].clone()];
+    assert_eq!(store.api_keys_of_user(ada.id, 10).await.unwrap(), newest_first);
+    assert_eq!(store.api_keys_of_user(ada.id, 2).await.unwrap(), newest_first[..2]);
+    assert_eq!(store.api_keys_of_user(unknown_user(), 10).await.unwrap(), []);
+}
+
 pub(super) async fn api_keys_are_listed_newest_first_in_pages(store: Arc<dyn Accounts>) {
     let (ada, eve) = (new_user("ada"), new_user("eve"));
     create(&*store, &ada).await;

@@ -6,6 +6,7 @@ mod create_users;
 mod details;
 mod durable_revocations;
 mod proof;
+mod search;
 mod sign_ins;
 mod totp;
 
@@ -86,6 +87,12 @@ suite! {
         verifying_the_old_email_never_verifies_the_new
         users_are_paged_by_offset
     }
+    search {
+        users_are_searched_by_text
+        users_are_searched_by_status
+        users_are_searched_in_pages
+        search_reads_a_bounded_number_of_rows
+    }
     proof {
         first_proof_removes_earlier_credentials
         first_proof_of_an_account_without_credentials_verifies_it
@@ -145,6 +152,7 @@ suite! {
         change_ends_api_keys_with_its_scopes
         no_concurrent_api_key_survives_the_change
         api_keys_are_listed_newest_first_in_pages
+        api_keys_of_a_user_are_listed_newest_first
         api_keys_of_one_moment_are_each_listed_once
         api_key_is_deactivated_once
         api_key_is_deactivated_only_by_its_project

@@ -1,7 +1,10 @@
-//! The verifiers in `clients/`, each tested by the tools of its language and against a running server.
+//! The verifiers in `clients/`, each tested by the tools of its language and against a running server, and a client of
+//! the OAuth endpoints.
 
 mod js;
+mod oauth4webapi;
 mod python;
+mod rust;
 
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -39,14 +42,18 @@ struct DescribedServer {
     users: Vec<String>,
 }
 
+/// A server and its URL, which is its issuer: verifiers find it there, also after a restart.
+fn start_at_its_url() -> (TestServer, String) {
+    let address = format!("127.0.0.1:{}", free_port());
+    let url = format!("http://{address}");
+    let server =
+        TestServer::embedded(|plan| plan.set("SIGNET_SERVER__LISTEN", &address).set("SIGNET_SERVER__PUBLIC_URL", &url));
+    (server, url)
+}
+
 impl DescribedServer {
     async fn start() -> Self {
-        // Verifiers find the server by its issuer, also after a restart.
-        let address = format!("127.0.0.1:{}", free_port());
-        let url = format!("http://{address}");
-        let server = TestServer::embedded(|plan| {
-            plan.set("SIGNET_SERVER__LISTEN", &address).set("SIGNET_SERVER__PUBLIC_URL", &url)
-        });
+        let (server, url) = start_at_its_url();
         let set = TokenSet::make(&server).await;
         let users = (0..5).map(|_| server.create_user(&[]).email).collect();
         Self { server, url, set, users }

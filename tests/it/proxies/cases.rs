@@ -1,6 +1,7 @@
 //! One test per proxy: what passes, what the service receives, and what happens without Signet.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Command;
 
 use reqwest::{Client, Method, RequestBuilder};
@@ -72,12 +73,16 @@ const APACHE: Program = Program {
             modules.collect::<String>()
         )
     },
-    command: |dir| {
-        let mut command = Command::new("apache2");
-        command.arg("-f").arg(dir.join("signet.conf")).arg("-DFOREGROUND");
-        command
-    },
+    command: |dir| apache(dir, "signet.conf"),
 };
+
+const APACHE_ALONE: Program = Program { files: &["local.conf"], command: |dir| apache(dir, "local.conf"), ..APACHE };
+
+fn apache(dir: &Path, file: &str) -> Command {
+    let mut command = Command::new("apache2");
+    command.arg("-f").arg(dir.join(file)).arg("-DFOREGROUND");
+    command
+}
 
 const ENVOY_EXT_AUTHZ: Program = Program {
     page: "envoy.md",
@@ -289,6 +294,44 @@ async fn apache_introspects_each_token() {
     let issued = setup.server.client_token(&key).await;
     assert_eq!(setup.status(&issued).await, 401, "a client has no session");
     setup.check_sign_out(&access).await;
+}
+
+#[tokio::test]
+async fn apache_verifies_es256_alone() {
+    let server = TestServer::embedded(|plan| {
+        let plan = plan.set("SIGNET_AUDIENCES__ORDERS__ALGORITHM", "ES256");
+        plan.set("SIGNET_AUDIENCES__OTHERS__ALGORITHM", "ES256")
+    });
+    let (address, certificate) = tls::in_front_of(address(&server)).await;
+    let url = format!("https://localhost:{}", address.port());
+    let issuer = ("iss:https://id.example.org", "iss:http://127.0.0.1:0");
+    let replacements = [issuer, ("https://id.example.org", url.as_str())];
+    let mut setup = Setup::with(&APACHE_ALONE, server, &replacements, &[("signet.pem", &certificate)]).await;
+    let mut pair = setup.server.sign_in(&setup.user).await;
+    let eddsa = pair.access.clone();
+    let mut issued = Vec::new();
+    for audience in ["orders", "others"] {
+        let grant = [("grant_type", "refresh_token"), ("refresh_token", &pair.refresh), ("resource", audience)];
+        pair = setup.server.form("/oauth/token", &grant).await.is(200).tokens();
+        issued.push(pair.access.clone());
+    }
+    let [access, others] = issued.try_into().unwrap();
+    assert_eq!(setup.request(Method::GET, "/").send().await.unwrap().status(), 401, "without credentials");
+    for wrong in [&eddsa, &others, &tamper_signature(&access), &pair.refresh] {
+        assert_eq!(setup.status(wrong).await, 401, "{wrong}");
+    }
+    let key = setup.server.api_key(&setup.user, &["read"]).0;
+    let grant = [("grant_type", "client_credentials"), ("client_secret", &key), ("resource", "orders")];
+    let by_key = setup.server.form("/oauth/token", &grant).await.is(200).json();
+    assert_eq!(setup.status(by_key["access_token"].as_str().unwrap()).await, 401, "a client has no session");
+    assert_eq!(setup.service.requests(), 0, "the service is not called");
+    let received = setup.received(&access).await;
+    let headers = &received["headers"];
+    assert_eq!(headers["x-auth-sub"], json!([setup.user.id]));
+    assert_eq!(headers["x-auth-sid"], json!([session_of(&access)]));
+    assert!(HEADERS[..3].iter().all(|name| headers[name].is_null()), "forged headers are removed: {headers}");
+    setup.server.signet.kill();
+    assert_eq!(setup.status(&access).await, 200, "the keys are in memory: {}", setup.proxy.log());
 }
 
 #[tokio::test]

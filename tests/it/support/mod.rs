@@ -5,6 +5,7 @@ pub(crate) mod disk;
 pub(crate) mod document;
 pub(crate) mod embedded;
 pub(crate) mod every_token;
+pub(crate) mod example_service;
 pub(crate) mod faketime;
 pub(crate) mod fleet;
 pub(crate) mod forge;

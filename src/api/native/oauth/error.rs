@@ -110,6 +110,7 @@ fn render_error(error: Error) -> Response {
         | Error::RecentSignInRequired
         | Error::RegistrationClosed
         | Error::Forbidden(Denial::OtherProject | Denial::CannotDeleteSelf)
+        | Error::Idempotency(_)
         | Error::BalanceOutOfRange
         | Error::EmailTaken
         | Error::UsernameTaken

@@ -64,6 +64,14 @@ impl QueryError {
         }
     }
 
+    /// The constraint or unique index that the values violate.
+    pub(super) fn constraint(&self) -> Option<&str> {
+        match self {
+            Self::Driver(error) => error.as_db_error()?.constraint(),
+            _ => None,
+        }
+    }
+
     /// Whether the server rejected only the values (classes 22, data, and 23, constraints), so that the connection is
     /// still good.
     fn is_about_values(&self) -> bool {

@@ -14,6 +14,7 @@ mod import;
 mod proof;
 mod rows;
 mod schema;
+mod search;
 mod statements;
 mod tls;
 mod values;
@@ -32,13 +33,16 @@ pub use self::schema::migrate;
 use self::statements::Statement;
 use super::{
     Accounts, ApiKey, Billed, BillingChange, Changed, Changes, Created, EmailProved, EmailVerified, Find, NewPassword,
-    NewUser, PasswordHash, RecoveryCode, SealedTotp, User, page_start,
+    NewUser, PasswordHash, RecoveryCode, SealedTotp, User, UserPage, UserSearch, page_start,
 };
 use crate::clock::Timestamp;
 use crate::config;
 use crate::id::{ApiKeyId, ProjectId, UserId};
 use crate::store::Result;
 use crate::store::operation::{Observer, Operation};
+
+/// The unique index of usernames, as Postgres named it in the first migration.
+const USERNAME_KEY_INDEX: &str = "users_username_key_key";
 
 /// The accounts store on Postgres.
 pub struct Postgres {
@@ -116,12 +120,17 @@ impl Accounts for Postgres {
         self.connections.query(&statements::USERS_PAGE, &[&skip, &i64::from(limit)], rows::users).await
     }
 
+    async fn search_users(&self, search: &UserSearch) -> Result<UserPage> {
+        search::search(&self.connections, search).await
+    }
+
     async fn upgrade_hash(&self, user: UserId, old: &PasswordHash, new: &PasswordHash) -> Result<bool> {
         self.execute(&statements::UPGRADE_HASH, &[&user, old, new]).await
     }
 
     async fn change_user(&self, user: UserId, changes: &Changes, now: Timestamp) -> Result<Changed> {
-        let values: [&(dyn ToSql + Sync); 14] = [
+        let username = changes.username.as_ref().and_then(Option::as_ref);
+        let values: [&(dyn ToSql + Sync); 17] = [
             &user,
             &changes.full_name.is_some(),
             &changes.full_name.as_ref().and_then(Option::as_ref),
@@ -136,8 +145,12 @@ impl Accounts for Postgres {
             &changes.only_if_valid_after,
             &changes.custom_claims.is_some(),
             &changes.custom_claims.as_ref().and_then(Option::as_ref),
+            &changes.username.is_some(),
+            &username.map(|name| &name.username),
+            &username.map(|name| &name.key),
         ];
         let read = |rows: QueryResult<Vec<_>>| match rows {
+            Err(error) if error.constraint() == Some(USERNAME_KEY_INDEX) => Ok(Changed::UsernameTaken),
             Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => Ok(Changed::EmailTaken),
             rows => rows::changed(&rows?),
         };
@@ -215,6 +228,18 @@ impl Accounts for Postgres {
         self.connections.query(&statements::RECOVERY_CODES, &[&user], rows::recovery_codes).await
     }
 
+    async fn replace_recovery_codes(
+        &self,
+        user: UserId,
+        recovery: &[RecoveryCode],
+        owner_valid_after: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool> {
+        let (ids, hashes): (Vec<_>, Vec<_>) = recovery.iter().map(|code| (code.id, code.hash.0.as_str())).unzip();
+        let values: [&(dyn ToSql + Sync); 5] = [&user, &ids, &hashes, &now, &owner_valid_after];
+        self.execute(&statements::REPLACE_RECOVERY_CODES, &values).await
+    }
+
     async fn spend_recovery_code(&self, user: UserId, code: Uuid) -> Result<bool> {
         self.execute(&statements::SPEND_RECOVERY_CODE, &[&user, &code]).await
     }
@@ -277,6 +302,10 @@ impl Accounts for Postgres {
     async fn api_keys(&self, project: ProjectId, skip: u32, limit: u32) -> Result<(Vec<ApiKey>, u64)> {
         let values: [&(dyn ToSql + Sync); 3] = [&project, &i64::from(skip), &i64::from(limit)];
         self.connections.query(&statements::API_KEYS, &values, rows::api_keys_page).await
+    }
+
+    async fn api_keys_of_user(&self, user: UserId, limit: u32) -> Result<Vec<ApiKey>> {
+        self.connections.query(&statements::API_KEYS_OF_USER, &[&user, &i64::from(limit)], rows::api_keys).await
     }
 
     async fn deactivate_api_key(&self, project: ProjectId, key: ApiKeyId, now: Timestamp) -> Result<Option<ApiKey>> {

@@ -39,6 +39,17 @@ pub(super) fn users(rows: &[Row]) -> QueryResult<Vec<User>> {
     rows.iter().map(user).collect()
 }
 
+/// The users of an outer join that may have found none.
+pub(super) fn joined_users(rows: &[Row]) -> QueryResult<Vec<User>> {
+    let mut users = Vec::with_capacity(rows.len());
+    for row in rows {
+        if has_user(row)? {
+            users.push(user(row)?);
+        }
+    }
+    Ok(users)
+}
+
 fn user(row: &Row) -> QueryResult<User> {
     Ok(read_user!(read, row, "u"))
 }
@@ -54,6 +65,8 @@ pub(super) fn changed(rows: &[Row]) -> QueryResult<Changed> {
         Changed::Changed(Box::new(user(row)?))
     } else if read(row, "email_taken")? {
         Changed::EmailTaken
+    } else if read(row, "username_taken")? {
+        Changed::UsernameTaken
     } else {
         Changed::NotFound
     })
@@ -115,6 +128,10 @@ pub(super) fn optional_api_key(rows: &[Row]) -> QueryResult<Option<ApiKey>> {
     rows.first().map(api_key).transpose()
 }
 
+pub(super) fn api_keys(rows: &[Row]) -> QueryResult<Vec<ApiKey>> {
+    rows.iter().map(api_key).collect()
+}
+
 pub(super) fn api_keys_with_owner(rows: &[Row]) -> QueryResult<Vec<(ApiKey, User)>> {
     rows.iter().map(|row| Ok((api_key(row)?, user(row)?))).collect()
 }
@@ -151,10 +168,10 @@ pub(super) fn api_keys_page(rows: &[Row]) -> QueryResult<(Vec<ApiKey>, u64)> {
 }
 
 /// The row of a statement that always returns one.
-fn first(rows: &[Row]) -> QueryResult<&Row> {
+pub(super) fn first(rows: &[Row]) -> QueryResult<&Row> {
     rows.first().ok_or_else(|| QueryError::UnexpectedData("the statement returned no row".to_owned()))
 }
 
-fn read<'a, T: FromSql<'a>>(row: &'a Row, column: &str) -> QueryResult<T> {
+pub(super) fn read<'a, T: FromSql<'a>>(row: &'a Row, column: &str) -> QueryResult<T> {
     row.try_get(column).map_err(|error| QueryError::UnexpectedData(format!("column {column}: {error}")))
 }

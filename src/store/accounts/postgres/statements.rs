@@ -72,13 +72,15 @@ pub(super) const UPGRADE_HASH: Statement = Statement::new(
     "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2 RETURNING true",
 );
 
-/// Looking first detects a taken address without an error in the server's log, and without a deadlock between two users
-/// that want each other's address; the unique index decides.
+/// Looking first detects a taken address or username without an error in the server's log, and without a deadlock
+/// between two users that want each other's; the unique indexes decide.
 pub(super) const CHANGE_USER: Statement = Statement::new(
     Operation::ChangeUser,
     concat!(
         "WITH taken AS (
-        SELECT FROM users WHERE email = $4 AND id <> $1 AND EXISTS (SELECT FROM users WHERE id = $1)
+        SELECT EXISTS (SELECT FROM users WHERE email = $4 AND id <> $1) AS email_taken,
+               EXISTS (SELECT FROM users WHERE username_key = $17 AND id <> $1) AS username_taken
+        FROM users WHERE id = $1
     ), changed AS (
         UPDATE users u SET full_name = CASE WHEN $2::bool THEN $3::text ELSE u.full_name END,
             email = COALESCE($4::text, u.email),
@@ -88,16 +90,19 @@ pub(super) const CHANGE_USER: Statement = Statement::new(
             superuser = COALESCE($8::bool, u.superuser),
             roles = COALESCE($9::text[], u.roles),
             custom_claims = CASE WHEN $13::bool THEN $14::text ELSE u.custom_claims END,
+            username = CASE WHEN $15::bool THEN $16::text ELSE u.username END,
+            username_key = CASE WHEN $15::bool THEN $17::text ELSE u.username_key END,
             sessions_valid_after = CASE WHEN $11::bool
                 THEN GREATEST(u.sessions_valid_after + 1, $10) ELSE u.sessions_valid_after END,
             updated_at = $10::bigint
-        WHERE u.id = $1::uuid AND NOT EXISTS (SELECT FROM taken)
+        WHERE u.id = $1::uuid AND NOT EXISTS (SELECT FROM taken WHERE email_taken OR username_taken)
             AND u.sessions_valid_after = COALESCE($12::bigint, u.sessions_valid_after)
         RETURNING u.*
     )
     SELECT ",
         user_select_list!("u"),
-        ", EXISTS (SELECT FROM taken) AS email_taken FROM (SELECT) AS one LEFT JOIN changed u ON true"
+        ", COALESCE(taken.email_taken, false) AS email_taken, COALESCE(taken.username_taken, false) AS username_taken
+     FROM (SELECT) AS one LEFT JOIN taken ON true LEFT JOIN changed u ON true"
     ),
 );
 
@@ -205,6 +210,12 @@ pub(super) const RECOVERY_CODES: Statement = Statement::new(
      FROM users, jsonb_each_text(users.recovery_codes) AS code WHERE users.id = $1 ORDER BY 1",
 );
 
+pub(super) const REPLACE_RECOVERY_CODES: Statement = Statement::new(
+    Operation::ReplaceRecoveryCodes,
+    "UPDATE users SET recovery_codes = jsonb_object($2::uuid[]::text[], $3::text[]), updated_at = $4
+     WHERE id = $1 AND totp IS NOT NULL AND sessions_valid_after = $5 RETURNING true",
+);
+
 pub(super) const SPEND_RECOVERY_CODE: Statement = Statement::new(
     Operation::SpendRecoveryCode,
     "UPDATE users SET recovery_codes = recovery_codes - $2::uuid::text
@@ -307,6 +318,15 @@ pub(super) const API_KEYS: Statement = Statement::new(
          SELECT * FROM api_keys WHERE project_id = $1 ORDER BY created_at DESC, id DESC OFFSET $2 LIMIT $3
      ) k ON true
      ORDER BY k.created_at DESC, k.id DESC"
+    ),
+);
+
+pub(super) const API_KEYS_OF_USER: Statement = Statement::new(
+    Operation::ApiKeysOfUser,
+    concat!(
+        "SELECT ",
+        api_key_select_list!(),
+        " FROM api_keys k WHERE k.user_id = $1 ORDER BY k.created_at DESC, k.id DESC LIMIT $2"
     ),
 );
 

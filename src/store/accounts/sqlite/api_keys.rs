@@ -8,7 +8,7 @@ use super::super::{ApiKey, User, select_list, user_columns, user_select_list};
 use super::columns::{insert, read};
 use super::users;
 use crate::clock::Timestamp;
-use crate::id::{ApiKeyId, ProjectId};
+use crate::id::{ApiKeyId, ProjectId, UserId};
 use crate::store::sqlite::{BitsU64, JsonList, refuse_nul};
 
 /// The select list of an API key, as a literal.
@@ -103,6 +103,16 @@ pub(super) fn page(tx: &Connection, project: ProjectId, skip: u32, limit: u32) -
         .prepare_cached("SELECT count(*) AS total FROM api_keys WHERE project_id = ?1")?
         .query_row([project], |row| row.get::<_, BitsU64>("total"))?;
     Ok((page, count.0))
+}
+
+pub(super) fn of_user(tx: &Connection, user: UserId, limit: u32) -> rusqlite::Result<Vec<ApiKey>> {
+    tx.prepare_cached(concat!(
+        "SELECT ",
+        api_key_select_list!(),
+        " FROM api_keys WHERE user_id = ?1 ORDER BY created_at DESC, id DESC LIMIT ?2"
+    ))?
+    .query_map(params![user, limit], read_row)?
+    .collect()
 }
 
 pub(super) fn deactivate(

@@ -4,6 +4,7 @@ mod api_keys;
 mod columns;
 mod end_api_keys;
 mod proof;
+mod search;
 mod totp;
 mod users;
 
@@ -16,7 +17,7 @@ use uuid::Uuid;
 
 use super::{
     Accounts, ApiKey, Billed, BillingChange, Changed, Changes, Created, EmailProved, EmailVerified, Find, NewPassword,
-    NewUser, PasswordHash, RecoveryCode, SealedTotp, User, page_start,
+    NewUser, PasswordHash, RecoveryCode, SealedTotp, User, UserPage, UserSearch, page_start,
 };
 use crate::clock::Timestamp;
 use crate::id::{ApiKeyId, ProjectId, UserId};
@@ -85,6 +86,11 @@ impl Accounts for SqliteAccounts {
     async fn users_page(&self, skip: u64, limit: u32) -> Result<Vec<User>> {
         let skip = i64::try_from(skip).unwrap_or(i64::MAX);
         self.engine.read(Operation::UsersPage, move |tx| users::page_at(tx, skip, limit)).await
+    }
+
+    async fn search_users(&self, search: &UserSearch) -> Result<UserPage> {
+        let search = search.clone();
+        self.engine.read(Operation::SearchUsers, move |tx| search::search(tx, &search)).await
     }
 
     async fn upgrade_hash(&self, user: UserId, old: &PasswordHash, new: &PasswordHash) -> Result<bool> {
@@ -159,6 +165,18 @@ impl Accounts for SqliteAccounts {
         self.engine.read(Operation::RecoveryCodes, move |tx| totp::recovery_codes(tx, user)).await
     }
 
+    async fn replace_recovery_codes(
+        &self,
+        user: UserId,
+        recovery: &[RecoveryCode],
+        owner_valid_after: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool> {
+        let recovery = recovery.to_vec();
+        let replace = move |tx: &_| totp::replace_recovery_codes(tx, user, &recovery, owner_valid_after, now);
+        self.engine.write(Operation::ReplaceRecoveryCodes, replace).await
+    }
+
     async fn spend_recovery_code(&self, user: UserId, code: Uuid) -> Result<bool> {
         self.engine.write(Operation::SpendRecoveryCode, move |tx| totp::spend_recovery_code(tx, user, code)).await
     }
@@ -200,6 +218,10 @@ impl Accounts for SqliteAccounts {
 
     async fn api_keys(&self, project: ProjectId, skip: u32, limit: u32) -> Result<(Vec<ApiKey>, u64)> {
         self.engine.read(Operation::ApiKeys, move |tx| api_keys::page(tx, project, skip, limit)).await
+    }
+
+    async fn api_keys_of_user(&self, user: UserId, limit: u32) -> Result<Vec<ApiKey>> {
+        self.engine.read(Operation::ApiKeysOfUser, move |tx| api_keys::of_user(tx, user, limit)).await
     }
 
     async fn deactivate_api_key(&self, project: ProjectId, key: ApiKeyId, now: Timestamp) -> Result<Option<ApiKey>> {

@@ -19,9 +19,7 @@ pub(super) fn enable(
     owner_valid_after: Option<Timestamp>,
     now: Timestamp,
 ) -> rusqlite::Result<bool> {
-    refuse_nul(recovery.iter().map(|code| code.hash.0.as_str()))?;
-    let codes: BTreeMap<_, _> = recovery.iter().map(|code| (code.id, &code.hash.0)).collect();
-    let codes = serde_json::to_string(&codes).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
+    let codes = to_json(recovery)?;
     execute(
         tx,
         "UPDATE users SET totp = ?2, totp_step = ?3, recovery_codes = ?4, updated_at = ?5
@@ -55,6 +53,26 @@ pub(super) fn recovery_codes(tx: &Connection, user: UserId) -> rusqlite::Result<
         Ok(RecoveryCode { id, hash: row.get("value")? })
     })?
     .collect()
+}
+
+pub(super) fn replace_recovery_codes(
+    tx: &Connection,
+    user: UserId,
+    recovery: &[RecoveryCode],
+    owner_valid_after: Timestamp,
+    now: Timestamp,
+) -> rusqlite::Result<bool> {
+    let codes = to_json(recovery)?;
+    let sql = "UPDATE users SET recovery_codes = ?2, updated_at = ?3
+               WHERE id = ?1 AND totp IS NOT NULL AND sessions_valid_after = ?4";
+    execute(tx, sql, params![user, codes, now, owner_valid_after])
+}
+
+/// The column of the recovery codes: an object of hashes by id.
+fn to_json(recovery: &[RecoveryCode]) -> rusqlite::Result<String> {
+    refuse_nul(recovery.iter().map(|code| code.hash.0.as_str()))?;
+    let codes: BTreeMap<_, _> = recovery.iter().map(|code| (code.id, &code.hash.0)).collect();
+    serde_json::to_string(&codes).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))
 }
 
 pub(super) fn spend_recovery_code(tx: &Connection, user: UserId, code: Uuid) -> rusqlite::Result<bool> {

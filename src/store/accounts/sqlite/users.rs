@@ -114,15 +114,22 @@ pub(super) fn change(tx: &Connection, user: UserId, changes: &Changes, now: Time
     let full_name = changes.full_name.as_ref().and_then(Option::as_ref);
     let hash = changes.password_hash.as_ref().map(|hash| &hash.0);
     let custom_claims = changes.custom_claims.as_ref().and_then(Option::as_ref);
-    let optional = [full_name, changes.email.as_ref(), hash, custom_claims].into_iter().flatten();
-    refuse_nul(optional.chain(changes.roles.iter().flatten()).map(String::as_str))?;
+    let username = changes.username.as_ref().and_then(Option::as_ref);
+    let (username, username_key) = (username.map(|name| &name.username), username.map(|name| &name.key));
+    let optional = [full_name, changes.email.as_ref(), hash, custom_claims, username, username_key];
+    refuse_nul(optional.into_iter().flatten().chain(changes.roles.iter().flatten()).map(String::as_str))?;
     let exists_already = exists(tx, "SELECT 1 FROM users WHERE id = ?1", [user])?;
     if exists_already && exists(tx, "SELECT 1 FROM users WHERE email = ?2 AND id <> ?1", params![user, changes.email])?
     {
         return Ok(Changed::EmailTaken);
     }
+    let same_name = "SELECT 1 FROM users WHERE username_key = ?2 AND id <> ?1";
+    if exists_already && exists(tx, same_name, params![user, username_key])? {
+        return Ok(Changed::UsernameTaken);
+    }
     let sql = concat!(
         "UPDATE users SET full_name = iif(?3, ?4, full_name), email = coalesce(?5, email),
+             username = iif(?15, ?16, username), username_key = iif(?15, ?17, username_key),
              verified = coalesce(?6, verified AND email = coalesce(?5, email)),
              password_hash = coalesce(?7, password_hash), disabled = coalesce(?8, disabled),
              superuser = coalesce(?9, superuser), roles = coalesce(?10, roles),
@@ -146,6 +153,9 @@ pub(super) fn change(tx: &Connection, user: UserId, changes: &Changes, now: Time
         changes.only_if_valid_after,
         changes.custom_claims.is_some(),
         custom_claims,
+        changes.username.is_some(),
+        username,
+        username_key,
     ];
     let Some(user) = find_one(tx, sql, values)? else { return Ok(Changed::NotFound) };
     end_api_keys::with_scopes(tx, user.id, changes.ends_api_keys_with, now)?;

@@ -149,6 +149,8 @@ async fn valid_request(server: &TestServer, call: &ApiCall, admin: &str) -> Vali
     let set_bearer = |bearer: &mut String, token: String| *bearer = token;
     let enable_mfa = async || Box::pin(totp::enable_totp(server, access, PASSWORD)).await.1.swap_remove(0);
     let body = match name.as_str() {
+        "POST /admin/users" => json!({"email": new_email, "username": new_username, "password": PASSWORD}),
+        "POST /admin/inspect" => json!({"token": access}),
         "PATCH /admin/users/{id}" => json!({"claims": {"plan": "pro"}}),
         "PATCH /admin/users/{id}/billing" => json!({"tokens_used": 0}),
         "POST /api/auth/login" | "POST /auth/login/oauth" => json!({"username": email, "password": PASSWORD}),

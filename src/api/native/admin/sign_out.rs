@@ -1,23 +1,14 @@
-//! Administration, for superusers and for API keys of superusers with the scope `admin`.
+//! Signing out one user, or everyone.
 
 use http::StatusCode;
 
-use super::Problem;
-use super::sessions::EndedSessions;
+use super::{EndedSessions, Problem, require_superuser, user_id};
+use crate::api::FORBIDDEN;
 use crate::api::endpoint::{Endpoint, endpoint};
-use crate::api::{FORBIDDEN, credential};
 use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::auth::sessions::sign_out;
-use crate::auth::tokens::caller::authenticate;
 use crate::http::{Request, Response};
-use crate::id::UserId;
-
-async fn require_superuser(ctx: &Context, request: &Request) -> Result<UserId, Error> {
-    let caller = authenticate(ctx, credential(request)).await?;
-    caller.require_superuser(ctx).await?;
-    Ok(caller.user)
-}
 
 /// Sign a user out everywhere
 ///
@@ -33,8 +24,7 @@ async fn require_superuser(ctx: &Context, request: &Request) -> Result<UserId, E
 )]
 async fn sign_out_user(ctx: Context, request: Request) -> Result<Response, Problem> {
     require_superuser(&ctx, &request).await?;
-    let user = UserId::parse(request.param("id")).ok_or(Error::NotFound)?;
-    let ended = sign_out::sign_out_user_as_admin(&ctx, user).await?;
+    let ended = sign_out::sign_out_user_as_admin(&ctx, user_id(&request)?).await?;
     Ok(Response::json(StatusCode::OK, &EndedSessions { ended }))
 }
 
@@ -57,7 +47,7 @@ pub(super) const SIGN_OUT_USER: Endpoint = endpoint! {
 )]
 async fn sign_out_everyone(ctx: Context, request: Request) -> Result<Response, Problem> {
     let by = require_superuser(&ctx, &request).await?;
-    sign_out::sign_out_everyone(&ctx, Some(by)).await?;
+    sign_out::sign_out_everyone(&ctx, Some(by.id)).await?;
     Ok(Response::empty(StatusCode::NO_CONTENT))
 }
 

@@ -1,0 +1,73 @@
+//! Administration: users, credentials, keys and the state of the server. For superusers, by their current row, and for
+//! API keys of superusers with the scope `admin`. A change that a stolen access token must not suffice for needs a recent
+//! sign-in.
+//!
+//! Must not know the console, which is one of the clients of these calls.
+
+mod inspect;
+mod sign_out;
+pub(super) mod user;
+mod users;
+
+use super::NAME;
+use super::Problem;
+use super::sessions::EndedSessions;
+use crate::api::credential;
+use crate::api::endpoint::EndpointGroup;
+use crate::auth::context::Context;
+use crate::auth::tokens::caller::authenticate;
+use crate::auth::{Error, User};
+use crate::http::{FieldError, FieldErrorKind, FormFields, IntoResponse, ParamLocation, Rejection, Request};
+use crate::id::UserId;
+
+pub(super) use users::UserStatusName;
+
+/// The calls.
+pub(super) const GROUP: EndpointGroup = EndpointGroup {
+    scope: "/admin",
+    renderer: |error, _| Problem::from(error).into_response(),
+    error_schema: |_| "ProblemDocument",
+    endpoints: &[
+        users::LIST,
+        users::CREATE,
+        users::READ,
+        users::UPDATE,
+        users::DELETE,
+        super::billing::UPDATE_BILLING,
+        sign_out::SIGN_OUT_USER,
+        sign_out::SIGN_OUT_EVERYONE,
+        inspect::INSPECT,
+    ],
+};
+
+/// Items on a page, unless the request asks for another number.
+const DEFAULT_LIMIT: u32 = 50;
+
+/// The most items on a page: rendering them takes a worker less than a millisecond.
+const MAX_LIMIT: u32 = 200;
+
+/// The caller's row, if the caller is a superuser.
+async fn require_superuser(ctx: &Context, request: &Request) -> Result<User, Error> {
+    authenticate(ctx, credential(request)).await?.require_superuser(ctx).await
+}
+
+/// The same for a sensitive change.
+async fn require_recent_superuser(ctx: &Context, request: &Request) -> Result<User, Error> {
+    authenticate(ctx, credential(request)).await?.require_recent_superuser(ctx).await
+}
+
+/// The user in the path.
+fn user_id(request: &Request) -> Result<UserId, Error> {
+    UserId::parse(request.param("id")).ok_or(Error::NotFound)
+}
+
+fn invalid_query(name: &str, rule: &str) -> Rejection {
+    Rejection::field(FieldError::new(ParamLocation::Query, name, FieldErrorKind::Invalid(rule.to_owned())))
+}
+
+/// `limit` of the query.
+fn limit(query: &FormFields) -> Result<u32, Rejection> {
+    let limit = query.get("limit").map_or(Ok(DEFAULT_LIMIT), str::parse).ok();
+    let limit = limit.filter(|limit| (1..=MAX_LIMIT).contains(limit));
+    limit.ok_or_else(|| invalid_query("limit", &format!("must be a number from 1 to {MAX_LIMIT}")))
+}

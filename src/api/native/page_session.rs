@@ -1,0 +1,184 @@
+//! The session of the pages: the refresh token in a cookie that scripts cannot read, the access token in the response.
+//!
+//! Not part of the published API, so the OpenAPI document leaves these calls out. The browser sends the cookie by itself,
+//! so each call demands proof that a page of this origin made the request; `SameSite=Strict` alone lets in pages of
+//! other ports and of sibling domains. A response never contains the refresh token.
+
+use http::header::{COOKIE, ORIGIN, SET_COOKIE};
+use http::{HeaderValue, StatusCode};
+use serde::{Deserialize, Serialize};
+
+use super::NAME;
+use super::problem::{Problem, cross_origin};
+use crate::api::request_context;
+use crate::auth::Error;
+use crate::auth::context::Context;
+use crate::auth::identity::Email;
+use crate::auth::passwords::Password;
+use crate::auth::request_context::RequestContext;
+use crate::auth::sessions::refresh::refresh;
+use crate::auth::sessions::tokens::TokenPair;
+use crate::auth::sign_in::{magic_link, mailed_code, password};
+use crate::auth::tokens::revoke::sign_out_token;
+use crate::clock::Timestamp;
+use crate::config::Config;
+use crate::http::{FieldError, IntoResponse, ParamLocation, Rejection, Request, Response, RouteGroup};
+
+/// Where pages open, refresh and end their session.
+const PATH: &str = "/account/session";
+
+/// The name of the cookie over TLS. Browsers accept the prefix `__Host-` only from this host itself, over TLS and for all
+/// paths (RFC 6265bis, 4.1.3.2), so no sibling domain can plant one.
+const COOKIE_NAME: &str = "__Host-signet";
+
+/// The name over plain http, where browsers refuse the prefix.
+const PLAIN_COOKIE_NAME: &str = "signet";
+
+pub(super) fn add_routes(group: RouteGroup<'_, Context>) {
+    group.post(PATH, "pages.sign-in", open_session).delete(PATH, "pages.sign-out", end_session).post(
+        &format!("{PATH}/refresh"),
+        "pages.refresh",
+        refresh_session,
+    );
+}
+
+/// A sign-in: `email` or `username` with `password`; `email` with `code`; `token` with `device_secret`.
+#[derive(Deserialize)]
+struct SignIn {
+    email: Option<String>,
+    username: Option<String>,
+    password: Option<Password>,
+    /// A mailed code.
+    code: Option<String>,
+    /// The token of a magic link.
+    token: Option<String>,
+    device_secret: Option<String>,
+    mfa_code: Option<String>,
+}
+
+/// What scripts get of a session.
+#[derive(Serialize)]
+struct AccessToken<'a> {
+    access_token: &'a str,
+    token_type: &'static str,
+    /// Seconds until the access token expires.
+    expires_in: u64,
+}
+
+async fn open_session(ctx: Context, mut request: Request) -> Result<Response, Problem> {
+    if !is_same_origin(&request) {
+        return Ok(cross_origin());
+    }
+    let body: SignIn = request.json().await?;
+    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
+    let pair = sign_in(&ctx, body, request_ctx).await?;
+    Ok(session_response(&ctx, &pair, StatusCode::CREATED))
+}
+
+async fn sign_in(ctx: &Context, body: SignIn, request_ctx: RequestContext<'_>) -> Result<TokenPair, Problem> {
+    let missing = |field| Rejection::field(FieldError::missing(ParamLocation::Body, field));
+    let mfa_code = body.mfa_code.as_deref();
+    if let Some(token) = body.token {
+        let device_secret = body.device_secret.ok_or_else(|| missing("device_secret"))?;
+        return Ok(magic_link::redeem_with_code(ctx, &token, &device_secret, mfa_code, request_ctx).await?);
+    }
+    if let Some(code) = body.code {
+        let email = Email::parse(&body.email.ok_or_else(|| missing("email"))?)?;
+        return Ok(mailed_code::sign_in_with_code(ctx, &email, &code, mfa_code, request_ctx).await?);
+    }
+    let login = body.email.or(body.username).ok_or_else(|| missing("email"))?;
+    let password = body.password.ok_or_else(|| missing("password"))?;
+    Ok(password::sign_in(ctx, &login, &password, mfa_code, request_ctx).await?)
+}
+
+/// 204 if there is no cookie: nobody is signed in, which is no error of the page that asks.
+async fn refresh_session(ctx: Context, mut request: Request) -> Result<Response, Problem> {
+    if !is_same_origin(&request) {
+        return Ok(cross_origin());
+    }
+    // Only JSON: a form of another page cannot send it.
+    request.json_bytes().await?;
+    let Some(token) = cookie(&ctx.node.config, &request) else {
+        return Ok(Response::empty(StatusCode::NO_CONTENT).no_store());
+    };
+    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
+    match refresh(&ctx, token, None, request_ctx).await {
+        Ok(pair) => Ok(session_response(&ctx, &pair, StatusCode::CREATED)),
+        Err(error @ (Error::InvalidRefreshToken | Error::RefreshTokenReused)) => {
+            Ok(without_cookie(&ctx.node.config, Problem::from(error).into_response()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn end_session(ctx: Context, request: Request) -> Result<Response, Problem> {
+    if !is_same_origin(&request) {
+        return Ok(cross_origin());
+    }
+    if let Some(token) = cookie(&ctx.node.config, &request) {
+        sign_out_token(&ctx, token).await?;
+    }
+    Ok(without_cookie(&ctx.node.config, Response::empty(StatusCode::NO_CONTENT).no_store()))
+}
+
+/// True if a page of this origin made the request. Browsers say so in `Sec-Fetch-Site` (Fetch Metadata), which scripts
+/// cannot set; those that do not send it, and all over plain http to other hosts, say from where in `Origin`. A program
+/// that sends neither field has no user's cookie: it may call as long as it sends no cookie.
+fn is_same_origin(request: &Request) -> bool {
+    match (request.header("sec-fetch-site"), request.header(ORIGIN)) {
+        (Some(site), _) => site == "same-origin",
+        (None, Some(origin)) => {
+            let host = origin.split_once("://").map(|(_, host)| host);
+            host.is_some() && host == request.authority()
+        }
+        (None, None) => !request.headers().contains_key(COOKIE),
+    }
+}
+
+fn is_tls(config: &Config) -> bool {
+    config.server.public_url.starts_with("https://")
+}
+
+fn cookie_name(config: &Config) -> &'static str {
+    if is_tls(config) { COOKIE_NAME } else { PLAIN_COOKIE_NAME }
+}
+
+/// The refresh token in the cookie. None if the cookie occurs twice: over plain http, another service on the same host may
+/// have planted one of them.
+fn cookie<'a>(config: &Config, request: &'a Request) -> Option<&'a str> {
+    let name = cookie_name(config);
+    // HTTP/2 allows a field for each cookie (RFC 9113, 8.2.3).
+    let fields = request.headers().get_all(COOKIE).iter().filter_map(|field| field.to_str().ok());
+    let pairs = fields.flat_map(|field| field.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    let mut values = pairs.filter(|(each, _)| *each == name).map(|(_, value)| value);
+    let first = values.next()?;
+    values.next().is_none().then_some(first).filter(|value| !value.is_empty())
+}
+
+fn session_response(ctx: &Context, pair: &TokenPair, status: StatusCode) -> Response {
+    let seconds = lifetime(pair, ctx.now());
+    let body = AccessToken {
+        access_token: &pair.access_token,
+        token_type: "Bearer",
+        expires_in: pair.access_expires_in.as_secs(),
+    };
+    with_cookie(&ctx.node.config, Response::json(status, &body).no_store(), &pair.refresh_token, seconds)
+}
+
+fn lifetime(pair: &TokenPair, now: Timestamp) -> u64 {
+    pair.refresh_expires_at.since(now).as_millis().div_ceil(1000) as u64
+}
+
+fn without_cookie(config: &Config, response: Response) -> Response {
+    with_cookie(config, response, "", 0)
+}
+
+fn with_cookie(config: &Config, response: Response, value: &str, seconds: u64) -> Response {
+    let name = cookie_name(config);
+    let secure = if is_tls(config) { "; Secure" } else { "" };
+    let cookie = format!("{name}={value}; Max-Age={seconds}; Path=/; HttpOnly; SameSite=Strict{secure}");
+    match HeaderValue::from_str(&cookie) {
+        Ok(cookie) => response.header(SET_COOKIE, cookie),
+        Err(_) => response,
+    }
+}

@@ -1,0 +1,20 @@
+// What the server says of itself in the page: see `Facts` in src/api/pages/shell.rs.
+
+/**
+ * @typedef {object} Facts
+ * @property {string} service  the name of the service
+ * @property {boolean} registration  anyone may create an account
+ * @property {{ min: number, max: number, common: boolean }} password  the rules for new passwords: the smallest and the
+ *   largest number of characters, and whether common passwords are refused
+ */
+
+const { base = '', facts = '{}', page = '' } = document.body.dataset;
+
+/** The prefix of the native API, without a slash at the end. */
+export const BASE = base;
+
+/** Which page this is. */
+export const PAGE = page;
+
+/** @type {Facts} */
+export const FACTS = JSON.parse(facts);

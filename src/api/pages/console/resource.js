@@ -1,0 +1,104 @@
+// What a screen reads from the server and what it changes there, with the states of both.
+
+import { Failed, Loading } from '../base/components.js';
+import { call } from '../base/session.js';
+import { computed, html, signal, useEffect, useState } from '../base/view.js';
+
+/** @typedef {import('../base/http.js').Result} Result */
+/** @typedef {import('../base/view.js').View} View */
+
+/**
+ * The newest overview, when it arrived, and why there is no newer one.
+ * @type {import('../vendor/signals.js').Signal<{ data: any, at: number, failure: Result | null }>}
+ */
+export const overview = signal({ data: null, at: 0, failure: null });
+
+/** The names of the stores that do not answer. Without the store of the users, the server can check no superuser. */
+export const storesDown = computed(() => {
+  const { data, failure } = overview.value;
+  const named = (data?.this_node?.stores ?? []).filter((/** @type {any} */ store) => !store.up);
+  const names = named.map((/** @type {any} */ store) => String(store.name));
+  return names.length === 0 && failure?.status === 503 ? ['accounts'] : names;
+});
+
+/** True while a store or the server is down: what is on the screen can be read, and nothing can be changed. */
+export const readOnly = computed(() => storesDown.value.length > 0 || overview.value.failure?.type === 'offline');
+
+/** Reads the overview once. */
+export async function readOverview() {
+  const result = await call('GET', '/admin/overview');
+  overview.value = result.ok
+    ? { data: result.body, at: Date.now(), failure: null } : { ...overview.value, failure: result };
+}
+
+/**
+ * Set while the user is asked to sign in again for a change that needs a recent sign-in. Called with whether it was done.
+ * @type {import('../vendor/signals.js').Signal<((done: boolean) => void) | null>}
+ */
+export const signInAgain = signal(/** @type {((done: boolean) => void) | null} */ (null));
+
+/**
+ * Changes something on the server.
+ * @param {string} method
+ * @param {string} path
+ * @param {unknown} [body]
+ * @returns {Promise<Result>}
+ */
+export async function change(method, path, body) {
+  if (readOnly.value) return { ok: false, status: 503, body: null, type: 'read_only', retryAfter: 0 };
+  // Creations can be repeated after a lost response without creating twice.
+  const headers = { 'idempotency-key': crypto.getRandomValues(new Uint32Array(4)).join('-') };
+  const options = method === 'POST' ? { headers } : {};
+  const result = await call(method, path, body, options);
+  if (result.type !== 'insufficient_user_authentication') return result;
+  const done = await new Promise((resolve) => { signInAgain.value = resolve; });
+  signInAgain.value = null;
+  return done ? call(method, path, body, options) : result;
+}
+
+/**
+ * Reads `path`, again when it changes, and with `every` again after that many milliseconds while the tab is visible.
+ * What was read before stays when reading fails.
+ * @param {string | null} path  null: nothing yet
+ * @param {number} [every]
+ */
+export function useResource(path, every = 0) {
+  const [state, setState] = useState(/** @type {{ path: string | null, data: any, failure: Result | null }} */ (
+    { path: null, data: null, failure: null }));
+  const [turn, setTurn] = useState(0);
+  useEffect(() => {
+    if (path === null) return undefined;
+    const stop = new AbortController();
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    let timer;
+    const load = async () => {
+      if (!document.hidden || every === 0) {
+        const result = await call('GET', path, undefined, { signal: stop.signal });
+        if (stop.signal.aborted) return;
+        setState((old) => ({
+          path, data: result.ok ? result.body : old.path === path ? old.data : null, failure: result.ok ? null : result,
+        }));
+      }
+      if (every > 0) timer = setTimeout(load, every);
+    };
+    void load();
+    return () => {
+      stop.abort();
+      clearTimeout(timer);
+    };
+  }, [path, every, turn]);
+  const current = state.path === path;
+  return {
+    data: current ? state.data : null,
+    failure: current ? state.failure : null,
+    reload: () => setTurn((last) => last + 1),
+  };
+}
+
+/**
+ * What was read, by `children(data)`; before that, that it is being read, or why it could not be.
+ * @param {{ of: ReturnType<typeof useResource>, children: (data: any) => View }} props
+ */
+export const Read = ({ of, children }) => html`
+  ${of.failure && html`<${Failed} result=${of.failure} retry=${of.reload} />`}
+  ${of.data !== null ? children(of.data) : !of.failure && html`<${Loading} />`}`;

@@ -1,0 +1,110 @@
+//! The files that the pages load, below `/pages/{version}/`.
+//!
+//! The version is a hash of all of them, so a browser may keep each for good, and modules import each other by relative
+//! paths. During an upgrade, a node may be asked for the version of another one. It answers with its own file, which the
+//! browser does not keep: a page that mixes two versions for a moment is better than one that does not load.
+
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+
+use super::with_policy;
+use crate::auth::context::Context;
+use crate::encoding::short_sha256;
+use crate::http::{CachedResponse, Request, RouteGroup};
+
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const STYLE: &str = "text/css; charset=utf-8";
+
+/// The path of a file below the folder of the pages, and its content.
+type PageFile = (&'static str, &'static str);
+
+macro_rules! files {
+    ($($path:literal),+ $(,)?) => { [$(($path, include_str!($path))),+] };
+}
+
+/// Everything that pages load. A test compares this with the folder.
+const FILES: &[PageFile] = &files![
+    "account/account.js",
+    "account/activity.js",
+    "account/api_keys.js",
+    "account/links.js",
+    "account/main.js",
+    "account/me.js",
+    "account/own_data.js",
+    "account/profile.js",
+    "account/second_factor.js",
+    "account/password.js",
+    "account/sessions.js",
+    "account/words/en.js",
+    "account/words/zh-Hant.js",
+    "base/components.js",
+    "base/facts.js",
+    "base/http.js",
+    "base/page.js",
+    "base/route.js",
+    "base/session.js",
+    "base/style.css",
+    "base/view.js",
+    "base/words.js",
+    "base/words/en.js",
+    "base/words/zh-Hant.js",
+    "vendor/hooks.js",
+    "vendor/htm.js",
+    "vendor/preact.js",
+    "vendor/signals-core.js",
+    "vendor/signals.js",
+];
+
+/// The names that vendored modules import, and their files in the same folder.
+const PACKAGES: [(&str, &str); 3] = [
+    (r#"from"preact""#, r#"from"./preact.js""#),
+    (r#"from"preact/hooks""#, r#"from"./hooks.js""#),
+    (r#"from"@preact/signals-core""#, r#"from"./signals-core.js""#),
+];
+
+/// The hash of all files, which their URLs contain.
+pub(super) static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let all = FILES.iter().flat_map(|(path, text)| [path.as_bytes(), &[0], text.as_bytes(), &[0]]).flatten();
+    short_sha256(&all.copied().collect::<Vec<_>>(), 12)
+});
+
+/// Adds a route for each file.
+pub(super) fn add_routes(group: RouteGroup<'_, Context>) -> RouteGroup<'_, Context> {
+    FILES.iter().fold(group, |group, (path, text)| {
+        let media_type = if path.ends_with(".css") { STYLE } else { SCRIPT };
+        let body = served(path, text);
+        let etag: &'static str = format!("\"{}\"", short_sha256(&body, 12)).leak();
+        let kept = CachedResponse::with_etag(media_type, body.clone(), etag, "public, max-age=31536000, immutable");
+        let other = CachedResponse::with_etag(media_type, body, etag, "no-store");
+        group.get_sync(&format!("/pages/{{version}}/{path}"), "pages.file", move |_: &Context, request: &Request| {
+            let ours = request.param("version") == *VERSION;
+            with_policy(if ours { &kept } else { &other }.respond(request))
+        })
+    })
+}
+
+/// The content of a file as it is served.
+fn served(path: &str, text: &'static str) -> Bytes {
+    if !path.starts_with("vendor/") {
+        return Bytes::from_static(text.as_bytes());
+    }
+    PACKAGES.iter().fold(text.to_owned(), |text, (package, file)| text.replace(package, file)).into()
+}
+
+/// The scripts in these folders of the pages, which a page preloads so that the browser does not find them one by one.
+pub(super) fn scripts_in(folders: &'static [&'static str]) -> impl Iterator<Item = &'static str> {
+    let loaded = move |path: &&str| {
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        path.ends_with(".js") && folders.contains(&folder)
+    };
+    FILES.iter().map(|(path, _)| *path).filter(loaded)
+}
+
+/// The styles that a page has beside those of all pages.
+pub(super) fn style_in(folder: &str) -> Option<&'static str> {
+    FILES.iter().map(|(path, _)| *path).find(|path| path.strip_suffix("/main.css") == Some(folder))
+}
+
+#[cfg(test)]
+mod tests;

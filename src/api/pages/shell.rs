@@ -1,0 +1,107 @@
+//! The HTML of a page: an empty place, the page's script, and what the script must know of this server. The script draws
+//! the rest. Knows no operation and no dialect but the one whose prefix the pages call.
+
+use http::header::{CONTENT_SECURITY_POLICY, HeaderName};
+use http::{HeaderValue, StatusCode};
+use serde::Serialize;
+
+use super::files::{VERSION, scripts_in, style_in};
+use super::{HTML, with_policy};
+use crate::auth::context::Context;
+use crate::auth::passwords::Policy;
+use crate::http::Response;
+
+/// Scripts and styles from here alone, no markup from text (Trusted Types), no frame. Images may be `data:` URLs, for QR
+/// codes that are made of a response.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
+     base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
+     trusted-types 'none'",
+);
+
+const COOP: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+const CORP: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
+
+/// A page of its own folder.
+pub(super) struct Page {
+    /// What the script is told that it is.
+    pub(super) name: &'static str,
+    /// The folder of its files, whose `main.js` starts it.
+    pub(super) folder: &'static str,
+    /// The folders whose scripts the page loads at once.
+    pub(super) preload: &'static [&'static str],
+}
+
+/// What pages know of this server.
+#[derive(Serialize)]
+struct Facts<'a> {
+    service: &'a str,
+    registration: bool,
+    password: PasswordRules,
+}
+
+/// The rules for new passwords.
+#[derive(Serialize)]
+struct PasswordRules {
+    min: usize,
+    max: usize,
+    /// Common passwords are refused.
+    common: bool,
+}
+
+/// The response with a page.
+pub(super) fn respond(ctx: &Context, page: &Page) -> Response {
+    let config = &ctx.node.config;
+    let native = &config.api.native;
+    let policy = Policy::for_dialect(native, &config.passwords);
+    let facts = Facts {
+        service: &config.mail.service_name,
+        registration: config.accounts.open_registration,
+        password: PasswordRules { min: policy.min_length, max: policy.max_length, common: policy.refuse_common },
+    };
+    let facts = serde_json::to_string(&facts).unwrap_or_default();
+    // Safe, because the settings allow no HTML metacharacter in a prefix, and the version is base64url.
+    let files = format!("{}/pages/{}", native.prefix, *VERSION);
+    let preload =
+        scripts_in(page.preload).map(|path| format!("<link rel=\"modulepreload\" href=\"{files}/{path}\">\n"));
+    let style = style_in(page.folder).map(|path| format!("<link rel=\"stylesheet\" href=\"{files}/{path}\">\n"));
+    let style = style.unwrap_or_default();
+    let text = include_str!("shell.html")
+        .replace("{files}", &files)
+        .replace("{folder}", page.folder)
+        .replace("{page}", page.name)
+        .replace("{base}", &native.prefix)
+        .replace("{preload}", &preload.collect::<String>())
+        .replace("{style}", &style)
+        // Last, because their texts may contain braces.
+        .replace("{service}", &escape(&config.mail.service_name))
+        .replace("{facts}", &escape(&facts));
+    let response = Response::bytes(StatusCode::OK, HTML, text).no_store();
+    let response = with_policy(response).header(COOP, SAME_ORIGIN).header(CORP, SAME_ORIGIN);
+    response.header(CONTENT_SECURITY_POLICY, POLICY)
+}
+
+/// Escapes a text for an attribute in double quotes, or for content.
+fn escape(text: &str) -> String {
+    let escaped = text.chars().map(|character| match character {
+        '&' => "&amp;".to_owned(),
+        '<' => "&lt;".to_owned(),
+        '>' => "&gt;".to_owned(),
+        '"' => "&quot;".to_owned(),
+        '\'' => "&#39;".to_owned(),
+        other => other.to_string(),
+    });
+    escaped.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::escape;
+
+    #[test]
+    fn text_cannot_leave_its_attribute() {
+        assert_eq!(escape(r#"a"b'<c>&"#), "a&quot;b&#39;&lt;c&gt;&amp;");
+        assert_eq!(escape("帳號 {x}"), "帳號 {x}");
+    }
+}

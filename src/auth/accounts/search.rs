@@ -1,0 +1,76 @@
+//! Searches users for an administrator.
+
+use crate::auth::Error;
+use crate::auth::context::Context;
+use crate::auth::identity::Login;
+use crate::id::UserId;
+use crate::store::accounts::{Find, User, UserPage, UserSearch};
+
+pub use crate::store::accounts::UserStatus;
+
+/// The longest text to search for, in characters: as long as an address can be.
+pub const MAX_TEXT: usize = 254;
+
+/// The statements of one request, each of which reads a bounded number of rows. A request that finds too little in them
+/// returns what it has and where to continue.
+const MAX_STATEMENTS: usize = 5;
+
+/// What to search for.
+#[derive(Clone, Debug, Default)]
+pub struct Query<'a> {
+    /// A whole id, or a part of an address, username or full name, in any case. Empty for all users.
+    pub text: &'a str,
+    /// Only the users of this state.
+    pub status: Option<UserStatus>,
+    /// The [`UserPage::next`] of the page before.
+    pub before: Option<i64>,
+    /// The most users to return.
+    pub limit: u32,
+}
+
+/// A page of users, the newest first. The user whose id, address or username is exactly the text comes before all
+/// others, on the first page.
+pub async fn search_users(ctx: &Context, query: Query<'_>) -> Result<UserPage, Error> {
+    let text = query.text.trim();
+    let exact = find_exactly(ctx, text).await?.filter(|user| has_status(user, query.status));
+    let mut users: Vec<User> = exact.iter().filter(|_| query.before.is_none()).cloned().collect();
+    let mut search = UserSearch {
+        text: Some(text.to_lowercase()).filter(|text| !text.is_empty()),
+        status: query.status,
+        before: query.before,
+        limit: query.limit,
+    };
+    for _ in 0..MAX_STATEMENTS {
+        search.limit = query.limit.saturating_sub(users.len() as u32);
+        if search.limit == 0 {
+            return Ok(UserPage { users, next: search.before.or(Some(i64::MAX)) });
+        }
+        let page = ctx.accounts.search_users(&search).await?;
+        let is_exact = |user: &User| exact.as_ref().is_some_and(|exact| exact.id == user.id);
+        users.extend(page.users.into_iter().filter(|user| !is_exact(user)));
+        search.before = page.next;
+        if page.next.is_none() {
+            break;
+        }
+    }
+    Ok(UserPage { users, next: search.before })
+}
+
+/// The user whose id, address or username the text is.
+async fn find_exactly(ctx: &Context, text: &str) -> Result<Option<User>, Error> {
+    Ok(match (UserId::parse(text), Login::parse(text)) {
+        (Some(id), _) => ctx.accounts.user(Find::Id(id)).await?,
+        (None, Some(Login::Email(email))) => ctx.accounts.user(Find::Email(email.as_str())).await?,
+        (None, Some(Login::Username(username))) => ctx.accounts.user(Find::UsernameKey(username.key())).await?,
+        (None, None) => None,
+    })
+}
+
+fn has_status(user: &User, status: Option<UserStatus>) -> bool {
+    match status {
+        None => true,
+        Some(UserStatus::Active) => !user.disabled,
+        Some(UserStatus::Disabled) => user.disabled,
+        Some(UserStatus::Unverified) => !user.verified,
+    }
+}

@@ -1,0 +1,203 @@
+//! A security event, and where it comes from. It has no field for a secret, and none that a person types into: no
+//! login, no address, no name.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::event_type::EventType;
+use crate::auth::request_context::RequestContext;
+use crate::clock::Timestamp;
+use crate::id::{SessionId, UserId};
+
+/// Characters of the user agent that an event has, as a session.
+const MAX_USER_AGENT: usize = 200;
+
+/// The way of a sign-in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SignInMethod {
+    /// A password.
+    Password,
+    /// A mailed code.
+    Code,
+    /// A magic link.
+    MagicLink,
+}
+
+impl SignInMethod {
+    /// Every method, in the order of the metrics.
+    pub const ALL: [Self; 3] = [Self::Password, Self::Code, Self::MagicLink];
+
+    /// The name in events and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::Code => "code",
+            Self::MagicLink => "magic_link",
+        }
+    }
+}
+
+/// Where an event comes from: the request, and who made it. Owns its values, because work that is done to completion
+/// outlives the request.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    actor: Option<UserId>,
+    client: Option<ClientRecord>,
+}
+
+#[derive(Clone, Debug)]
+struct ClientRecord {
+    ip: IpAddr,
+    user_agent: Option<String>,
+    dialect: &'static str,
+}
+
+impl Origin {
+    /// No request: the command line, or this process itself.
+    pub fn process() -> Self {
+        Self::default()
+    }
+
+    /// A request of the user concerned, or of an unknown client.
+    pub fn request(request_ctx: RequestContext<'_>) -> Self {
+        let user_agent = request_ctx.user_agent.map(|agent| agent.chars().take(MAX_USER_AGENT).collect());
+        let client = ClientRecord { ip: request_ctx.client_ip, user_agent, dialect: request_ctx.dialect };
+        Self { actor: None, client: Some(client) }
+    }
+
+    /// A request of `actor`, who may be another user than the one concerned.
+    pub fn request_of(actor: UserId, request_ctx: RequestContext<'_>) -> Self {
+        Self { actor: Some(actor), ..Self::request(request_ctx) }
+    }
+}
+
+/// A security event under construction. [`super::record`] completes it.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Event {
+    pub(super) event_type: EventType,
+    pub(super) origin: Origin,
+    pub(super) user: Option<UserId>,
+    pub(super) session: Option<SessionId>,
+    pub(super) method: Option<SignInMethod>,
+    pub(super) reason: Option<&'static str>,
+    pub(super) details: Map<String, Value>,
+}
+
+impl Event {
+    /// An event that concerns no user, or none that is known.
+    pub fn new(event_type: EventType, origin: Origin) -> Self {
+        Self { event_type, origin, user: None, session: None, method: None, reason: None, details: Map::new() }
+    }
+
+    /// An event that concerns a user.
+    pub fn of_user(event_type: EventType, user: UserId, origin: Origin) -> Self {
+        Self { user: Some(user), ..Self::new(event_type, origin) }
+    }
+
+    /// The user concerned.
+    pub fn user(self, user: Option<UserId>) -> Self {
+        Self { user, ..self }
+    }
+
+    /// The session concerned.
+    pub fn session(self, session: SessionId) -> Self {
+        Self { session: Some(session), ..self }
+    }
+
+    /// The way of the sign-in.
+    pub fn method(self, method: Option<SignInMethod>) -> Self {
+        Self { method, ..self }
+    }
+
+    /// Why it was refused.
+    pub fn reason(self, reason: &'static str) -> Self {
+        Self { reason: Some(reason), ..self }
+    }
+
+    /// One more fact. Never a secret, and nothing that a person typed.
+    pub fn detail(mut self, name: &'static str, value: impl Into<Value>) -> Self {
+        self.details.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Completes the event. `process`: the actor if no request caused it.
+    pub(super) fn into_record(self, id: String, now: Timestamp, process: &'static str) -> EventRecord {
+        let Origin { actor, client } = self.origin;
+        let actor = match (actor, &client) {
+            (Some(actor), _) => (Some(actor) != self.user).then(|| actor.to_string()),
+            (None, Some(_)) => None,
+            (None, None) => Some(process.to_owned()),
+        };
+        let (client_ip, user_agent, dialect) = match client {
+            Some(client) => (Some(client.ip.to_string()), client.user_agent, Some(client.dialect.to_owned())),
+            None => (None, None, None),
+        };
+        EventRecord {
+            id,
+            time: now.to_string(),
+            event_type: self.event_type.name().to_owned(),
+            outcome: self.event_type.outcome().name().to_owned(),
+            user: self.user.map(|id| Party { id: id.to_string() }),
+            actor: actor.map(|id| Party { id }),
+            session: self.session.map(|session| session.to_string()),
+            client_ip,
+            user_agent,
+            dialect,
+            method: self.method.map(|method| method.name().to_owned()),
+            reason: self.reason.map(str::to_owned),
+            details: self.details,
+        }
+    }
+}
+
+/// A security event as it is stored and sent. Its fields are texts, because a newer node may have written it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EventRecord {
+    /// Unique, and the same in the log, the list and the webhook.
+    pub id: String,
+    /// When it happened: RFC 3339.
+    pub time: String,
+    /// The name of its [`EventType`].
+    #[serde(rename = "type")]
+    pub event_type: String,
+    /// `success` or `refused`.
+    pub outcome: String,
+    /// The user concerned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<Party>,
+    /// Who did it, if that is not the user concerned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<Party>,
+    /// The session concerned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// The client's address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_ip: Option<String>,
+    /// The client's `User-Agent`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_agent: Option<String>,
+    /// The API that was called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dialect: Option<String>,
+    /// The way of a sign-in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// Why it was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Facts that only events of this type have.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub details: Map<String, Value>,
+}
+
+/// Someone whom an event names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Party {
+    /// The id of a user; for an actor also `cli` (the command line) or `system` (the server itself).
+    pub id: String,
+}

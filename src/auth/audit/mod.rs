@@ -1,0 +1,59 @@
+//! The record of security events: who did what to whom, from where, and how it ended.
+//!
+//! Operations call [`record`], which writes a line to the log (target `signet::audit`), counts, and queues the event
+//! for the store and the webhook. It never waits. [`run`] writes what is queued, in batches, to the list of the fleet
+//! and to that of the user concerned; [`list`] and [`list_of_user`] read them.
+//!
+//! What succeeds in the hot paths is not recorded: refreshing, verifying, reading keys. Knows nothing of HTTP, nor of
+//! how the webhook is sent.
+
+mod event;
+mod event_type;
+mod list;
+mod log;
+mod recorder;
+mod write;
+
+pub use event::{Event, EventRecord, Origin, Party, SignInMethod};
+pub use event_type::{EventType, Outcome};
+pub use list::{EventFilter, EventPage, ListedEvent, MAX_WAIT, list, list_of_user};
+pub use recorder::Recorder;
+pub use write::{drain, flush, run};
+
+use std::sync::Arc;
+
+use crate::auth::context::Context;
+use crate::id::EventId;
+use crate::telemetry::metrics::Counter;
+use recorder::QueuedEvent;
+
+/// Records an event. Never waits and never fails.
+pub fn record(ctx: &Context, event: Event) {
+    let (now, recorder) = (ctx.now(), &ctx.node.audit);
+    let (event_type, user) = (event.event_type, event.user);
+    count(ctx, &event);
+    let id = EventId::new(now, &ctx.node.rng).to_string();
+    let record = event.into_record(id, now, recorder.process());
+    log::write(event_type, &record);
+    if event_type != EventType::LimitExceeded || !recorder.is_repeated(&record, now) {
+        recorder.queue(QueuedEvent { event_type, user, record: Arc::new(record) });
+    }
+}
+
+/// Counts what security people alert on.
+fn count(ctx: &Context, event: &Event) {
+    let counter = match event.event_type {
+        EventType::SignInSucceeded | EventType::SignInRefused => {
+            let method = event.method.map_or("unknown", SignInMethod::name);
+            Counter::find("signet_sign_ins_total", &[method, event.event_type.outcome().name()])
+        }
+        EventType::RefreshReused => Some(Counter::RefreshReused),
+        EventType::LimitExceeded => event
+            .details
+            .get("limit")
+            .and_then(serde_json::Value::as_str)
+            .and_then(|limit| Counter::find("signet_rate_limited_total", &[limit])),
+        _ => None,
+    };
+    counter.into_iter().for_each(|counter| ctx.node.metrics.count(counter));
+}

@@ -1,0 +1,309 @@
+//! Explains a credential to an administrator: what it is, what it says, and why it is accepted or not.
+//!
+//! Changes nothing and uses nothing up. The verdict on an access token is that of
+//! [`verify_access_token`]; the rest is read besides. Nothing of a token whose signature is wrong is looked up: only
+//! what it says is shown.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use subtle::ConstantTimeEq;
+
+use super::verify::{VerifiedToken, VerifyError, verify_access_token};
+use crate::auth::Error;
+use crate::auth::context::Context;
+use crate::auth::retention::key_policy;
+use crate::auth::revocation::set::RevokedBy;
+use crate::clock::Timestamp;
+use crate::id::{SessionId, UserId};
+use crate::store::accounts::{ApiKey, Find, User};
+use crate::store::ephemeral::Session;
+use crate::token::access::{MAX_LENGTH, TokenError};
+use crate::token::action::{self, ActionKind, ActionTokenError};
+use crate::token::api_key;
+use crate::token::keyring::key::Key;
+use crate::token::keyring::ring::KeyState;
+use crate::token::refresh::RefreshToken;
+
+/// What a credential is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialKind {
+    /// An access token, by its `typ`.
+    AccessToken,
+    /// A refresh token.
+    RefreshToken,
+    /// A token for one action, by its `typ`.
+    ActionToken(ActionKind),
+    /// An API key.
+    ApiKey,
+    /// Anything else.
+    Unknown,
+}
+
+/// Why a credential is not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// For the reason that `/verify` gives.
+    Refused(VerifyError),
+    /// The session of a refresh token has ended or expired.
+    SessionEnded,
+    /// The refresh token was exchanged for a newer one.
+    Rotated,
+}
+
+/// What was revoked, and when if that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Revoked {
+    /// `everyone`, `user`, `session`, `token`, `api_key` or `signing_key`.
+    pub what: &'static str,
+    /// When, or up to when.
+    pub at: Option<Timestamp>,
+}
+
+/// Everything that is known of a credential.
+pub struct Inspection {
+    /// What it is.
+    pub kind: CredentialKind,
+    /// The header of a JWT, as it is written.
+    pub header: Option<Value>,
+    /// What it says; for an API key and a refresh token, what is known of it in the form of claims.
+    pub claims: Option<Value>,
+    /// The signing key that the header names, if it is in the keyring, and its state.
+    pub key: Option<(Key, KeyState)>,
+    /// Why it is not accepted.
+    pub refused: Option<Reason>,
+    /// Its session, while that is open.
+    pub session: Option<Session>,
+    /// What was revoked, if that is why it is not accepted.
+    pub revoked: Option<Revoked>,
+    /// Its user, if the credential is authentic and the user exists.
+    pub user: Option<User>,
+}
+
+impl Inspection {
+    fn new(kind: CredentialKind) -> Self {
+        let (header, claims, key, refused, session, revoked, user) = (None, None, None, None, None, None, None);
+        Self { kind, header, claims, key, refused, session, revoked, user }
+    }
+
+    fn refused(self, error: impl Into<VerifyError>) -> Self {
+        Self { refused: Some(Reason::Refused(error.into())), ..self }
+    }
+}
+
+impl Reason {
+    /// The reason as programs read it.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Refused(error) => error.code(),
+            Self::SessionEnded => "session_ended",
+            Self::Rotated => "rotated",
+        }
+    }
+
+    /// The reason in a sentence.
+    pub fn explanation(self) -> &'static str {
+        match self {
+            Self::SessionEnded => "Its session has ended or expired.",
+            Self::Rotated => "It was exchanged for a newer refresh token. Using it again ends the session.",
+            Self::Refused(VerifyError::Token(error)) => match error {
+                TokenError::Malformed => "It is not complete, or no token or API key of this service.",
+                TokenError::WrongType => "It is a token, but not one that gives access.",
+                TokenError::UnsupportedAlgorithm => "Its header names an algorithm that its key does not have.",
+                TokenError::UnknownKey => {
+                    "Its header names no key of this service: another one issued it, or the key is gone."
+                }
+                TokenError::RevokedKey => "The key that signed it was revoked.",
+                TokenError::BadSignature => "Its signature is wrong: it was changed, or signed by somebody else.",
+                TokenError::Expired => "It has expired.",
+                TokenError::NotYetValid => "It is not valid yet.",
+                TokenError::WrongIssuer => "It names another issuer.",
+                TokenError::WrongAudience => "It is for an audience that the settings do not name.",
+            },
+            Self::Refused(VerifyError::ExpiredKey) => "It has expired.",
+            Self::Refused(VerifyError::Revoked) => "It was revoked.",
+            Self::Refused(VerifyError::OtherAudience) => "It is for another audience.",
+            Self::Refused(VerifyError::OtherSubject) => "It was issued to another kind of subject.",
+            Self::Refused(VerifyError::InsufficientScope) => "It lacks a scope.",
+            Self::Refused(VerifyError::UnknownKey) => "No API key is like this.",
+            Self::Refused(VerifyError::Stale) => {
+                "This node may have missed revocations, and the settings say to refuse credentials then."
+            }
+        }
+    }
+}
+
+/// Explains a credential.
+pub async fn inspect(ctx: &Context, credential: &str) -> Result<Inspection, Error> {
+    let credential = credential.trim();
+    if api_key::has_api_key_prefix(credential) {
+        return inspect_api_key(ctx, credential).await;
+    }
+    if let Some(refresh) = RefreshToken::parse(credential, &ctx.node.secrets) {
+        return inspect_refresh_token(ctx, refresh).await;
+    }
+    let parts: Vec<&str> = credential.splitn(4, '.').collect();
+    let header = match parts[..] {
+        [header, _, _] if credential.len() <= MAX_LENGTH => decode(header),
+        _ => None,
+    };
+    let Some(header) = header else {
+        return Ok(Inspection::new(CredentialKind::Unknown).refused(TokenError::Malformed));
+    };
+    let typ = header["typ"].as_str().unwrap_or_default().to_ascii_lowercase();
+    let typ = typ.strip_prefix("application/").unwrap_or(&typ);
+    let action = ActionKind::ALL.into_iter().find(|kind| kind.typ() == typ);
+    let kind = match action {
+        Some(action) => CredentialKind::ActionToken(action),
+        None if typ == "at+jwt" => CredentialKind::AccessToken,
+        None => CredentialKind::Unknown,
+    };
+    let jwt = Inspection { claims: parts.get(1).and_then(|part| decode(part)), ..Inspection::new(kind) };
+    let inspection = match action {
+        Some(action) => inspect_action_token(ctx, credential, action, jwt),
+        None => {
+            let key = header["kid"].as_str().and_then(|kid| find_key(ctx, kid));
+            inspect_access_token(ctx, credential, Inspection { key, ..jwt }).await?
+        }
+    };
+    Ok(Inspection { header: Some(header), ..inspection })
+}
+
+/// Part of a JWT as JSON, if it is an object.
+fn decode(part: &str) -> Option<Value> {
+    let json = URL_SAFE_NO_PAD.decode(part).ok()?;
+    serde_json::from_slice(&json).ok().filter(Value::is_object)
+}
+
+fn find_key(ctx: &Context, kid: &str) -> Option<(Key, KeyState)> {
+    let keys = ctx.node.keyring.keys();
+    let ring = keys.ring();
+    let key = ring.keys.iter().find(|key| key.kid == kid)?;
+    Some((key.clone(), ring.state(key, ctx.now(), &key_policy(&ctx.node.config))))
+}
+
+fn inspect_action_token(ctx: &Context, token: &str, kind: ActionKind, jwt: Inspection) -> Inspection {
+    let node = &ctx.node;
+    match action::verify::<Value>(kind, token, ctx.now(), &node.config.tokens, &node.secrets) {
+        Ok(_) => jwt,
+        Err(ActionTokenError::Expired) => jwt.refused(TokenError::Expired),
+        Err(ActionTokenError::Invalid) => jwt.refused(TokenError::BadSignature),
+    }
+}
+
+async fn inspect_access_token(ctx: &Context, token: &str, jwt: Inspection) -> Result<Inspection, Error> {
+    let refused = verify_access_token(ctx, token).err();
+    let Some(verified) = authentic(ctx, token, &jwt) else {
+        let revoked_key = jwt.key.as_ref().and_then(|(key, _)| key.revoked_at);
+        let by_key = revoked_key.filter(|_| refused == Some(TokenError::RevokedKey.into()));
+        let revoked = by_key.map(|at| Revoked { what: "signing_key", at: Some(at) });
+        return Ok(Inspection { refused: refused.map(Reason::Refused), revoked, ..jwt });
+    };
+    let user = match verified.user {
+        Some(user) => ctx.accounts.user(Find::Id(user)).await?,
+        None => None,
+    };
+    let session = match (verified.user, verified.session) {
+        (Some(user), Some(session)) => open_session(ctx, user, session).await?,
+        _ => None,
+    };
+    let revoked = ctx.node.revocations.cause(&verified).map(Revoked::from);
+    Ok(Inspection { refused: refused.map(Reason::Refused), session, revoked, user, ..jwt })
+}
+
+/// The token if this service signed it, whether or not its time has come or passed.
+fn authentic(ctx: &Context, token: &str, jwt: &Inspection) -> Option<VerifiedToken> {
+    let keys = ctx.node.keyring.keys();
+    let issued_at = jwt.claims.as_ref().and_then(|claims| claims["iat"].as_i64()).map(Timestamp::from_secs);
+    let times = [Some(ctx.now()), issued_at].into_iter().flatten();
+    times.into_iter().find_map(|at| ctx.node.issuer.check(token, &keys, at).ok())
+}
+
+/// A session that is open, and was not ended.
+async fn open_session(ctx: &Context, user: UserId, session: SessionId) -> Result<Option<Session>, Error> {
+    let is_ended =
+        |session: &Session| ctx.node.revocations.is_session_ended(session.user, session.id, session.opened_at);
+    Ok(ctx.ephemeral.session(user, session, ctx.now()).await?.filter(|session| !is_ended(session)))
+}
+
+async fn inspect_refresh_token(ctx: &Context, refresh: RefreshToken) -> Result<Inspection, Error> {
+    let RefreshToken { user, session, counter } = refresh;
+    let claims = json!({"sub": user, "sid": session, "counter": counter});
+    let user = ctx.accounts.user(Find::Id(user)).await?;
+    let session = open_session(ctx, refresh.user, refresh.session).await?;
+    let (refused, revoked) = match &session {
+        None => (Some(Reason::SessionEnded), session_end(ctx, &refresh, user.as_ref())),
+        Some(session) if session.counter > counter => (Some(Reason::Rotated), None),
+        Some(_) => (None, None),
+    };
+    let kind = CredentialKind::RefreshToken;
+    Ok(Inspection { claims: Some(claims), refused, session, revoked, user, ..Inspection::new(kind) })
+}
+
+/// What ended the session of a refresh token, if that is known.
+fn session_end(ctx: &Context, refresh: &RefreshToken, user: Option<&User>) -> Option<Revoked> {
+    let opened_at = refresh.session.created_at()?;
+    let global = ctx.node.revocations.global_not_before();
+    let target = crate::store::ephemeral::Target::Session(refresh.session);
+    if opened_at < global {
+        return Some(Revoked { what: "everyone", at: Some(global) });
+    }
+    match user {
+        Some(user) if opened_at <= user.sessions_valid_after => {
+            Some(Revoked { what: "user", at: Some(user.sessions_valid_after) })
+        }
+        _ if ctx.node.revocations.contains(&target) => Some(Revoked { what: "session", at: None }),
+        _ => None,
+    }
+}
+
+async fn inspect_api_key(ctx: &Context, credential: &str) -> Result<Inspection, Error> {
+    let found = match api_key::prefix(credential).filter(|_| api_key::is_well_formed(credential)) {
+        Some(prefix) => ctx.accounts.api_key(prefix).await?,
+        None => return Ok(Inspection::new(CredentialKind::ApiKey).refused(TokenError::Malformed)),
+    };
+    let digest = api_key::digest(credential);
+    let found = found.filter(|(key, _)| key.digest[..].ct_eq(&digest[..]).into());
+    let Some((key, owner)) = found else {
+        return Ok(Inspection::new(CredentialKind::ApiKey).refused(VerifyError::UnknownKey));
+    };
+    let (error, revoked) = if key.deactivated_at.is_some() {
+        (Some(VerifyError::Revoked), Some(Revoked { what: "api_key", at: key.deactivated_at }))
+    } else if owner.disabled {
+        (Some(VerifyError::Revoked), Some(Revoked { what: "user", at: None }))
+    } else if key.expires_at.is_some_and(|expires_at| expires_at <= ctx.now()) {
+        (Some(VerifyError::ExpiredKey), None)
+    } else {
+        (None, None)
+    };
+    let (claims, refused) = (Some(api_key_claims(&key, &owner)), error.map(Reason::Refused));
+    Ok(Inspection { claims, refused, revoked, user: Some(owner), ..Inspection::new(CredentialKind::ApiKey) })
+}
+
+fn api_key_claims(key: &ApiKey, owner: &User) -> Value {
+    json!({
+        "sub": owner.id,
+        "email": owner.email,
+        "client_id": key.id,
+        "project": key.project,
+        "prefix": key.prefix,
+        "name": key.name,
+        "scope": key.scopes.join(" "),
+        "iat": key.created_at.secs(),
+        "exp": key.expires_at.map(Timestamp::secs),
+        "last_used_at": key.last_used_at,
+    })
+}
+
+impl From<RevokedBy> for Revoked {
+    fn from(cause: RevokedBy) -> Self {
+        let (what, at) = match cause {
+            RevokedBy::Everyone { before } => ("everyone", Some(before)),
+            RevokedBy::User { before } => ("user", Some(before)),
+            RevokedBy::Session => ("session", None),
+            RevokedBy::Token => ("token", None),
+            RevokedBy::ApiKey => ("api_key", None),
+        };
+        Self { what, at }
+    }
+}
