@@ -8,6 +8,7 @@
 //! and refuse those sessions.
 
 mod claim;
+mod event;
 mod follower;
 mod idempotency;
 mod permit;
