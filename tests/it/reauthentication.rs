@@ -25,8 +25,8 @@ over_both_stores!(
 const ELEVEN_MINUTES: i64 = 11 * 60;
 
 /// An access and a refresh token.
-struct Session {
-    access: String,
+pub(crate) struct Session {
+    pub(crate) access: String,
     refresh: String,
 }
 
@@ -47,7 +47,7 @@ async fn claims(server: &TestServer, access: &str) -> Value {
 }
 
 /// Moves the sign-in of the session into the past, and refreshes it: the token that a thief of the session has.
-async fn grow_old(server: &TestServer, access: &str, refresh: &str) -> Session {
+pub(crate) async fn grow_old(server: &TestServer, access: &str, refresh: &str) -> Session {
     let (id, millis) = (sid(access), ELEVEN_MINUTES * 1000);
     match server.redis() {
         Some(redis) => {

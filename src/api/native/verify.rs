@@ -19,8 +19,7 @@ use crate::api::native::schemas::{Active, Inactive, RequiredSubject, VerifyBatch
 use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::auth::tokens::verify::{
-    Credential, RequiredScopes, Requirements, ScopesError, Subject, TokenError, VerifiedApiKey, VerifyError, verify,
-    verify_batch,
+    Credential, RequiredScopes, Requirements, ScopesError, Subject, VerifiedApiKey, VerifyError, verify, verify_batch,
 };
 use crate::http::json::{self, BoundedList, Text};
 use crate::http::{FieldError, FieldErrorKind, HeaderTemplate, ParamLocation, Rejection, Request, Response};

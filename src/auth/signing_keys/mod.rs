@@ -9,6 +9,7 @@ mod mirror;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
 use crate::auth::retention::key_policy;
 use crate::clock::Timestamp;
@@ -120,7 +121,7 @@ impl KeyringStore<'_> {
             Ok(())
         })
         .await
-        .map(|(ring, ())| ring)
+        .map(|changed| changed.ring)
     }
 
     /// Checks that the secrets open the fleet's keyring, without changing anything. `false`: there is no keyring yet.
@@ -139,7 +140,7 @@ impl KeyringStore<'_> {
         now: Timestamp,
         phase: Phase,
         change: impl Fn(&mut Ring) -> Result<T, KeyringError>,
-    ) -> Result<(Ring, T), KeyringError> {
+    ) -> Result<ChangedRing<T>, KeyringError> {
         for _ in 0..MAX_ATTEMPTS {
             let sealed = self.store.keyring().await?;
             let record_version = sealed.as_ref().map_or(0, |sealed| sealed.version);
@@ -158,7 +159,7 @@ impl KeyringStore<'_> {
                 if let Err(error) = mirror::write_if_changed(self, &ring).await {
                     tracing::warn!(%error, "keyring mirror not written");
                 }
-                return Ok((ring, result));
+                return Ok(ChangedRing { ring, result, replaced: None });
             }
             if stored.as_ref().is_some_and(|stored| stored.version >= ring.version) {
                 ring.version += 1;
@@ -167,7 +168,7 @@ impl KeyringStore<'_> {
             // The mirror first: a ring that signs is never only in a store that can be lost.
             mirror::write_if_changed(self, &ring).await?;
             match self.store.swap_keyring(record_version, &sealed, now).await? {
-                SwapResult::Swapped => return Ok((ring, result)),
+                SwapResult::Swapped => return Ok(ChangedRing { ring, result, replaced: stored }),
                 SwapResult::Conflict => {}
             }
         }
@@ -215,6 +216,27 @@ fn keyring_store(ctx: &Context) -> KeyringStore<'_> {
     }
 }
 
+/// A ring that was read or changed.
+struct ChangedRing<T> {
+    ring: Ring,
+    result: T,
+    /// The ring that this process has replaced in the store.
+    replaced: Option<Ring>,
+}
+
+/// Records which keys came and went. Only the process that has stored the change does so.
+fn record_difference(ctx: &Context, before: &Ring, after: &Ring) {
+    let has = |ring: &Ring, kid: &str| ring.keys.iter().any(|key| key.kid == kid);
+    let record = |event_type: EventType, key: &Key| record_key(ctx, event_type, &key.kid, Origin::process());
+    after.keys.iter().filter(|key| !has(before, &key.kid)).for_each(|key| record(EventType::SigningKeyCreated, key));
+    before.keys.iter().filter(|key| !has(after, &key.kid)).for_each(|key| record(EventType::SigningKeyRemoved, key));
+}
+
+/// Records an event of a signing key.
+pub fn record_key(ctx: &Context, event_type: EventType, kid: &str, origin: Origin) {
+    audit::record(ctx, Event::new(event_type, origin).detail("kid", kid));
+}
+
 /// Changes the fleet's ring and installs the result in this node.
 async fn change<T>(
     ctx: &Context,
@@ -223,8 +245,11 @@ async fn change<T>(
     let held = ctx.node.keyring.keys().ring().clone();
     let store = keyring_store(ctx);
     let change = |ring: &mut Ring| change(ring, &store.policy);
-    let (ring, result) = store.change(Some(&held), ctx.now(), Phase::Running, change).await?;
+    let ChangedRing { ring, result, replaced } = store.change(Some(&held), ctx.now(), Phase::Running, change).await?;
     ctx.node.keyring.install(&ring)?;
+    if let Some(replaced) = replaced {
+        record_difference(ctx, &replaced, &ring);
+    }
     Ok(result)
 }
 
@@ -239,22 +264,28 @@ pub async fn advance(ctx: &Context) -> Result<(), KeyringError> {
 }
 
 /// Lets the next key of this algorithm sign as soon as it has been announced for long enough.
-pub async fn rotate(ctx: &Context, algorithm: SigningAlgorithm) -> Result<Key, KeyringError> {
+pub async fn rotate(ctx: &Context, algorithm: SigningAlgorithm, origin: Origin) -> Result<Key, KeyringError> {
     let now = ctx.now();
-    change(ctx, |ring, policy| Ok(ring.rotate(algorithm, now, policy, &ctx.node.rng)?)).await
+    let key = change(ctx, |ring, policy| Ok(ring.rotate(algorithm, now, policy, &ctx.node.rng)?)).await?;
+    record_key(ctx, EventType::SigningKeyRotated, &key.kid, origin);
+    Ok(key)
 }
 
 /// Revokes a key: no node accepts a token that it signed, cached tokens included.
-pub async fn revoke(ctx: &Context, kid: &str) -> Result<(), KeyringError> {
+pub async fn revoke(ctx: &Context, kid: &str, origin: Origin) -> Result<(), KeyringError> {
     let now = ctx.now();
-    change(ctx, |ring, policy| Ok(ring.revoke(kid, now, policy, &ctx.node.rng)?)).await
+    change(ctx, |ring, policy| Ok(ring.revoke(kid, now, policy, &ctx.node.rng)?)).await?;
+    record_key(ctx, EventType::SigningKeyRevoked, kid, origin);
+    Ok(())
 }
 
 /// Imports a private key in PEM.
-pub async fn import(ctx: &Context, text: &str) -> Result<Key, KeyringError> {
+pub async fn import(ctx: &Context, text: &str, origin: Origin) -> Result<Key, KeyringError> {
     let pair = pem::parse(text)?;
     let now = ctx.now();
-    change(ctx, |ring, policy| Ok(ring.import(pair.clone(), now, policy)?)).await
+    let key = change(ctx, |ring, policy| Ok(ring.import(pair.clone(), now, policy)?)).await?;
+    record_key(ctx, EventType::SigningKeyImported, &key.kid, origin);
+    Ok(key)
 }
 
 /// The name of a key's state in APIs.

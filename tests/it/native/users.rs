@@ -3,15 +3,13 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::reauthentication::grow_old;
 use crate::support::server::{HttpResponse, PASSWORD, SendRequest, TestServer, over_both_stores};
 
 over_both_stores!(|plan| plan;
     superuser_reads_and_changes_a_user, lost_rights_end_sessions, invalid_changes_are_refused,
     other_callers_are_forbidden, users_are_searched_in_pages, created_user_can_sign_in, details_name_what_a_user_has,
-    superuser_deletes_a_user);
-
-over_both_stores!(|plan| plan.set("SIGNET_TOKENS__RECENT_SIGN_IN", "1s");
-    sensitive_changes_need_a_recent_sign_in);
+    superuser_deletes_a_user, sensitive_changes_need_a_recent_sign_in);
 
 async fn patch(server: &TestServer, bearer: &str, user: &str, body: &Value) -> HttpResponse {
     server.request(Method::PATCH, &format!("/admin/users/{user}")).bearer_auth(bearer).json(body).send_checked().await
@@ -216,7 +214,10 @@ async fn created_user_can_sign_in(server: &TestServer) {
     }
     let bare = create(&access, &json!({"email": "bare@example.org"})).await.is(201).json();
     assert_eq!((&bare["email_verified"], &bare["has_password"]), (&json!(false), &json!(false)));
-    assert_eq!(create(&access, &json!({"email": "r@example.org", "superuser": true})).await.is(201).json()["superuser"], true);
+    assert_eq!(
+        create(&access, &json!({"email": "r@example.org", "superuser": true})).await.is(201).json()["superuser"],
+        true
+    );
     for (body, code) in [
         (json!({"email": "x"}), "invalid_email"),
         (json!({"email": "x@example.org", "username": "a@b"}), "invalid_username"),
@@ -280,7 +281,7 @@ async fn sensitive_changes_need_a_recent_sign_in(server: &TestServer) {
         ]
     };
     let tokens = server.sign_in(&root).await;
-    let access = old_access_token(server, &tokens).await;
+    let access = grow_old(server, &tokens.access, &tokens.refresh).await.access;
     for request in changes(&path) {
         let response = request.bearer_auth(&access).send_checked().await;
         response.is_problem(401, "insufficient_user_authentication");

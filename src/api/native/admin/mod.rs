@@ -12,8 +12,9 @@ mod users;
 use super::NAME;
 use super::Problem;
 use super::sessions::EndedSessions;
-use crate::api::credential;
 use crate::api::endpoint::EndpointGroup;
+use crate::api::{credential, request_context};
+use crate::auth::audit::Origin;
 use crate::auth::context::Context;
 use crate::auth::tokens::caller::authenticate;
 use crate::auth::{Error, User};
@@ -54,6 +55,11 @@ async fn require_superuser(ctx: &Context, request: &Request) -> Result<User, Err
 /// The same for a sensitive change.
 async fn require_recent_superuser(ctx: &Context, request: &Request) -> Result<User, Error> {
     authenticate(ctx, credential(request)).await?.require_recent_superuser(ctx).await
+}
+
+/// Where the request of an administrator comes from, for the record.
+fn origin(ctx: &Context, by: &User, request: &Request) -> Origin {
+    Origin::request_of(by.id, request_context(NAME, &ctx.node.config.api.native, request))
 }
 
 /// The user in the path.

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use super::{EndedSessions, Problem, require_superuser, user_id};
+use super::{EndedSessions, Problem, origin, require_superuser, user_id};
 use crate::api::FORBIDDEN;
 use crate::api::endpoint::{Endpoint, endpoint};
 use crate::auth::Error;
@@ -23,8 +23,9 @@ use crate::http::{Request, Response};
     responses((status = 200, description = "The number of sessions that were ended.", body = EndedSessions)),
 )]
 async fn sign_out_user(ctx: Context, request: Request) -> Result<Response, Problem> {
-    require_superuser(&ctx, &request).await?;
-    let ended = sign_out::sign_out_user_as_admin(&ctx, user_id(&request)?).await?;
+    let by = require_superuser(&ctx, &request).await?;
+    let origin = origin(&ctx, &by, &request);
+    let ended = sign_out::sign_out_user_as_admin(&ctx, user_id(&request)?, origin).await?;
     Ok(Response::json(StatusCode::OK, &EndedSessions { ended }))
 }
 
@@ -47,7 +48,7 @@ pub(super) const SIGN_OUT_USER: Endpoint = endpoint! {
 )]
 async fn sign_out_everyone(ctx: Context, request: Request) -> Result<Response, Problem> {
     let by = require_superuser(&ctx, &request).await?;
-    sign_out::sign_out_everyone(&ctx, Some(by.id)).await?;
+    sign_out::sign_out_everyone(&ctx, origin(&ctx, &by, &request)).await?;
     Ok(Response::empty(StatusCode::NO_CONTENT))
 }
 
