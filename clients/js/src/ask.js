@@ -1,9 +1,10 @@
 // Asks Signet about tokens while the feed is not current (policy `ask`). Tokens that wait at the same time are sent in
 // one request.
 
-import { asObject, parseJson } from './encoding.js';
+import { parseJson } from './encoding.js';
 import { ERRORS, FeedError, VerifyError } from './errors.js';
 import { readBytes, statusError } from './http.js';
+import { asObject } from './json.js';
 
 // Bounds of a request: tokens, and their characters (the server reads two kilobytes per token of a full batch).
 const MAX_BATCH = 1024;

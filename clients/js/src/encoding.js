@@ -1,6 +1,7 @@
 // Base64url, hashes and JSON, strict: one value has one text.
 
 import { FeedError } from './errors.js';
+import { asObject, parseObject } from './json.js';
 import { sha256 } from './sha256.js';
 
 const BASE64URL = /^[A-Za-z0-9_-]*$/;
@@ -34,48 +35,13 @@ export function decodeBytes(text) {
 /**
  * The JSON object that a base64url text encodes.
  * @param {string} text
- * @returns {Record<string, unknown> | undefined}
  */
 export function decodeObject(text) {
   const bytes = decodeBytes(text);
-  if (bytes === undefined) return undefined;
   try {
-    const json = decoder.decode(bytes);
-    const object = asObject(JSON.parse(json));
-    return object && Object.keys(object).length === countMembers(json) ? object : undefined;
+    return bytes && parseObject(decoder.decode(bytes));
   } catch {
     return undefined;
-  }
-}
-
-/**
- * The number of members of an object, of which `JSON.parse` keeps only the last one of a name.
- * @param {string} json
- */
-function countMembers(json) {
-  let depth = 0;
-  let count = 0;
-  for (let at = 0; at < json.length; at += 1) {
-    const character = json[at];
-    if (character === '"') at = endOfText(json, at);
-    else if (character === '{' || character === '[') depth += 1;
-    else if (character === '}' || character === ']') depth -= 1;
-    else if (character === ':' && depth === 1) count += 1;
-  }
-  return count;
-}
-
-/**
- * The place of the quotation mark that ends the text which begins at `at`.
- * @param {string} json
- * @param {number} at
- */
-function endOfText(json, at) {
-  for (;;) {
-    at = json.indexOf('"', at + 1);
-    let begin = at;
-    while (json[begin - 1] === '\\') begin -= 1;
-    if ((at - begin) % 2 === 0) return at;
   }
 }
 
@@ -107,21 +73,14 @@ export function hasSmallOrder(text) {
 }
 
 /**
- * @param {unknown} value
- * @returns {Record<string, unknown> | undefined}
- */
-export function asObject(value) {
-  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
-  return isObject ? /** @type {Record<string, unknown>} */ (value) : undefined;
-}
-
-/**
+ * The JSON object of a response.
  * @param {Uint8Array} bytes
  * @param {string} what
+ * @param {(json: string) => Record<string, unknown> | undefined} parse
  */
-export function parseJson(bytes, what) {
+export function parseJson(bytes, what, parse = (json) => asObject(JSON.parse(json))) {
   try {
-    const object = asObject(JSON.parse(decoder.decode(bytes)));
+    const object = parse(decoder.decode(bytes));
     if (object) return object;
   } catch {
     // Reported below.

@@ -81,7 +81,7 @@ export class Follower {
 
   /** Milliseconds since the state was complete. */
   get staleness() {
-    return this.freshness.staleness(this.#clock.monotonic());
+    return this.freshness.staleness(this.#clock.monotonic(), this.#clock.now());
   }
 
   /**

@@ -2,8 +2,9 @@
 
 import { compactVerify } from 'jose';
 
-import { decodeBinary, decodeObject } from './encoding.js';
+import { decodeBinary, decodeObject, HASH_BYTES } from './encoding.js';
 import { FeedError } from './errors.js';
+import { isInteger } from './json.js';
 import { countEntries, hasWholeIdRecords, hasWholeUserRecords } from './revocations.js';
 import { FORBIDDEN, SIGNATURE } from './token.js';
 
@@ -11,6 +12,7 @@ const TYPE = 'signet-revocations+jws';
 // A URL gives the names `.` and `..` a meaning.
 const OPAQUE = /^(?!\.{1,2}$)[A-Za-z0-9\-_.]{1,64}$/;
 const MAX_ENTRIES = 4096;
+const MAX_PARTS = 2 ** 32 - 1;
 
 /** A frame has at most so many bytes. */
 export const MAX_FRAME = 256 * 1024;
@@ -66,23 +68,26 @@ function parse(payload) {
   const revoked = records(payload.revoked, hasWholeIdRecords);
   const revokedBefore = records(payload.revoked_before, hasWholeUserRecords);
   if (countEntries(revoked, revokedBefore) > MAX_ENTRIES) throw invalid('has too many entries');
-  const { from, segments, part, parts, jwks, not_before: notBefore } = payload;
-  if (jwks !== undefined && typeof jwks !== 'string') throw invalid('has a wrong jwks');
+  const { from, segments, jwks } = payload;
+  const [part, parts] = [integer(payload, 'part'), integer(payload, 'parts')];
+  if (jwks !== undefined && !isHash(jwks)) throw invalid('has a wrong jwks');
   if (segments !== undefined && !Array.isArray(segments)) throw invalid('has wrong segments');
   const isWhole = part === undefined && parts === undefined;
-  if (!isWhole && (integer(part) < 1 || integer(part) > integer(parts))) throw invalid('has a wrong part');
+  if (!isWhole && !isPart(part, parts)) throw invalid('has a wrong part');
+  const time = integer(payload, 'time');
+  if (time === undefined) throw invalid('has no time');
   return {
-    time: integer(payload.time),
+    time,
     epoch: opaque(payload.epoch),
     from: from === undefined ? undefined : opaque(from),
     to: opaque(payload.to),
-    notBefore: notBefore === undefined ? 0 : integer(notBefore),
+    notBefore: integer(payload, 'not_before') ?? 0,
     jwks,
     revoked,
     revokedBefore,
     segments: segments?.map(opaque),
-    part: part === undefined ? undefined : integer(part),
-    parts: parts === undefined ? undefined : integer(parts),
+    part,
+    parts,
   };
 }
 
@@ -96,11 +101,28 @@ function records(text, isWhole) {
   return binary;
 }
 
-/** @param {unknown} value */
-function integer(value) {
-  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) throw invalid('has a wrong number');
+/**
+ * @param {Record<string, unknown>} payload
+ * @param {string} name
+ */
+function integer(payload, name) {
+  const value = payload[name];
+  if (value === undefined) return undefined;
+  if (typeof value !== 'number' || !isInteger(payload, name) || value < 0) throw invalid('has a wrong number');
   return value;
 }
+
+/**
+ * @param {number | undefined} part
+ * @param {number | undefined} parts
+ */
+const isPart = (part = 0, parts = 0) => part >= 1 && part <= parts && parts <= MAX_PARTS;
+
+/**
+ * @param {unknown} value
+ * @returns {value is string}
+ */
+const isHash = (value) => typeof value === 'string' && decodeBinary(value)?.length === HASH_BYTES;
 
 /** @param {unknown} value */
 function opaque(value) {

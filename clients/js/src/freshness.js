@@ -1,5 +1,6 @@
 // How old the knowledge of revocations is, measured on the monotonic clock: a replayed or delayed frame cannot make it
-// look younger. All times are in milliseconds.
+// look younger. While the machine sleeps that clock may stand still, so the wall clock counts too. All times are in
+// milliseconds.
 
 /** A frame whose time differs by more than this from the wall clock proves nothing. */
 const MAX_CLOCK_DIFFERENCE = 120_000;
@@ -12,6 +13,8 @@ const GROUP = 60_000;
 
 export class Freshness {
   #greatestTime = -Infinity;
+  /** On the wall clock: when the frame with the greatest time was received. */
+  #progressAt = -Infinity;
   /** @type {{ began: number, smallest: number }[]} */
   #offsets = [];
 
@@ -34,17 +37,21 @@ export class Freshness {
     if (last && receivedAt < last.began + GROUP) last.smallest = Math.min(last.smallest, offset);
     else this.#offsets.push({ began: receivedAt, smallest: offset });
     this.#offsets = this.#offsets.filter(({ began }) => receivedAt < began + OFFSET_AGE);
-    this.#greatestTime = Math.max(this.#greatestTime, time);
+    if (time > this.#greatestTime) {
+      this.#greatestTime = time;
+      this.#progressAt = wallClock;
+    }
     return true;
   }
 
   /**
    * Infinite until the state is complete for the first time.
    * @param {number} now  On the monotonic clock.
+   * @param {number} wallClock
    */
-  staleness(now) {
+  staleness(now, wallClock) {
     if (this.#greatestTime === -Infinity) return Infinity;
     const smallest = Math.min(...this.#offsets.map((group) => group.smallest));
-    return Math.max(0, now - this.#greatestTime - smallest);
+    return Math.max(0, now - this.#greatestTime - smallest, wallClock - this.#progressAt);
   }
 }

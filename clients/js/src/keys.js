@@ -2,12 +2,16 @@
 
 import { importJWK } from 'jose';
 
-import { asObject, encodeBinary, hasSmallOrder, hashId, parseJson, truncatedHash } from './encoding.js';
-import { VerifyError } from './errors.js';
+import { decodeBinary, encodeBinary, hasSmallOrder, hashId, parseJson, truncatedHash } from './encoding.js';
+import { FeedError, VerifyError } from './errors.js';
 import { readBytes, statusError } from './http.js';
+import { asObject, parseObject } from './json.js';
 
 const MAX_BYTES = 256 * 1024;
 const MAX_KEYS = 64;
+
+/** The bytes of a public key, or of one of its two coordinates. */
+const KEY_BYTES = 32;
 const TIMEOUT = 5_000;
 
 // Bounds of the time for which a response is kept, whatever its `max-age` says. Milliseconds.
@@ -167,7 +171,7 @@ export class Keys {
         throw statusError(response, 'the key set');
       }
       const bytes = await readBytes(response, MAX_BYTES);
-      const keys = await readKeys(parseJson(bytes, 'the key set').keys, this.#keys);
+      const keys = await readKeys(parseJson(bytes, 'the key set', parseObject).keys, this.#keys);
       this.#bodyHash = encodeBinary(truncatedHash(bytes));
       const cacheControl = response.headers.get('cache-control') ?? '';
       const now = this.#clock.monotonic();
@@ -180,18 +184,19 @@ export class Keys {
 }
 
 /**
- * The usable keys of a key set. Keys that were known before stay the same objects.
+ * The usable keys of a key set; others are left out. Keys that were known before stay the same objects.
  * @param {unknown} jwks
  * @param {Map<string, Key> | undefined} known
  */
-async function readKeys(jwks, known) {
+export async function readKeys(jwks, known) {
+  if (!Array.isArray(jwks) || !jwks.every(asObject)) throw new FeedError('invalid_response', 'it is not a key set');
+  if (jwks.length > MAX_KEYS) throw new FeedError('invalid_response', 'the key set has too many keys');
   /** @type {Map<string, Key>} */
   const keys = new Map();
-  for (const value of Array.isArray(jwks) ? jwks.slice(0, MAX_KEYS) : []) {
-    const jwk = asObject(value);
-    if (!jwk || typeof jwk.kid !== 'string' || keys.has(jwk.kid)) continue;
+  for (const jwk of jwks) {
     const algorithms = algorithmsOf(jwk);
     if (!algorithms) continue;
+    if (keys.has(jwk.kid)) throw new FeedError('invalid_response', 'two keys of the key set have the same kid');
     const material = [jwk.crv, jwk.alg, jwk.x, jwk.y].join(' ');
     const before = known?.get(jwk.kid);
     if (before?.material === material) {
@@ -199,7 +204,7 @@ async function readKeys(jwks, known) {
       continue;
     }
     const { kty, crv, x, y } = /** @type {Record<string, string>} */ (jwk);
-    const publicJwk = /** @type {import('jose').JWK} */ (y === undefined ? { kty, crv, x } : { kty, crv, x, y });
+    const publicJwk = /** @type {import('jose').JWK} */ (kty === 'OKP' ? { kty, crv, x } : { kty, crv, x, y });
     try {
       const key = await importJWK(publicJwk, algorithms[0]);
       keys.set(jwk.kid, { kid: jwk.kid, key, algorithms, hash: hashId(jwk.kid), material });
@@ -212,13 +217,19 @@ async function readKeys(jwks, known) {
 
 /** @param {Record<string, unknown>} jwk */
 function algorithmsOf(jwk) {
-  const { kty, crv, alg, use, x } = jwk;
+  const { kty, crv, alg, use, kid, x, y } = jwk;
   const kinds = kty === 'OKP' && crv === 'Ed25519' ? 'Ed25519' : kty === 'EC' && crv === 'P-256' ? 'P-256' : undefined;
-  if (!kinds || typeof x !== 'string' || 'd' in jwk || (use !== undefined && use !== 'sig')) return undefined;
-  if (kinds === 'Ed25519' && hasSmallOrder(x)) return undefined;
+  if (!kinds || typeof kid !== 'string' || 'd' in jwk || (use !== undefined && use !== 'sig')) return undefined;
+  if (!isCoordinate(x) || (kinds === 'Ed25519' ? hasSmallOrder(x) : !isCoordinate(y))) return undefined;
   const algorithms = ALGORITHMS[kinds];
   return alg === undefined || algorithms.includes(String(alg)) ? algorithms : undefined;
 }
+
+/**
+ * @param {unknown} value
+ * @returns {value is string}
+ */
+const isCoordinate = (value) => typeof value === 'string' && decodeBinary(value)?.length === KEY_BYTES;
 
 /**
  * The value of a directive of `Cache-Control`, in milliseconds.

@@ -6,14 +6,13 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ._jose import Jws, KeySet, Malformed, decode_base64url, parse_jws, parse_object
+from ._jose import Jws, KeySet, Malformed, decode_base64url, parse_jws, whole_number
 from ._revocations import HASH_LENGTH, Revocations, hash_id
 
 #: The largest frame.
 MAX_FRAME: Final = 256 * 1024
 MAX_ENTRIES: Final = 4096
-MAX_SEGMENTS: Final = 10_000
-MAX_PARTS: Final = 100_000
+MAX_PARTS: Final = 2**32 - 1
 
 _TYP: Final = "signet-revocations+jws"
 _REVOKED: Final = HASH_LENGTH + 4
@@ -65,13 +64,12 @@ def open_frame(text: bytes, keys: KeySet, revocations: Revocations, issuer: str)
         raise FrameError("a frame is too long")
     try:
         jws = parse_jws(text)
-        _check_signature(jws, keys, revocations)
-        return _parse(parse_object(jws.payload), issuer)
+        return _parse(_verified(jws, keys, revocations), issuer)
     except Malformed as error:
         raise FrameError(f"a frame is malformed: {error}") from None
 
 
-def _check_signature(jws: Jws, keys: KeySet, revocations: Revocations) -> None:
+def _verified(jws: Jws, keys: KeySet, revocations: Revocations) -> dict[str, Any]:
     kid = jws.header.get("kid")
     if jws.header.get("alg") != "EdDSA" or jws.header.get("typ") != _TYP or not isinstance(kid, str):
         raise FrameError("a frame has another algorithm or type")
@@ -82,24 +80,25 @@ def _check_signature(jws: Jws, keys: KeySet, revocations: Revocations) -> None:
         raise FrameError("a frame is signed with a key of another algorithm")
     if revocations.has_id(hash_id(kid)):
         raise FrameError("a frame is signed with a revoked key")
-    if not key.verifies(jws.message, jws.signature):
+    payload = jws.verified_by(key)
+    if payload is None:
         raise FrameError("the signature of a frame is invalid")
+    return payload
 
 
 def _parse(payload: dict[str, Any], issuer: str) -> Frame:
     if payload.get("iss") != issuer:
         raise FrameError("a frame is of another issuer")
     segments = payload.get("segments", [])
-    if not isinstance(segments, list) or len(segments) > MAX_SEGMENTS:
+    if not isinstance(segments, list):
         raise Malformed("segments")
-    jwks = payload.get("jwks")
     frame = Frame(
         time=_integer(payload, "time"),
         epoch=_position(payload.get("epoch")),
-        origin=None if payload.get("from") is None else _position(payload["from"]),
+        origin=_position(payload["from"]) if "from" in payload else None,
         to=_position(payload.get("to")),
         not_before=_integer(payload, "not_before", 0),
-        jwks=None if jwks is None else _binary(jwks, HASH_LENGTH),
+        jwks=_jwks(payload["jwks"]) if "jwks" in payload else None,
         part=_integer(payload, "part", 1),
         parts=_integer(payload, "parts", 1),
         segments=tuple(_position(segment) for segment in segments),
@@ -114,10 +113,19 @@ def _parse(payload: dict[str, Any], issuer: str) -> Frame:
 
 
 def _integer(payload: dict[str, Any], name: str, default: int | None = None) -> int:
-    value = payload.get(name, default)
-    if type(value) is not int or not 0 <= value < 2**53:
+    value = whole_number(payload, name)
+    if value is None:
+        value = default
+    if value is None or value < 0:
         raise Malformed(name)
     return value
+
+
+def _jwks(value: object) -> bytes:
+    digest = _binary(value, HASH_LENGTH)
+    if len(digest) != HASH_LENGTH:
+        raise Malformed("jwks")
+    return digest
 
 
 def _position(value: object) -> str:

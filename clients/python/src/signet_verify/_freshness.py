@@ -1,4 +1,7 @@
-"""How old the follower's state may be, measured so that nobody who relays frames can hide a delay."""
+"""How old the follower's state may be, measured so that nobody who relays frames can hide a delay.
+
+While the machine sleeps, the monotonic clock may stand still, so the wall clock counts too.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,8 @@ class Freshness:
     def __init__(self) -> None:
         self.latest = -math.inf
         """The greatest time at which the state was complete."""
+        self._progress_at = -math.inf
+        """On the wall clock: when the frame with that time was received."""
         # The beginning of each group and its smallest offset.
         self._offsets: deque[tuple[float, float]] = deque()
         self._offset = math.inf
@@ -47,9 +52,12 @@ class Freshness:
         while received >= self._offsets[0][0] + OFFSET_AGE:
             self._offsets.popleft()
         self._offset = min(smallest for _, smallest in self._offsets)
-        self.latest = max(self.latest, time)
+        if time > self.latest:
+            self.latest, self._progress_at = time, wall
         return True
 
-    def staleness(self, now: float) -> float:
+    def staleness(self, now: float, wall: float) -> float:
         """Milliseconds since the state was complete; infinite if it never was."""
-        return math.inf if self.never_complete else max(0.0, now - self.latest - self._offset)
+        if self.never_complete:
+            return math.inf
+        return max(0.0, now - self.latest - self._offset, wall - self._progress_at)

@@ -1,7 +1,8 @@
 """Compact JWS and JWK as Signet writes them: strict parsing, and signatures by PyJWT's algorithms.
 
 PyJWT alone would also decode base64 with foreign characters, JSON with duplicate members, and refuse a whole key set
-because of one key with ``"alg": "Ed25519"``. Knows nothing of claims or revocations.
+because of one key with ``"alg": "Ed25519"``. What other implementations could read differently is refused. Knows
+nothing of claims or revocations.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from __future__ import annotations
 import binascii
 import hashlib
 import json
+import math
 import re
 from base64 import urlsafe_b64decode
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -20,8 +23,17 @@ from jwt.exceptions import PyJWTError
 #: Names of the algorithms that tokens may have, and the one under which the key is known (RFC 9864 renamed EdDSA).
 ALGORITHMS: Final = {"EdDSA": "EdDSA", "Ed25519": "EdDSA", "ES256": "ES256"}
 
-#: A key set with more keys is cut: Signet has at most a handful.
-MAX_KEYS: Final = 100
+#: A key set with more keys is refused: Signet has at most a handful.
+MAX_KEYS: Final = 64
+
+#: Objects and lists may be nested so deep, as in the other verifiers.
+MAX_DEPTH: Final = 127
+
+#: The largest whole number that all implementations read as the same.
+MAX_INTEGER: Final = 2**53 - 1
+
+#: The bytes of a public key, or of one of its two coordinates.
+_KEY_LENGTH: Final = 32
 
 _BASE64URL: Final = re.compile(rb"[A-Za-z0-9_-]*\Z")
 
@@ -59,25 +71,75 @@ _SEXTETS: Final = {
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise Malformed("duplicate member")
+        raise Malformed("JSON with a duplicate member")
     return members
 
 
 def _no_constant(_: str) -> None:
-    raise Malformed("not a JSON number")
+    raise Malformed("not JSON")
 
 
-_DECODER: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant)
+def _float(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise Malformed("JSON with a number that is too large")
+    return number
+
+
+def _int(text: str) -> int | float:
+    # Minus zero is no integer in other languages. A longer number may be too large for them.
+    return _float(text) if text == "-0" or len(text) > _MAX_DIGITS else int(text)
+
+
+_MAX_DIGITS: Final = 300
+
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_float, parse_int=_int
+)
+
+_TEXT: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
 def parse_object(text: bytes) -> dict[str, Any]:
-    """Parse a JSON object; refuses duplicate members, ``NaN`` and anything that is not UTF-8."""
+    """Parse a JSON object.
+
+    Refuses duplicate members, ``NaN``, numbers that are too large, half characters, deep nesting, and anything that is
+    not UTF-8.
+    """
     try:
-        value = _DECODER.decode(text.decode("utf-8"))
+        decoded = text.decode("utf-8")
+        value = _DECODER.decode(decoded)
+        if "\\u" in decoded:
+            # Fails for half of a character.
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError):
         raise Malformed("not JSON") from None
     if not isinstance(value, dict):
         raise Malformed("not a JSON object")
+    # Fewer brackets cannot be nested deeper.
+    if decoded.count("{") + decoded.count("[") > MAX_DEPTH and _depth(decoded) > MAX_DEPTH:
+        raise Malformed("JSON that is nested too deep")
+    return value
+
+
+def _depth(text: str) -> int:
+    depth = deepest = 0
+    for character in _TEXT.sub("", text):
+        if character in "{[":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif character in "}]":
+            depth -= 1
+    return deepest
+
+
+def whole_number(members: Mapping[str, Any], name: str) -> int | None:
+    """A member that is a whole number and written as one; None if it is absent."""
+    if name not in members:
+        return None
+    value = members[name]
+    if type(value) is not int or abs(value) > MAX_INTEGER:
+        raise Malformed(name)
     return value
 
 
@@ -125,9 +187,20 @@ class Jws:
     """A parsed compact JWS, whose signature is not verified yet."""
 
     header: dict[str, Any]
-    payload: bytes
     message: bytes
-    signature: bytes
+    _payload: bytes
+    _signature: bytes
+
+    @property
+    def signature(self) -> bytes:
+        """The signature. Raises `Malformed` if it is not base64url."""
+        return decode_base64url(self._signature)
+
+    def verified_by(self, key: Key) -> dict[str, Any] | None:
+        """The payload, if the key signed it. Raises `Malformed` if the signature or the payload is none at all."""
+        if not key.verifies(self.message, self.signature):
+            return None
+        return parse_object(decode_base64url(self._payload))
 
 
 def parse_jws(text: bytes) -> Jws:
@@ -138,15 +211,14 @@ def parse_jws(text: bytes) -> Jws:
     header = parse_object(decode_base64url(parts[0]))
     if not header.keys().isdisjoint(_FORBIDDEN):
         raise Malformed("forbidden header member")
-    payload, signature = decode_base64url(parts[1]), decode_base64url(parts[2])
-    return Jws(header, payload, text[: len(parts[0]) + 1 + len(parts[1])], signature)
+    return Jws(header, text[: len(parts[0]) + 1 + len(parts[1])], parts[1], parts[2])
 
 
 def parse_key(jwk: object) -> Key | None:
     """Parse a public key; None if it is of a kind that signs no access tokens."""
     if not isinstance(jwk, dict) or jwk.get("use", "sig") != "sig" or "d" in jwk:
         return None
-    kid, alg = jwk.get("kid"), jwk.get("alg")
+    kid = jwk.get("kid")
     match jwk.get("kty"), jwk.get("crv"):
         case "OKP", "Ed25519":
             algorithm = "EdDSA"
@@ -154,11 +226,16 @@ def parse_key(jwk: object) -> Key | None:
             algorithm = "ES256"
         case _:
             return None
-    if not isinstance(kid, str) or (alg is not None and ALGORITHMS.get(str(alg)) != algorithm):
+    if not isinstance(kid, str) or ("alg" in jwk and ALGORITHMS.get(str(jwk["alg"])) != algorithm):
         return None
-    members = {name: jwk.get(name) for name in ("kty", "crv", "x", "y") if name in jwk}
+    members: dict[str, Any] = {
+        name: jwk.get(name) for name in ("kty", "crv", "x", "y") if name != "y" or algorithm == "ES256"
+    }
     try:
-        if algorithm == "EdDSA" and _has_small_order(decode_base64url(str(members["x"]).encode("ascii"))):
+        points = [decode_base64url(members[name].encode("ascii")) for name in ("x", "y") if name in members]
+        if any(len(point) != _KEY_LENGTH for point in points):
+            return None
+        if algorithm == "EdDSA" and _has_small_order(points[0]):
             return None
         public_key = _VERIFIERS[algorithm].from_jwk(members)
     except (PyJWTError, ValueError, TypeError, KeyError, AttributeError):
@@ -177,17 +254,17 @@ class KeySet:
     def parse(cls, body: bytes) -> KeySet:
         """Parse a JWKS. Keys of other kinds are skipped."""
         try:
-            jwks = json.loads(body)
-        except (ValueError, RecursionError):
-            raise Malformed("the key set is not JSON") from None
-        listed = jwks.get("keys") if isinstance(jwks, dict) else None
-        if not isinstance(listed, list):
+            listed = parse_object(body).get("keys")
+        except Malformed as error:
+            raise Malformed(f"the key set is {error}") from None
+        if not isinstance(listed, list) or not all(isinstance(jwk, dict) for jwk in listed):
             raise Malformed("the key set has no keys")
+        if len(listed) > MAX_KEYS:
+            raise Malformed("the key set has too many keys")
         keys: dict[str, Key] = {}
-        for jwk in listed[:MAX_KEYS]:
-            key = parse_key(jwk)
-            if key is not None:
-                keys.setdefault(key.kid, key)
+        for key in filter(None, map(parse_key, listed)):
+            if keys.setdefault(key.kid, key) is not key:
+                raise Malformed("two keys of the key set have the same kid")
         return cls(keys, hashlib.sha256(body).digest()[:12])
 
     def get(self, kid: str) -> Key | None:

@@ -144,7 +144,7 @@ class State:
 
     def staleness(self) -> float:
         """Seconds since the revocations were complete."""
-        return self.freshness.staleness(self.clock.monotonic() * 1000) / 1000
+        return self.freshness.staleness(self.clock.monotonic() * 1000, self.clock.now() * 1000) / 1000
 
     # The key set
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
-from ._jose import ALGORITHMS, Key, KeySet, Malformed, parse_jws, parse_object
+from ._jose import ALGORITHMS, Key, KeySet, Malformed, parse_jws, whole_number
 from ._revocations import TokenIds, hash_id
 from .claims import Claims
 from .errors import VerifyError
@@ -60,11 +60,11 @@ def verify_token(token: str, keys: KeySet, *, issuer: str, audience: str) -> Ver
     try:
         jws = parse_jws(token.encode("ascii"))
         key = _key(jws.header, keys)
-        if not key.verifies(jws.message, jws.signature):
+        payload = jws.verified_by(key)
+        if payload is None:
             raise VerifyError("bad_signature")
-        return _claims(parse_object(jws.payload), key, issuer, audience)
-    except (Malformed, UnicodeEncodeError):
-        # A JSON escape can make text that UTF-8 cannot encode.
+        return _claims(payload, key, issuer, audience)
+    except Malformed:
         raise VerifyError("malformed") from None
 
 
@@ -89,8 +89,9 @@ def _key(header: Mapping[str, Any], keys: KeySet) -> Key:
 
 
 def _claims(payload: dict[str, Any], key: Key, issuer: str, audience: str) -> Verified:
-    expires_at, not_before = _time(payload, "exp"), _time(payload, "nbf")
-    issued_at, auth_time = _time(payload, "iat"), _time(payload, "auth_time")
+    # Times are in whole seconds. Signet writes no others.
+    expires_at, not_before = whole_number(payload, "exp"), whole_number(payload, "nbf")
+    issued_at, auth_time = whole_number(payload, "iat"), whole_number(payload, "auth_time")
     sub, sid, jti, client_id = (_text(payload, name) for name in ("sub", "sid", "jti", "client_id"))
     scope, email = _text(payload, "scope"), _text(payload, "email")
     iss, audiences, email_verified = _text(payload, "iss"), _audiences(payload), payload.get("email_verified")
@@ -138,16 +139,6 @@ def _uuid_time(text: str | None) -> int | None:
     if text is None or not _UUID_V7.match(text):
         return None
     return int(text[:8] + text[9:13], 16)
-
-
-def _time(payload: dict[str, Any], name: str) -> int | None:
-    """A time in whole seconds. Signet writes no others."""
-    if name not in payload:
-        return None
-    value = payload[name]
-    if type(value) is not int or not -(2**53) < value < 2**53:
-        raise Malformed(name)
-    return value
 
 
 def _audiences(payload: dict[str, Any]) -> tuple[str, ...]:

@@ -416,22 +416,29 @@ def test_a_clock_that_is_off_by_90_seconds_does_no_harm(setup: Setup) -> None:
 
 def test_staleness_follows_the_page() -> None:
     freshness = Freshness()
-    assert freshness.staleness(0) == math.inf
+
+    def staleness(now: float) -> float:
+        # The wall clock was 2000 at 1350 of the monotonic clock.
+        return freshness.staleness(now, now + 650)
+
+    assert staleness(0) == math.inf
     assert freshness.complete(1000, 50.0, 1000.0)
-    assert freshness.staleness(50.0) == 0
+    assert staleness(50.0) == 0
     # The second frame was delayed by 300 ms, and then shows that the first was by 100 ms.
     assert freshness.complete(2000, 1350.0, 2000.0)
-    assert freshness.staleness(1350.0) == 300
+    assert staleness(1350.0) == 300
     assert freshness.complete(3000, 1950.0, 3000.0)
-    assert freshness.staleness(1950.0) == 0
+    assert staleness(1950.0) == 0
     # A replay changes nothing.
     assert freshness.complete(2000, 2950.0, 4000.0)
-    assert freshness.staleness(2950.0) == 1000
+    assert staleness(2950.0) == 1000
     assert not freshness.complete(200_000, 2950.0, 4000.0)
     # After an hour, the drift of the clocks is forgotten.
     hour = 3_600_000
     assert freshness.complete(3000 + hour, 1990.0 + hour + 60_000 - 60_000, 3000.0 + hour)
-    assert freshness.staleness(1990.0 + hour) == pytest.approx(0, abs=41)
+    assert staleness(1990.0 + hour) == pytest.approx(0, abs=41)
+    # The machine sleeps, and the monotonic clock stands still.
+    assert freshness.staleness(1990.0 + hour, 63_000.0 + hour) == 60_000
 
 
 def test_entries_end() -> None:
