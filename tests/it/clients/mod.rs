@@ -10,7 +10,6 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use crate::support::every_token::TokenSet;
@@ -95,17 +94,12 @@ async fn wait_and_obey(mut program: Child, folder: &Path, server: &mut TestServe
                     server.signet.kill();
                     server.restart();
                 }
-                ["freeze"] => send_signal(server, Signal::STOP),
-                ["thaw"] => send_signal(server, Signal::CONT),
+                ["freeze"] => server.signet.freeze(),
+                ["thaw"] => server.signet.thaw(),
                 arguments => drop(server.plan().json(arguments, "")),
             }
             std::fs::remove_file(&file).expect("the file can be removed");
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-}
-
-fn send_signal(server: &TestServer, signal: Signal) {
-    let pid = i32::try_from(server.signet.pid()).ok().and_then(Pid::from_raw).expect("it is the id of a process");
-    kill_process(pid, signal).expect("it is a child of this process");
 }

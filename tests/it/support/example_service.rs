@@ -34,7 +34,7 @@ impl Reply {
 }
 
 impl ExampleService {
-    /// Starts a service for the tokens of `issuer`, whose time of day is off by so many seconds.
+    /// Starts a service for the tokens of `issuer`, whose clocks are off by so many seconds.
     pub(crate) fn start(issuer: &str, clock_offset: i32) -> Self {
         let program = Path::new(env!("CARGO_BIN_EXE_signet")).with_file_name("examples").join("axum");
         assert!(program.is_file(), "{} is missing: cargo builds it with the workspace", program.display());
@@ -44,8 +44,9 @@ impl ExampleService {
         command.args(["--pdeathsig", "KILL", "--"]).arg(program).env("ISSUER", issuer).env("LISTEN", &address);
         if clock_offset != 0 {
             command.env("LD_PRELOAD", faketime::library()).env("FAKETIME_TIMESTAMP_FILE", clock_file(&folder));
-            command.env("FAKETIME_NO_CACHE", "1").env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
-            std::fs::write(clock_file(&folder), format!("{clock_offset:+}")).unwrap();
+            // The monotonic clock too: with another offset, time has passed for both.
+            command.env("FAKETIME_NO_CACHE", "1");
+            faketime::set_offset(&clock_file(&folder), clock_offset);
         }
         let child = command.stdin(Stdio::null()).spawn().expect("the service starts");
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -54,10 +55,8 @@ impl ExampleService {
 
     /// Changes the offset of a clock that has one.
     pub(crate) fn set_clock_offset(&self, seconds: i32) {
-        let (file, next) = (clock_file(&self.folder), self.folder.path().join("next"));
-        assert!(file.exists(), "the service was started with an offset");
-        std::fs::write(&next, format!("{seconds:+}")).unwrap();
-        std::fs::rename(next, file).unwrap();
+        assert!(clock_file(&self.folder).exists(), "the service was started with an offset");
+        faketime::set_offset(&clock_file(&self.folder), seconds);
     }
 
     /// Stops the process: its connections stay open and nothing in it runs.
@@ -71,8 +70,7 @@ impl ExampleService {
     }
 
     fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("it is the id of a process");
-        kill_process(pid, signal).expect("it is a child of this process");
+        kill_process(Pid::from_child(&self.child), signal).expect("it is a child of this process");
     }
 
     /// Sends a request with this token; `None` if the service does not listen yet.

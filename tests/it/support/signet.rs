@@ -256,7 +256,21 @@ impl Signet {
 
     /// SIGTERM.
     pub(crate) fn terminate(&self) {
-        kill_process(Pid::from_child(&self.child.lock().expect("no panic while locked")), Signal::TERM)
+        self.signal(Signal::TERM);
+    }
+
+    /// Stops the process: its connections stay open and nothing responds.
+    pub(crate) fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Resumes the process.
+    pub(crate) fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child.lock().expect("no panic while locked")), signal)
             .expect("it is a child of this process");
     }
 
