@@ -38,6 +38,19 @@ const FILES: [(&str, &str, &str); 7] = [
 /// The account page: signing in and up, and everything that a user may do with their account.
 const ACCOUNT: Page = Page { name: "account", folder: "account", preload: &["account", "base", "vendor"] };
 
+/// The console, which loads each of its screens when it is opened.
+const CONSOLE: Page = Page { name: "console", folder: "console", preload: &["console", "base", "vendor"] };
+
+/// Adds the console, without the files that it loads.
+pub(super) fn add_console(group: RouteGroup<'_, Context>) {
+    group.get_sync("/console", "pages.console", |ctx: &Context, _: &Request| shell::respond(ctx, &CONSOLE));
+}
+
+/// Adds the files that pages load.
+pub(super) fn add_files(group: RouteGroup<'_, Context>) {
+    files::add_routes(group);
+}
+
 /// Adds the pages and their files that the OpenAPI document does not list.
 pub(super) fn add_routes(group: RouteGroup<'_, Context>) {
     let group = group.get_sync("/docs", "pages.docs", |ctx: &Context, _: &Request| docs_page(ctx));

@@ -12,6 +12,7 @@ use super::NAME;
 use super::problem::{Problem, cross_origin};
 use crate::api::request_context;
 use crate::auth::Error;
+use crate::auth::audit::Origin;
 use crate::auth::context::Context;
 use crate::auth::identity::Email;
 use crate::auth::passwords::Password;
@@ -116,7 +117,8 @@ async fn end_session(ctx: Context, request: Request) -> Result<Response, Problem
         return Ok(cross_origin());
     }
     if let Some(token) = cookie(&ctx.node.config, &request) {
-        sign_out_token(&ctx, token).await?;
+        let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
+        sign_out_token(&ctx, token, Origin::request(request_ctx)).await?;
     }
     Ok(without_cookie(&ctx.node.config, Response::empty(StatusCode::NO_CONTENT).no_store()))
 }

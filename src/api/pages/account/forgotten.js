@@ -11,8 +11,8 @@ export function Forgotten() {
   const [sent, setSent] = useState(false);
   const back = html`<p class="below"><a href="#/">${t('sign_in.title')}</a></p>`;
   if (sent) {
-    return html`<${Card} level=${1} title=${t('reset.sent_title')} lead=${t('reset.sent_lead', { email: email.value.trim() })}>
-      <p>${t('sign_in.link_here')}</p>${back}<//>`;
+    return html`<${Card} level=${1} title=${t('reset.sent_title')}
+      lead=${t('reset.sent_lead', { email: email.value.trim() })}><p>${t('sign_in.link_here')}</p>${back}<//>`;
   }
   const request = () => send('POST', '/password-resets', { body: { email: email.value.trim() } });
   return html`<${Card} level=${1} title=${t('reset.request_title')} lead=${t('reset.request_lead')}>

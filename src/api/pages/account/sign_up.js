@@ -34,8 +34,8 @@ export function SignUp() {
   return html`<${Card} level=${1} title=${t('sign_up.title')}>
     <${Form} label=${t('sign_up.button')} send=${create}>
       <${Field} label=${t('field.email')} name="email" type="email" autocomplete="username" value=${email} />
-      <${Field} label=${t('field.full_name_optional')} name="name" autocomplete="name" autocapitalize="words" required=${false}
-        value=${name} />
+      <${Field} label=${t('field.full_name_optional')} name="name" autocomplete="name" autocapitalize="words"
+        required=${false} value=${name} />
       <${NewPasswordField} label=${t('field.password')} value=${password} />
     <//>
   <//>

@@ -142,10 +142,11 @@ export function Form({ send, done, label, kind = '', failed, secondary = null, c
   const submit = async (event) => {
     event.preventDefault();
     if (busy) return;
-    const empty = /** @type {HTMLElement | null} */ (form.current?.querySelector(':is(input, textarea):invalid'));
-    if (empty) {
-      setError(t('form.incomplete'));
-      empty.focus();
+    const wrong = /** @type {HTMLInputElement | null} */ (form.current?.querySelector(':is(input, textarea):invalid'));
+    if (wrong) {
+      const { valueMissing, typeMismatch } = wrong.validity;
+      setError(t(valueMissing ? 'form.incomplete' : typeMismatch ? 'error.invalid_email' : 'form.invalid'));
+      wrong.focus();
       return;
     }
     setError('');
@@ -248,6 +249,11 @@ export function ActionButton({ act, kind = 'quiet', children, label }) {
   };
   return html`<span class="action"><button type="button" class=${kind} aria-disabled=${busy} aria-label=${label ?? null}
     onClick=${press}>${children}</button>${error && html`<${Notice} kind="bad">${error}<//>`}</span>`;
+}
+
+/** @param {{ cancel: () => void }} props */
+export function Cancel({ cancel }) {
+  return html`<button type="button" class="quiet" onClick=${cancel}>${t('state.cancel')}</button>`;
 }
 
 /**

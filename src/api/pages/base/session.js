@@ -64,9 +64,11 @@ const alone = (action) => (navigator.locks ? navigator.locks.request('signet.ses
 function refresh() {
   refreshing ??= alone(() => send('POST', `${PATH}/refresh`, { body: {}, credentials: 'same-origin', keepalive: true }))
     .then((result) => {
-      if (result.ok) accept(result);
-      else if (result.status === 401) forget(session.value === 'signed-in' ? 'ended' : 'signed-out');
-      return result;
+      if (result.status === 201) accept(result);
+      // 204: this browser has no cookie.
+      const none = result.status === 401 || result.status === 204;
+      if (none) forget(session.value === 'signed-in' ? 'ended' : 'signed-out');
+      return none ? { ...result, ok: false, status: 401, type: result.type || 'invalid_refresh_token' } : result;
     })
     .finally(() => { refreshing = null; });
   return refreshing;
