@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use super::reader::{Reader, Section};
 use super::{
-    Algorithm, Config, Console, ConsoleListener, Dialect, Durability, Embedded, Keys, Log, LogFormat, Postgres,
-    Redis, Revocation, Server, Tls, Tokens, Verify, WhenStale,
+    Algorithm, Config, Console, ConsoleListener, Dialect, Durability, Embedded, Keys, Log, LogFormat, Postgres, Redis,
+    Revocation, Server, Tls, Tokens, Verify, WhenStale,
 };
 use crate::config::error::ConfigErrors;
 use crate::config::raw::RawConfig;
@@ -321,6 +321,9 @@ fn check_rules(config: &Config, from: &mut Reader) {
             "mailed.confirm_by_get",
             "must be true without api.native.enabled: the page that confirms an address, and its call, are native",
         );
+    }
+    if config.mail.logo.is_some() && !api.native.enabled {
+        from.conflict("mail.logo", "requires api.native.enabled: mail clients load it from its pages");
     }
     if config.console.listener == ConsoleListener::Public && !api.native.enabled {
         from.conflict(

@@ -6,6 +6,7 @@
 
 mod language;
 mod letter;
+mod logo;
 mod message;
 mod origin;
 mod outbox;
@@ -21,6 +22,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 pub use language::Language;
 pub use letter::Letter;
+pub use logo::{LogoError, LogoFile};
 pub use origin::{Origin, OriginBy};
 pub use smtp::SmtpError;
 pub use templates::TemplateError;
@@ -56,6 +58,9 @@ pub enum MailerError {
     /// The operator's letters are invalid.
     #[error(transparent)]
     Templates(#[from] TemplateError),
+    /// The logo cannot be used.
+    #[error(transparent)]
+    Logo(#[from] LogoError),
     /// The mail server's settings are invalid.
     #[error(transparent)]
     Smtp(#[from] SmtpError),
@@ -99,6 +104,7 @@ pub struct Mailer {
     closing: watch::Sender<bool>,
     capacity: usize,
     languages: Arc<[String]>,
+    logo: Option<LogoFile>,
     metrics: Arc<Metrics>,
 }
 
@@ -116,7 +122,7 @@ impl Mailer {
             Some(smtp) => Transport::Smtp(smtp),
             None => Transport::Outbox(Outbox::new(data_dir.join(outbox::NAME), rng.clone())),
         };
-        let templates = templates(settings)?;
+        let (templates, logo) = (templates(settings)?, logo(settings)?);
         let languages = templates.languages().into();
         let (queue_sender, incoming) = mpsc::unbounded_channel();
         let (pending, closing) = (watch::Sender::new(0), watch::Sender::new(false));
@@ -131,7 +137,7 @@ impl Mailer {
             closing: closing.subscribe(),
         };
         queue::start(worker, incoming).map_err(MailerError::Thread)?;
-        Ok(Self { queue_sender, pending, closing, capacity: settings.queue, languages, metrics })
+        Ok(Self { queue_sender, pending, closing, capacity: settings.queue, languages, logo, metrics })
     }
 
     /// Queues a mail and returns immediately: composing and sending happen on another thread, so a response takes the
@@ -159,6 +165,11 @@ impl Mailer {
     /// Returns the language for an `Accept-Language` header.
     pub fn language(&self, accept_language: Option<&str>) -> Language {
         language::look_up(accept_language, &self.languages)
+    }
+
+    /// The logo, if there is one. Mails link to it.
+    pub fn logo(&self) -> Option<&LogoFile> {
+        self.logo.as_ref()
     }
 
     /// Closes the queue and sends what is queued, for at most `max_wait`. Mails that wait for a retry are retried
@@ -203,6 +214,7 @@ impl Mailer {
 /// set. Sends nothing.
 pub async fn check(settings: &config::Mail) -> Result<Result<(), MailServerUnavailable>, MailerError> {
     templates(settings)?;
+    logo(settings)?;
     let sender = sender(settings)?;
     let Some(smtp) = smtp(settings, &sender)? else { return Ok(Ok(())) };
     Ok(smtp.check().await.map_err(|error| match error {
@@ -226,6 +238,10 @@ fn sender(settings: &config::Mail) -> Result<message::Sender, MailerError> {
     let from = settings.from.parse().map_err(|_| MailerError::From)?;
     let (service, account_url) = (settings.service_name.clone(), settings.account_url.clone());
     Ok(message::Sender { from, service, account_url })
+}
+
+fn logo(settings: &config::Mail) -> Result<Option<LogoFile>, LogoError> {
+    settings.logo.as_ref().map(|logo| LogoFile::read(&logo.path)).transpose()
 }
 
 fn templates(settings: &config::Mail) -> Result<Templates, TemplateError> {

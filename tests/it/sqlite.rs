@@ -174,7 +174,7 @@ async fn write_until_killed(stores: &Arc<Stores>, round: &str) {
                     print_line(&format!("user {}", user.email));
                     let session = session_of(user.id);
                     let opened = stores.ephemeral.open_session(&session, NETWORK, NOW, 100, NOW + DAY).await.unwrap();
-                    assert_eq!(opened, Opened::Opened { ended: vec![] });
+                    assert_eq!(opened, Opened::Opened { ended: vec![], from_new_network: false });
                     for counter in 0..3 {
                         let rotation = stores
                             .ephemeral

@@ -43,6 +43,24 @@ pub(super) async fn sign_in_makes_a_network_known(store: Store) {
     assert!(is_known(&store, HOME, START).await);
 }
 
+pub(super) async fn sign_in_from_a_new_network_is_reported(store: Store) {
+    let opened = |from_new_network| Opened::Opened { ended: Vec::new(), from_new_network };
+    assert_eq!(sign_in_from(&store, HOME, 1).await, opened(false), "the first one");
+    assert_eq!(sign_in_from(&store, HOME, 2).await, opened(false), "a known one");
+    assert_eq!(sign_in_from(&store, OFFICE, 3).await, opened(true));
+    assert_eq!(sign_in_from(&store, OFFICE, 4).await, opened(false), "known by now");
+    // New credentials forget all networks.
+    store.end_sessions(user(1), SignOutScope::All, Some(START), START + DAY, START).await.unwrap();
+    let signed_in = store.open_session(&opened_at(5, START + SECOND), HOME, START, MAX_SESSIONS, START + DAY);
+    let signed_in = signed_in.await.unwrap();
+    assert_eq!(signed_in, opened(false));
+    // One that was remembered too long ago is new again, if another one is known.
+    let now = START + SECOND + KNOWN_NETWORK_TTL;
+    remember(&store, OFFICE, now - HOUR).await;
+    let signed_in = store.open_session(&opened_at(6, now), HOME, START, MAX_SESSIONS, now + DAY).await.unwrap();
+    assert_eq!(signed_in, opened(true));
+}
+
 pub(super) async fn remembered_network_is_known(store: Store) {
     remember(&store, OFFICE, START).await;
     assert!(is_known(&store, OFFICE, START).await);

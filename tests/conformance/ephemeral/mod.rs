@@ -154,6 +154,7 @@ suite! {
     }
     known_networks {
         sign_in_makes_a_network_known
+        sign_in_from_a_new_network_is_reported
         remembered_network_is_known
         network_budgets_are_separate
         unknown_network_costs_and_gets_nothing
@@ -276,7 +277,7 @@ async fn open(store: &Store, session: &Session) {
     assert_eq!(open_by(store, session, Timestamp::default()).await, OPENED);
 }
 
-const OPENED: Opened = Opened::Opened { ended: Vec::new() };
+const OPENED: Opened = Opened::Opened { ended: Vec::new(), from_new_network: false };
 
 /// Presents the token of `session` with that counter, for rotation.
 fn rotate_request(session: &Session, counter: u64) -> RotateRequest {

@@ -10,7 +10,7 @@ const UNTIL: Timestamp = Timestamp::from_secs(2_000_010_000);
 /// Opens a session with a maximum, and returns the revocations of those that it ended.
 async fn open_within(store: &Store, session: &Session, max_sessions: u32) -> Vec<Revocation> {
     match store.open_session(session, NETWORK, Timestamp::default(), max_sessions, UNTIL).await.unwrap() {
-        Opened::Opened { ended } => ended,
+        Opened::Opened { ended, .. } => ended,
         Opened::Superseded => panic!("no valid_after was set"),
     }
 }

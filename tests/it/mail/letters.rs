@@ -7,7 +7,7 @@ use super::*;
 const LINK: &str = "https://id.example.com/reset?token=eyJhbGciOiJFZERTQSJ9.eyJhIjoiYiJ9-_~.sig&a=%20b";
 
 /// Every letter, with the code or link that must be alone on a line.
-fn all_letters() -> [(Letter, Option<&'static str>); 12] {
+fn all_letters() -> [(Letter, Option<&'static str>); 14] {
     let (code, link) = (|| "031415".to_owned(), || LINK.to_owned());
     [
         (Letter::SignInCode { code: code() }, Some("031415")),
@@ -22,6 +22,8 @@ fn all_letters() -> [(Letter, Option<&'static str>); 12] {
         (credentials_removed(), None),
         (Letter::ApiKeyCreated { prefix: "sk_4k8wq0zj2m7n".to_owned() }, None),
         (Letter::AccountDeleted, None),
+        (Letter::RecoveryCodesReplaced, None),
+        (Letter::NewSignIn, None),
     ]
 }
 
@@ -84,7 +86,160 @@ async fn every_letter_is_complete_in_every_language() {
         let mail = std::fs::read_to_string(file).unwrap();
         mail.lines().find(|line| line.starts_with("Message-ID")).unwrap().to_owned()
     });
-    assert_eq!(ids.collect::<std::collections::BTreeSet<_>>().len(), 24);
+    assert_eq!(ids.collect::<std::collections::BTreeSet<_>>().len(), 28);
+}
+
+/// What stands in an HTML part for the reader: without tags, styles and white space.
+fn visible(html: &str) -> String {
+    let body = html.split_once("<body").expect("it has a body").1;
+    let mut text = String::new();
+    let mut rest = body.split_once('>').expect("it has a body").1;
+    while let Some((before, tag)) = rest.split_once('<') {
+        text.push_str(before);
+        rest = tag.split_once('>').expect("the tag ends").1;
+    }
+    let text = text.replace("&#39;", "'").replace("&quot;", "\"").replace("&amp;", "&");
+    text.split_whitespace().collect()
+}
+
+#[tokio::test]
+async fn both_parts_of_a_letter_say_the_same() {
+    let mailer = TestMailer::open(&settings());
+    for accept in ["en", "zh-TW"] {
+        let language = mailer.handle.language(Some(accept));
+        for (letter, _) in all_letters() {
+            let case = format!("{letter:?} {accept}");
+            let read = mailer.deliver(letter, language).await;
+            let html = visible(read.html());
+            for paragraph in read.text().split("\n\n").flat_map(|paragraph| {
+                // A line of its own is an item; the other lines of a paragraph are one text.
+                if paragraph.contains(": ") || paragraph.contains('：') {
+                    paragraph.lines().collect()
+                } else {
+                    vec![paragraph]
+                }
+            }) {
+                let words: String = paragraph.split_whitespace().collect();
+                assert!(html.contains(&words), "{case}: {paragraph} is not in {html}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn code_is_in_the_subject_and_links_are_not() {
+    let mailer = TestMailer::open(&config::Mail { service_name: "Äpfel".to_owned(), ..settings() });
+    for accept in ["en", "zh-TW"] {
+        let language = mailer.handle.language(Some(accept));
+        for (letter, alone) in all_letters() {
+            let case = format!("{letter:?} {accept}");
+            let read = mailer.deliver(letter, language).await;
+            let subject = read.header("subject");
+            assert!(subject.contains("Äpfel"), "{case}: {subject}");
+            assert_eq!(subject.starts_with("031415 "), alone == Some("031415"), "{case}: {subject}");
+            assert!(!subject.contains("http"), "{case}: {subject}");
+            // Phones show some forty characters.
+            assert!(subject.chars().count() <= 75, "{case}: {subject}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_letter_has_a_preheader_and_the_design() {
+    let mailer = TestMailer::open(&settings());
+    for accept in ["en", "zh-TW"] {
+        let language = mailer.handle.language(Some(accept));
+        let mut seen = std::collections::BTreeSet::new();
+        for (letter, _) in all_letters() {
+            let case = format!("{letter:?} {accept}");
+            let read = mailer.deliver(letter, language).await;
+            let html = read.html();
+            let hidden = html.split_once("<div style=\"display:none").expect(&case).1;
+            let preheader = hidden.split_once('>').unwrap().1.trim_start().lines().next().unwrap().to_owned();
+            assert!(preheader.chars().count() >= 15 && preheader.chars().count() <= 110, "{case}: {preheader}");
+            assert!(!preheader.contains("031415"), "{case}: the code is in the subject already");
+            assert!(html.contains(">Signet</p>") && html.contains(">Signet</td>"), "{case}: the name, twice");
+            assert!(html.contains("prefers-color-scheme: dark") && html.contains("role=\"presentation\""), "{case}");
+            assert!(!html.contains("url(") && !html.contains("@import"), "{case}: a mail loads no resources");
+            seen.insert(preheader);
+        }
+        assert_eq!(seen.len(), all_letters().len(), "each letter has its own");
+    }
+}
+
+#[tokio::test]
+async fn notices_tell_time_device_and_what_to_do() {
+    let mailer = TestMailer::open(&settings());
+    for (accept, lines, operator) in [
+        (
+            "en",
+            ["Time: 2026-11-21 04:00 UTC", "Device: Firefox, Linux", "IP address: 192.0.2.7"],
+            ["Device: an administrator", "IP address: –"],
+        ),
+        (
+            "zh-TW",
+            ["時間：2026-11-21 04:00 UTC", "裝置：Firefox, Linux", "IP 位址：192.0.2.7"],
+            ["裝置：管理人員", "IP 位址：–"],
+        ),
+    ] {
+        let language = mailer.handle.language(Some(accept));
+        for (letter, _) in all_letters().into_iter().filter(|(_, alone)| alone.is_none()) {
+            let case = format!("{letter:?} {accept}");
+            let read = mailer.deliver(letter.clone(), language).await;
+            for line in lines {
+                assert!(read.text().lines().any(|it| it == line), "{case}: {}", read.text());
+            }
+            let html = read.html();
+            assert!(html.contains("Firefox, Linux") && html.contains("192.0.2.7"), "{case}");
+            let account = read.text().lines().filter(|line| *line == "http://127.0.0.1:8000/account").count();
+            let support = read.text().contains("support") || read.text().contains("管理人員");
+            assert!(account == 1 || support, "{case}: what to do: {}", read.text());
+
+            let by_operator = Origin { at: NOW, by: OriginBy::Operator };
+            let read = mailer.deliver_mail(Mail { language, origin: by_operator, ..mail("ada@example.org", letter) });
+            let read = read.await;
+            for line in operator {
+                assert!(read.text().lines().any(|it| it == line), "{case}: {}", read.text());
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn user_agent_cannot_write_into_a_notice() {
+    let mailer = TestMailer::open(&settings());
+    for agent in ["Call +1 555 0100", "<b>Firefox</b>", "Chrome/1 https://evil.example\r\nBcc: eve@example.org"] {
+        let origin = Origin { at: NOW, by: OriginBy::client([192, 0, 2, 7].into(), Some(agent)) };
+        let read = mailer.deliver_mail(Mail { origin, ..mail("ada@example.org", Letter::NewSignIn) }).await;
+        let device = read.text().lines().find_map(|line| line.strip_prefix("Device: ")).unwrap().to_owned();
+        assert!(["unknown", "Chrome"].contains(&device.as_str()), "{agent}: {device}");
+        assert!(!read.0.to_string().contains("evil") && !read.0.to_string().contains("555 0100"));
+    }
+}
+
+#[tokio::test]
+async fn logo_is_the_only_remote_content() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("logo.png");
+    std::fs::write(&path, b"\x89PNG\r\n\x1a\n and pixels").unwrap();
+    let logo = config::Logo { path: path.clone(), url: "https://id.example.com/pages/logo?a&b".to_owned() };
+    let with_logo = config::Mail { logo: Some(logo), service_name: "A \"B\"".to_owned(), ..settings() };
+    let mailer = TestMailer::open(&with_logo);
+    for (letter, _) in all_letters() {
+        let case = format!("{letter:?}");
+        let html = mailer.deliver(letter, Language::default()).await.html().to_owned();
+        let image = "<img src=\"https://id.example.com/pages/logo?a&amp;b\" alt=\"A &quot;B&quot;\"";
+        assert!(html.contains(image) && html.matches("src=").count() == 1, "{case}: {html}");
+    }
+    for (content, problem) in [
+        (&b"<svg xmlns='http://www.w3.org/2000/svg'/>"[..], "is neither a PNG nor a JPEG file"),
+        (&[&b"\x89PNG\r\n\x1a\n"[..], &[0; 64 * 1024]].concat(), "is larger than 64 KiB"),
+    ] {
+        std::fs::write(&path, content).unwrap();
+        let metrics = Arc::new(Metrics::new::<&str>(&[], NOW));
+        let error = try_open(&with_logo, dir.path(), &Clock::manual(NOW), &metrics).err().expect(problem).to_string();
+        assert!(error.starts_with("mail.logo: ") && error.ends_with(problem), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use signet::clock::{Clock, Timestamp};
 use signet::config::{self, Config, SecretUrl};
-use signet::mail::{Language, Letter, Mail, Mailer, MailerError};
+use signet::mail::{Language, Letter, Mail, Mailer, MailerError, Origin, OriginBy};
 use signet::rng::Rng;
 use signet::telemetry::metrics::Snapshot;
 use signet::telemetry::{Metrics, Readiness};
@@ -80,15 +80,26 @@ impl TestMailer {
 
     /// Sends a letter to the outbox and parses the file.
     async fn deliver(&self, letter: Letter, language: Language) -> smtp::ParsedMail {
+        self.deliver_mail(Mail { language, ..mail("ada@example.org", letter) }).await
+    }
+
+    /// Sends a mail to the outbox and parses the file.
+    async fn deliver_mail(&self, mail: Mail) -> smtp::ParsedMail {
         let before = self.count_mails("sent");
-        self.handle.enqueue(Mail { language, ..mail("ada@example.org", letter) });
+        self.handle.enqueue(mail);
         self.wait_for("sent", before + 1).await;
         smtp::ParsedMail::parse(&std::fs::read(self.outbox().pop().unwrap()).unwrap())
     }
 }
 
 fn mail(to: &str, letter: Letter) -> Mail {
-    Mail { to: to.to_owned(), language: Language::default(), letter, until: NOW + TEN_MINUTES }
+    Mail { to: to.to_owned(), language: Language::default(), letter, origin: origin(), until: NOW + TEN_MINUTES }
+}
+
+/// A client with Firefox on Linux.
+fn origin() -> Origin {
+    let agent = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
+    Origin { at: NOW, by: OriginBy::client([192, 0, 2, 7].into(), Some(agent)) }
 }
 
 fn code(to: &str) -> Mail {

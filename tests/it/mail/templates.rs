@@ -73,7 +73,7 @@ async fn layout_can_be_replaced_globally_or_per_letter() {
 async fn values_are_not_parsed_as_templates() {
     let mailer = TestMailer::open(&config::Mail { service_name: "{{code}}".to_owned(), ..settings() });
     let read = mailer.deliver(code("").letter, Language::default()).await;
-    assert_eq!(read.header("subject"), "Your {{code}} sign-in code");
+    assert_eq!(read.header("subject"), "314159 is your {{code}} sign-in code");
     assert!(read.text().contains("sign in to {{code}} as") && read.html().contains("<p style"), "{}", read.text());
 }
 
@@ -96,6 +96,8 @@ fn invalid_templates_prevent_the_start() {
         (&[("en/sign-in-code.md", code_text)], "en/sign-in-code.md is unexpected there"),
         (&[("english/sign-in-code.txt", code_text)], "english is unexpected there"),
         (&[("README", "")], "README is unexpected there"),
+        (&[("en/sign-in-code.preheader", "one\ntwo")], "en/sign-in-code.preheader must be one line"),
+        (&[("en/sign-in-code.preheader", "{{device}}")], "has {{device}}, which does not exist there"),
         (&[("de/sign-in-code.txt", code_text)], "de/sign-in-code.subject is missing"),
         (&[("layout.html", "{{code}}")], "layout.html has {{code}}"),
     ] {

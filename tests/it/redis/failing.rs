@@ -197,7 +197,7 @@ async fn session_opens_only_after_publishing_an_eviction() {
     }
     server.cli(&["DEL", "signet:{fleet}:revocations"]);
     let ended = vec![Revocation { target: Target::Session(session(1).id), expires_at: START + HOUR }];
-    assert_eq!(opening(4).await.unwrap(), Opened::Opened { ended: ended.clone() });
+    assert_eq!(opening(4).await.unwrap(), Opened::Opened { ended: ended.clone(), from_new_network: false });
     assert_eq!(store.follow(&Cursor::start(), Duration::ZERO).await.unwrap().0, ended);
     assert_eq!(store.sessions(user(1), START).await.unwrap(), [session_of_user_1(4)]);
     assert_eq!(server.cli(&["KEYS", "*:s:*"]).lines().count(), 1);

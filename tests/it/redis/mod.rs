@@ -59,7 +59,7 @@ fn rotate_request(number: u128, counter: u64) -> RotateRequest {
 
 async fn open(store: &Redis, session: &Session) {
     let opened = store.open_session(session, NETWORK, Timestamp::default(), 100, session.ends_at).await.unwrap();
-    assert_eq!(opened, Opened::Opened { ended: vec![] });
+    assert_eq!(opened, Opened::Opened { ended: vec![], from_new_network: false });
 }
 
 /// Calls until the store works again; asserts that every call before that fails as `Unavailable`, and in time.
