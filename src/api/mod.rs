@@ -23,7 +23,6 @@
 //! the document are `dialect.Name`, so a name must be unique only within its dialect.
 
 pub mod codes;
-pub mod console;
 mod endpoint;
 mod fastapi;
 pub mod myauth;
@@ -74,6 +73,7 @@ pub fn router(config: &Config) -> Result<Router<Context>, RouteTableError> {
     if config.api.v1.enabled {
         v1::add_routes(&mut routes, config);
     }
+    pages::add_home(&mut routes, config, native::render_rejection);
     routes.build()
 }
 

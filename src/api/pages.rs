@@ -1,15 +1,17 @@
-//! The HTML pages: the API reference at `/docs`, and the landing pages of mailed links that have no front end of their
-//! own.
+//! The HTML pages: the API reference at `/docs`, the account page at `/account`, and the landing pages of mailed links
+//! that have no front end of their own.
 //!
 //! Everything comes from the binary: the pages load nothing from other hosts, and the policy below forbids it. A GET
 //! of a link does not redeem it, because mail scanners open links; the page redeems it with a POST. Knows no dialect.
 
 mod files;
+mod home;
 mod shell;
 
 use http::header::{ACCEPT, CONTENT_SECURITY_POLICY, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method, StatusCode};
 
+pub(super) use self::home::add_home;
 use self::shell::Page;
 use super::endpoint::{Endpoint, endpoint};
 use crate::auth::context::Context;
@@ -25,10 +27,8 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
 
 /// Path, media type and content of the files that the pages load.
-const FILES: [(&str, &str, &str); 7] = [
+const FILES: [(&str, &str, &str); 5] = [
     ("/pages/element.js", SCRIPT, include_str!("pages/element.js")),
-    ("/pages/link.js", SCRIPT, include_str!("pages/link.js")),
-    ("/pages/link.css", STYLE, include_str!("pages/link.css")),
     ("/pages/docs.js", SCRIPT, include_str!("pages/docs.js")),
     ("/pages/schema.js", SCRIPT, include_str!("pages/schema.js")),
     ("/pages/call.js", SCRIPT, include_str!("pages/call.js")),
@@ -48,14 +48,14 @@ pub(super) fn add_console(group: RouteGroup<'_, Context>) {
 
 /// Adds the files that pages load.
 pub(super) fn add_files(group: RouteGroup<'_, Context>) {
-    files::add_routes(group);
+    home::add_logo(files::add_routes(group));
 }
 
 /// Adds the pages and their files that the OpenAPI document does not list.
 pub(super) fn add_routes(group: RouteGroup<'_, Context>) {
     let group = group.get_sync("/docs", "pages.docs", |ctx: &Context, _: &Request| docs_page(ctx));
     let group = group.get_sync("/account", "pages.account", |ctx: &Context, _: &Request| shell::respond(ctx, &ACCOUNT));
-    let group = files::add_routes(group);
+    let group = home::add_logo(files::add_routes(group));
     FILES.into_iter().fold(group, |group, (path, media_type, text)| {
         let file = CachedResponse::new(media_type, text);
         group.get_sync(path, "pages.file", move |_: &Context, request: &Request| with_policy(file.respond(request)))
@@ -138,9 +138,9 @@ pub fn confirm(ctx: &Context) -> Response {
     link_page(ctx, "confirm").header(VARY, HeaderValue::from_static("accept"))
 }
 
-fn link_page(ctx: &Context, page: &str) -> Response {
-    let text = include_str!("pages/link.html").replace("{page}", page);
-    with_policy(html(ctx, &text)).no_store()
+/// The page of a link is a view of the account page.
+fn link_page(ctx: &Context, name: &'static str) -> Response {
+    shell::respond(ctx, &Page { name, ..ACCOUNT })
 }
 
 fn docs_page(ctx: &Context) -> Response {

@@ -22,7 +22,7 @@ pub(super) fn router(config: &Config, logs: Arc<Logs>) -> Result<Router<Context>
         .get_sync("/readyz", "readyz", |ctx: &Context, _: &Request| to_response(ctx.node.readiness.readyz()))
         .get_sync("/metrics", "metrics", move |ctx: &Context, _: &Request| to_response(metrics(&ctx.node, &logs)));
     if config.serves_console_on(ConsoleListener::Management) {
-        api::console::add_to_management(&mut routes, config);
+        api::native::add_console_routes(&mut routes, config);
     }
     routes.build()
 }

@@ -3,10 +3,13 @@
 //! `/oauth` RFC 6749 errors.
 
 mod admin;
+mod api_keys;
 mod billing;
+mod export;
 mod feed_followers;
 mod idempotency;
 mod links;
+mod mailed;
 mod me;
 mod oauth;
 mod page_session;
@@ -29,8 +32,8 @@ use super::endpoint::{Endpoint, EndpointGroup};
 use super::openapi::ApiSpec;
 use super::pages;
 use crate::auth::context::Context;
-use crate::config::Config;
-use crate::http::{FieldError, FieldErrorKind, IntoResponse, ParamLocation, Rejection, Routes};
+use crate::config::{Config, ConsoleListener};
+use crate::http::{FieldError, FieldErrorKind, IntoResponse, ParamLocation, Rejection, Response, Routes};
 
 use oauth::{OauthError, OauthErrorBody};
 use problem::{Problem, ProblemDocument};
@@ -58,23 +61,40 @@ const GROUPS: [EndpointGroup; 3] = [
             verify_proxy::VERIFY_ANY_FOR_PROXY,
             verify::VERIFY_BATCH,
             sign_up::SIGN_UP,
+            sign_up::PASSWORD_POLICY,
+            mailed::SEND_CODE,
+            mailed::SEND_MAGIC_LINK,
+            mailed::SEND_RESET_LINK,
+            mailed::SEND_CONFIRMATION_LINK,
+            links::CONFIRM_EMAIL,
+            links::RESET_PASSWORD,
+            links::REDEEM_MAGIC_LINK,
             sessions::OPEN_SESSION,
             sessions::LIST_SESSIONS,
             sessions::END_SESSIONS,
             sessions::END_SESSION,
             me::READ,
+            me::UPDATE,
+            me::DELETE,
+            me::SET_PASSWORD,
+            me::CHANGE_EMAIL,
+            export::EXPORT,
             totp::START_ENROLLMENT,
             totp::QR_CODE,
             totp::ENABLE,
             totp::DISABLE,
+            totp::REPLACE_RECOVERY_CODES,
             pages::MAGIC_LINK_PAGE,
             pages::RESET_PAGE,
             pages::CONFIRM_PAGE,
-            links::CONFIRM_EMAIL,
-            links::RESET_PASSWORD,
-            links::REDEEM_MAGIC_LINK,
+            links::OLD_CONFIRM_EMAIL,
+            links::OLD_RESET_PASSWORD,
+            links::OLD_REDEEM_MAGIC_LINK,
             projects::LIST_PROJECTS,
             projects::CREATE_PROJECT,
+            api_keys::LIST,
+            api_keys::CREATE,
+            api_keys::DEACTIVATE,
         ],
     },
     admin::GROUP,
@@ -108,17 +128,27 @@ pub(super) fn add_routes(routes: &mut Routes<Context>, config: &Config) {
         let paths = (endpoint.docs)().paths.paths;
         paths.keys().for_each(|path| routes.allow_any_origin(&format!("{prefix}{path}")));
     }
-    let renderer = |_: &Context, rejection: Rejection| Problem::from(rejection).into_response();
-    pages::add_routes(routes.group(prefix, renderer));
-    page_session::add_routes(routes.group(prefix, renderer));
+    pages::add_routes(routes.group(prefix, render_rejection));
+    page_session::add_routes(routes.group(prefix, render_rejection));
+    if config.serves_console_on(ConsoleListener::Public) {
+        pages::add_console(routes.group(prefix, render_rejection));
+    }
 }
 
-/// Adds the calls that the console makes, for a listener that has no other calls of this dialect.
-pub(super) fn add_console_routes(routes: &mut Routes<Context>, config: &Config) {
+/// The response to a request that reaches no call.
+pub(super) fn render_rejection(_: &Context, rejection: Rejection) -> Response {
+    Problem::from(rejection).into_response()
+}
+
+/// Adds the console, and the calls that it makes, for a listener that has nothing else of this dialect.
+pub fn add_console_routes(routes: &mut Routes<Context>, config: &Config) {
     let prefix = &config.api.native.prefix;
     for group in &GROUPS {
         group.add_selected_routes(routes, prefix, config, |path| path == "/me" || path.starts_with("/admin/"));
     }
+    page_session::add_routes(routes.group(prefix, render_rejection));
+    pages::add_console(routes.group(prefix, render_rejection));
+    pages::add_files(routes.group(prefix, render_rejection));
 }
 
 /// The description for the OpenAPI document.

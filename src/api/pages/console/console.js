@@ -22,7 +22,6 @@ const SCREENS = {
   keys: () => import('./screens/keys.js'),
   'api-keys': () => import('./screens/api_keys.js'),
   events: () => import('./screens/events.js'),
-  mail: () => import('./screens/mail.js'),
   settings: () => import('./screens/settings.js'),
   'load-test': () => import('./screens/load_test.js'),
 };
@@ -86,7 +85,8 @@ function Screen({ name }) {
     return () => { alive = false; };
   }, [name]);
   if (module === null) return html`<${Loading} />`;
-  return module.missing ? html`<${Offline} />` : html`<${module.Screen} rest=${route.value.split('/').slice(1).join('/')} />`;
+  const rest = route.value.split('/').slice(1).join('/');
+  return module.missing ? html`<${Offline} />` : html`<${module.Screen} rest=${rest} />`;
 }
 
 /** What is wrong with the server, on every screen. */
@@ -100,7 +100,8 @@ function Health() {
   const { data, at, failure } = overview.value;
   const time = at ? dateTime(at) : '';
   return html`<div class="health">
-    ${storesDown.value.map((name) => html`<${Notice} kind="bad"><strong>${t('health.down', { store: storeName(name) })}</strong>
+    ${storesDown.value.map((/** @type {string} */ name) => html`<${Notice} kind="bad">
+      <strong>${t('health.down', { store: storeName(name) })}</strong>
       ${' '}${t('health.read_only')} ${failure && time ? t('health.as_of', { time }) : ''}<//>`)}
     ${failure?.type === 'offline' && html`<${Notice} kind="bad">${t('error.offline')} ${t('health.read_only')}
       ${' '}${time ? t('health.as_of', { time }) : ''}<//>`}

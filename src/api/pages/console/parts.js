@@ -37,7 +37,7 @@ export function Chart({ draw }) {
  * @param {{ label: string, head: string[], children: View }} props
  */
 export const Table = ({ label, head, children }) => html`
-  <div class="scroll" tabindex="0" role="region" aria-label=${label}>
+  <div class="scroll" tabindex="0" role="group" aria-label=${label}>
     <table><thead><tr>${head.map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
       <tbody>${children}</tbody></table>
   </div>`;
@@ -82,7 +82,8 @@ export function Choice({ label, value, choose, options }) {
 
 /**
  * A text of several lines.
- * @param {{ label: string, value: import('../vendor/signals.js').Signal<string>, rows?: number, [extra: string]: any }} props
+ * @param {{ label: string, value: import('../vendor/signals.js').Signal<string>, rows?: number,
+ *   [extra: string]: any }} props
  */
 export function Area({ label, value, rows = 4, ...rest }) {
   const id = useId();

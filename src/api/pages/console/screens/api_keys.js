@@ -4,9 +4,9 @@ import { Card, Notice, Title } from '../../base/components.js';
 import { call } from '../../base/session.js';
 import { html, useState } from '../../base/view.js';
 import { t } from '../../base/words.js';
-import { Act, Badge, Empty, Table, Time } from '../parts.js';
+import { Empty, Table, Time } from '../parts.js';
 import { Read, useResource } from '../resource.js';
-import { RevokeKey } from './user.js';
+import { Deactivate, RevokeKey } from './user.js';
 
 const PATH = '/admin/api-keys?sort=last_used&limit=50';
 
@@ -34,15 +34,13 @@ function List({ first, reload }) {
     return html`<${Empty} text=${t('keys.none')} command="signet api-keys create --user you@example.org --name NAME" />`;
   }
   return html`<${Table} label=${t('nav.api-keys')} head=${[t('keys.name'), t('keys.owner'), t('keys.scopes'), t('keys.used'),
-      t('users.created'), '']}>
+      t('users.created'), t('actions')]}>
       ${keys.map((key) => html`<tr key=${key.id}><td>${key.name}<div class="small"><code>${key.prefix}</code></div></td>
         <td>${key.owner && html`<a href=${`#/users/${key.owner.id}`}>${key.owner.email ?? key.owner.id}</a>`}</td>
         <td>${(key.scopes ?? []).join(' ')}</td>
         <td>${key.last_used_at ? html`<${Time} at=${key.last_used_at} />` : t('keys.never')}</td>
         <td><${Time} at=${key.created_at} /></td>
-        <td>${key.active === false ? html`<${Badge} tone="bad">${t('keys.inactive')}<//>` : html`<${Act}
-          press=${() => setRevoking(key)} label=${t('keys.revoke_label', { name: key.name })}>${t('keys.revoke')}<//>`}</td>
-      </tr>`)}<//>
+        <td><${Deactivate} of=${key} press=${() => setRevoking(key)} /></td></tr>`)}<//>
     ${failed && html`<${Notice} kind="bad">${t('error.unavailable')}<//>`}
     ${cursor && html`<p><button type="button" class="quiet" onClick=${next}>${t('action.more')}</button></p>`}
     ${revoking && html`<${RevokeKey} of=${revoking} close=${() => setRevoking(null)}

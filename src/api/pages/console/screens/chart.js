@@ -3,36 +3,43 @@
 
 /** @typedef {{ name: string, attributes: Record<string, string | number>, children: (Drawn | string)[] }} Drawn */
 
-/** @returns {Drawn} */
+/** @type {(name: string, attributes: Drawn['attributes'], ...children: (Drawn | string | (Drawn | string)[])[]) => Drawn} */
 const element = (name, attributes, ...children) => ({ name, attributes, children: children.flat() });
 
-const round = (number) => Math.round(number * 10) / 10;
+const round = (/** @type {number} */ number) => Math.round(number * 10) / 10;
 
-/** The text of an axis, `end` of it at this point. */
+/** The text of an axis. @type {(x: number, y: number, anchor: 'start' | 'middle' | 'end', content: string) => Drawn} */
 const text = (x, y, anchor, content) => element('text', { x: round(x), y: round(y), 'text-anchor': anchor }, content);
 
+/** @type {(x1: number, y1: number, x2: number, y2: number, name: string) => Drawn} */
 const line = (x1, y1, x2, y2, name) =>
   element('line', { x1: round(x1), y1: round(y1), x2: round(x2), y2: round(y2), class: name });
 
-/** The root. `label` says what a person who does not see the chart needs to know. */
+/**
+ * The root. `label` says what a person who does not see the chart needs to know.
+ * @type {(width: number, height: number, label: string, ...children: (Drawn | Drawn[])[]) => Drawn}
+ */
 const svg = (width, height, label, ...children) => element('svg', {
   class: 'chart', viewBox: `0 0 ${width} ${height}`, width, height, role: 'img', 'aria-label': label,
 }, ...children);
 
-/** Round values from 0 to `max` or just above, about `count` of them. */
+/**
+ * Round values from 0 to `max` or just above, about `count` of them.
+ * @param {number} max
+ */
 export function ticks(max, count = 3) {
   if (!(max > 0)) return [0, 1];
   const rough = max / count;
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((factor) => factor * power).find((candidate) => candidate >= rough * 0.999);
-  const values = [];
-  for (let at = 0; values.length === 0 || values[values.length - 1] < max; at += 1) {
-    values.push(Number((at * step).toPrecision(12)));
-  }
-  return values;
+  const step = power * ([1, 2, 5].find((factor) => factor * power >= rough * 0.999) ?? 10);
+  const steps = Math.ceil(Number((max / step).toPrecision(12)));
+  return Array.from({ length: steps + 1 }, (_, at) => Number((at * step).toPrecision(12)));
 }
 
-/** The path through the points, interrupted where a value is missing. */
+/**
+ * The path through the points, interrupted where a value is missing.
+ * @param {[number, number | null][]} points
+ */
 export function path(points) {
   let open = false;
   return points.map(([x, y]) => {
@@ -46,6 +53,9 @@ export function path(points) {
   }).join('');
 }
 
+/** @param {number | null} value */
+const known = (value) => (value !== null && Number.isFinite(value) ? value : 0);
+
 /**
  * Values over time, evenly spaced, oldest first; null where there is none.
  * @param {{lines: {name: string, values: (number|null)[]}[], width: number, height?: number, label: string,
@@ -53,14 +63,14 @@ export function path(points) {
  */
 export function lineChart({ lines, width, height = 150, label, format = String, from = '', to = '' }) {
   const [left, right, top, bottom] = [46, 8, 10, 22];
-  const values = lines.flatMap((each) => each.values).filter((value) => value !== null && Number.isFinite(value));
-  const scale = ticks(Math.max(0, ...values));
-  const highest = scale[scale.length - 1];
+  const scale = ticks(Math.max(0, ...lines.flatMap((each) => each.values.map(known))));
+  const highest = scale[scale.length - 1] ?? 1;
   const length = Math.max(2, ...lines.map((each) => each.values.length));
-  const x = (at) => left + (at * (width - left - right)) / (length - 1);
-  const y = (value) => top + (1 - value / highest) * (height - top - bottom);
+  const x = (/** @type {number} */ at) => left + (at * (width - left - right)) / (length - 1);
+  const y = (/** @type {number} */ value) => top + (1 - value / highest) * (height - top - bottom);
+  /** @type {(list: (number | null)[]) => [number, number | null][]} */
   const points = (list) => list.map((value, at) =>
-    [x(at + length - list.length), Number.isFinite(value) && value !== null ? y(value) : null]);
+    [x(at + length - list.length), value !== null && Number.isFinite(value) ? y(value) : null]);
   const grid = scale.flatMap((value) => [
     line(left, y(value), width - right, y(value), 'grid'),
     text(left - 6, y(value) + 4, 'end', format(value)),
@@ -90,12 +100,13 @@ export function bar(value, of, tone = 'line-1') {
 export function timeLine({ rows, now, width, label, format }) {
   const [left, right, top, rowHeight, bottom] = [112, 10, 8, 28, 24];
   const spans = rows.flatMap((row) => row.spans);
-  const times = [now, ...spans.flatMap((span) => [span.from, span.to])].filter((time) => Number.isFinite(time) && time);
+  const times = [now, ...spans.flatMap((span) => [span.from, span.to ?? now])];
   let [first, last] = [Math.min(...times), Math.max(...times)];
   const margin = Math.max((last - first) * 0.04, 60_000);
   [first, last] = [first - margin, last + margin];
   const height = top + rows.length * rowHeight + bottom;
-  const x = (time) => left + ((Math.min(Math.max(time, first), last) - first) / (last - first)) * (width - left - right);
+  const x = (/** @type {number} */ time) =>
+    left + ((Math.min(Math.max(time, first), last) - first) / (last - first)) * (width - left - right);
   const drawn = rows.flatMap((row, at) => {
     const y = top + at * rowHeight;
     const bars = row.spans.map((span) => element('rect', {
@@ -112,17 +123,17 @@ export function timeLine({ rows, now, width, label, format }) {
 
 /**
  * Durations of operations on a logarithmic scale: from the median to the maximum, with marks at the percentiles between.
- * @param {{rows: {label: string, marks: number[], limit?: number}[], width: number, label: string,
+ * @param {{rows: {label: string, marks: (number | null)[], limit: number | null}[], width: number, label: string,
  *   format: (value: number) => string}} chart `marks` ascend; the first is the median.
  */
 export function durations({ rows, width, label, format }) {
   const [left, right, top, rowHeight, bottom] = [104, 16, 6, 30, 24];
-  const values = rows.flatMap((row) => [...row.marks, row.limit]).filter((value) => value > 0);
+  const values = rows.flatMap((row) => [...row.marks, row.limit].map((value) => value ?? 0)).filter((value) => value > 0);
   const [low, high] = values.length > 0 ? [Math.min(...values), Math.max(...values)] : [1, 10];
   const first = Math.floor(Math.log10(low));
   const last = Math.max(first + 1, Math.ceil(Math.log10(high)));
   const height = top + rows.length * rowHeight + bottom;
-  const x = (value) => left
+  const x = (/** @type {number} */ value) => left
     + ((Math.log10(Math.max(value, 10 ** first)) - first) / (last - first)) * (width - left - right);
   const decades = Array.from({ length: last - first + 1 }, (_, at) => 10 ** (first + at));
   const grid = decades.flatMap((value) => [
@@ -130,9 +141,9 @@ export function durations({ rows, width, label, format }) {
   ]);
   const drawn = rows.flatMap((row, at) => {
     const y = top + at * rowHeight + rowHeight / 2;
-    const marks = row.marks.filter((value) => value > 0);
-    const limit = row.limit > 0 ? [line(x(row.limit), y - 11, x(row.limit), y + 11, 'limit')] : [];
-    const range = marks.length > 1 ? [line(x(marks[0]), y, x(marks[marks.length - 1]), y, 'range')] : [];
+    const marks = row.marks.map((value) => value ?? 0).filter((value) => value > 0);
+    const limit = row.limit ? [line(x(row.limit), y - 11, x(row.limit), y + 11, 'limit')] : [];
+    const range = marks.length > 1 ? [line(x(Math.min(...marks)), y, x(Math.max(...marks)), y, 'range')] : [];
     const dots = marks.map((value, position) =>
       element('circle', { cx: round(x(value)), cy: round(y), r: position === 0 ? 5 : 3.5, class: `mark-${position + 1}` },
         element('title', {}, format(value))));

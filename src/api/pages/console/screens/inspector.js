@@ -20,29 +20,30 @@ export function Screen() {
     ${found && html`<${Found} of=${found} />`}`;
 }
 
-/** @param {any} reason */
-const reasonText = (reason) => (hasText(`reason.${reason}`) ? t(`reason.${reason}`) : String(reason ?? ''));
+/** Why it is refused. @param {{ of: any }} props */
+const Reason = ({ of }) => html`${hasText(`reason.${of.reason}`) ? t(`reason.${of.reason}`) : of.explanation ?? of.reason}`;
 
 /** @param {{ of: any }} props */
 const Found = ({ of }) => html`<${Card} title=${hasText(`inspect.${of.kind}`) ? t(`inspect.${of.kind}`) : of.kind}>
   <${Notice} kind=${of.valid ? 'good' : 'bad'}><strong>${of.valid ? t('inspect.valid') : t('inspect.invalid')}</strong>
-    ${of.reason && ` ${reasonText(of.reason)}`}<//>
+    ${of.reason && html` <${Reason} of=${of} />`}<//>
   <dl class="pairs">
     ${of.key && html`<dt>${t('inspect.key')}</dt><dd><code>${of.key.kid}</code>${' '}
       <${Badge}>${hasText(`ring.${of.key.state}`) ? t(`ring.${of.key.state}`) : of.key.state}<//></dd>`}
+    ${of.user && html`<dt>${t('inspect.user')}</dt><dd><a href=${`#/users/${of.user.id}`}>${of.user.email}</a>
+      ${of.user.disabled && html` <${Badge} tone="bad">${t('users.disabled')}<//>`}</dd>`}
     ${of.revoked && html`<dt>${t('inspect.revoked')}</dt><dd>${hasText(`revoked.${of.revoked.what}`)
-      ? t(`revoked.${of.revoked.what}`) : of.revoked.what} · <${Time} at=${of.revoked.at} /></dd>`}
-    ${of.session && html`<dt>${t('inspect.session')}</dt><dd><${Session} of=${of.session} /></dd>`}
+      ? t(`revoked.${of.revoked.what}`) : of.revoked.what}, ${of.revoked.at ? html`<${Time} at=${of.revoked.at} />`
+      : t('inspect.unknown_time')}</dd>`}
+    ${of.session && html`<dt>${t('inspect.session')}</dt><dd><code>${of.session.id}</code>
+      <div class="small">${[of.session.agent, of.session.address].filter(Boolean).join(' · ')},
+      ${' '}<${Time} at=${of.session.last_used_at} /></div></dd>`}
   </dl>
   ${of.header && html`<h3>${t('inspect.header')}</h3><${Values} of=${of.header} />`}
   ${of.claims && html`<h3>${t('inspect.claims')}</h3><${Values} of=${of.claims} />`}<//>`;
 
-/** @param {{ of: any }} props */
-const Session = ({ of }) => html`${of.user_id ?? of.user ? html`<a href=${`#/users/${of.user_id ?? of.user?.id ?? of.user}`}>
-  ${of.user?.email ?? of.user_id ?? of.user}</a> · ` : ''}<code>${of.id}</code>
-  <div class="small">${[of.user_agent, of.client_ip ?? of.ip].filter(Boolean).join(' · ')}</div>`;
-
 /** @param {{ of: Record<string, any> }} props */
-const Values = ({ of }) => html`<dl class="pairs">${Object.entries(of).map(([name, value]) => html`<dt><code>${name}</code></dt>
-  <dd><code>${typeof value === 'string' ? value : JSON.stringify(value)}</code>${TIMES.includes(name) && typeof value === 'number'
-    && html`<div class="small">${dateTime(value * 1000)}</div>`}</dd>`)}</dl>`;
+const Values = ({ of }) => html`<dl class="pairs">${Object.entries(of).map(([name, value]) => html`
+  <dt><code>${name}</code></dt><dd><code>${typeof value === 'string' ? value : JSON.stringify(value)}</code>
+    ${TIMES.includes(name) && typeof value === 'number' && html`
+      <div class="small">${dateTime(value * 1000)}</div>`}</dd>`)}</dl>`;

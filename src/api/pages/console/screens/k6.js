@@ -6,6 +6,7 @@ export const MAX_BYTES = 4 << 20;
 /** The percentiles of a row, ascending. */
 export const STATISTICS = ['med', 'p(95)', 'p(99)', 'p(99.9)', 'max'];
 
+/** @param {unknown} value */
 const finite = (value) => (typeof value === 'number' && Number.isFinite(value) ? value : null);
 
 /**
@@ -23,7 +24,7 @@ export function readSummary(text) {
   if (typeof document?.script !== 'string' || typeof metrics !== 'object' || metrics === null) return null;
   const names = Object.keys(metrics).map((name) => /^http_req_duration\{operation:([^,{}]+)\}$/.exec(name)?.[1]);
   const operations = names.filter((name) => name !== undefined).map((name) => {
-    const values = (metric) => metrics[`${metric}{operation:${name}}`]?.values ?? {};
+    const values = (/** @type {string} */ metric) => metrics[`${metric}{operation:${name}}`]?.values ?? {};
     const time = metrics[`http_req_duration{operation:${name}}`];
     const limits = Object.keys(time.thresholds ?? {}).map((rule) => /^p\(99\)<([\d.]+)$/.exec(rule)?.[1]);
     return {
@@ -37,7 +38,7 @@ export function readSummary(text) {
     };
   });
   if (operations.length === 0) return null;
-  const missed = Array.isArray(document.missed) ? document.missed.filter((name) => typeof name === 'string') : [];
+  const missed = Array.isArray(document.missed) ? document.missed.map(String) : [];
   return {
     script: document.script,
     shape: typeof document.load?.shape === 'string' ? document.load.shape : '',

@@ -8,7 +8,7 @@ import { Act, Badge, Chart, Confirm, Table, Time } from '../parts.js';
 import { change, Read, useResource } from '../resource.js';
 
 /** @type {Record<string, string>} */
-const TONES = { signing: 'good', announced: '', verify_only: 'warn', revoked: 'bad' };
+const TONES = { announced: '', signing: 'good', verify_only: 'warn', revoked: 'bad' };
 
 /** The screen. */
 export function Screen() {
@@ -18,19 +18,21 @@ export function Screen() {
   const done = () => { close(); keys.reload(); };
   return html`<${Title}>${t('nav.keys')}<//>
     <${Read} of=${keys}>${(/** @type {any} */ data) => html`
-      <${Card} title=${t('ring.line')} lead=${data.next_rotation ? t('ring.next', { time: dateTime(data.next_rotation) }) : null}>
+      <${Card} title=${t('ring.line')}
+        lead=${data.next_rotation ? t('ring.next', { time: dateTime(data.next_rotation) }) : null}>
         <${Chart} draw=${(/** @type {number} */ width) => draw(data.keys, width)} />
-        <p class="legend">${['announced', 'signing', 'verify_only', 'revoked'].map((state) => html`<span class=${`swatch ${state}`}>
-          ${t(`ring.${state}`)}</span>`)}</p><//>
+        <p class="legend">${Object.keys(TONES).map((state) => html`
+          <span class=${`swatch ${state}`}>${t(`ring.${state}`)}</span>`)}</p><//>
       <${Card} title=${t('nav.keys')}><${Table} label=${t('nav.keys')} head=${['kid', t('ring.algorithm'), t('ring.state'),
-        t('ring.from'), t('ring.until'), '']}>${data.keys.map((/** @type {any} */ key) => html`<tr key=${key.kid}>
+        t('ring.from'), t('ring.until'), t('actions')]}>${data.keys.map((/** @type {any} */ key) => html`<tr key=${key.kid}>
           <td><code>${key.kid}</code></td><td>${key.algorithm}</td><td><${Badge} tone=${TONES[key.state] ?? ''}>
-          ${t(`ring.${key.state}`)}<//></td><td><${Time} at=${key.signs_from} /></td><td><${Time} at=${key.verify_until} /></td>
+          ${t(`ring.${key.state}`)}<//></td><td><${Time} at=${key.signs_from} /></td>
+          <td><${Time} at=${key.verify_until} /></td>
           <td>${key.state !== 'revoked' && html`<${Act} kind="quiet bad" press=${() => setAsked(key.kid)}
             label=${t('ring.revoke_label', { kid: key.kid })}>${t('ring.revoke')}<//>`}</td></tr>`)}<//>
         <p><${Act} press=${() => setAsked('rotate')}>${t('ring.rotate')}<//></p><//>`}<//>
-    ${asked === 'rotate' && html`<${Confirm} title=${t('ring.rotate')} label=${t('ring.rotate')} text=${t('ring.rotate_text')}
-      send=${() => change('POST', '/admin/keys/rotate')} done=${done} close=${close} />`}
+    ${asked === 'rotate' && html`<${Confirm} title=${t('ring.rotate')} label=${t('ring.rotate')}
+      text=${t('ring.rotate_text')} send=${() => change('POST', '/admin/keys/rotate')} done=${done} close=${close} />`}
     ${asked && asked !== 'rotate' && html`<${Confirm} title=${t('ring.revoke')} label=${t('ring.revoke')} typed=${asked}
       text=${t('ring.revoke_text')} send=${() => change('POST', `/admin/keys/${encodeURIComponent(asked)}/revoke`)}
       done=${done} close=${close} />`}`;
@@ -51,7 +53,8 @@ function draw(keys, width) {
     const next = Math.min(...starts.filter((start) => start > (from ?? 0)));
     const signsUntil = Number.isFinite(next) ? next : null;
     const until = at(key.verify_until);
-    const spans = key.state === 'revoked' ? [{ from: at(key.created_at) ?? 0, to: until ?? Date.now(), kind: 'revoked' }] : [
+    const revoked = [{ from: at(key.created_at) ?? 0, to: until ?? Date.now(), kind: 'revoked' }];
+    const spans = key.state === 'revoked' ? revoked : [
       { from: at(key.announced_at ?? key.created_at) ?? 0, to: from, kind: 'announced' },
       { from: from ?? 0, to: signsUntil, kind: 'signing' },
       ...(signsUntil === null ? [] : [{ from: signsUntil, to: until, kind: 'verify_only' }]),

@@ -42,16 +42,18 @@ export function Screen() {
 function Run({ of }) {
   const rows = of.operations.map((each) => ({ label: each.name, marks: each.marks, limit: each.limit }));
   const slowest = of.operations.map((each) => `${each.name} ${milliseconds(each.marks[2])}`).join(', ');
-  return html`<${Card} title=${of.script} lead=${[of.shape, of.rate && t('load.rate', { rate: of.rate })].filter(Boolean).join(', ')}>
+  const lead = [of.shape, of.rate && t('load.rate', { rate: of.rate })].filter(Boolean).join(', ');
+  return html`<${Card} title=${of.script} lead=${lead}>
     <p><${Badge} tone=${of.passed ? 'good' : 'bad'}>${of.passed ? t('load.passed') : t('load.failed')}<//>
       ${of.dropped > 0 && html` ${t('load.dropped', { count: of.dropped })}`}</p>
-    ${of.missed.length > 0 && html`<ul>${of.missed.map((name) => html`<li><code>${name}</code></li>`)}</ul>`}
+    <ul>${of.missed.map((/** @type {string} */ name) => html`<li><code>${name}</code></li>`)}</ul>
     <figure><figcaption>${t('load.chart')}</figcaption><${Chart} draw=${(/** @type {number} */ width) => durations({
       rows, width, format: milliseconds, label: t('load.chart_label', { slowest }),
     })} /></figure>
-    <${Table} label=${of.script} head=${[t('overview.operation'), t('load.requests'), t('overview.per_second'), t('load.median'),
-      'p95', 'p99', 'p99.9', t('load.max'), t('load.errors'), t('load.checks')]}>
-      ${of.operations.map((each) => html`<tr key=${each.name}><td><code>${each.name}</code></td><td>${number(each.requests)}</td>
-        <td>${number(each.perSecond)}</td>${each.marks.map((mark) => html`<td>${milliseconds(mark)}</td>`)}
+    <${Table} label=${of.script} head=${[t('overview.operation'), t('load.requests'), t('overview.per_second'),
+      t('load.median'), 'p95', 'p99', 'p99.9', t('load.max'), t('load.errors'), t('load.checks')]}>
+      ${of.operations.map((each) => html`<tr key=${each.name}><td><code>${each.name}</code></td>
+        <td>${number(each.requests)}</td><td>${number(each.perSecond)}</td>
+        ${each.marks.map((mark) => html`<td>${milliseconds(mark)}</td>`)}
         <td>${percent(each.failed)}</td><td>${percent(each.checks)}</td></tr>`)}<//><//>`;
 }

@@ -42,7 +42,8 @@ function Traffic({ node }) {
   const most = Math.max(0, ...rates.map((each) => each.per_second));
   const values = (/** @type {string} */ field) => series.map((/** @type {any} */ point) => point[field] ?? null);
   const latest = (/** @type {string} */ field) => series[series.length - 1]?.[field];
-  const chart = (/** @type {string} */ field, /** @type {string} */ name, /** @type {(value: number) => string} */ format) =>
+  /** @type {(field: string, name: string, format: (value: number) => string) => any} */
+  const chart = (field, name, format) =>
     html`<figure><figcaption>${name}</figcaption><${Chart} draw=${(/** @type {number} */ width) => lineChart({
       lines: [{ name, values: values(field) }], width, format: (value) => number(value), from: t('overview.earlier'),
       to: t('overview.now'), label: t('overview.chart', { name, value: format(latest(field)) }),
@@ -50,13 +51,15 @@ function Traffic({ node }) {
   return html`<${Card} title=${t('overview.traffic')}>
     <div class="charts">${chart('per_second', t('overview.requests_per_second'), number)}
       ${chart('p99_ms', t('overview.p99_ms'), milliseconds)}</div>
-    ${rates.length === 0 ? html`<${Empty} text=${t('overview.no_requests')} command="curl ${location.origin}/…" />` : html`
-      <${Table} label=${t('overview.operations')} head=${[t('overview.operation'), '', t('overview.per_second'), 'p50', 'p99',
-        t('overview.errors')]}>${rates.map((each) => html`<tr key=${each.operation}><td><code>${each.operation}</code></td>
-        <td class="barred"><${Drawing} of=${bar(each.per_second, most)} /></td><td>${number(each.per_second)}</td>
-        <td>${milliseconds(each.p50_ms)}</td><td>${milliseconds(each.p99_ms)}</td>
-        <td>${each.errors_per_second > 0 ? html`<${Badge} tone="bad">${number(each.errors_per_second)}<//>` : '0'}</td>
-      </tr>`)}<//>`}<//>`;
+    ${rates.length === 0
+    ? html`<${Empty} text=${t('overview.no_requests')} command="curl …/.well-known/jwks.json" />` : html`
+      <${Table} label=${t('overview.operations')} head=${[t('overview.operation'), t('overview.share'),
+        t('overview.per_second'), 'p50', 'p99', t('overview.errors')]}>${rates.map((each) => html`
+        <tr key=${each.operation}><td><code>${each.operation}</code></td>
+          <td class="barred"><${Drawing} of=${bar(each.per_second, most)} /></td><td>${number(each.per_second)}</td>
+          <td>${milliseconds(each.p50_ms)}</td><td>${milliseconds(each.p99_ms)}</td>
+          <td>${each.errors_per_second > 0 ? html`<${Badge} tone="bad">${number(each.errors_per_second)}<//>` : '0'}</td>
+        </tr>`)}<//>`}<//>`;
 }
 
 /** @param {{ node: any }} props */
@@ -65,14 +68,14 @@ function SignIns({ node }) {
   const most = Math.max(0, ...rows.map((each) => each.count));
   return html`<${Card} title=${t('overview.sign_ins')}>${rows.length === 0
     ? html`<${Empty} text=${t('overview.no_sign_ins')} />` : html`<${Table} label=${t('overview.sign_ins')}
-      head=${[t('overview.method'), t('overview.outcome'), '', t('overview.count')]}>
+      head=${[t('overview.method'), t('overview.outcome'), t('overview.share'), t('overview.count')]}>
       ${rows.map((each) => html`<tr><td><code>${each.method}</code></td><td><${Badge} tone=${tone(each.outcome)}>
         ${each.outcome}<//></td><td class="barred"><${Drawing} of=${bar(each.count, most, tone(each.outcome))} /></td>
         <td>${number(each.count)}</td></tr>`)}<//>`}<//>`;
 }
 
 /** @param {string} outcome */
-const tone = (outcome) => (/succe|complete|ok/.test(outcome) ? 'good' : /refuse|fail|invalid|reject/.test(outcome) ? 'bad' : '');
+const tone = (outcome) => (/success/.test(outcome) ? 'good' : 'bad');
 
 /** @param {{ nodes: any[] }} props */
 const Nodes = ({ nodes }) => html`<${Card} title=${t('overview.nodes')}>
@@ -81,7 +84,8 @@ const Nodes = ({ nodes }) => html`<${Card} title=${t('overview.nodes')}>
     <td><code>${each.id}</code></td><td>${each.ready ? html`<${Badge} tone="good">${t('overview.ready')}<//>`
       : html`<${Badge} tone="bad">${t('overview.not_ready')}<//>`}
       ${(each.reasons ?? []).map((/** @type {any} */ reason) => html`<div class="small">${reasonText(reason)}</div>`)}</td>
-    <td>${each.version}</td><td><${Time} at=${each.started_at} /></td><td><${Time} at=${each.last_seen} /></td></tr>`)}<//><//>`;
+    <td>${each.version}</td><td><${Time} at=${each.started_at} /></td>
+    <td><${Time} at=${each.last_seen} /></td></tr>`)}<//><//>`;
 
 /** @param {any} reason */
 const reasonText = (reason) => (typeof reason === 'string' ? reason
@@ -97,8 +101,9 @@ function Stores({ node }) {
         <td><${Badge} tone=${each.up ? 'good' : 'bad'}>${each.up ? t('overview.up') : t('overview.down')}<//></td>
         <td>${milliseconds(each.latency_ms)}</td></tr>`)}<//><//>
     <${Card} title=${t('overview.followers')}>${followers.length === 0
-      ? html`<${Empty} text=${t('overview.no_followers')} command="curl ${location.origin}/.well-known/signet-revocations" />`
-      : html`<${Table} label=${t('overview.followers')} head=${[t('overview.name'), t('overview.behind'), t('overview.seen')]}>
+      ? html`<${Empty} text=${t('overview.no_followers')} command="curl …/.well-known/signet-revocations" />`
+      : html`<${Table} label=${t('overview.followers')}
+        head=${[t('overview.name'), t('overview.behind'), t('overview.seen')]}>
         ${followers.map((/** @type {any} */ each) => html`<tr key=${each.name}><td>${each.name}</td>
           <td>${milliseconds(each.behind_ms)}</td><td><${Time} at=${each.seen_at} /></td></tr>`)}<//>`}<//></div>`;
 }

@@ -13,13 +13,16 @@ export function Screen() {
   const matches = (/** @type {any} */ each) => (!changed.value || each.source !== 'default')
     && `${each.name} ${each.description}`.toLowerCase().includes(query.value.trim().toLowerCase());
   return html`<${Title}>${t('nav.settings')}<//><${Card} title=${t('settings.title')} lead=${t('settings.lead')}>
-    <div class="filter"><${Field} label=${t('settings.search')} name="query" type="search" required=${false} value=${query} />
+    <div class="filter">
+      <${Field} label=${t('settings.search')} name="query" type="search" required=${false} value=${query} />
       <${Check} label=${t('settings.changed')} value=${changed} /></div>
-    <${Read} of=${settings}>${(/** @type {any} */ data) => html`<${List} settings=${data.settings.filter(matches)} />`}<//><//>`;
+    <${Read} of=${settings}>${(/** @type {any} */ data) => html`
+      <${List} settings=${data.settings.filter(matches)} />`}<//><//>`;
 }
 
 /** @param {{ settings: any[] }} props */
-const List = ({ settings }) => (settings.length === 0 ? html`<${Empty} text=${t('settings.none')} command="signet config show" />`
+const List = ({ settings }) => (settings.length === 0
+  ? html`<${Empty} text=${t('settings.none')} command="signet config show" />`
   : html`<${Table} label=${t('nav.settings')} head=${[t('settings.name'), t('settings.value'), t('settings.source')]}>
     ${settings.map((each) => html`<tr key=${each.name}><td><code>${each.name}</code>
       ${each.description && html`<div class="small">${each.description}</div>`}</td>

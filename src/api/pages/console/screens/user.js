@@ -29,15 +29,18 @@ export function User({ id }) {
 
 /** @param {{ user: any }} props */
 const Facts = ({ user }) => html`<${Card} title=${t('user.account')}><dl class="pairs">
-  <dt>${t('users.status')}</dt><dd><${Status} of=${user} />${!user.disabled && user.email_verified && ` ${t('users.active')}`}</dd>
+  <dt>${t('users.status')}</dt><dd><${Status} of=${user} />
+    ${!user.disabled && user.email_verified && ` ${t('users.active')}`}</dd>
   <dt>ID</dt><dd><code>${user.id}</code></dd>
-  <dt>${t('users.username')}</dt><dd>${user.username ?? '–'}</dd><dt>${t('users.full_name')}</dt><dd>${user.full_name ?? '–'}</dd>
+  <dt>${t('users.username')}</dt><dd>${user.username ?? '–'}</dd>
+  <dt>${t('users.full_name')}</dt><dd>${user.full_name ?? '–'}</dd>
   <dt>${t('users.roles')}</dt><dd>${(user.roles ?? []).join(', ') || '–'}</dd>
   <dt>${t('users.password')}</dt><dd>${user.has_password ? t('user.has') : t('user.has_not')}</dd>
   <dt>${t('users.mfa')}</dt><dd>${user.mfa?.enabled ? t('user.mfa_on', { count: user.mfa.recovery_codes_left ?? 0 })
     : t('user.has_not')}</dd>
   <dt>${t('users.created')}</dt><dd><${Time} at=${user.created_at} /></dd>
-  ${user.claims && Object.keys(user.claims).length > 0 && html`<dt>${t('user.claims')}</dt>
+  <dt>${t('nav.events')}</dt><dd><a href=${`#/events/${user.id}`}>${t('user.events')}</a></dd>
+  ${Object.keys(user.claims ?? {}).length > 0 && html`<dt>${t('user.claims')}</dt>
     <dd><pre tabindex="0"><code>${JSON.stringify(user.claims, null, 2)}</code></pre></dd>`}</dl><//>`;
 
 /** @param {{ user: any, path: string, reload: () => void, setDone: (text: any) => void }} props */
@@ -58,15 +61,16 @@ function Actions({ user, path, reload, setDone }) {
     ${ask('reset_mfa', () => change('POST', `${path}/reset-mfa`), finish(t('user.reset_mfa_done')))}
     ${ask('send_reset', () => change('POST', `${path}/password-reset`), finish(t('user.send_reset_done')))}
     ${ask(disable, () => change('PATCH', path, { disabled: !user.disabled }), finish(t(`user.${disable}_done`)))}
-    ${ask('delete', () => change('DELETE', path), () => go('users', { replace: true }), { typed: user.username ?? user.email })}
+    ${ask('delete', () => change('DELETE', path), () => go('users', { replace: true }),
+    { typed: user.username ?? user.email })}
     ${open === 'edit' && html`<${Edit} user=${user} path=${path} close=${close} done=${finish(t('user.edit_done'))} />`}`;
 }
 
 /** How many sessions ended, and which node knew it how soon. @param {{ body: any }} props */
 const SignedOut = ({ body }) => html`<p>${t('user.sign_out_done', { count: body.ended })}</p>
-  ${(body.nodes ?? []).length > 0 && html`<ul>${body.nodes.map((/** @type {any} */ node) => html`<li><code>${node.node}</code>:
-    ${' '}${typeof node.acknowledged_ms === 'number' ? milliseconds(node.acknowledged_ms) : t('user.no_acknowledgement')}</li>`)}
-  </ul>`}`;
+  <ul>${(body.nodes ?? []).map((/** @type {any} */ node) => html`<li><code>${node.node}</code>${': '}
+    ${typeof node.acknowledged_ms === 'number' ? milliseconds(node.acknowledged_ms)
+    : t('user.no_acknowledgement')}</li>`)}</ul>`;
 
 /** @param {{ user: any, path: string, close: () => void, done: () => void }} props */
 function Edit({ user, path, close, done }) {
@@ -82,7 +86,8 @@ function Edit({ user, path, close, done }) {
       return { ok: false, status: 400, body: null, type: 'claims_not_json', retryAfter: 0 };
     }
     /** @type {[string, any, any][]} */
-    const fields = [['full_name', name.value.trim(), user.full_name ?? ''], ['username', username.value.trim(), user.username ?? ''],
+    const fields = [['full_name', name.value.trim(), user.full_name ?? ''],
+      ['username', username.value.trim(), user.username ?? ''],
       ['roles', roles.value.split(',').map((/** @type {string} */ role) => role.trim()).filter(Boolean), user.roles ?? []],
       ['claims', parsed, user.claims ?? {}], ['superuser', superuser.value, user.superuser],
       ['email_verified', verified.value, user.email_verified]];
@@ -102,12 +107,13 @@ function Edit({ user, path, close, done }) {
 function Sessions({ path, sessions, reload }) {
   const [ending, setEnding] = useState('');
   if (sessions.length === 0) return html`<${Empty} text=${t('user.no_sessions')} />`;
-  return html`<${Table} label=${t('user.sessions')} head=${[t('user.agent'), t('user.address'), t('user.opened'), t('user.used'), '']}>
-      ${sessions.map((session) => html`<tr key=${session.id}><td>${session.user_agent || '–'}
-        <div class="small">${session.dialect}</div></td><td>${session.client_ip ?? session.ip ?? '–'}</td>
-        <td><${Time} at=${session.opened_at ?? session.created_at} /></td>
-        <td><${Time} at=${session.last_used_at ?? session.used_at} /></td>
-        <td><${Act} press=${() => setEnding(session.id)} label=${t('user.end_label', { agent: session.user_agent || session.id })}>
+  return html`<${Table} label=${t('user.sessions')}
+      head=${[t('user.agent'), t('user.address'), t('user.opened'), t('user.used'), t('actions')]}>
+      ${sessions.map((session) => html`<tr key=${session.id}><td>${session.agent || '–'}
+        <div class="small">${session.dialect}</div></td><td>${session.address || '–'}</td>
+        <td><${Time} at=${session.created_at} /></td><td><${Time} at=${session.last_used_at} /></td>
+        <td><${Act} press=${() => setEnding(session.id)}
+          label=${t('user.end_label', { agent: session.agent || session.id })}>
           ${t('user.end')}<//></td></tr>`)}<//>
     ${ending && html`<${Confirm} title=${t('user.end')} label=${t('user.end')} text=${t('user.end_text')}
       send=${() => change('DELETE', `${path}/sessions/${ending}`)} close=${() => setEnding('')}
@@ -121,13 +127,18 @@ function Keys({ user, reload }) {
   const command = `signet api-keys create --user ${user.email} --name NAME`;
   return html`<${Card} title=${t('nav.api-keys')}>
     ${keys.length === 0 ? html`<${Empty} text=${t('user.no_keys')} command=${command} />` : html`<${Table}
-      label=${t('nav.api-keys')} head=${[t('keys.name'), t('keys.scopes'), t('keys.used'), t('users.created'), '']}>
-      ${keys.map((/** @type {any} */ key) => html`<tr key=${key.id}><td>${key.name}<div class="small"><code>${key.prefix}</code></div></td>
-        <td>${(key.scopes ?? []).join(' ')}</td><td><${Time} at=${key.last_used_at} /></td><td><${Time} at=${key.created_at} /></td>
-        <td>${key.active === false ? html`<${Badge} tone="bad">${t('keys.inactive')}<//>` : html`<${Act}
-          press=${() => setRevoking(key)} label=${t('keys.revoke_label', { name: key.name })}>${t('keys.revoke')}<//>`}</td></tr>`)}<//>`}
+      label=${t('nav.api-keys')}
+      head=${[t('keys.name'), t('keys.scopes'), t('keys.used'), t('users.created'), t('actions')]}>
+      ${keys.map((/** @type {any} */ key) => html`<tr key=${key.id}>
+        <td>${key.name}<div class="small"><code>${key.prefix}</code></div></td><td>${(key.scopes ?? []).join(' ')}</td>
+        <td><${Time} at=${key.last_used_at} /></td><td><${Time} at=${key.created_at} /></td>
+        <td><${Deactivate} of=${key} press=${() => setRevoking(key)} /></td></tr>`)}<//>`}
     ${revoking && html`<${RevokeKey} of=${revoking} close=${() => setRevoking(null)} done=${reload} />`}<//>`;
 }
+
+/** @param {{ of: any, press: () => void }} props */
+export const Deactivate = ({ of, press }) => (of.active === false ? html`<${Badge} tone="bad">${t('keys.inactive')}<//>`
+  : html`<${Act} press=${press} label=${t('keys.revoke_label', { name: of.name })}>${t('keys.revoke')}<//>`);
 
 /** @param {{ of: any, close: () => void, done: () => void }} props */
 export const RevokeKey = ({ of, close, done }) => html`<${Confirm} title=${t('keys.revoke')} label=${t('keys.revoke')}

@@ -53,15 +53,17 @@ function List({ first, filter }) {
     setFailed(!result.ok);
     if (result.ok) setMore([...more, result.body]);
   };
-  if (users.length === 0) {
+  if (users.length === 0 && !cursor) {
     return Object.keys(filter).length > 0 ? html`<${Empty} text=${t('users.none_found')} />`
       : html`<${Empty} text=${t('users.none')} command="signet users create --email you@example.org --password-stdin" />`;
   }
-  return html`<${Table} label=${t('nav.users')} head=${[t('users.user'), t('users.status'), t('users.roles'), t('users.created')]}>
+  const head = [t('users.user'), t('users.status'), t('users.roles'), t('users.created')];
+  return html`${users.length === 0 ? html`<${Empty} text=${t('users.none_yet')} />` : html`
+    <${Table} label=${t('nav.users')} head=${head}>
       ${users.map((user) => html`<tr key=${user.id}><td><a href=${`#/users/${user.id}`}>${user.email}</a>
         <div class="small">${[user.username, user.full_name].filter(Boolean).join(' · ')}</div></td>
         <td><${Status} of=${user} /></td><td>${(user.roles ?? []).join(', ')}</td><td><${Time} at=${user.created_at} /></td>
-      </tr>`)}<//>
+      </tr>`)}<//>`}
     ${failed && html`<${Notice} kind="bad">${t('error.unavailable')}<//>`}
     ${cursor && html`<p><button type="button" class="quiet" onClick=${next}>${t('action.more')}</button></p>`}`;
 }
