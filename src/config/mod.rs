@@ -12,6 +12,7 @@ mod error;
 mod file;
 mod limits;
 mod mail;
+mod pages;
 mod raw;
 mod reader;
 mod resolve;
@@ -32,6 +33,7 @@ pub use console::{Console, ConsoleListener};
 pub use error::{ConfigError, ConfigErrors, Source};
 pub use limits::{LimitedAction, Limits, OnFailure, Rate};
 pub use mail::{Logo, Mail};
+pub use pages::{Home, Pages};
 pub use sign_in::{Accounts, Api, Codes, Dialect, Mailed, Passwords, RotationPolicy, SecondFactor};
 pub use values::{format_duration, parse_duration};
 
@@ -72,6 +74,8 @@ pub struct Config {
     pub second_factor: SecondFactor,
     /// Rate limits.
     pub limits: Limits,
+    /// The pages.
+    pub pages: Pages,
     /// The console.
     pub console: Console,
     /// The record of security events.

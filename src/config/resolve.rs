@@ -6,6 +6,7 @@
 mod audiences;
 mod audit;
 mod mail;
+mod pages;
 mod sign_in;
 
 use std::path::{Path, PathBuf};
@@ -93,22 +94,23 @@ pub(super) fn read(from: &mut Reader) -> Config {
     let tokens = tokens(&mut from.section("tokens"), &server.public_url);
     let passwords = sign_in::passwords(&mut from.section("passwords"));
     let api = sign_in::api(from, &passwords);
-    let pages = format!("{}{}", server.public_url, api.native.prefix);
+    let own_pages = format!("{}{}", server.public_url, api.native.prefix);
     Config {
         data_dir,
         secrets,
         redis: redis(&mut from.section("redis")),
         postgres: postgres(&mut from.section("postgres")),
         embedded: embedded(&mut from.section("embedded")),
-        mail: mail::mail(&mut from.section("mail"), &pages),
+        mail: mail::mail(&mut from.section("mail"), &own_pages),
         audiences: audiences::audiences(from),
         keys: keys(&mut from.section("keys")),
         verify: verify(&mut from.section("verify")),
         revocation: revocation(&mut from.section("revocation")),
         accounts: sign_in::accounts(&mut from.section("accounts")),
-        mailed: sign_in::mailed(&mut from.section("mailed"), &pages),
+        mailed: sign_in::mailed(&mut from.section("mailed"), &own_pages),
         second_factor: sign_in::second_factor(&mut from.section("second_factor")),
         limits: sign_in::limits(&mut from.section("limits")),
+        pages: pages::pages(&mut from.section("pages")),
         console: console(&mut from.section("console")),
         audit: audit::audit(&mut from.section("audit")),
         log: log(&mut from.section("log")),

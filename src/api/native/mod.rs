@@ -4,6 +4,7 @@
 
 mod admin;
 mod api_keys;
+mod audit;
 mod billing;
 mod export;
 mod feed_followers;
@@ -78,6 +79,7 @@ const GROUPS: [EndpointGroup; 3] = [
             me::DELETE,
             me::SET_PASSWORD,
             me::CHANGE_EMAIL,
+            audit::LIST_ACTIVITY,
             export::EXPORT,
             totp::START_ENROLLMENT,
             totp::QR_CODE,

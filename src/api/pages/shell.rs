@@ -6,6 +6,7 @@ use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
 use super::files::{VERSION, scripts_in, style_in};
+use super::home::HomeFacts;
 use super::{HTML, with_policy};
 use crate::auth::context::Context;
 use crate::auth::passwords::Policy;
@@ -37,8 +38,12 @@ pub(super) struct Page {
 #[derive(Serialize)]
 struct Facts<'a> {
     service: &'a str,
+    /// There is a logo.
+    logo: bool,
     registration: bool,
     password: PasswordRules,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    home: Option<HomeFacts<'a>>,
 }
 
 /// The rules for new passwords.
@@ -52,13 +57,20 @@ struct PasswordRules {
 
 /// The response with a page.
 pub(super) fn respond(ctx: &Context, page: &Page) -> Response {
+    respond_with(ctx, page, None)
+}
+
+/// The same, with what the page at `/` shows.
+pub(super) fn respond_with(ctx: &Context, page: &Page, home: Option<HomeFacts<'_>>) -> Response {
     let config = &ctx.node.config;
     let native = &config.api.native;
     let policy = Policy::for_dialect(native, &config.passwords);
     let facts = Facts {
         service: &config.mail.service_name,
+        logo: ctx.node.mailer.logo().is_some(),
         registration: config.accounts.open_registration,
         password: PasswordRules { min: policy.min_length, max: policy.max_length, common: policy.refuse_common },
+        home,
     };
     let facts = serde_json::to_string(&facts).unwrap_or_default();
     // Safe, because the settings allow no HTML metacharacter in a prefix, and the version is base64url.

@@ -1,6 +1,6 @@
 // The parts that pages are made of. Styles are in style.css; texts are given in the user's language.
 
-import { FACTS } from './facts.js';
+import { BASE, FACTS } from './facts.js';
 import { errorText } from './http.js';
 import { html, useEffect, useId, useRef, useState } from './view.js';
 import { ago, chooseLanguage, dateTime, language, LANGUAGES, t } from './words.js';
@@ -30,6 +30,9 @@ function skipToContent(event) {
 }
 
 function Brand() {
+  if (FACTS.logo) {
+    return html`<div class="brand"><img class="logo" src=${`${BASE}/pages/logo`} alt=${FACTS.service} height="40" /></div>`;
+  }
   return html`<div class="brand">
     <svg viewBox="0 0 32 32" width="28" height="28" aria-hidden="true"><circle cx="16" cy="16" r="14.5" fill="none"
       stroke="currentColor" stroke-width="2" /><circle cx="16" cy="16" r="6" fill="currentColor" /></svg>

@@ -1,0 +1,18 @@
+export default {
+  'home.title': 'Welcome',
+  'home.lead': 'This server signs people in and issues tokens that services verify.',
+  'home.account': 'Your account',
+  'home.account.help': 'Sign in, see where you are signed in, change your password, and set up a second factor.',
+  'home.developers': 'For developers',
+  'home.issuer': 'Issuer',
+  'home.docs': 'API reference, with calls to try',
+  'home.openapi': 'OpenAPI document',
+  'home.jwks': 'Keys that verify tokens (JWKS)',
+  'home.metadata': 'Server metadata',
+  'home.console': 'Console for administrators',
+  'home.first': 'First steps',
+  'home.first.lead': 'Only this machine reaches this server, so only here you see this.',
+  'home.first.command': 'Create the first administrator',
+  'home.first.outbox': 'No mail server is set. Each mail becomes a file in {folder}.',
+  'home.first.sent': 'Mails are sent by the mail server of the settings.',
+};

@@ -1,0 +1,18 @@
+export default {
+  'home.title': '歡迎',
+  'home.lead': '本伺服器讓使用者登入，並簽發供各服務驗證的權杖。',
+  'home.account': '您的帳號',
+  'home.account.help': '登入、查看登入中的裝置、變更密碼，以及設定兩步驟驗證。',
+  'home.developers': '開發者',
+  'home.issuer': '簽發者（issuer）',
+  'home.docs': 'API 參考文件，可直接試用',
+  'home.openapi': 'OpenAPI 文件',
+  'home.jwks': '驗證權杖的金鑰（JWKS）',
+  'home.metadata': '伺服器中繼資料',
+  'home.console': '管理主控台',
+  'home.first': '開始使用',
+  'home.first.lead': '只有這台機器能連到本伺服器，因此只有在這裡才會顯示以下內容。',
+  'home.first.command': '建立第一位管理員',
+  'home.first.outbox': '尚未設定郵件伺服器，每封信會存成 {folder} 中的檔案。',
+  'home.first.sent': '信件由設定中的郵件伺服器寄出。',
+};
