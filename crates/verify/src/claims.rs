@@ -2,56 +2,47 @@
 //!
 //! [`UnverifiedToken::verify`]: crate::UnverifiedToken::verify
 
-use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use crate::error::TokenError;
+use crate::json::{AnyValue, Integer, Names, TextVisitor};
 use crate::time::UnixTime;
+
+pub use crate::json::Text;
 
 /// The claims that verifiers use. All texts borrow from the payload unless they contain escapes.
 ///
-/// Timestamps are whole seconds. Signet writes no others, so floats, strings and null are refused.
-#[derive(serde::Deserialize)]
+/// Timestamps are whole seconds. Signet writes no others, so floats, strings and null are refused. So are claims of the
+/// same name, whether known or not.
 pub struct Claims<'a> {
     /// The issuer.
-    #[serde(borrow)]
     pub iss: Text<'a>,
     /// The user, or the owner of the API key.
-    #[serde(borrow)]
     pub sub: Text<'a>,
     /// The audience or audiences.
-    #[serde(borrow)]
     pub aud: Audience<'a>,
     /// When the token expires.
     pub exp: i64,
     /// When it was issued.
-    #[serde(default, deserialize_with = "deserialize_present")]
     pub iat: Option<i64>,
     /// When it becomes valid.
-    #[serde(default, deserialize_with = "deserialize_present")]
     pub nbf: Option<i64>,
     /// When the user authenticated.
-    #[serde(default, deserialize_with = "deserialize_present")]
     pub auth_time: Option<i64>,
     /// The session.
-    #[serde(borrow)]
     pub sid: Option<Text<'a>>,
     /// The token.
-    #[serde(borrow)]
     pub jti: Option<Text<'a>>,
     /// The client.
-    #[serde(borrow)]
     pub client_id: Option<Text<'a>>,
     /// The user's address.
-    #[serde(borrow)]
     pub email: Option<Text<'a>>,
     /// True if the address is verified.
     pub email_verified: Option<bool>,
     /// The scopes, separated by spaces.
-    #[serde(borrow)]
     pub scope: Option<Text<'a>>,
 }
 
@@ -90,38 +81,76 @@ impl Validity {
     }
 }
 
-/// A JSON string, borrowed from the payload unless it contains escapes. (`Option<Cow<str>>` would always be copied.)
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Text<'a>(pub Cow<'a, str>);
-
-impl std::ops::Deref for Text<'_> {
-    type Target = str;
-    fn deref(&self) -> &str {
-        &self.0
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for Claims<'a> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_str(TextVisitor)
+        from.deserialize_map(ClaimsVisitor)
     }
 }
 
-struct TextVisitor;
+/// Not derived: what is derived skips the values of other claims, and their names.
+struct ClaimsVisitor;
 
-impl<'de> Visitor<'de> for TextVisitor {
-    type Value = Text<'de>;
+/// Reads the value of a claim that must not have one yet.
+fn read<'de, T: Deserialize<'de>, A: MapAccess<'de>>(into: &mut Option<T>, object: &mut A) -> Result<(), A::Error> {
+    if into.is_some() {
+        return Err(A::Error::custom("duplicate member"));
+    }
+    *into = Some(object.next_value()?);
+    Ok(())
+}
+
+impl<'de> Visitor<'de> for ClaimsVisitor {
+    type Value = Claims<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string")
+        f.write_str("claims")
     }
 
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
-        Ok(Text(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
-        Ok(Text(Cow::Owned(text.to_owned())))
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Claims<'de>, A::Error> {
+        let (mut iss, mut sub, mut aud) = (None, None, None);
+        let (mut sid, mut jti, mut client_id, mut email, mut email_verified, mut scope) =
+            (None, None, None, None, None, None);
+        let (mut exp, mut iat, mut nbf, mut auth_time) = (None, None, None, None);
+        let mut others = Names::default();
+        while let Some(name) = object.next_key::<Text<'de>>()? {
+            match &*name {
+                "iss" => read(&mut iss, &mut object),
+                "sub" => read(&mut sub, &mut object),
+                "aud" => read(&mut aud, &mut object),
+                "exp" => read(&mut exp, &mut object),
+                "iat" => read(&mut iat, &mut object),
+                "nbf" => read(&mut nbf, &mut object),
+                "auth_time" => read(&mut auth_time, &mut object),
+                "sid" => read(&mut sid, &mut object),
+                "jti" => read(&mut jti, &mut object),
+                "client_id" => read(&mut client_id, &mut object),
+                "email" => read(&mut email, &mut object),
+                "email_verified" => read(&mut email_verified, &mut object),
+                "scope" => read(&mut scope, &mut object),
+                _ => {
+                    others.add(name)?;
+                    object.next_value::<AnyValue>().map(drop)
+                }
+            }?;
+        }
+        let missing = A::Error::missing_field;
+        let seconds = |time: Option<Integer>| time.map(|time| time.0);
+        Ok(Claims {
+            iss: iss.ok_or_else(|| missing("iss"))?,
+            sub: sub.ok_or_else(|| missing("sub"))?,
+            aud: aud.ok_or_else(|| missing("aud"))?,
+            exp: seconds(exp).ok_or_else(|| missing("exp"))?,
+            iat: seconds(iat),
+            nbf: seconds(nbf),
+            auth_time: seconds(auth_time),
+            // These may be null.
+            sid: sid.flatten(),
+            jti: jti.flatten(),
+            client_id: client_id.flatten(),
+            email: email.flatten(),
+            email_verified: email_verified.flatten(),
+            scope: scope.flatten(),
+        })
     }
 }
 
@@ -183,9 +212,4 @@ impl<'de> Visitor<'de> for AudienceVisitor {
         }
         Ok(Audience::Many(many))
     }
-}
-
-/// Parses a member that may be absent, but not null.
-fn deserialize_present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i64>, D::Error> {
-    i64::deserialize(from).map(Some)
 }

@@ -17,7 +17,7 @@ pub const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(120);
 /// Offsets are forgotten after this time, because the clocks of server and follower drift apart.
 const OFFSET_WINDOW: Duration = Duration::from_secs(60 * 60);
 
-/// Offsets are kept by the minute.
+/// Offsets are kept in groups of a minute, of which only the smallest counts.
 const OFFSET_STEP: Duration = Duration::from_secs(60);
 
 const NEVER: i64 = i64::MIN;
@@ -34,8 +34,8 @@ pub struct Freshness {
 
 struct Received {
     greatest_time: i64,
-    /// The smallest offset of each minute of the window, oldest first.
-    offsets: VecDeque<(u64, i64)>,
+    /// The smallest offset of each minute of the window, and when that minute began, oldest first.
+    offsets: VecDeque<(Duration, i64)>,
 }
 
 impl Default for Freshness {
@@ -54,6 +54,12 @@ fn millis(span: Duration) -> i64 {
 }
 
 impl Freshness {
+    /// The greatest time at which the state was complete, by the clock of the server; `None` if it never was.
+    pub fn complete_at(&self) -> Option<UnixTime> {
+        let greatest = self.received.lock().unwrap_or_else(PoisonError::into_inner).greatest_time;
+        (greatest != NEVER).then(|| UnixTime::from_millis(greatest))
+    }
+
     /// Records that the state was complete at `time`, as a frame says that was received at `now` on the monotonic clock
     /// and at `wall` on the wall clock. Returns false if the frame proves nothing because the clocks differ too much.
     pub fn record(&self, time: UnixTime, now: Duration, wall: UnixTime) -> bool {
@@ -62,13 +68,11 @@ impl Freshness {
         }
         let mut received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
         let offset = millis(now).saturating_sub(time.millis());
-        let step = now.as_secs() / OFFSET_STEP.as_secs();
         match received.offsets.back_mut() {
-            Some((last, smallest)) if *last == step => *smallest = (*smallest).min(offset),
-            _ => received.offsets.push_back((step, offset)),
+            Some((began, smallest)) if now < *began + OFFSET_STEP => *smallest = (*smallest).min(offset),
+            _ => received.offsets.push_back((now, offset)),
         }
-        let steps = OFFSET_WINDOW.as_secs() / OFFSET_STEP.as_secs();
-        while received.offsets.front().is_some_and(|(first, _)| first + steps < step) {
+        while received.offsets.front().is_some_and(|(began, _)| now >= *began + OFFSET_WINDOW) {
             received.offsets.pop_front();
         }
         if time.millis() > received.greatest_time {

@@ -58,7 +58,7 @@ impl Header<'_> {
     /// Parses a header segment, refuses forbidden members, and calls `read` with the header.
     pub fn read<T>(segment: &str, read: impl FnOnce(&Header<'_>) -> Result<T, TokenError>) -> Result<T, TokenError> {
         let json = URL_SAFE_NO_PAD.decode(segment).map_err(|_| TokenError::Malformed)?;
-        let header: Header<'_> = serde_json::from_slice(&json).map_err(|_| TokenError::Malformed)?;
+        let header: Header<'_> = crate::json::parse(&json).map_err(|_| TokenError::Malformed)?;
         let forbidden = [&header.crit, &header.b64, &header.jku, &header.jwk, &header.x5u, &header.x5c, &header.zip];
         if forbidden.iter().any(|member| member.0) {
             return Err(TokenError::Malformed);

@@ -1,7 +1,7 @@
 //! Key sets from a JWKS document (RFC 7517).
 //!
-//! A key set may contain keys of kinds that this crate does not know; they are left out. A key is used only with the
-//! algorithm that its type has, whatever its `alg` says.
+//! A key set may contain keys of kinds that this crate does not know, and keys that are not what they should be; they are
+//! left out (RFC 7517, 5). A key is used only with the algorithm that its type has, whatever its `alg` says.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -9,8 +9,11 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
 use crate::feed::jwks_hash;
+use crate::json::{self, present};
 use crate::keys::PublicKey;
 
 /// The longest document.
@@ -46,20 +49,25 @@ pub enum JwksError {
 #[derive(Deserialize)]
 struct Document<'a> {
     #[serde(borrow)]
-    keys: Vec<Jwk<'a>>,
+    keys: Vec<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
 struct Jwk<'a> {
     #[serde(borrow)]
     kty: Cow<'a, str>,
-    crv: Option<String>,
-    x: Option<String>,
+    crv: String,
+    x: String,
+    #[serde(default, deserialize_with = "present")]
     y: Option<String>,
-    kid: Option<String>,
+    kid: String,
+    #[serde(default, deserialize_with = "present")]
     alg: Option<String>,
-    #[serde(rename = "use")]
+    #[serde(rename = "use", default, deserialize_with = "present")]
     usage: Option<String>,
+    /// A private key that somebody published is not to be trusted.
+    #[serde(default, deserialize_with = "present")]
+    d: Option<IgnoredAny>,
 }
 
 impl KeySet {
@@ -73,13 +81,16 @@ impl KeySet {
         if body.len() > MAX_JWKS_LENGTH {
             return Err(JwksError::TooLong);
         }
-        let document: Document<'_> = serde_json::from_slice(body).map_err(|_| JwksError::Malformed)?;
+        let document: Document<'_> = json::parse(body).map_err(|_| JwksError::Malformed)?;
         if document.keys.len() > MAX_KEYS {
             return Err(JwksError::TooManyKeys);
         }
         let mut keys: Vec<Arc<PublicKey>> = Vec::with_capacity(document.keys.len());
         for jwk in &document.keys {
-            let Some(key) = self.key(jwk) else { continue };
+            if !jwk.get().starts_with('{') {
+                return Err(JwksError::Malformed);
+            }
+            let Some(key) = serde_json::from_str(jwk.get()).ok().and_then(|jwk| self.key(&jwk)) else { continue };
             if keys.iter().any(|other| other.kid() == key.kid()) {
                 return Err(JwksError::AmbiguousKid);
             }
@@ -90,18 +101,18 @@ impl KeySet {
 
     /// The key of a JWK, if it is of a known kind.
     fn key(&self, jwk: &Jwk<'_>) -> Option<Arc<PublicKey>> {
-        let kid = jwk.kid.as_deref()?;
-        if jwk.usage.as_deref().is_some_and(|usage| usage != "sig") {
+        let kid = &*jwk.kid;
+        if jwk.usage.as_deref().is_some_and(|usage| usage != "sig") || jwk.d.is_some() {
             return None;
         }
-        let x = coordinate(jwk.x.as_deref())?;
-        let (key, known) = match (&*jwk.kty, jwk.crv.as_deref()?) {
+        let x = coordinate(&jwk.x)?;
+        let (key, known) = match (&*jwk.kty, &*jwk.crv) {
             ("OKP", "Ed25519") => {
                 let known = self.find(kid).filter(|known| known.is_ed25519(&x));
                 (known.is_none().then(|| PublicKey::ed25519(kid, &x)).flatten(), known)
             }
             ("EC", "P-256") => {
-                let y = coordinate(jwk.y.as_deref())?;
+                let y = coordinate(jwk.y.as_deref()?)?;
                 let known = self.find(kid).filter(|known| known.is_es256(&x, &y));
                 (known.is_none().then(|| PublicKey::es256(kid, &x, &y)).flatten(), known)
             }
@@ -133,9 +144,9 @@ impl KeySet {
     }
 }
 
-fn coordinate(text: Option<&str>) -> Option<[u8; 32]> {
+fn coordinate(text: &str) -> Option<[u8; 32]> {
     let mut bytes = [0; 32];
-    matches!(URL_SAFE_NO_PAD.decode_slice(text?, &mut bytes), Ok(32)).then_some(bytes)
+    matches!(URL_SAFE_NO_PAD.decode_slice(text, &mut bytes), Ok(32)).then_some(bytes)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@
 //! - [`position`], [`freshness`]: where a follower is in the feed, and for how long it may have missed revocations.
 //! - [`cache`]: verified tokens, so that verifying a token again costs no signature.
 //! - [`header`]: JOSE headers, read strictly.
+//! - [`json`]: JSON, read strictly.
 //! - [`ed25519`], [`es256`]: the signature algorithms.
 //! - [`id_hash`], [`time`], [`error`]: hashes of ids, points in time, and why a token is refused.
 //!
@@ -35,6 +36,7 @@ pub mod follow;
 pub mod freshness;
 pub mod header;
 pub mod id_hash;
+pub mod json;
 pub mod jwks;
 pub mod keys;
 pub mod position;

@@ -55,22 +55,22 @@ impl<'t> UnverifiedToken<'t> {
             return Ok(key);
         }
         let accepts = |alg: &str, key: &PublicKey| key.algorithm().names().contains(&alg);
-        self.find_key_by_header(keys, ACCESS_TOKEN_TYPE, accepts)
+        self.find_key_by_header(keys, |header| header.is_of_type(ACCESS_TOKEN_TYPE), accepts)
     }
 
-    /// The key that the header names, if it has this `typ` and `accepts` returns true for its `alg` and the key. A
-    /// header with an unknown `alg` is refused for that, whatever its `kid`.
+    /// The key that the header names, if `has_type` returns true for the header, and `accepts` for its `alg` and the
+    /// key. A header with an unknown `alg` is refused for that, whatever its `kid`.
     pub(crate) fn find_key_by_header<'k, K: HasPublicKey>(
         &self,
         keys: &'k [K],
-        typ: &str,
+        has_type: impl Fn(&Header<'_>) -> bool,
         accepts: impl Fn(&str, &PublicKey) -> bool,
     ) -> Result<&'k K, TokenError> {
         Header::read(&self.header[..self.header.len() - 1], |header| {
             if !Algorithm::ALL.iter().any(|algorithm| algorithm.names().contains(&&*header.alg)) {
                 return Err(TokenError::UnsupportedAlgorithm);
             }
-            if !header.is_of_type(typ) {
+            if !has_type(header) {
                 return Err(TokenError::WrongType);
             }
             let kid = header.kid.as_deref().ok_or(TokenError::UnknownKey)?;

@@ -4,12 +4,15 @@
 
 #[path = "../examples/vectors/frames/mod.rs"]
 mod frames;
+#[path = "../examples/vectors/key_sets.rs"]
+mod key_sets;
 #[path = "../examples/vectors/signer.rs"]
 mod signer;
 #[path = "../examples/vectors/tokens/mod.rs"]
 mod tokens;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -18,7 +21,7 @@ use signet_verify::freshness::Freshness;
 use signet_verify::position::{Position, Progress, Snapshot};
 use signet_verify::revocations::RevocationSet;
 use signet_verify::scopes::RequiredScopes;
-use signet_verify::{Expectations, KeySet, TokenError, UnixTime, VerifiedToken};
+use signet_verify::{Expectations, KeySet, PublicKey, TokenError, UnixTime, VerifiedToken};
 
 fn read(name: &str) -> String {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../clients/vectors").join(name);
@@ -39,12 +42,12 @@ fn verify(token: &str, options: &Value, keys: &KeySet) -> Result<VerifiedToken, 
     expected.leeway = Duration::from_secs(options["leeway"].as_u64().unwrap());
     let now = UnixTime::from_secs(options["now"].as_i64().unwrap());
     let token = expected.verify(token, keys.keys(), now).map_err(TokenError::code)?;
+    if options["subject"].as_str().is_some_and(|subject| (subject == "user") != token.session_id().is_some()) {
+        return Err("wrong_subject");
+    }
     let scopes: Vec<&str> = options["scopes"].as_array().unwrap().iter().map(|one| one.as_str().unwrap()).collect();
     if !token.scopes().contains_all(&RequiredScopes::parse(&scopes.join(" ")).unwrap()) {
         return Err("insufficient_scope");
-    }
-    if options["subject"].as_str().is_some_and(|subject| (subject == "user") != token.session_id().is_some()) {
-        return Err("wrong_subject");
     }
     Ok(token)
 }
@@ -54,6 +57,22 @@ fn files_are_those_that_the_generator_writes() {
     for (name, text) in signer::files(&read("tokens.json")) {
         assert!(text == read(name), "{name} is out of date: see clients/vectors/README.md");
     }
+}
+
+#[test]
+fn key_sets_have_the_expected_keys() {
+    let mut failed = Vec::new();
+    for case in parse("key_sets.json")["key_sets"].as_array().unwrap() {
+        let result = KeySet::parse(case["document"].as_str().unwrap().as_bytes());
+        let keys = result.ok().map(|set| {
+            let named = |key: &Arc<PublicKey>| (key.kid().to_owned(), json!(key.algorithm().names()[0]));
+            set.keys().iter().map(named).collect::<serde_json::Map<_, _>>()
+        });
+        if json!(keys) != case["keys"] {
+            failed.push(format!("{}: {keys:?}", case["name"]));
+        }
+    }
+    assert!(failed.is_empty(), "{failed:#?}");
 }
 
 #[test]

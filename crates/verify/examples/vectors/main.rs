@@ -4,6 +4,7 @@
 //! there are kept if they still fit. Knows nothing of the implementations that read the files.
 
 mod frames;
+mod key_sets;
 mod signer;
 mod tokens;
 

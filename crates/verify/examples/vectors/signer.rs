@@ -38,6 +38,7 @@ pub(crate) fn files(known: &str) -> Vec<(&'static str, String)> {
     vec![
         ("keys.json", keys.jwks.clone()),
         ("private_keys.json", keys.private_jwks()),
+        ("key_sets.json", super::key_sets::file(&keys)),
         ("tokens.json", super::tokens::file(&keys)),
         ("frames.json", super::frames::file(&keys)),
     ]

@@ -14,6 +14,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use crate::error::TokenError;
+use crate::json::{self, MAX_INTEGER, present};
 use crate::keys::{Algorithm, HasPublicKey, PublicKey};
 use crate::time::UnixTime;
 use crate::token::UnverifiedToken;
@@ -116,23 +117,23 @@ struct Payload<'a> {
     time: i64,
     #[serde(borrow)]
     epoch: Cow<'a, str>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     from: Option<String>,
     #[serde(borrow)]
     to: Cow<'a, str>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     not_before: Option<i64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     jwks: Option<String>,
     #[serde(default, skip_serializing_if = "str::is_empty", borrow)]
     revoked: Cow<'a, str>,
     #[serde(default, skip_serializing_if = "str::is_empty", borrow)]
     revoked_before: Cow<'a, str>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     segments: Option<Vec<String>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     part: Option<u32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     parts: Option<u32>,
 }
 
@@ -191,18 +192,26 @@ impl<'t> UnverifiedFrame<'t> {
     /// The key that the frame names, if its header is that of a frame.
     pub fn find_key<'k, K: HasPublicKey>(&self, keys: &'k [K]) -> Result<&'k K, FrameError> {
         let accepts = |alg: &str, key: &PublicKey| alg == FRAME_ALGORITHM && key.algorithm() == Algorithm::EdDsa;
-        Ok(self.0.find_key_by_header(keys, FRAME_TYPE, accepts)?)
+        // RFC 9068 lets access tokens have other spellings of their type. Only the server makes frames.
+        Ok(self.0.find_key_by_header(keys, |header| header.typ.as_deref() == Some(FRAME_TYPE), accepts)?)
     }
 
     /// Verifies the signature by `key`, which [`find_key`](Self::find_key) found, and decodes the frame.
     pub fn verify(&self, key: &PublicKey, issuer: &str) -> Result<Frame, FrameError> {
         let json = self.0.verify(key)?;
-        let payload: Payload<'_> = serde_json::from_str(&json).map_err(|_| FrameError::Malformed)?;
+        let payload: Payload<'_> = json::parse(json.as_bytes()).map_err(|_| FrameError::Malformed)?;
         if payload.iss != issuer {
             return Err(FrameError::WrongIssuer);
         }
         let positions = [&*payload.epoch, &*payload.to].into_iter().chain(payload.from.as_deref());
         if !positions.chain(payload.segments.iter().flatten().map(String::as_str)).all(is_position) {
+            return Err(FrameError::Malformed);
+        }
+        let mut numbers = [Some(payload.time), payload.not_before].into_iter().flatten();
+        if !numbers.all(|number| (0..=MAX_INTEGER).contains(&number)) {
+            return Err(FrameError::Malformed);
+        }
+        if payload.jwks.as_deref().is_some_and(|hash| !is_jwks_hash(hash)) {
             return Err(FrameError::Malformed);
         }
         let part = match (payload.part, payload.parts) {
@@ -246,6 +255,11 @@ pub fn frames(body: &str) -> impl Iterator<Item = &str> {
 /// Identifies a JWKS by its body: `jwks` of a frame.
 pub fn jwks_hash(body: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(IdHash::of_bytes(body).0)
+}
+
+/// Returns true for a text that can be the hash of a JWKS.
+fn is_jwks_hash(text: &str) -> bool {
+    matches!(URL_SAFE_NO_PAD.decode_slice(text, &mut [0; 12]), Ok(12))
 }
 
 /// Returns true for a text that can be an epoch or a position. Such a text needs no escaping in a URL.

@@ -17,13 +17,7 @@ impl Backoff {
     pub(super) fn next(&mut self) -> Duration {
         let length = FIRST.saturating_mul(1 << self.failures.min(10)).min(LONGEST);
         self.failures = self.failures.saturating_add(1);
-        let mut random = [0; 2];
-        // Without randomness the pause is the longest.
-        let share = match aws_lc_rs::rand::fill(&mut random) {
-            Ok(()) => u32::from(u16::from_le_bytes(random)),
-            Err(_) => u32::from(u16::MAX),
-        };
-        length / 2 + length / 2 * share / u32::from(u16::MAX)
+        length / 2 + random_part(length / 2)
     }
 
     /// The number of failures since the last success.
@@ -35,6 +29,16 @@ impl Backoff {
     pub(super) fn reset(&mut self) {
         self.failures = 0;
     }
+}
+
+/// A random part of a duration; all of it if there is no randomness.
+pub(super) fn random_part(of: Duration) -> Duration {
+    let mut random = [0; 2];
+    let share = match aws_lc_rs::rand::fill(&mut random) {
+        Ok(()) => u32::from(u16::from_le_bytes(random)),
+        Err(_) => u32::from(u16::MAX),
+    };
+    of * share / u32::from(u16::MAX)
 }
 
 #[cfg(test)]

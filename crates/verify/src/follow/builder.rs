@@ -13,6 +13,7 @@ use super::error::BuildError;
 use super::feed::Follower;
 use super::http::{Client, is_allowed};
 use super::key_source::KeySource;
+use super::report::Reporter;
 use super::state::State;
 use super::{Inner, StalePolicy, Verifier};
 use crate::cache::TokenCache;
@@ -34,6 +35,7 @@ pub struct VerifierBuilder {
     max_staleness: Duration,
     cache: usize,
     is_cached: bool,
+    reporter: Option<Result<Reporter, BuildError>>,
 }
 
 /// Tasks that end with the last verifier that needs them.
@@ -50,7 +52,8 @@ impl VerifierBuilder {
         let mut expectations = Expectations::new(issuer, "");
         expectations.audiences.clear();
         let (policy, max_staleness) = (StalePolicy::default(), DEFAULT_MAX_STALENESS);
-        Self { expectations, subject: None, policy, max_staleness, cache: DEFAULT_CACHE, is_cached: false }
+        let (cache, is_cached) = (DEFAULT_CACHE, false);
+        Self { expectations, subject: None, policy, max_staleness, cache, is_cached, reporter: None }
     }
 
     /// Accepts tokens for this audience: the name of this service. At least one is needed.
@@ -98,6 +101,14 @@ impl VerifierBuilder {
         self
     }
 
+    /// Reports to the issuer once a minute what was read of the feed, under this name, so that its operator sees which
+    /// followers lag. The API key must have the scope `feed:report`. Each process needs a name of its own, of letters,
+    /// digits and `-_.:/@`: that of the host and the number of the process, for example.
+    pub fn report_as(mut self, name: &str, api_key: &str) -> Self {
+        self.reporter = Some(Reporter::new(name, api_key));
+        self
+    }
+
     /// Starts the verifier on the current tokio runtime, and returns at once: [`Verifier::ready`] waits until it can
     /// verify tokens.
     pub fn start(self) -> Result<Verifier, BuildError> {
@@ -109,6 +120,7 @@ impl VerifierBuilder {
         if self.expectations.audiences.is_empty() {
             return Err(BuildError::NoAudience);
         }
+        let reporter = self.reporter.transpose()?;
         let runtime = Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
         let mut secret = [0; 16];
         aws_lc_rs::rand::fill(&mut secret).map_err(|_| BuildError::NoRandomness)?;
@@ -125,6 +137,9 @@ impl VerifierBuilder {
         tasks.push(runtime.spawn(async move { key_task.run().await }));
         if self.policy == StalePolicy::Ask {
             tasks.push(runtime.spawn(asking));
+        }
+        if let Some(reporter) = reporter {
+            tasks.push(runtime.spawn(reporter.run(client, state.clone())));
         }
         let inner = Inner {
             expectations: self.expectations,

@@ -53,6 +53,10 @@ pub enum BuildError {
     /// No audience was given. Without one, the tokens for every other service would be accepted.
     #[error("no audience is set")]
     NoAudience,
+    /// The name under which the verifier reports has other characters than it may have, or none or too many; or the API
+    /// key is none.
+    #[error("the name or the API key for reports is invalid")]
+    InvalidReporter,
     /// The verifier needs a runtime of tokio.
     #[error("there is no tokio runtime")]
     NoRuntime,

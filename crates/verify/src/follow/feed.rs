@@ -85,6 +85,7 @@ impl Follower {
         let mut backoff = Backoff::default();
         loop {
             let result = self.step().await;
+            self.state.set_position(self.position.as_ref());
             self.maintain();
             #[cfg(feature = "metrics")]
             self.state.metrics.observe(self.state.staleness(), self.state.revocations.len());
@@ -133,13 +134,14 @@ impl Follower {
         let endpoints = discover(&self.client, &self.state.issuer, &self.metadata_url).await?;
         self.keys.set_url(endpoints.jwks.clone()).await;
         self.state.batch_url.store(Arc::new(endpoints.verify_batch.clone()));
+        self.state.feed_url.store(Arc::new(endpoints.feed.clone()));
         self.endpoints = Some(endpoints);
         Ok(())
     }
 
     async fn read_snapshot(&mut self, feed: &Url) -> Result<(), FollowError> {
         let url = extended(feed, &["snapshot"]);
-        let response = self.client.get(&url, false, SNAPSHOT_DEADLINE).await?;
+        let response = self.client.get_large(&url, SNAPSHOT_DEADLINE).await?;
         let mut snapshot = Snapshot::default();
         let mut lines = Lines::new(response, MAX_SNAPSHOT, SNAPSHOT_DEADLINE);
         while let Some(line) = lines.next().await? {
@@ -153,7 +155,7 @@ impl Follower {
         Ok(())
     }
 
-    async fn read_live(&self, feed: &Url, position: &mut Position) -> Result<(), FollowError> {
+    async fn read_live(&mut self, feed: &Url, position: &mut Position) -> Result<(), FollowError> {
         let url = extended(feed, &[&position.epoch, "after", &position.at]);
         let (began, before) = (Instant::now(), position.clone());
         let response = self.client.get(&url, false, LIVE_DEADLINE).await?;
@@ -167,6 +169,7 @@ impl Follower {
                 Progress::Gap => None,
                 Progress::OtherEpoch => return Err(FollowError::Gone),
             };
+            self.reach(&position.at);
         }
         match complete_at {
             Some(time) => self.state.complete(time),
@@ -192,10 +195,6 @@ impl Follower {
         }
         if head.to != position.at {
             self.read_segments(feed, position, &head).await?;
-            self.reached.push_back(position.at.clone());
-            if self.reached.len() > MAX_REACHED {
-                self.reached.pop_front();
-            }
         }
         if head.to == position.at {
             self.state.complete(head.time);
@@ -205,7 +204,7 @@ impl Follower {
     }
 
     /// Reads what was revoked between a position that was reached and the head.
-    async fn read_segments(&self, feed: &Url, position: &mut Position, head: &Frame) -> Result<(), FollowError> {
+    async fn read_segments(&mut self, feed: &Url, position: &mut Position, head: &Frame) -> Result<(), FollowError> {
         let segments = head.segments.as_deref().unwrap_or_default();
         let Some(first) = segments.iter().rposition(|end| self.reached.contains(end)) else {
             return self.read_live(feed, position).await;
@@ -214,7 +213,7 @@ impl Follower {
         let mut at = Position { epoch: position.epoch.clone(), at: segments[first].clone() };
         for end in &segments[first + 1..] {
             let url = extended(feed, &[&at.epoch, "segments", &at.at, end]);
-            let response = self.client.get(&url, false, LIVE_DEADLINE).await?;
+            let response = self.client.get_large(&url, LIVE_DEADLINE).await?;
             let mut lines = Lines::new(response, MAX_LIVE, LIVE_DEADLINE);
             while let Some(line) = lines.next().await? {
                 at.advance(&self.apply(&line).await?);
@@ -222,9 +221,22 @@ impl Follower {
             if at.at != *end {
                 return Err(lines.response.error("the segment does not reach its end"));
             }
+            // The end of the last segment is within a second, so the next head may not list it.
+            self.reach(end);
         }
         *position = at;
         Ok(())
+    }
+
+    /// Remembers a position that was reached: in a head, only those at which segments end are listed.
+    fn reach(&mut self, position: &str) {
+        if self.reached.back().is_some_and(|last| last == position) {
+            return;
+        }
+        self.reached.push_back(position.to_owned());
+        if self.reached.len() > MAX_REACHED {
+            self.reached.pop_front();
+        }
     }
 
     /// Verifies a frame and applies its entries.

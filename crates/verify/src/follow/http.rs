@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, USER_AGENT,
+};
 use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -16,6 +18,7 @@ use rustls::{ClientConfig, RootCertStore};
 use url::{Host, Url};
 
 use super::error::{BuildError, FollowError};
+use super::gzip::Gunzip;
 
 /// The longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -35,6 +38,7 @@ pub(super) struct Client {
 pub(super) struct Response {
     url: Url,
     body: Incoming,
+    gunzip: Option<Gunzip>,
 }
 
 /// Returns true for `https`, and for `http` to this machine.
@@ -83,11 +87,39 @@ impl Client {
         self.send(url, request, deadline).await
     }
 
+    /// `GET` of a document that may be large, compressed if the server can do that. The bounds of reading are those of the
+    /// plain text.
+    pub(super) async fn get_large(&self, url: &Url, deadline: Duration) -> Result<Response, FollowError> {
+        let mut request = self.request(url, Method::GET, Bytes::new())?;
+        request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        self.send(url, request, deadline).await
+    }
+
     /// `POST` of a JSON text.
     pub(super) async fn post_json(&self, url: &Url, body: Bytes, deadline: Duration) -> Result<Response, FollowError> {
+        self.send(url, self.json_request(url, body)?, deadline).await
+    }
+
+    /// `POST` of a JSON text that has no response but its status.
+    pub(super) async fn post_report(
+        &self,
+        url: &Url,
+        body: Bytes,
+        authorization: &HeaderValue,
+        deadline: Duration,
+    ) -> Result<(), FollowError> {
+        let mut request = self.json_request(url, body)?;
+        request.headers_mut().insert(AUTHORIZATION, authorization.clone());
+        match self.send(url, request, deadline).await {
+            Err(FollowError::Status { status: 204, .. }) => Ok(()),
+            result => result.map(|_| ()),
+        }
+    }
+
+    fn json_request(&self, url: &Url, body: Bytes) -> Result<Request<Full<Bytes>>, FollowError> {
         let mut request = self.request(url, Method::POST, body)?;
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        self.send(url, request, deadline).await
+        Ok(request)
     }
 
     fn request(&self, url: &Url, method: Method, body: Bytes) -> Result<Request<Full<Bytes>>, FollowError> {
@@ -121,13 +153,37 @@ impl Client {
                 retry_after: retry_after.map(|secs| Duration::from_secs(secs).min(MAX_RETRY_AFTER)),
             });
         }
-        Ok(Response { url: url.clone(), body: response.into_body() })
+        let gunzip = match response.headers().get(CONTENT_ENCODING).map(HeaderValue::as_bytes) {
+            None | Some(b"" | b"identity") => None,
+            Some(b"gzip") => Some(Gunzip::new()),
+            Some(_) => return Err(failed(url, "unknown content coding")),
+        };
+        Ok(Response { url: url.clone(), body: response.into_body(), gunzip })
     }
 }
 
 impl Response {
     /// The next piece of the body; `None` at its end.
     pub(super) async fn next(&mut self, deadline: Duration) -> Result<Option<Bytes>, FollowError> {
+        loop {
+            if let Some(gunzip) = &mut self.gunzip
+                && let Some(piece) = gunzip.next().map_err(|_| self.error("the compressed body is damaged"))?
+            {
+                return Ok(Some(piece));
+            }
+            match (self.receive(deadline).await?, &mut self.gunzip) {
+                (Some(data), Some(gunzip)) => gunzip.add(data),
+                (Some(data), None) => return Ok(Some(data)),
+                (None, gunzip) => {
+                    let last = gunzip.take().map(Gunzip::finish).transpose();
+                    return Ok(last.map_err(|_| self.error("the compressed body is damaged"))?.flatten());
+                }
+            }
+        }
+    }
+
+    /// The next piece as it arrives.
+    async fn receive(&mut self, deadline: Duration) -> Result<Option<Bytes>, FollowError> {
         loop {
             let frame = tokio::time::timeout(deadline, self.body.frame())
                 .await

@@ -55,8 +55,11 @@ impl KeySource {
         last.read_at = Some(Instant::now());
         // Past all caches: the keys may have changed a moment ago.
         let body = self.client.get(&url, true, DEADLINE).await?.read(MAX_JWKS_LENGTH, DEADLINE).await?;
-        let keys = self.state.keys.load().replaced_by(&body)?;
-        self.state.keys.store(Arc::new(keys));
+        let keys = Arc::new(self.state.keys.load().replaced_by(&body)?);
+        let before = self.state.keys.swap(keys.clone());
+        if before.hash() != keys.hash() {
+            self.state.keys_changed.notify_one();
+        }
         Ok(true)
     }
 

@@ -24,10 +24,12 @@ mod builder;
 mod endpoints;
 mod error;
 mod feed;
+mod gzip;
 mod http;
 mod key_source;
 #[cfg(feature = "metrics")]
 mod metrics;
+mod report;
 mod state;
 
 use std::sync::Arc;

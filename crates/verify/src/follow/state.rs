@@ -10,6 +10,7 @@ use tokio::sync::{Notify, watch};
 use super::error::FollowError;
 use crate::freshness::Freshness;
 use crate::jwks::KeySet;
+use crate::position::Position;
 use crate::revocations::RevocationSet;
 use crate::time::UnixTime;
 
@@ -27,6 +28,11 @@ pub(super) struct State {
     pub(super) ready: watch::Sender<bool>,
     /// Where `/verify/batch` is, once the metadata has been read.
     pub(super) batch_url: ArcSwap<Option<url::Url>>,
+    /// Where the feed is, once the metadata has been read.
+    pub(super) feed_url: ArcSwap<Option<url::Url>>,
+    /// Other keys were read.
+    pub(super) keys_changed: Notify,
+    position: Mutex<Option<Position>>,
     last_error: Mutex<Option<FollowError>>,
     started: Instant,
     #[cfg(feature = "metrics")]
@@ -44,6 +50,9 @@ impl State {
             keys_wanted_by_token: AtomicBool::new(false),
             ready: watch::Sender::new(false),
             batch_url: ArcSwap::default(),
+            feed_url: ArcSwap::default(),
+            keys_changed: Notify::new(),
+            position: Mutex::new(None),
             last_error: Mutex::new(None),
             started: Instant::now(),
             #[cfg(feature = "metrics")]
@@ -59,6 +68,19 @@ impl State {
     /// The time since the state was complete.
     pub(super) fn staleness(&self) -> Option<Duration> {
         self.freshness.staleness(self.monotonic(), UnixTime::now())
+    }
+
+    /// The position in the feed; `None` while the snapshot is needed.
+    pub(super) fn position(&self) -> Option<Position> {
+        self.position.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sets what [`position`](Self::position) returns.
+    pub(super) fn set_position(&self, position: Option<&Position>) {
+        let mut known = self.position.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.as_ref() != position {
+            *known = position.cloned();
+        }
     }
 
     /// Records that a frame with this `time` left the state complete.

@@ -172,6 +172,23 @@ impl Feed<'_> {
             ("not_before", json!("0")),
             ("segments", json!(["%2f"])),
             ("segments", json!("p0")),
+            ("from", Value::Null),
+            ("epoch", Value::Null),
+            ("not_before", Value::Null),
+            ("jwks", Value::Null),
+            ("segments", Value::Null),
+            ("revoked", Value::Null),
+            ("revoked_before", Value::Null),
+            ("jwks", json!("")),
+            ("jwks", json!("AAAAAAAAAAAAAAA")),
+            ("jwks", json!("AAAAAAAAAAAAAAAAA")),
+            ("jwks", json!("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")),
+            ("jwks", json!("AAAAAAAAAAAAAAA+")),
+            ("jwks", json!(5)),
+            ("time", json!(-1)),
+            ("time", json!(1_i64 << 53)),
+            ("not_before", json!(-1)),
+            ("not_before", json!(1_i64 << 53)),
             ("part", json!(1)),
             ("parts", json!(1)),
             ("revoked", json!("AAAA")),
@@ -187,9 +204,16 @@ impl Feed<'_> {
             let shown = if value.to_string().len() > 40 { "too long".to_owned() } else { value.to_string() };
             add(&format!("{name} is {shown}"), self.frame(0, &[(name, value)]), false);
         }
-        for (name, part, parts) in [("part 0", 0, 1), ("part 3 of 2", 3, 2)] {
-            add(name, self.frame(0, &[("part", json!(part)), ("parts", json!(parts))]), false);
+        for (name, part, parts, accepted) in [
+            ("part 0", json!(0), json!(1), false),
+            ("part 3 of 2", json!(3), json!(2), false),
+            ("part and parts are null", Value::Null, Value::Null, false),
+            ("as many parts as allowed", json!(u32::MAX), json!(u32::MAX), true),
+            ("too many parts", json!(1), json!(1_i64 << 32), false),
+        ] {
+            add(name, self.frame(0, &[("part", part), ("parts", parts)]), accepted);
         }
+        add("time is zero", self.frame(0, &[from.clone(), ("time", json!(0))]), true);
         let payload = object(&self.members(0, std::slice::from_ref(&from)));
         for (name, kid, header) in [
             ("typ of access tokens", "ed", header("EdDSA", "ed")),
@@ -204,6 +228,9 @@ impl Feed<'_> {
             ("signed by another key of the set", "ed-2", Self::header("ed")),
             ("crit", "ed", Self::header("ed").replace('}', r#","crit":["exp"]}"#)),
             ("jwk", "ed", Self::header("ed").replace('}', r#","jwk":{}}"#)),
+            ("typ in capitals", "ed", Self::header("ed").replace("signet-", "SIGNET-")),
+            ("typ with application/", "ed", Self::header("ed").replace("signet-", "application/signet-")),
+            ("two unknown members", "ed", Self::header("ed").replace('}', r#","x":1,"x":1}"#)),
             ("two kid", "ed", Self::header("ed").replace('}', r#","kid":"ed"}"#)),
         ] {
             // ES256 signatures are random, and this one is never looked at.
@@ -215,6 +242,20 @@ impl Feed<'_> {
             add(name, frame, false);
         }
         add("two time", self.keys.jws("ed", &Self::header("ed"), payload.replacen('{', "{\"time\":1,", 1)), false);
+        let put = |members: &str| {
+            let payload = payload.replacen('{', &format!("{{{members},"), 1);
+            self.keys.jws("ed", &Self::header("ed"), payload)
+        };
+        add("two unknown members of one name", put(r#""x":1,"x":1"#), false);
+        add("two members of one name in an unknown member", put(r#""x":[{"a":1,"a":1}]"#), false);
+        add("half of a character", put(r#""x":"\ud83d""#), false);
+        let written = |text: &str| {
+            let payload = payload.replacen(&format!("\"time\":{}", NOW * 1000), &format!("\"time\":{text}"), 1);
+            self.keys.jws("ed", &Self::header("ed"), payload)
+        };
+        for text in ["1763130320000.0", "1763130320e3", "-0"] {
+            add(&format!("time is written {text}"), written(text), false);
+        }
         add("not JSON", self.keys.jws("ed", &Self::header("ed"), "x"), false);
         add("truncated", good[..good.len() - 30].to_owned(), false);
         add("without its signature", good[..good.len() - 86].to_owned(), false);

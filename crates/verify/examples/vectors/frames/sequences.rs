@@ -181,6 +181,16 @@ impl Feed<'_> {
         // Clocks.
         let ahead = self.step(1, after(&[self.live(122, "p0", "p0", &[])]), failed("p0", &[], 1000));
         add("frame far from the wall clock proves nothing", vec![start(), ahead]);
+        // The machine of the follower sleeps for a minute, and a relay has kept a response meanwhile.
+        let mut asleep = self.step(0, after(&[self.live(0, "p0", "p0", &[])]), state("p0", &[], 60_000));
+        asleep.wall += 60_000;
+        let mut awake = self.step(0, after(&[self.live(60, "p0", "p0", &[])]), state("p0", &[], 0));
+        awake.wall += 60_000;
+        add("the monotonic clock stands still for a minute", vec![start(), asleep, awake]);
+        let delayed = |at: i64, staleness: i64| {
+            self.step(at, after(&[self.live(at - 5, "p0", "p0", &[])]), state("p0", &[], staleness))
+        };
+        add("offsets are forgotten after an hour", vec![start(), delayed(3599, 5000), delayed(3600, 0)]);
         let (mut early, mut late) =
             (start(), self.step(1, after(&[self.live(1, "p0", "p0", &[])]), state("p0", &[], 0)));
         early.wall += 90_000;

@@ -1,6 +1,7 @@
 //! The access tokens: which are accepted with which claims, and the code of each refusal.
 
 mod refusals;
+mod strict;
 
 use std::collections::BTreeMap;
 
@@ -50,6 +51,9 @@ pub(crate) fn file(keys: &Keys) -> String {
     cases.claims();
     cases.times();
     cases.requirements();
+    cases.json();
+    cases.numbers();
+    cases.order();
     let defaults = BTreeMap::from([
         ("issuer", json!(ISSUER)),
         ("audience", json!(AUDIENCE)),
