@@ -221,8 +221,9 @@ pub enum Keys {
     ///
     /// The standby signs at once if it has been in the JWKS for `keys.announce`, and otherwise as soon as it has been.
     /// No token is refused. The old key verifies until its last token has expired.
-    #[command(after_help = "Example, with verifiers that keep the JWKS for half a day:
-  signet keys rotate --assume-cache 12h")]
+    #[command(after_help = "Examples, with verifiers that keep the JWKS for half a day, and with followers that report:
+  signet keys rotate --assume-cache 12h
+  signet keys rotate --wait=2m")]
     Rotate {
         /// The algorithm of the key.
         #[arg(long, value_enum, ignore_case = true, default_value_t = KeyAlgorithm::EdDsa)]
@@ -231,6 +232,11 @@ pub enum Keys {
         /// key, would refuse tokens of the new key.
         #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = parse_duration)]
         assume_cache: Duration,
+        /// Wait until every server and every service that follows the revocation feed and reports has the new keys, for
+        /// this long at most. Fails if some have not, and names them.
+        #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "90s",
+            value_parser = parse_duration)]
+        wait: Option<Duration>,
     },
     /// Revoke a stolen key: every server refuses every token it signed when this returns; see `signet --help`.
     ///
@@ -242,6 +248,11 @@ pub enum Keys {
         /// The key id, as `keys list` prints it.
         #[arg(allow_hyphen_values = true)]
         kid: String,
+        /// Wait until every server and every service that follows the revocation feed and reports has the changed keys,
+        /// for this long at most. Fails if some have not, and names them.
+        #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "90s",
+            value_parser = parse_duration)]
+        wait: Option<Duration>,
     },
     /// Import an Ed25519 key, or a P-256 key if an audience has ES256, as the next signing key.
     ///

@@ -11,10 +11,11 @@ use zeroize::Zeroizing;
 use super::CliError;
 use super::arguments::{KeyAlgorithm, Keys};
 use super::output::{Columns, Output, or_dash};
-use super::propagation::wait_for_nodes;
+use super::propagation::{wait_for_nodes, wait_for_nodes_and_followers};
+use crate::auth::audit::{EventType, Origin};
 use crate::auth::context::Context;
 use crate::auth::retention::key_policy;
-use crate::auth::signing_keys::{KeyringError, import, revoke, rotate};
+use crate::auth::signing_keys::{KeyringError, import, record_key, revoke, rotate};
 use crate::clock::Timestamp;
 use crate::config::{SigningAlgorithm, format_duration};
 use crate::token::keyring::pem;
@@ -48,24 +49,25 @@ const COLUMNS: Columns<KeyRow> = &[
 pub(super) async fn run(command: Keys, ctx: &Context, output: &mut Output<'_>) -> Result<(), CliError> {
     match command {
         Keys::List => output.rows(&rows(ctx), COLUMNS),
-        Keys::Rotate { algorithm, assume_cache } => {
-            let key = rotate(ctx, algorithm.into()).await?;
-            print_changed(ctx, &key.kid, output).await?;
-            warn_of_short_announcement(&key, assume_cache, output)
+        Keys::Rotate { algorithm, assume_cache, wait } => {
+            let key = rotate(ctx, algorithm.into(), Origin::process()).await?;
+            warn_of_short_announcement(&key, assume_cache, output)?;
+            print_changed(ctx, &key.kid, wait, output).await
         }
-        Keys::Revoke { kid } => match revoke(ctx, &kid).await {
-            Ok(()) => print_changed(ctx, &kid, output).await,
+        Keys::Revoke { kid, wait } => match revoke(ctx, &kid, Origin::process()).await {
+            Ok(()) => print_changed(ctx, &kid, wait, output).await,
             Err(KeyringError::Ring(RingError::UnknownKey)) => Err(not_found(&kid)),
             Err(error) => Err(error.into()),
         },
         Keys::Import { file } => {
-            let key = import(ctx, &read_pem(&file)?).await?;
-            print_changed(ctx, &key.kid, output).await
+            let key = import(ctx, &read_pem(&file)?, Origin::process()).await?;
+            print_changed(ctx, &key.kid, None, output).await
         }
         Keys::Export { kid } => {
             let keys = ctx.node.keyring.keys();
             let key = keys.ring().keys.iter().find(|key| key.kid == kid).ok_or_else(|| not_found(&kid))?;
             let pem = pem::write(key).map_err(KeyringError::from)?;
+            record_key(ctx, EventType::SigningKeyExported, &kid, Origin::process());
             if output.is_json() {
                 return output.json(&serde_json::json!({"kid": kid, "pem": pem.as_str()}));
             }
@@ -90,11 +92,20 @@ fn warn_of_short_announcement(key: &Key, assume_cache: Duration, output: &mut Ou
     ))
 }
 
-/// Prints the key as it is after a change, once the running nodes use the changed keyring.
-async fn print_changed(ctx: &Context, kid: &str, output: &mut Output<'_>) -> Result<(), CliError> {
+/// Prints the key as it is after a change, and waits until the running nodes use the changed keyring; with `wait`, for that
+/// long at most, until the followers of the revocation feed have it too.
+async fn print_changed(
+    ctx: &Context,
+    kid: &str,
+    wait: Option<Duration>,
+    output: &mut Output<'_>,
+) -> Result<(), CliError> {
     let row = rows(ctx).into_iter().find(|row| row.kid == kid).ok_or_else(|| not_found(kid))?;
     output.one(&row, COLUMNS)?;
-    wait_for_nodes(ctx, output).await
+    match wait {
+        None => wait_for_nodes(ctx, output).await,
+        Some(timeout) => wait_for_nodes_and_followers(ctx, timeout, output).await,
+    }
 }
 
 /// All keys of the keyring: those for EdDSA first, and of each algorithm the signing one first.

@@ -1,15 +1,23 @@
-//! Lets a command that ends sessions, users or keys return only when the running nodes have applied the change.
+//! Lets a command that ends sessions, users or keys return only when the running nodes have applied the change, or when
+//! the services that follow the revocation feed have the changed keys too.
+
+use std::time::Duration;
 
 use super::CliError;
 use super::output::Output;
 use crate::auth::context::Context;
+use crate::auth::revocation::followers::{WaitError, wait_for_keys};
 use crate::auth::revocation::propagation::{CONFIRMATION_TIMEOUT, wait_until_applied};
+use crate::config::format_duration;
+
+/// The most names in a message: there can be thousands of followers.
+const MAX_NAMED: usize = 20;
 
 /// Waits until every running node has applied all revocations and keyring changes that are published by now. Nodes
 /// that have not confirmed within [`CONFIRMATION_TIMEOUT`] are named in a warning. The command succeeds nevertheless,
 /// because the change is stored and such a node applies it as soon as it reads revocations again.
 pub(super) async fn wait_for_nodes(ctx: &Context, output: &mut Output<'_>) -> Result<(), CliError> {
-    let late = wait_until_applied(ctx).await?;
+    let late = wait_until_applied(ctx, CONFIRMATION_TIMEOUT).await?;
     if late.is_empty() {
         return Ok(());
     }
@@ -19,4 +27,51 @@ pub(super) async fn wait_for_nodes(ctx: &Context, output: &mut Output<'_>) -> Re
         CONFIRMATION_TIMEOUT.as_secs(),
         late.join(", "),
     ))
+}
+
+/// Waits until every running node has applied the changed keyring, and every follower that reports has the present JWKS,
+/// for `timeout` at most. The command fails if some have not, and names them.
+pub(super) async fn wait_for_nodes_and_followers(
+    ctx: &Context,
+    timeout: Duration,
+    output: &mut Output<'_>,
+) -> Result<(), CliError> {
+    let give_up_at = ctx.node.clock.monotonic() + timeout;
+    let nodes = wait_until_applied(ctx, timeout).await?;
+    let followers = wait_for_keys(ctx, give_up_at.saturating_sub(ctx.node.clock.monotonic())).await?;
+    let late = followers.iter().filter(|follower| !follower.has_current_keys);
+    let late = late.map(|follower| {
+        let seconds = Duration::from_secs(ctx.now().since(follower.seen_at).as_secs());
+        format!("{} (seen {} ago)", follower.name, format_duration(seconds))
+    });
+    let late = late.collect::<Vec<_>>();
+    if nodes.is_empty() && late.is_empty() {
+        return match followers.len() {
+            0 => output.note("Every node has applied it. No follower of the revocation feed has reported."),
+            number => output.note(&format!("Every node has applied it, and {number} followers have the new keys.")),
+        };
+    }
+    let lists = [("nodes have not applied it", nodes), ("followers do not have the new keys", late)];
+    let lists = lists.iter().filter(|(_, names)| !names.is_empty());
+    let lists = lists.map(|(what, names)| format!("these {what}: {}", shortened(names))).collect::<Vec<_>>();
+    Err(CliError::Failed {
+        problem: format!("the change is stored, but after {} {}", format_duration(timeout), lists.join("; ")),
+        remedy: "a service that cannot reach Signet reports nothing; one that has stopped is forgotten after 150 s"
+            .into(),
+    })
+}
+
+fn shortened(names: &[String]) -> String {
+    let (named, others) = names.split_at(names.len().min(MAX_NAMED));
+    let named = named.join(", ");
+    if others.is_empty() { named } else { format!("{named} and {} more", others.len()) }
+}
+
+impl From<WaitError> for CliError {
+    fn from(error: WaitError) -> Self {
+        match error {
+            WaitError::Reports(error) => error.into(),
+            WaitError::Keyring(error) => error.into(),
+        }
+    }
 }

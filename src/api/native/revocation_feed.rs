@@ -54,7 +54,7 @@ enum FramesAfterPosition {
     get,
     path = "/.well-known/signet-revocations",
     operation_id = "native_revocation_feed",
-    responses(Frames),
+    responses(Frames)
 )]
 fn head(ctx: &Context, _request: &Request) -> Result<Response, FeedProblem> {
     Ok(frames(responses::head(ctx)?, "public, max-age=1"))
@@ -73,7 +73,7 @@ pub(super) const HEAD: Endpoint = endpoint! {
     get,
     path = "/.well-known/signet-revocations/snapshot",
     operation_id = "native_revocation_snapshot",
-    responses(Frames),
+    responses(Frames)
 )]
 async fn snapshot(ctx: Context, request: Request) -> Result<Response, FeedProblem> {
     let snapshot = responses::snapshot(&ctx).await?;

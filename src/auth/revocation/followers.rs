@@ -89,15 +89,16 @@ pub enum WaitError {
     Keyring(#[from] KeyringError),
 }
 
-/// Waits until every follower that reports has the present JWKS. Returns those that have not by `give_up_at` on the
-/// monotonic clock.
-pub async fn wait_for_keys(ctx: &Context, give_up_at: Duration) -> Result<Vec<Follower>, WaitError> {
+/// Waits until every follower that reports has the present JWKS, for `timeout` at most. Returns all of them as they are
+/// then.
+pub async fn wait_for_keys(ctx: &Context, timeout: Duration) -> Result<Vec<Follower>, WaitError> {
+    let give_up_at = ctx.node.clock.monotonic() + timeout;
     loop {
         // The keyring may have changed again.
         signing_keys::advance(ctx).await?;
-        let late = followers(ctx).await?.into_iter().filter(|follower| !follower.has_current_keys).collect::<Vec<_>>();
-        if late.is_empty() || ctx.node.clock.monotonic() >= give_up_at {
-            return Ok(late);
+        let followers = followers(ctx).await?;
+        if followers.iter().all(|follower| follower.has_current_keys) || ctx.node.clock.monotonic() >= give_up_at {
+            return Ok(followers);
         }
         tokio::time::sleep(POLL_INTERVAL).await;
     }

@@ -39,10 +39,10 @@ pub async fn withdraw_position(ctx: &Context) {
 }
 
 /// Waits until every running node has applied everything that is published by now. Returns the names of the nodes that
-/// have not within [`CONFIRMATION_TIMEOUT`].
-pub async fn wait_until_applied(ctx: &Context) -> Result<Vec<String>, store::Error> {
+/// have not within `timeout`.
+pub async fn wait_until_applied(ctx: &Context, timeout: Duration) -> Result<Vec<String>, store::Error> {
     let newest = ctx.ephemeral.newest_revocation().await?;
-    let give_up_at = ctx.node.clock.monotonic() + CONFIRMATION_TIMEOUT;
+    let give_up_at = ctx.node.clock.monotonic() + timeout;
     loop {
         let nodes = ctx.ephemeral.nodes(&newest).await?;
         let late = nodes.into_iter().filter(|node| !node.has_applied).map(|node| node.name).collect::<Vec<_>>();

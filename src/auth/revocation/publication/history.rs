@@ -112,6 +112,15 @@ impl History {
         self.ends.iter().copied().chain([self.end])
     }
 
+    /// The last position, after the first `from` entries, at which a segment ends that will not grow any more. Returns the
+    /// number of entries up to it; `None` if there is no such position, or nothing comes after it.
+    pub(in crate::auth) fn last_complete_segment(&self, from: usize) -> Option<usize> {
+        match self.find(*self.ends.back()?) {
+            Place::At(index) if index > from && index < self.kept.len() => Some(index),
+            _ => None,
+        }
+    }
+
     /// Finds a position.
     ///
     /// It must be one that was published. A store that lost entries may have continued with other positions, and a

@@ -198,10 +198,13 @@ impl OnDemand {
 }
 
 impl State {
-    /// The entries from an index of the history to its end.
+    /// The entries from an index of the history to its end. A frame ends where the last complete segment does: a follower
+    /// that polls through a cache has reached that position then, and goes on with segments, which can be cached. Its
+    /// other position is within a second, where no segment begins.
     pub(in crate::auth) fn range_to_end(&self, from: Position, index: usize) -> Option<Range> {
-        let end = (self.history.len(), self.history.end());
-        Some(Range::new(&self.history, (index, from), end, self.complete_at?))
+        let history = &self.history;
+        let end = (history.len(), history.end());
+        Some(Range::new(history, (index, from), end, history.last_complete_segment(index), self.complete_at?))
     }
 }
 

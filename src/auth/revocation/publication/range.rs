@@ -35,16 +35,19 @@ pub(in crate::auth) struct Part {
 }
 
 impl Range {
-    /// The entries between two indexes of the history, with the positions that belong to these.
+    /// The entries between two indexes of the history, with the positions that belong to these. A frame ends at the index
+    /// `split`, if that is between them.
     pub(in crate::auth) fn new(
         history: &History,
         (first, from): (usize, Position),
         (end, to): (usize, Position),
+        split: Option<usize>,
         time: Timestamp,
     ) -> Self {
         let (mut parts, mut next) = (Vec::new(), first);
         while next < end {
-            let taken = history.take(next, end, MAX_PER_FRAME);
+            let until = split.filter(|split| *split > next).unwrap_or(end);
+            let taken = history.take(next, until, MAX_PER_FRAME);
             next = taken.next;
             parts.push(Part { entries: taken.entries, to: taken.position, published_at: taken.published_at });
         }

@@ -42,7 +42,7 @@ pub fn head(ctx: &Context) -> Result<Bytes, FeedError> {
     let (range, ends) = {
         let state = publication.state();
         let end = (state.history.len(), state.history.end());
-        let range = Range::new(&state.history, end, end, state.complete_at.ok_or(FeedError::Stale)?);
+        let range = Range::new(&state.history, end, end, None, state.complete_at.ok_or(FeedError::Stale)?);
         (range, state.history.segment_ends().map(|end| end.to_string()).collect())
     };
     let head = encode_head(ctx.node.as_ref(), &range, ends).ok_or(FeedError::Stale)?;
@@ -65,7 +65,7 @@ pub async fn segment(ctx: &Context, epoch: &str, from: &str, to: &str) -> Result
         if *epoch != **state.history.epoch() || !state.history.is_within_a_second(first, end) {
             return Err(FeedError::Gone);
         }
-        Range::new(&state.history, (first, from), (end, to), Timestamp::default())
+        Range::new(&state.history, (first, from), (end, to), None, Timestamp::default())
     };
     assemble(ctx, range, false).await.ok_or(FeedError::Stale)
 }
