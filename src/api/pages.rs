@@ -27,11 +27,13 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
 
 /// Path, media type and content of the files that the pages load.
-const FILES: [(&str, &str, &str); 5] = [
+const FILES: [(&str, &str, &str); 7] = [
     ("/pages/element.js", SCRIPT, include_str!("pages/element.js")),
     ("/pages/docs.js", SCRIPT, include_str!("pages/docs.js")),
     ("/pages/schema.js", SCRIPT, include_str!("pages/schema.js")),
     ("/pages/call.js", SCRIPT, include_str!("pages/call.js")),
+    ("/pages/samples.js", SCRIPT, include_str!("pages/samples.js")),
+    ("/pages/tasks.js", SCRIPT, include_str!("pages/tasks.js")),
     ("/pages/docs.css", STYLE, include_str!("pages/docs.css")),
 ];
 
@@ -144,13 +146,17 @@ fn link_page(ctx: &Context, name: &'static str) -> Response {
 }
 
 fn docs_page(ctx: &Context) -> Response {
-    with_policy(html(ctx, include_str!("pages/docs.html"))).no_store()
-}
-
-fn html(ctx: &Context, text: &str) -> Response {
-    // Safe, because the settings allow no HTML metacharacter in a prefix.
-    let text = text.replace("{base}", &ctx.node.config.api.native.prefix);
-    Response::bytes(StatusCode::OK, HTML, text)
+    let config = &ctx.node.config;
+    let service = shell::escape(&config.mail.service_name);
+    let brand = match ctx.node.mailer.logo() {
+        Some(_) => format!("<img src=\"{{base}}/pages/logo\" alt=\"{service}\" height=\"32\">"),
+        None => format!("{}\n<span>{service}</span>", include_str!("pages/mark.svg").trim_end()),
+    };
+    // Safe, because the settings allow no HTML metacharacter in a prefix. The name comes last: it may contain braces.
+    let text = include_str!("pages/docs.html").replace("{brand}", &brand).replace("{base}", &config.api.native.prefix);
+    let text = text.replace("{service}", &service);
+    let response = with_policy(Response::bytes(StatusCode::OK, HTML, text)).no_store();
+    response.header(CONTENT_SECURITY_POLICY, shell::POLICY)
 }
 
 fn with_policy(response: Response) -> Response {

@@ -3,12 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "this crate contains tests only")]
 
 mod attacks;
+mod browser;
 mod cancellation;
 mod clients;
 mod codes;
 mod commands;
 #[path = "../conformance/mod.rs"]
 mod conformance;
+mod console;
 mod corpora;
 mod cost;
 mod cross_dialect;

@@ -1,5 +1,6 @@
 //! The `native` dialect over HTTP: every call on the embedded store, and again on Redis and Postgres.
 
+mod account;
 mod admin;
 mod audiences;
 mod billing;
@@ -8,8 +9,10 @@ mod clients;
 mod custom_claims;
 mod forged;
 mod introspection;
+mod life;
 mod limits;
 mod links;
+mod page_session;
 mod passwords;
 mod profiles;
 mod projects;

@@ -38,8 +38,8 @@ function List({ keys, again }) {
   return html`<ul class="list">${keys.map((key) => html`<li key=${key.id}>
     <div class="what">
       <p><strong>${key.name}</strong> <code>${key.prefix}…</code></p>
-      <p class="small">${t('keys.scopes')} ${key.scopes.length ? key.scopes.join(' ') : t('keys.no_scopes')} ·
-        ${key.last_used_at ? html`${t('sessions.used')} <${Time} at=${key.last_used_at} />` : t('keys.never_used')} ·
+      <p class="small">${t('keys.scopes')} ${key.scopes.length ? key.scopes.join(' ') : t('keys.no_scopes')}${' · '}
+        ${key.last_used_at ? html`${t('sessions.used')} <${Time} at=${key.last_used_at} />` : t('keys.never_used')}${' · '}
         ${key.expires_at ? html`${t('keys.expires')} <${Time} at=${key.expires_at} />` : t('keys.no_expiry')}</p>
     </div>
     <${ActionButton} kind="quiet bad" act=${remove(key)} label=${t('keys.delete_of', { name: key.name })}>

@@ -46,8 +46,8 @@ function List({ sessions, again }) {
       <div class="what">
         <p><strong>${device(session.agent) || t('sessions.unknown')}</strong>
           ${session.current && html` <span class="badge good">${t('sessions.this')}</span>`}</p>
-        <p class="small">${session.address} · ${t('sessions.used')} <${Time} at=${session.last_used_at} /> ·
-          ${t('sessions.opened')} <${Time} at=${session.created_at} /></p>
+        <p class="small">${session.address} · ${t('sessions.used')} <${Time} at=${session.last_used_at} />
+          ${' · '}${t('sessions.opened')} <${Time} at=${session.created_at} /></p>
       </div>
       <${ActionButton} act=${end(session)}
         label=${t(session.current ? 'session.sign_out' : 'sessions.end_of', { device: device(session.agent) })}>

@@ -54,8 +54,8 @@ function Start({ title, login, needsCode, next }) {
     <//>
     <${MailedSignIn} login=${login} next=${next} />
   <//>
-  ${FACTS.registration && html`<p class="small">${t('sign_in.no_account')}
-    <a href="#/sign-up"> ${t('sign_up.title')}</a></p>`}`;
+  ${FACTS.registration && html`<p class="small">${t('sign_in.no_account')}${' '}
+    <a href="#/sign-up">${t('sign_up.title')}</a></p>`}`;
 }
 
 /** The ways without a password. @param {{ login: any, next: (step: Step) => void }} props */

@@ -1,0 +1,175 @@
+// What the browser tests share: one Chromium, devices (contexts with their own cookies), mail, an authenticator app, and
+// the rules that hold on every page. A test is a program that ends with 0.
+
+import { createHmac } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+
+const { url, outbox, tools, chromium: program, ...rest } = JSON.parse(process.env.SIGNET_BROWSER);
+const require = createRequire(join(tools, 'package.json'));
+const { chromium } = require('playwright-core');
+const jsQR = require('jsqr');
+const AXE = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
+
+/** The address of the server, and what else the Rust side says. */
+export const server = { url, ...rest };
+
+/** What no page may do, collected until the end. */
+const failures = [];
+
+let browser;
+
+/** Runs a test and ends the process. */
+export async function run(test) {
+  browser = await chromium.launch({ executablePath: program, args: ['--no-sandbox', '--disable-gpu'] });
+  let code = 0;
+  try {
+    await test();
+    if (failures.length) throw new Error(failures.join('\n'));
+  } catch (error) {
+    console.error(error.stack ?? error);
+    if (failures.length) console.error(failures.join('\n'));
+    for (const page of browser.contexts().flatMap((context) => context.pages())) {
+      console.error(`--- ${page.url()}\n${await page.innerText('body').catch(() => '')}`);
+    }
+    code = 1;
+  }
+  await browser.close();
+  process.exit(code);
+}
+
+/**
+ * A browser of its own: cookies and storage of a new device. `origins` may be loaded beside the server's. A violation of
+ * the content security policy, an error of a script and a request to another host fail the test.
+ */
+export async function device({ origins = [], ...options } = {}) {
+  const context = await browser.newContext({ locale: 'en-US', viewport: { width: 1100, height: 900 }, ...options });
+  context.setDefaultTimeout(20_000);
+  const violations = !origins.length;
+  await context.exposeBinding('reportViolation', (_, text) => violations && failures.push(`policy: ${text}`));
+  await context.addInitScript(() => addEventListener('securitypolicyviolation', (event) => {
+    window.reportViolation(`${event.violatedDirective} ${event.blockedURI} at ${event.sourceFile} ${event.sample}`);
+  }));
+  context.on('request', (request) => {
+    const { protocol, origin } = new URL(request.url());
+    const allowed = ['data:', 'blob:'].includes(protocol) || [url, ...origins].includes(origin);
+    if (!allowed) failures.push(`request to another host: ${request.url()}`);
+  });
+  context.on('weberror', (error) => failures.push(`script: ${error.error().stack}`));
+  context.on('console', (message) => {
+    // A refused request is part of many tests; the browser logs each.
+    const refused = message.text().startsWith('Failed to load resource');
+    if (violations && message.type() === 'error' && !refused) failures.push(`console: ${message.text()}`);
+  });
+  return context;
+}
+
+/** Opens a page of the server. */
+export async function open(context, path) {
+  const page = await context.newPage();
+  await page.goto(new URL(path, url).href);
+  return page;
+}
+
+export const button = (page, name) => page.getByRole('button', { name, exact: true });
+export const field = (page, label) => page.getByLabel(label, { exact: true });
+export const heading = (page, name) => page.getByRole('heading', { name, exact: true });
+
+/** Fills fields, by their labels. */
+export async function fill(page, values) {
+  for (const [label, value] of Object.entries(values)) await field(page, label).fill(value);
+}
+
+/** Presses a button of the part that has just appeared. */
+export const press = (page, name) => button(page, name).last().click();
+
+/** Waits until a heading is shown. */
+export const shows = (page, name) => heading(page, name).waitFor();
+
+/** Waits until a text is shown. */
+export const says = (page, text) => page.getByText(text).first().waitFor();
+
+/** What must hold in every state: nothing that axe finds, in light and dark, and no overflow on the smallest screen. */
+export async function check(page, state) {
+  for (const colorScheme of ['light', 'dark']) {
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+    const found = await page.evaluate(`${AXE}; axe.run(document, { resultTypes: ['violations'] }).then((result) =>
+      result.violations.map(({ id, nodes }) => id + ': ' + nodes.map((node) => node.html + ' ' + node.failureSummary)))`);
+    failures.push(...found.map((each) => `axe, ${state}, ${colorScheme}: ${each}`));
+  }
+  await page.emulateMedia({ colorScheme: 'light', reducedMotion: 'reduce' });
+  const size = page.viewportSize();
+  await page.setViewportSize({ width: 320, height: 640 });
+  const width = await page.evaluate(() => document.documentElement.scrollWidth);
+  if (width > 320) failures.push(`${state} is ${width} pixels wide on a screen of 320`);
+  await page.setViewportSize(size);
+}
+
+/** All mails to an address, the oldest first, with soft line breaks undone. */
+function mails(to) {
+  let names = [];
+  try {
+    names = readdirSync(outbox).filter((name) => name.endsWith('.eml')).sort();
+  } catch {
+    // Nothing was sent yet.
+  }
+  const texts = names.map((name) => readFileSync(join(outbox, name), 'utf8'));
+  const plain = texts.map((text) => text.replaceAll('=\r\n', '').replaceAll('=3D', '='));
+  return plain.filter((text) => text.split('\r\n').some((line) => /^to:/i.test(line) && line.includes(to)));
+}
+
+/** Waits for a mail to an address that has what `find` looks for, and that is not one of those seen before. */
+export async function mailed(to, find) {
+  const deadline = Date.now() + 20_000;
+  for (;;) {
+    for (const mail of mails(to).reverse()) {
+      const found = mail.split('\r\n').find(find);
+      if (found && !seen.has(found)) {
+        seen.add(found);
+        return found;
+      }
+    }
+    if (Date.now() > deadline) throw new Error(`no such mail to ${to}: ${mails(to).join('\n')}`);
+    await new Promise((resolve) => { setTimeout(resolve, 20); });
+  }
+}
+
+const seen = new Set();
+
+/** The newest link of this kind that was mailed: `magic`, `reset` or `confirm`. */
+export const mailedLink = (to, kind) => mailed(to, (line) => line.startsWith('http') && line.includes(`/links/${kind}`));
+
+/** The newest code that was mailed. */
+export const mailedCode = (to) => mailed(to, (line) => /^\d{6}$/.test(line));
+
+/** The text of the QR code in an image of the page. */
+export async function readQr(image) {
+  const { data, width, height } = await image.evaluate(async (element) => {
+    await element.decode();
+    const canvas = document.createElement('canvas');
+    const scale = 4;
+    canvas.width = element.width * scale;
+    canvas.height = element.height * scale;
+    const context = canvas.getContext('2d');
+    context.imageSmoothingEnabled = false;
+    context.drawImage(element, 0, 0, canvas.width, canvas.height);
+    const pixels = context.getImageData(0, 0, canvas.width, canvas.height);
+    return { data: [...pixels.data], width: pixels.width, height: pixels.height };
+  });
+  const code = jsQR(new Uint8ClampedArray(data), width, height);
+  if (!code) throw new Error('the image is no QR code');
+  return code.data;
+}
+
+/** The code that an authenticator app shows for an `otpauth:` URI, a number of steps from now (RFC 6238). */
+export function totp(uri, steps = 0) {
+  const secret = new URL(uri).searchParams.get('secret');
+  const bits = [...secret].map((letter) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(letter).toString(2).padStart(5, '0'));
+  const key = Buffer.from(bits.join('').match(/.{8}/g).map((byte) => parseInt(byte, 2)));
+  const counter = Buffer.alloc(8);
+  counter.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000) + steps));
+  const mac = createHmac('sha1', key).update(counter).digest();
+  const number = mac.readUInt32BE(mac.at(-1) & 15) & 0x7fffffff;
+  return String(number % 1_000_000).padStart(6, '0');
+}
