@@ -9,8 +9,7 @@
 //! [`crate::auth::accounts::verify_email_code`]) are no such proof. They complete the sign-up that they were mailed
 //! for, so they keep its password.
 
-use std::net::IpAddr;
-
+use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
 use crate::auth::mailing::NoticeOrigin;
 use crate::auth::one_time::{SecretKind, subject_of};
@@ -26,9 +25,8 @@ use crate::store::accounts::{EmailProved, NewPassword, PasswordHash, RemovedCred
 /// outlives a client that disconnects.
 pub(super) struct EmailProof {
     user: User,
-    dialect: &'static str,
-    client_ip: IpAddr,
     origin: NoticeOrigin,
+    request: Origin,
 }
 
 /// The result of a proof.
@@ -42,12 +40,7 @@ pub(super) struct Proved {
 impl EmailProof {
     /// `user`: the row with the address, as it was when the code or link was checked.
     pub(super) fn new(user: &User, request_ctx: RequestContext<'_>) -> Self {
-        Self {
-            user: user.clone(),
-            dialect: request_ctx.dialect,
-            client_ip: request_ctx.client_ip,
-            origin: NoticeOrigin::client(request_ctx),
-        }
+        Self { user: user.clone(), origin: NoticeOrigin::client(request_ctx), request: Origin::request(request_ctx) }
     }
 
     /// Verifies the address, and sets a new password if one is given. Call it only once the code or link is consumed.
@@ -70,6 +63,7 @@ impl EmailProof {
             // Before the sessions end, so that the notices do not depend on the ephemeral store.
             if new_password.is_some() {
                 mailing::queue_notice(&ctx, &user, Letter::PasswordChanged, origin);
+                audit::record(&ctx, Event::of_user(EventType::PasswordReset, user.id, self.request.clone()));
             }
             if let Some(removed) = removed {
                 self.report_removal(&ctx, removed, new_password.is_some());
@@ -85,15 +79,17 @@ impl EmailProof {
         .await
     }
 
-    /// Logs what was removed, and tells the owner. A replaced password alone is reported by the notice about the new
+    /// Records what was removed, and tells the owner. A replaced password alone is reported by the notice about the new
     /// one.
     fn report_removal(&self, ctx: &Context, removed: RemovedCredentials, replaces_password: bool) {
-        let Self { user, dialect, client_ip, origin } = self;
+        let Self { user, origin, request } = self;
         let RemovedCredentials { password, second_factor, api_keys } = removed;
-        tracing::info!(
-            user = %user.id, %client_ip, dialect, password, second_factor, api_keys,
-            "address proved for the first time; earlier credentials removed"
-        );
+        audit::record(ctx, Event::of_user(EventType::EmailVerified, user.id, request.clone()));
+        if password || second_factor || api_keys > 0 {
+            let event = Event::of_user(EventType::CredentialsRemoved, user.id, request.clone());
+            let event = event.detail("password", password).detail("second_factor", second_factor);
+            audit::record(ctx, event.detail("api_keys", api_keys));
+        }
         if (password && !replaces_password) || second_factor || api_keys > 0 {
             let count = |is_removed: bool| u8::from(is_removed).to_string();
             let letter = Letter::CredentialsRemoved {

@@ -83,7 +83,9 @@ where
         let stored_request = IdempotentRequest { key: &key, fingerprint };
         let stored = match &result {
             Ok(response) if response.len() <= MAX_RESPONSE => store(&ctx, stored_request, response).await,
-            Ok(_) | Err(_) => Ok(ctx.ephemeral.release_idempotency_key(stored_request, ctx.now()).await?),
+            Ok(_) | Err(_) => {
+                ctx.ephemeral.release_idempotency_key(stored_request, ctx.now()).await.map_err(Error::from)
+            }
         };
         if let Err(error) = stored {
             tracing::warn!(%error, "cannot store the outcome of a request with an idempotency key");

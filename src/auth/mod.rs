@@ -33,6 +33,7 @@ pub mod identity;
 mod mailing;
 pub mod mfa;
 pub mod one_time;
+pub mod overview;
 pub mod passwords;
 pub mod rate_limit;
 pub mod request_context;

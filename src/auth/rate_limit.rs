@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::Error;
+use crate::auth::audit::{self, Event, EventType};
 use crate::auth::context::Context;
 use crate::auth::identity::Login;
 use crate::auth::request_context::{Client, RequestContext};
@@ -27,10 +28,13 @@ use crate::telemetry::metrics::Counter;
 /// The period of `mailed.daily_tries`.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// The name of the setting that limits the tries of a day, as events and metrics have it.
+const DAILY_TRIES: &str = "mailed.daily_tries";
+
 /// True while the store fails, so that limits that fail open are logged once for each outage and not for each request.
 static IS_SKIPPING: AtomicBool = AtomicBool::new(false);
 
-/// The account or client that exhausted a limit, for the log line.
+/// The account or client that exhausted a limit, for the record.
 #[derive(Clone, Copy, Default)]
 struct Origin<'a> {
     user: Option<UserId>,
@@ -136,7 +140,7 @@ impl MailPermit {
                 return Ok(true);
             }
         }
-        log_exceeded(action, retry_after, Origin { user: owner, request_ctx: Some(request_ctx) });
+        record_exceeded(ctx, action, retry_after, Origin { user: owner, request_ctx: Some(request_ctx) });
         Ok(false)
     }
 
@@ -244,7 +248,7 @@ async fn check_mail_to(
         RequesterAllowance::Allowed => Ok(MailPermit { kind, total_exceeded: None }),
         RequesterAllowance::TotalLimited { retry_after } => Ok(MailPermit { kind, total_exceeded: Some(retry_after) }),
         RequesterAllowance::Limited { retry_after } => {
-            log_exceeded(action, retry_after, Origin { request_ctx: Some(request_ctx), ..Origin::default() });
+            record_exceeded(ctx, action, retry_after, Origin { request_ctx: Some(request_ctx), ..Origin::default() });
             Err(Error::RateLimited { retry_after })
         }
     }
@@ -282,9 +286,8 @@ pub(in crate::auth) async fn check_day(
     {
         return Ok(AttemptPermit::KnownNetwork { retry_after });
     }
-    let (limit, user) = ("mailed.daily_tries", user.map(tracing::field::display));
-    let Client { dialect, client_ip, .. } = client;
-    tracing::info!(limit, counter, user, %client_ip, dialect, "rate limit exceeded");
+    let origin = audit::Origin::client(client);
+    record_limit(ctx, DAILY_TRIES, user, retry_after, origin, |event| event.detail("counter", counter));
     Err(Error::RateLimited { retry_after })
 }
 
@@ -334,7 +337,7 @@ async fn check_attempt_at(
     {
         return Ok(AttemptPermit::KnownNetwork { retry_after });
     }
-    log_exceeded(action, retry_after, Origin { user, request_ctx: Some(request_ctx) });
+    record_exceeded(ctx, action, retry_after, Origin { user, request_ctx: Some(request_ctx) });
     Err(Error::RateLimited { retry_after })
 }
 
@@ -348,7 +351,7 @@ async fn check(ctx: &Context, action: LimitedAction, subject: &str, origin: Orig
     match take(ctx, action, subject).await? {
         None => Ok(()),
         Some(retry_after) => {
-            log_exceeded(action, retry_after, origin);
+            record_exceeded(ctx, action, retry_after, origin);
             Err(Error::RateLimited { retry_after })
         }
     }
@@ -391,10 +394,20 @@ fn limit(Rate { burst, per }: Rate) -> Limit {
     Limit { burst, per }
 }
 
-fn log_exceeded(action: LimitedAction, retry_after: Duration, origin: Origin<'_>) {
-    let user = origin.user.map(tracing::field::display);
-    let client_ip = origin.request_ctx.map(|request_ctx| tracing::field::display(request_ctx.client_ip));
-    let dialect = origin.request_ctx.map(|request_ctx| request_ctx.dialect);
-    let (limit, reason, retry_after_ms) = (action.setting(), action.message(), retry_after.as_millis());
-    tracing::info!(limit, reason, user, client_ip, dialect, retry_after_ms, "rate limit exceeded");
+fn record_exceeded(ctx: &Context, action: LimitedAction, retry_after: Duration, origin: Origin<'_>) {
+    let request = origin.request_ctx.map_or_else(audit::Origin::process, audit::Origin::request);
+    record_limit(ctx, action.setting(), origin.user, retry_after, request, |event| event.reason(action.message()));
+}
+
+fn record_limit(
+    ctx: &Context,
+    limit: &'static str,
+    user: Option<UserId>,
+    retry_after: Duration,
+    origin: audit::Origin,
+    complete: impl FnOnce(Event) -> Event,
+) {
+    let retry_after = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
+    let event = Event::new(EventType::LimitExceeded, origin).user(user);
+    audit::record(ctx, complete(event.detail("limit", limit).detail("retry_after_ms", retry_after)));
 }

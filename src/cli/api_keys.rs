@@ -11,6 +11,7 @@ use super::propagation::wait_for_nodes;
 use super::users::find;
 use crate::auth;
 use crate::auth::api_keys::{ApiKey, CreateApiKey, create, deactivate};
+use crate::auth::audit::Origin;
 use crate::auth::context::Context;
 use crate::auth::reserved_scopes::is_reserved;
 use crate::clock::Timestamp;
@@ -31,7 +32,7 @@ pub(super) async fn run(command: ApiKeys, ctx: &Context, output: &mut Output<'_>
             let powerless = if user.superuser { None } else { scopes.iter().find(|scope| is_reserved(scope)).cloned() };
             let owner_valid_after = user.sessions_valid_after;
             let new_key = CreateApiKey { user: user.id, project, name, scopes, expires_at, owner_valid_after };
-            let (row, full_key) = create(ctx, new_key).await?;
+            let (row, full_key) = create(ctx, new_key, Origin::process()).await?;
             let row = ApiKeyRow { full_key: Some(full_key.reveal().to_owned()), ..ApiKeyRow::from(&row) };
             output.one(&row, COLUMNS_WITH_KEY)?;
             if let Some(scope) = powerless {
@@ -55,7 +56,7 @@ pub(super) async fn run(command: ApiKeys, ctx: &Context, output: &mut Output<'_>
         ApiKeys::Deactivate { prefix } => {
             let not_found = || CliError::NotFound { kind: "API key", name: prefix.clone() };
             let (key, _) = ctx.accounts.api_key(&prefix).await?.ok_or_else(not_found)?;
-            let key = match deactivate(ctx, key.project, key.id).await {
+            let key = match deactivate(ctx, key.project, key.id, Origin::process()).await {
                 Ok(key) => key,
                 Err(auth::Error::NotFound) => return Err(not_found()),
                 Err(error) => return Err(error.into()),

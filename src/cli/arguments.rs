@@ -221,9 +221,11 @@ pub enum Keys {
     ///
     /// The standby signs at once if it has been in the JWKS for `keys.announce`, and otherwise as soon as it has been.
     /// No token is refused. The old key verifies until its last token has expired.
-    #[command(after_help = "Examples, with verifiers that keep the JWKS for half a day, and with followers that report:
+    #[command(
+        after_help = "Examples, with verifiers that keep the JWKS for half a day, and with followers that report:
   signet keys rotate --assume-cache 12h
-  signet keys rotate --wait=2m")]
+  signet keys rotate --wait=2m"
+    )]
     Rotate {
         /// The algorithm of the key.
         #[arg(long, value_enum, ignore_case = true, default_value_t = KeyAlgorithm::EdDsa)]

@@ -29,16 +29,18 @@ use clap::{CommandFactory, Parser};
 pub use arguments::{Arguments, Command};
 pub use error::CliError;
 
+use crate::auth::audit;
 use crate::auth::context::Context;
 use crate::clock::Clock;
 use crate::config::{Config, Log};
 use crate::node::build::build_command_context;
 use crate::node::serve::serve;
+use crate::node::webhook;
 use crate::telemetry::logs::Logs;
 use output::Output;
 
 /// What commands log: security events. The command itself reports failures of stores and mails.
-const LOGGED: &str = concat!(env!("CARGO_CRATE_NAME"), "::auth=info");
+const LOGGED: &str = concat!(env!("CARGO_CRATE_NAME"), "::auth=info,", env!("CARGO_CRATE_NAME"), "::audit=info");
 
 /// Runs the command line and returns the exit code: 0 success, 1 failure, 2 invalid arguments or settings.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -108,14 +110,21 @@ fn start_log(config: &Config) -> Result<Option<Logs>, CliError> {
     logs.map(Some).map_err(CliError::io("starting the log"))
 }
 
-/// Runs a command that calls operations. They log to stderr what a server would log of them.
+/// Runs a command that calls operations. They log to stderr what a server would log of them, and their security events
+/// are stored before the command ends.
 fn with_context(
     config: Config,
     start_log: fn(&Config) -> Result<Option<Logs>, CliError>,
     command: impl AsyncFnOnce(&Context) -> Result<(), CliError>,
 ) -> Result<(), CliError> {
     let _logs = start_log(&config)?;
-    block_on(async { command(&build_command_context(config).await?).await })
+    block_on(async {
+        let ctx = build_command_context(config).await?;
+        let result = command(&ctx).await;
+        audit::flush(&ctx).await;
+        webhook::flush(&ctx).await;
+        result
+    })
 }
 
 /// Runs a command on a single-threaded runtime: a command has no parallel work.

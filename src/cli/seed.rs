@@ -26,10 +26,11 @@ use crate::api::native;
 use crate::auth;
 use crate::auth::accounts::delete::delete_user;
 use crate::auth::api_keys::{CreateApiKey, create};
+use crate::auth::audit::Origin;
 use crate::auth::context::Context;
 use crate::auth::passwords::Password;
 use crate::auth::request_context::{ExtraClaims, RequestContext};
-use crate::auth::sign_in::open_session::open_session;
+use crate::auth::sign_in::open_session::open_seeded_session;
 use crate::clock::Timestamp;
 use crate::id::{SessionId, UserId};
 use crate::store::accounts::{Created, Find, PasswordHash, User};
@@ -232,7 +233,7 @@ async fn create_session(ctx: &Context, user: &User) -> Result<SeededSession, Cli
         audience: None,
     };
     let now = ctx.now();
-    let pair = open_session(ctx, user, None, request_ctx).await?;
+    let pair = open_seeded_session(ctx, user, request_ctx).await?;
     Ok(SeededSession {
         id: pair.session.id,
         access: Zeroizing::new(pair.access_token),
@@ -252,7 +253,7 @@ async fn create_api_key(ctx: &Context, user: &User) -> Result<Zeroizing<String>,
         expires_at: Some(ctx.now() + DAY * API_KEY_DAYS),
         owner_valid_after: user.sessions_valid_after,
     };
-    let (_, key) = create(ctx, new_key).await?;
+    let (_, key) = create(ctx, new_key, Origin::process()).await?;
     Ok(Zeroizing::new(key.reveal().to_owned()))
 }
 
@@ -263,7 +264,7 @@ async fn remove(ctx: &Context) -> Result<u64, CliError> {
         let page = ctx.accounts.users(after, PAGE).await?;
         let seeded = page.iter().filter(|user| is_seeded(user)).map(|user| user.id).collect::<Vec<_>>();
         let deleted = run_concurrently(seeded.iter().map(|user| async {
-            match delete_user(ctx, *user).await {
+            match delete_user(ctx, *user, Origin::process()).await {
                 Ok(()) => Ok(true),
                 Err(auth::Error::NotFound) => Ok(false),
                 Err(error) => Err(CliError::from(error)),

@@ -260,7 +260,8 @@ fn a_key_id_may_begin_with_a_hyphen() {
     for kid in ["-lg8k9RrCL5NPGHw", "-hg8k9RrCL5NPGHw", "--g8k9RrCL5NPGHw", "_lg8k9RrCL5NPGHw"] {
         for line in [["--json", "keys", "revoke", kid], ["keys", "revoke", kid, "--json"]] {
             let arguments = Arguments::try_parse_from([&["signet"], &line[..]].concat()).unwrap();
-            let Command::Keys { command: super::arguments::Keys::Revoke { kid: read, .. } } = arguments.command.unwrap()
+            let Command::Keys { command: super::arguments::Keys::Revoke { kid: read, .. } } =
+                arguments.command.unwrap()
             else {
                 panic!("{line:?}")
             };

@@ -16,6 +16,7 @@ mod pages;
 mod raw;
 mod reader;
 mod resolve;
+mod settings;
 mod sign_in;
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ pub use error::{ConfigError, ConfigErrors, Source};
 pub use limits::{LimitedAction, Limits, OnFailure, Rate};
 pub use mail::{Logo, Mail};
 pub use pages::{Home, Pages};
+pub use settings::{GivenSetting, MASK, Setting};
 pub use sign_in::{Accounts, Api, Codes, Dialect, Mailed, Passwords, RotationPolicy, SecondFactor};
 pub use values::{format_duration, parse_duration};
 
@@ -84,6 +86,14 @@ pub struct Config {
     pub log: Log,
     /// The dialects.
     pub api: Api,
+    /// Every setting that was given, as it was written.
+    pub given: Vec<GivenSetting>,
+}
+
+/// The name and the value of a line of `config.toml` that sets something.
+fn config_toml_key(line: &str) -> Option<(&str, &str)> {
+    let (key, value) = line.split_once(" = ")?;
+    key.chars().all(|c| c.is_ascii_lowercase() || c == '_').then_some((key, value))
 }
 
 /// 32 secret bytes. The Debug form hides them.

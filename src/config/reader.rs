@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::environment::variable;
 use crate::config::error::{ConfigError, ConfigErrors, Source};
 use crate::config::raw::{RawConfig, RawValue};
+use crate::config::settings::GivenSetting;
 use crate::config::values::ValueType;
 
 /// Reads settings and collects errors.
@@ -16,12 +17,14 @@ pub(super) struct Reader {
     /// Every key read so far, with its source.
     known: BTreeMap<String, Source>,
     errors: Vec<ConfigError>,
+    /// Every setting that was given.
+    given: Vec<GivenSetting>,
 }
 
 impl Reader {
     pub(super) fn new(mut raw: RawConfig, aliases: &'static [(&'static str, &'static str)]) -> Self {
         let errors = std::mem::take(&mut raw.errors);
-        Self { raw, aliases, known: BTreeMap::new(), errors }
+        Self { raw, aliases, known: BTreeMap::new(), errors, given: Vec::new() }
     }
 
     /// The settings whose keys begin with `name.`.
@@ -71,6 +74,11 @@ impl Reader {
         self.known.keys().cloned().collect()
     }
 
+    /// Every setting that was given so far, with its source.
+    pub(super) fn take_given(&mut self) -> Vec<GivenSetting> {
+        std::mem::take(&mut self.given)
+    }
+
     /// Returns all errors, including one for each setting that was given but never read.
     pub(super) fn finish(mut self) -> Result<(), ConfigErrors> {
         let keys = self.known.keys().cloned().collect::<Vec<_>>();
@@ -99,6 +107,10 @@ impl Reader {
         let variables = std::iter::once(own.as_str()).chain(aliases).collect::<Vec<_>>();
         let entry = self.raw.take(key, &variables);
         let source = entry.as_ref().map_or(Source::BuiltIn, |entry| entry.source.clone());
+        if let Some(RawValue { value, source }) = &entry {
+            let value = (!secret).then(|| value.display());
+            self.given.push(GivenSetting { name: key.to_owned(), value, source: source.clone() });
+        }
         self.known.insert(key.to_owned(), source);
         if secret && entry.as_ref().is_some_and(|entry| entry.source == Source::Flag) {
             let allowed = format!("a file or {own}: every process on the machine can read a command line");

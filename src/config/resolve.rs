@@ -72,7 +72,8 @@ impl Config {
     /// Turns raw settings into typed ones and checks them. Fails with all errors at once.
     pub(super) fn resolve(raw: RawConfig) -> Result<Self, ConfigErrors> {
         let mut reader = Reader::new(raw, ENV_ALIASES);
-        let config = read(&mut reader);
+        let mut config = read(&mut reader);
+        config.given = reader.take_given();
         check_rules(&config, &mut reader);
         reader.finish()?;
         Ok(config)
@@ -118,6 +119,7 @@ pub(super) fn read(from: &mut Reader) -> Config {
         passwords,
         server,
         tokens,
+        given: Vec::new(),
     }
 }
 

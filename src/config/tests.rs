@@ -51,7 +51,8 @@ fn config_with_everything_set() -> String {
 
 #[test]
 fn shipped_file_contains_the_defaults() {
-    let shipped = load(SHIPPED, &[], &[]).unwrap();
+    let mut shipped = load(SHIPPED, &[], &[]).unwrap();
+    shipped.given.clear();
     assert_eq!(format!("{shipped:#?}"), format!("{:#?}", Config::default()));
 }
 
@@ -63,6 +64,32 @@ fn password_length_applies_to_dialects_without_their_own() {
     let api = &config.api;
     let dialects = [&api.native, &api.unturned, &api.myauth, &api.codes.dialect, &api.ucontact, &api.v1];
     assert_eq!(dialects.map(|dialect| dialect.min_password_length), [12, 12, 12, 12, 12, 6]);
+}
+
+#[test]
+fn settings_are_shown_with_their_source() {
+    let toml = "[server]\nlisten = \"127.0.0.1:9000\"\n[audiences.orders]\nlifetime = \"1m\"";
+    let variables = [("REDIS_URL", "redis://:password@127.0.0.1"), ("SIGNET_SECRET", &STANDARD.encode([7; 32]))];
+    let config = load(toml, &variables, &["mail.queue=7"]).unwrap();
+    let settings = config.settings();
+    let find = |name: &str| {
+        let found: Vec<_> = settings.iter().filter(|setting| setting.name == name).collect();
+        assert_eq!(found.len(), 1, "{name}");
+        let shown = found[0].source.to_string();
+        (found[0].value.as_deref(), shown, found[0].is_secret)
+    };
+    assert_eq!(find("server.listen"), (Some("127.0.0.1:9000"), "config.toml, line 2".to_owned(), false));
+    assert_eq!(find("server.management"), (Some("127.0.0.1:8001"), "built in".to_owned(), false));
+    assert_eq!(find("redis.url"), (Some(MASK), "REDIS_URL".to_owned(), true));
+    assert_eq!(find("secret"), (Some(MASK), "SIGNET_SECRET".to_owned(), true));
+    assert_eq!(find("mail.queue"), (Some("7"), "--set".to_owned(), false));
+    assert_eq!(find("postgres.url"), (None, "built in".to_owned(), false));
+    assert_eq!(find("audiences.orders.lifetime"), (Some("1m"), "config.toml, line 4".to_owned(), false));
+    assert!(!format!("{settings:?}").contains("password@"));
+    let mut names: Vec<_> = settings.into_iter().map(|setting| setting.name).collect();
+    names.extend(["algorithm", "claims", "scopes"].map(|setting| format!("audiences.orders.{setting}")));
+    names.sort();
+    assert_eq!(names, every_key());
 }
 
 #[test]

@@ -10,6 +10,7 @@
 mod body;
 mod body_budget;
 mod cached_response;
+mod client;
 pub mod client_ip;
 mod cors;
 mod field_errors;
@@ -28,6 +29,7 @@ pub mod routes;
 
 pub use body_budget::{BufferedBytes, buffered_bytes, connection_counter};
 pub use cached_response::CachedResponse;
+pub use client::{PostClient, PostError};
 pub use client_ip::TrustedProxies;
 pub use form_fields::FormFields;
 pub use limits::RequestLimits;

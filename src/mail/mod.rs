@@ -11,6 +11,7 @@ mod message;
 mod origin;
 mod outbox;
 mod queue;
+mod queue_age;
 mod smtp;
 mod templates;
 
@@ -34,6 +35,7 @@ use crate::telemetry::Metrics;
 use crate::telemetry::metrics::Counter;
 use outbox::Outbox;
 use queue::{MailWorker, QueuedMail, Transport};
+use queue_age::QueueAge;
 use smtp::Smtp;
 use templates::Templates;
 
@@ -106,6 +108,7 @@ pub struct Mailer {
     languages: Arc<[String]>,
     logo: Option<LogoFile>,
     metrics: Arc<Metrics>,
+    ages: Arc<QueueAge>,
 }
 
 impl Mailer {
@@ -125,6 +128,7 @@ impl Mailer {
         let (templates, logo) = (templates(settings)?, logo(settings)?);
         let languages = templates.languages().into();
         let (queue_sender, incoming) = mpsc::unbounded_channel();
+        let ages = Arc::<QueueAge>::default();
         let (pending, closing) = (watch::Sender::new(0), watch::Sender::new(false));
         let worker = MailWorker {
             transport,
@@ -134,10 +138,11 @@ impl Mailer {
             rng,
             metrics: metrics.clone(),
             pending: pending.clone(),
+            ages: ages.clone(),
             closing: closing.subscribe(),
         };
         queue::start(worker, incoming).map_err(MailerError::Thread)?;
-        Ok(Self { queue_sender, pending, closing, capacity: settings.queue, languages, logo, metrics })
+        Ok(Self { queue_sender, pending, closing, capacity: settings.queue, languages, logo, metrics, ages })
     }
 
     /// Queues a mail and returns immediately: composing and sending happen on another thread, so a response takes the
@@ -160,6 +165,11 @@ impl Mailer {
             Ok(Err(_)) => Err(DeliveryError::ShuttingDown),
             Err(_) => Err(DeliveryError::TimedOut),
         }
+    }
+
+    /// How long the oldest mail in the queue has waited; zero if there is none.
+    pub fn oldest(&self) -> Duration {
+        self.ages.oldest()
     }
 
     /// Returns the language for an `Accept-Language` header.
@@ -206,7 +216,9 @@ impl Mailer {
         }
         self.metrics.count(Counter::MailQueue);
         // The mail thread ends only after this sender is dropped.
-        self.queue_sender.send(QueuedMail { mail, reply }).map_err(|_| DeliveryError::ShuttingDown)
+        self.queue_sender
+            .send(QueuedMail { mail, reply, number: self.ages.enter() })
+            .map_err(|_| DeliveryError::ShuttingDown)
     }
 }
 

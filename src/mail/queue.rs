@@ -10,6 +10,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use super::message::{MessageSeed, Sender, compose};
 use super::outbox::Outbox;
+use super::queue_age::QueueAge;
 use super::smtp::{SendError, Smtp};
 use super::templates::Templates;
 use super::{DeliveryError, Mail};
@@ -29,6 +30,8 @@ const MAX_PAUSE: Duration = Duration::from_secs(60);
 pub(super) struct QueuedMail {
     pub(super) mail: Mail,
     pub(super) reply: Option<oneshot::Sender<Result<(), DeliveryError>>>,
+    /// By which [`QueueAge`] knows it.
+    pub(super) number: u64,
 }
 
 /// Destination of mails.
@@ -46,6 +49,7 @@ pub(super) struct MailWorker {
     pub(super) rng: Rng,
     pub(super) metrics: Arc<Metrics>,
     pub(super) pending: watch::Sender<usize>,
+    pub(super) ages: Arc<QueueAge>,
     pub(super) closing: watch::Receiver<bool>,
 }
 
@@ -100,6 +104,7 @@ async fn handle(delivery: Arc<Delivery>, mut queued: QueuedMail) {
             (end, Err(answer))
         }
     };
+    delivery.worker.ages.leave(queued.number);
     metrics.decrement(Counter::MailQueue);
     metrics.count(end);
     if let Some(reply) = queued.reply {

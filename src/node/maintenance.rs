@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::auth::audit;
 use crate::auth::context::Context;
 use crate::auth::mfa::reseal_secrets;
 use crate::auth::retention::key_policy;
@@ -15,9 +16,11 @@ use crate::auth::signing_keys::advance;
 use crate::auth::tokens::verify::flush_api_key_usage;
 use crate::mail::remove_old_mails;
 use crate::node::error::StartError;
+use crate::node::webhook;
 use crate::store::Error;
 use crate::store::ephemeral::Cursor;
 use crate::telemetry::Condition;
+use crate::telemetry::metrics::SAMPLE_INTERVAL;
 
 /// How often expired revocations are removed and the last use of API keys is written.
 const CLEANUP_INTERVAL: Duration = Duration::from_secs(60);
@@ -68,8 +71,18 @@ pub async fn run(ctx: &Context, cursor: Cursor) {
         cleanup,
         durable_revocations,
         reseal(ctx),
-        clean_outbox(ctx)
+        clean_outbox(ctx),
+        audit::run(ctx),
+        sample_traffic(ctx),
+        webhook::run(ctx)
     );
+}
+
+/// Keeps the recent past of the requests, for the overview of the console.
+async fn sample_traffic(ctx: &Context) {
+    let sample = || ctx.node.metrics.sample(ctx.node.clock.monotonic());
+    sample();
+    every(SAMPLE_INTERVAL, async || sample()).await;
 }
 
 /// Removes mails that have been in the outbox for too long. Also with a mail server, because the outbox may hold mails

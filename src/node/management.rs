@@ -1,6 +1,7 @@
 //! The management listener: `/healthz`, `/readyz` and `/metrics`, and the console with the calls that it makes unless the
 //! settings say otherwise. On a port that must not be public.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use ::http::{HeaderValue, StatusCode};
@@ -32,6 +33,11 @@ fn to_response(page: Page) -> Response {
     Response::bytes(status, HeaderValue::from_static(page.content_type), page.body).no_store()
 }
 
+/// The number of bytes that can still be written to a folder.
+fn free_space(folder: &Path) -> Option<u64> {
+    rustix::fs::statvfs(folder).ok().map(|space| space.f_bavail.saturating_mul(space.f_frsize))
+}
+
 fn metrics(node: &Node, logs: &Logs) -> Page {
     let now = node.clock.now();
     let buffered = http::buffered_bytes();
@@ -47,6 +53,8 @@ fn metrics(node: &Node, logs: &Logs) -> Page {
             connections: buffered.connections,
         },
         revocation_feed: node.publication.size(),
+        oldest_mail: node.mailer.oldest(),
+        disk_free: free_space(&node.config.data_dir),
     };
     node.metrics.page(&snapshot, &node.readiness, now)
 }

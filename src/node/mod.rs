@@ -14,3 +14,4 @@ mod observer;
 mod secret_file;
 pub mod serve;
 pub mod stores;
+pub mod webhook;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::auth::context::Node;
+use crate::clock::Timestamp;
 use crate::server::{CompletedRequest, CutOffReason, Observer};
 use crate::telemetry::metrics::Counter;
 use crate::telemetry::{Condition, Metrics};
@@ -89,6 +90,10 @@ impl Observer for RequestObserver {
 
     fn connections_available(&self) {
         self.node.readiness.ready(Condition::Connections);
+    }
+
+    fn certificate_loaded(&self, expires: Timestamp) {
+        self.metrics.certificate_loaded(expires);
     }
 
     fn accept_failed(&self, _worker: usize) {

@@ -18,6 +18,7 @@ use super::management;
 use super::observer::{ManagementObserver, RequestObserver};
 use super::stores::Stores;
 use crate::api;
+use crate::auth::audit;
 use crate::auth::context::Context;
 use crate::auth::revocation::propagation::withdraw_position;
 use crate::auth::tokens::verify::flush_api_key_usage;
@@ -30,6 +31,9 @@ use crate::telemetry::logs::{self, Logs};
 
 /// Time for mails after the requests have finished, at least: requests in flight may have promised a mail.
 const MIN_MAIL_DRAIN: Duration = Duration::from_secs(2);
+
+/// Time for security events to be stored after the requests have finished. Longer than a store takes that answers.
+const MAX_AUDIT_DRAIN: Duration = Duration::from_secs(2);
 
 /// Why the server did not start or stopped.
 #[derive(Debug, thiserror::Error)]
@@ -109,6 +113,7 @@ async fn run(config: Config, clock: Clock, logs: Arc<Logs>) -> Result<(), ServeE
     tracing::info!("stopping: no new connections, finishing requests in flight");
     ctx.node.readiness.not_ready(Condition::Accepting, "shutting down");
     ctx.node.publication.close();
+    ctx.node.audit.close();
     let drain_until = Instant::now() + ctx.node.config.server.drain_timeout;
     let drained = tokio::task::spawn_blocking(move || server.drain());
     let cut_off = tokio::select! {
@@ -117,6 +122,10 @@ async fn run(config: Config, clock: Clock, logs: Arc<Logs>) -> Result<(), ServeE
     };
     if cut_off > 0 {
         tracing::warn!(connections = cut_off, "requests did not finish in time and were cut off");
+    }
+    tokio::select! {
+        () = audit::drain(&ctx, MAX_AUDIT_DRAIN) => {}
+        _ = &mut maintenance => {}
     }
     withdraw_position(&ctx).await;
     flush_api_key_usage(&ctx).await;

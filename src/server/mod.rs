@@ -11,6 +11,7 @@
 //! (bytes), `bind`, `tls`.
 
 mod bind;
+mod certificate;
 mod connection;
 mod connection_limit;
 mod descriptors;
@@ -84,7 +85,8 @@ where
 {
     let listeners = bind::listen(settings.listen, settings.workers.max(1))?;
     let address = listeners[0].local_addr().map_err(|error| BindError::new(settings.listen, &error))?;
-    let tls = settings.tls.as_ref().map(tls::Certificates::load).transpose()?.map(Arc::new);
+    let tls =
+        settings.tls.as_ref().map(|files| tls::Certificates::load(files, observer.clone())).transpose()?.map(Arc::new);
     let max_connections = descriptors::permitted_connections(settings.max_connections);
     let limit = Arc::new(ConnectionLimit::new(max_connections, observer.clone()));
     let (stop_sender, stop) = watch::channel(false);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::Method;
 
+use crate::clock::Timestamp;
 use crate::http::{RequestId, Response};
 
 /// Receives events on the worker's own thread. `request_completed` runs before the response is sent, so an
@@ -28,6 +29,8 @@ pub trait Observer: Send + Sync + 'static {
     fn connections_exhausted(&self) {}
     /// Connections are accepted again.
     fn connections_available(&self) {}
+    /// A TLS certificate is in use, which expires at this time.
+    fn certificate_loaded(&self, _expires: Timestamp) {}
     /// A connection could not be accepted, for lack of file descriptors or memory.
     fn accept_failed(&self, _worker: usize) {}
 }

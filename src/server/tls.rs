@@ -10,6 +10,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
+use super::certificate::expiry as certificate_expiry;
+use super::observer::Observer;
 use crate::config::Tls;
 
 /// How often the files are checked for a change.
@@ -52,6 +54,7 @@ pub(super) struct Certificates {
     /// The files' state before they were first read, so that no later change goes unnoticed.
     initial: FileState,
     current: ArcSwap<ServerConfig>,
+    observer: Arc<dyn Observer>,
 }
 
 /// Modification time and size of both files, to detect a change.
@@ -59,9 +62,10 @@ type FileState = [Option<(SystemTime, u64)>; 2];
 
 impl Certificates {
     /// Loads the certificate and its key.
-    pub(super) fn load(files: &Tls) -> Result<Self, TlsError> {
+    pub(super) fn load(files: &Tls, observer: Arc<dyn Observer>) -> Result<Self, TlsError> {
         let initial = file_state(files);
-        Ok(Self { files: files.clone(), initial, current: ArcSwap::new(read_config(files)?) })
+        let current = ArcSwap::new(read_config(files, &*observer)?);
+        Ok(Self { files: files.clone(), initial, current, observer })
     }
 
     /// Accepts TLS connections with the current certificate.
@@ -84,7 +88,7 @@ impl Certificates {
         if std::mem::replace(seen, current) == current {
             return;
         }
-        match read_config(&self.files) {
+        match read_config(&self.files, &*self.observer) {
             Ok(config) => {
                 self.current.store(config);
                 tracing::info!(certificate = %self.files.certificate.display(), "TLS certificate reloaded");
@@ -103,7 +107,8 @@ fn file_state(files: &Tls) -> FileState {
     })
 }
 
-fn read_config(files: &Tls) -> Result<Arc<ServerConfig>, TlsError> {
+/// Reads the files, and reports when the certificate expires.
+fn read_config(files: &Tls, observer: &dyn Observer) -> Result<Arc<ServerConfig>, TlsError> {
     let Tls { certificate, key } = files;
     let unreadable = |path: &Path, detail: String| TlsError::File { path: path.to_owned(), detail };
     let chain: Vec<_> = CertificateDer::pem_file_iter(certificate)
@@ -112,6 +117,7 @@ fn read_config(files: &Tls) -> Result<Arc<ServerConfig>, TlsError> {
     if chain.is_empty() {
         return Err(TlsError::Empty { path: certificate.clone(), what: "certificate" });
     }
+    let expiry = certificate_expiry(&chain[0]);
     let private_key = PrivateKeyDer::from_pem_file(key).map_err(|error| match error {
         rustls::pki_types::pem::Error::NoItemsFound => TlsError::Empty { path: key.clone(), what: "private key" },
         error => unreadable(key, error.to_string()),
@@ -126,6 +132,7 @@ fn read_config(files: &Tls) -> Result<Arc<ServerConfig>, TlsError> {
         detail: error.to_string(),
     })?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    expiry.into_iter().for_each(|expiry| observer.certificate_loaded(expiry));
     Ok(Arc::new(config))
 }
 
@@ -145,7 +152,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let files = Tls { certificate: folder.path().join("chain.pem"), key: folder.path().join("key.pem") };
         write_new_certificate(&files);
-        let certificates = Certificates::load(&files).unwrap();
+        struct Unobserved;
+        impl Observer for Unobserved {}
+        let certificates = Certificates::load(&files, Arc::new(Unobserved)).unwrap();
         let first = certificates.current.load_full();
         let mut seen = certificates.initial;
         let same = |certificates: &Certificates| Arc::ptr_eq(&first, &certificates.current.load_full());

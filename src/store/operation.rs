@@ -64,6 +64,8 @@ operations! {
         CreateApiKey "create_api_key",
         ApiKeysByPrefix "api_keys_by_prefix",
         ApiKeys "api_keys",
+        AllApiKeys "all_api_keys",
+        ApiKeyById "api_key_by_id",
         ApiKeysOfUser "api_keys_of_user",
         DeactivateApiKey "deactivate_api_key",
         DeactivatedSince "deactivated_since",

@@ -107,7 +107,9 @@ pub(super) struct ToggleState {
 async fn toggle_state(ctx: Context, mut request: Request) -> Result<Response, MyauthError> {
     let (_, by) = require_admin(&ctx, request.bearer()).await?;
     let body: ToggleState = json::parse(&embedded_body(&mut request).await?)?;
-    toggle_disabled(&ctx, &by, &body.user_email.0).await.map_err(MyauthError::in_call(Call::Toggle))?;
+    toggle_disabled(&ctx, &by, &body.user_email.0, request_context(&ctx, &request))
+        .await
+        .map_err(MyauthError::in_call(Call::Toggle))?;
     Ok(message_response("User state toggled successfully."))
 }
 
@@ -233,6 +235,7 @@ async fn update(ctx: Context, mut request: Request) -> Result<Response, MyauthEr
     let user = find_user(&ctx, id).await?;
     let changes = UpdateUser {
         full_name: body.full_name.map(|name| name.map(|name| name.0)),
+        username: None,
         email: body.email.map(|email| email.0),
         password: body.password,
         verified: as_bool(body.email_validated),

@@ -1,4 +1,4 @@
-//! The calls of the landing pages: a mailed link is redeemed by a POST, never by opening it.
+//! The calls that take the token of a mailed link. A link is redeemed by a POST, never by opening it.
 
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -6,10 +6,10 @@ use utoipa::ToSchema;
 
 use super::sessions::{Tokens, tokens};
 use super::{NAME, Problem};
-use crate::api::endpoint::{Endpoint, endpoint};
+use crate::api::endpoint::{Endpoint, deprecated_alias, deprecated_docs, endpoint};
 use crate::api::{RATE_LIMITED, WEAK_PASSWORD, request_context};
 use crate::auth::Error;
-use crate::auth::accounts::verify_email;
+use crate::auth::accounts::change_email;
 use crate::auth::accounts::verify_email::Verification;
 use crate::auth::context::Context;
 use crate::auth::error::LinkKind;
@@ -42,17 +42,19 @@ enum ConfirmationStatus {
 
 /// Confirm an email address
 ///
-/// Takes the token of the mailed link. Repeating the call is harmless until the link expires.
+/// Takes the token of the link that was mailed to it: at the sign-up, or to change the address of an account to it.
+/// Repeating the call is harmless until the link expires.
 #[utoipa::path(
     post,
-    path = "/links/confirm",
-    operation_id = "native_confirm",
+    path = "/email-confirmations/redeem",
+    operation_id = "native_confirm_email",
     request_body = ConfirmEmail,
     responses((status = 200, description = "The address is confirmed.", body = EmailConfirmation)),
 )]
 async fn confirm_email(ctx: Context, mut request: Request) -> Result<Response, Problem> {
     let body: ConfirmEmail = request.json().await?;
-    let status = match verify_email::verify_email(&ctx, &body.token).await? {
+    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
+    let status = match change_email::confirm_email(&ctx, &body.token, request_ctx).await? {
         Verification::Verified => ConfirmationStatus::Confirmed,
         Verification::AlreadyVerified => ConfirmationStatus::AlreadyConfirmed,
     };
@@ -62,21 +64,25 @@ async fn confirm_email(ctx: Context, mut request: Request) -> Result<Response, P
 pub(super) const CONFIRM_EMAIL: Endpoint = endpoint! {
     handler: confirm_email,
     metric_label: "native.confirm",
-    errors: [Error::InvalidLink(LinkKind::EmailVerification), Error::NotFound],
+    errors: [Error::InvalidLink(LinkKind::EmailVerification), Error::NotFound, Error::EmailTaken],
 };
+
+pub(super) const OLD_CONFIRM_EMAIL: Endpoint =
+    deprecated_alias(&CONFIRM_EMAIL, || deprecated_docs((CONFIRM_EMAIL.docs)(), "/links/confirm", "native_confirm"));
 
 /// A new password and the link that allows it.
 #[derive(Deserialize, ToSchema)]
 #[schema(examples(json!({
     "token": "eyJhbGciOiJFZERTQSIsInR5cCI6InNpZ25ldC1yZXNldC1wYXNz…",
-    "claim": "0p3UoSMwZbTBy6nUXc1qgy2ZQb0",
+    "device_secret": "0p3UoSMwZbTBy6nUXc1qgy2ZQb0",
     "new_password": "a quiet harbour at dusk",
 })))]
 pub(super) struct ResetPassword {
     /// The token of the link.
     token: String,
-    /// The secret of the device that requested the link, if it got one.
-    claim: Option<String>,
+    /// The secret of the device that requested the link, if it got one. Its earlier name `claim` works too.
+    #[serde(alias = "claim")]
+    device_secret: Option<String>,
     #[schema(value_type = String)]
     new_password: Password,
 }
@@ -88,8 +94,8 @@ pub(super) struct ResetPassword {
 /// removes the second factor and API keys.
 #[utoipa::path(
     post,
-    path = "/links/reset",
-    operation_id = "native_reset_password",
+    path = "/password-resets/redeem",
+    operation_id = "native_redeem_password_reset",
     request_body = ResetPassword,
     responses((status = 204, description = "The password is changed.")),
 )]
@@ -97,7 +103,7 @@ async fn reset(ctx: Context, mut request: Request) -> Result<Response, Problem> 
     let body: ResetPassword = request.json().await?;
     let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
     let policy = Policy::for_dialect(request_ctx.dialect_config, &ctx.node.config.passwords);
-    reset_password(&ctx, &body.token, body.claim.as_deref(), &body.new_password, policy, request_ctx).await?;
+    reset_password(&ctx, &body.token, body.device_secret.as_deref(), &body.new_password, policy, request_ctx).await?;
     Ok(Response::empty(StatusCode::NO_CONTENT).no_store())
 }
 
@@ -112,17 +118,22 @@ pub(super) const RESET_PASSWORD: Endpoint = endpoint! {
     ],
 };
 
+pub(super) const OLD_RESET_PASSWORD: Endpoint = deprecated_alias(&RESET_PASSWORD, || {
+    deprecated_docs((RESET_PASSWORD.docs)(), "/links/reset", "native_reset_password")
+});
+
 /// A magic link and the secret of the device that requested it.
 #[derive(Deserialize, ToSchema)]
 #[schema(examples(json!({
     "token": "eyJhbGciOiJFZERTQSIsInR5cCI6InNpZ25ldC1tYWdpYy1saW5r…",
-    "claim": "0p3UoSMwZbTBy6nUXc1qgy2ZQb0",
+    "device_secret": "0p3UoSMwZbTBy6nUXc1qgy2ZQb0",
 })))]
 pub(super) struct RedeemMagicLink {
     /// The token of the link.
     token: String,
-    /// The secret of the device that requested the link.
-    claim: String,
+    /// The secret of the device that requested the link. Its earlier name `claim` works too.
+    #[serde(alias = "claim")]
+    device_secret: String,
     /// The code of the second factor, or a recovery code, for users who have one. Its earlier name `totp_code` works
     /// too.
     #[serde(alias = "totp_code")]
@@ -137,8 +148,8 @@ pub(super) struct RedeemMagicLink {
 /// not verified, the link verifies it and removes what was set before: password, second factor, API keys and sessions.
 #[utoipa::path(
     post,
-    path = "/links/magic",
-    operation_id = "native_magic",
+    path = "/magic-links/redeem",
+    operation_id = "native_redeem_magic_link",
     request_body = RedeemMagicLink,
     responses((status = 201, description = "Signed in.", body = Tokens<'_>)),
 )]
@@ -146,7 +157,7 @@ async fn redeem_magic_link(ctx: Context, mut request: Request) -> Result<Respons
     let body: RedeemMagicLink = request.json().await?;
     let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request)
         .with_resource(&ctx.node.config, body.resource.as_deref())?;
-    let pair = redeem_with_code(&ctx, &body.token, &body.claim, body.mfa_code.as_deref(), request_ctx).await?;
+    let pair = redeem_with_code(&ctx, &body.token, &body.device_secret, body.mfa_code.as_deref(), request_ctx).await?;
     Ok(Response::json(StatusCode::CREATED, &tokens(&pair, ctx.now())).no_store())
 }
 
@@ -163,3 +174,7 @@ pub(super) const REDEEM_MAGIC_LINK: Endpoint = endpoint! {
         RATE_LIMITED,
     ],
 };
+
+pub(super) const OLD_REDEEM_MAGIC_LINK: Endpoint = deprecated_alias(&REDEEM_MAGIC_LINK, || {
+    deprecated_docs((REDEEM_MAGIC_LINK.docs)(), "/links/magic", "native_magic")
+});

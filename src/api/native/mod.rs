@@ -158,7 +158,7 @@ pub(super) fn spec(config: &Config) -> ApiSpec {
     #[derive(OpenApi)]
     #[openapi(
         tags((name = "native", description = "Signet's own API: keys, verification, OAuth endpoints, sessions.")),
-        components(schemas(ProblemDocument<'_>, OauthErrorBody<'_>, admin::UserStatusName, sessions::SessionToKeep, totp::QrFormat)),
+        components(schemas(ProblemDocument<'_>, OauthErrorBody<'_>, admin::UserStatusName, admin::ApiKeySort, admin::KeyAlgorithm, sessions::SessionToKeep, totp::QrFormat)),
     )]
     struct Base;
 

@@ -8,6 +8,7 @@ use super::{NAME, Problem};
 use crate::api::endpoint::{Endpoint, endpoint};
 use crate::api::{ApiError, FORBIDDEN, RATE_LIMITED, request_context};
 use crate::auth::Error;
+use crate::auth::audit::Origin;
 use crate::auth::context::Context;
 use crate::auth::error::InputError;
 use crate::auth::identity::{Email, EmailError};
@@ -92,7 +93,7 @@ pub(super) struct Sessions<'a> {
     "dialect": "native",
     "current": true,
 })))]
-struct Session<'a> {
+pub(super) struct Session<'a> {
     #[schema(value_type = uuid::Uuid)]
     id: SessionId,
     #[schema(value_type = String, format = DateTime)]
@@ -213,7 +214,7 @@ async fn list_sessions(ctx: Context, request: Request) -> Result<Response, Probl
     let caller = authenticate(&ctx, request.bearer()).await?;
     let current = caller.require_session()?;
     let sessions = list::list_sessions(&ctx, caller.user).await?;
-    let sessions = sessions.iter().map(|session| Session::new(session, current)).collect();
+    let sessions = sessions.iter().map(|session| Session::new(session, Some(current))).collect();
     Ok(Response::json(StatusCode::OK, &Sessions { sessions }).no_store())
 }
 
@@ -224,7 +225,7 @@ pub(super) const LIST_SESSIONS: Endpoint = endpoint! {
 };
 
 impl<'a> Session<'a> {
-    fn new(session: &'a list::Session, current: SessionId) -> Self {
+    pub(super) fn new(session: &'a list::Session, current: Option<SessionId>) -> Self {
         Self {
             id: session.id,
             // The clock of another node may have stamped the opening with a later time than the first use.
@@ -234,7 +235,7 @@ impl<'a> Session<'a> {
             address: &session.client_ip,
             agent: &session.user_agent,
             dialect: &session.dialect,
-            current: session.id == current,
+            current: current == Some(session.id),
         }
     }
 }
@@ -254,7 +255,8 @@ async fn end_session(ctx: Context, request: Request) -> Result<Response, Problem
     let caller = authenticate(&ctx, request.bearer()).await?;
     caller.require_session()?;
     let session = SessionId::parse(request.param("id")).ok_or(Error::NotFound)?;
-    match sign_out(&ctx, caller.user, SignOutScope::One(session)).await? {
+    let origin = Origin::request(request_context(NAME, &ctx.node.config.api.native, &request));
+    match sign_out(&ctx, caller.user, SignOutScope::One(session), origin).await? {
         0 => Err(Error::NotFound.into()),
         _ => Ok(Response::empty(StatusCode::NO_CONTENT)),
     }
@@ -289,7 +291,8 @@ async fn end_sessions(ctx: Context, request: Request) -> Result<Response, Proble
             return Err(Rejection::field(FieldError::new(ParamLocation::Query, "except", kind)).into());
         }
     };
-    let ended = sign_out(&ctx, caller.user, scope).await?;
+    let origin = Origin::request(request_context(NAME, &ctx.node.config.api.native, &request));
+    let ended = sign_out(&ctx, caller.user, scope, origin).await?;
     Ok(Response::json(StatusCode::OK, &EndedSessions { ended }))
 }
 

@@ -176,10 +176,11 @@ async fn confirm_email(ctx: Context, request: Request) -> Result<Response, Ucont
     if pages::shows_page(&ctx, &request) {
         return Ok(pages::confirm(&ctx));
     }
-    let message = match verify_email::verify_email(&ctx, request.param("token")).await? {
-        Verification::Verified => "Email verified successfully",
-        Verification::AlreadyVerified => "Your email has already been confirmed.",
-    };
+    let message =
+        match verify_email::verify_email(&ctx, request.param("token"), request_context(&ctx, &request)).await? {
+            Verification::Verified => "Email verified successfully",
+            Verification::AlreadyVerified => "Your email has already been confirmed.",
+        };
     Ok(Response::json(StatusCode::OK, &Message { message }).no_store())
 }
 

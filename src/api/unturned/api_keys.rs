@@ -283,7 +283,7 @@ async fn deactivate(ctx: Context, request: Request) -> Result<Response, Unturned
     let caller = authenticate(&ctx, request.bearer()).await?;
     let key = uuid(ParamLocation::Path, "key_id", Some(request.param("key_id"))).map(ApiKeyId);
     let (key, project) = both(key, project_id(&request))?;
-    let key = deactivate_own(&ctx, &caller, project, key).await?;
+    let key = deactivate_own(&ctx, &caller, project, key, request_context(&ctx, &request)).await?;
     let ended = RevokeKeyResponse { id: key.id, is_active: false, deactivated_at: key.deactivated_at };
     Ok(success(StatusCode::OK, ended))
 }

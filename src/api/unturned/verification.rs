@@ -10,6 +10,7 @@ use crate::api::RATE_LIMITED;
 use crate::api::endpoint::{Endpoint, endpoint};
 use crate::api::fastapi::EmailStr;
 use crate::auth::Error;
+use crate::auth::audit::Origin;
 use crate::auth::context::Context;
 use crate::auth::sessions::refresh::refresh;
 use crate::auth::sessions::tokens::TokenPair;
@@ -196,7 +197,7 @@ pub(super) const REFRESH_TOKEN: Endpoint = endpoint! {
 )]
 async fn revoke_token(ctx: Context, mut request: Request) -> Result<Response, UnturnedError> {
     let body: RevokeTokenRequest = request.json().await?;
-    sign_out_token(&ctx, &body.refresh_token).await?;
+    sign_out_token(&ctx, &body.refresh_token, Origin::request(request_context(&ctx, &request))).await?;
     Ok(success(StatusCode::OK, Message { message: "Token revoked." }))
 }
 

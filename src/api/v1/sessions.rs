@@ -10,6 +10,7 @@ use super::{V1Error, request_context};
 use crate::api::RATE_LIMITED;
 use crate::api::endpoint::{Endpoint, endpoint};
 use crate::auth::Error;
+use crate::auth::audit::Origin;
 use crate::auth::context::Context;
 use crate::auth::error::InputError;
 use crate::auth::identity::{Email, EmailError};
@@ -144,10 +145,11 @@ pub(super) const REFRESH: Endpoint = endpoint! {
 )]
 async fn logout(ctx: Context, request: Request) -> Result<Response, V1Error> {
     let (token, verified) = verify_bearer(&ctx, &request)?;
+    let origin = Origin::request(request_context(&ctx, &request));
     match (verified.user, verified.session) {
-        (Some(user), Some(session)) => end_session_of(&ctx, user, session).await?,
+        (Some(user), Some(session)) => end_session_of(&ctx, user, session, origin).await?,
         // A token that was issued for an API key belongs to no session, so only the token is revoked.
-        _ => revoke(&ctx, token).await?,
+        _ => revoke(&ctx, token, origin).await?,
     }
     Ok(Message::response("logout successful"))
 }

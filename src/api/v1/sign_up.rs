@@ -135,7 +135,7 @@ async fn confirm_email(ctx: Context, request: Request) -> Result<Response, V1Err
         return Ok(pages::confirm(&ctx));
     }
     let link: LinkQuery = request.query()?.deserialize()?;
-    verify_email::verify_email(&ctx, &link.token).await?;
+    verify_email::verify_email(&ctx, &link.token, request_context(&ctx, &request)).await?;
     Ok(Message::response("email verified successfully").no_store())
 }
 

@@ -5,6 +5,7 @@
 
 use crate::auth::Error;
 use crate::auth::accounts::create::{CreateUser, create_user};
+use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
 use crate::auth::email_proof::{EmailProof, Proved};
 use crate::auth::passwords::Policy;
@@ -31,7 +32,11 @@ pub(in crate::auth) async fn find_or_create_owner(
             Some(user) => prove(ctx, user, request_ctx).await,
             None => Ok(None),
         },
-        created => created.map(Some),
+        created => {
+            let user = created?;
+            audit::record(ctx, Event::of_user(EventType::UserRegistered, user.id, Origin::request(request_ctx)));
+            Ok(Some(user))
+        }
     }
 }
 

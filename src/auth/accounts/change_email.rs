@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::auth::accounts::verify_email::{self, Verification};
+use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
 use crate::auth::error::LinkKind;
 use crate::auth::identity::Email;
@@ -83,21 +84,17 @@ async fn store_and_send(
 }
 
 /// Confirms the address that `token` was mailed to: the user's, or the one that the user changes to.
-pub async fn confirm_email(
-    ctx: &Context,
-    token: &str,
-    request_ctx: RequestContext<'_>,
-) -> Result<Verification, Error> {
+pub async fn confirm_email(ctx: &Context, token: &str, request_ctx: RequestContext<'_>) -> Result<Verification, Error> {
     let (user, digest) = verify_email::read_link(ctx, token)?;
     let user = ctx.accounts.user(Find::Id(user)).await?.ok_or(Error::NotFound)?;
     if subject_of(&user.email) == digest {
-        return verify_email::verify_email(ctx, token).await;
+        return verify_email::verify_email(ctx, token, request_ctx).await;
     }
     let (subject, id) = (subject_of(&user.email), user.id.to_string());
     let pending = ctx.ephemeral.peek_claim(&subject, SecretKind::EmailChange.name(), &id, ctx.now()).await?;
     let pending: Option<Pending> = pending.and_then(|bytes| serde_json::from_slice(&bytes).ok());
     let pending = pending.filter(|pending| subject_of(&pending.email) == digest).ok_or(INVALID_LINK)?;
-    let (ctx, origin) = (ctx.clone(), NoticeOrigin::client(request_ctx));
+    let (ctx, origin, request) = (ctx.clone(), NoticeOrigin::client(request_ctx), Origin::request(request_ctx));
     run_to_completion(async move {
         let changes = Changes {
             email: Some(pending.email.clone()),
@@ -111,7 +108,7 @@ pub async fn confirm_email(
             Changed::UsernameTaken => return Err(Error::UsernameTaken),
             Changed::NotFound => return Err(INVALID_LINK),
         }
-        tracing::info!(user = %user.id, "address changed");
+        audit::record(&ctx, Event::of_user(EventType::EmailChanged, user.id, request));
         mailing::queue_notice(&ctx, &user, Letter::EmailChanged { new: pending.email }, &origin);
         if let Err(error) = ctx.ephemeral.delete_claim(&subject, SecretKind::EmailChange.name(), &id).await {
             // It has taken effect. Nobody finds the claim any more, because its key contains the old address.

@@ -2,6 +2,7 @@
 
 use crate::auth::Error;
 use crate::auth::accounts::permissions::can_create_superusers;
+use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
 use crate::auth::identity::{Email, EmailError, Username, UsernameError};
 use crate::auth::passwords::{Password, Policy};
@@ -60,7 +61,7 @@ impl CreateUser {
     }
 }
 
-/// Creates a user whose password meets `policy`. Checks all input before anything is hashed.
+/// Creates a user whose password meets `policy`. Checks all input before anything is hashed. The caller records it.
 pub async fn create_user(ctx: &Context, mut new_user: CreateUser, policy: Policy) -> Result<User, Error> {
     let password = new_user.password.take();
     let mut row = new_user.into_row::<Error>(ctx)?;
@@ -85,5 +86,22 @@ pub async fn create_user_as_admin(
     if new_user.superuser {
         can_create_superusers(by)?;
     }
-    create_user(ctx, new_user, Policy::for_dialect(request_ctx.dialect_config, &ctx.node.config.passwords)).await
+    let policy = Policy::for_dialect(request_ctx.dialect_config, &ctx.node.config.passwords);
+    let user = create_user(ctx, new_user, policy).await?;
+    record_created(ctx, &user, &Origin::request_of(by.id, request_ctx));
+    Ok(user)
+}
+
+/// Creates a user on behalf of the operator.
+pub async fn create_user_as_operator(ctx: &Context, new_user: CreateUser) -> Result<User, Error> {
+    let user = create_user(ctx, new_user, ctx.node.password_policy).await?;
+    record_created(ctx, &user, &Origin::process());
+    Ok(user)
+}
+
+fn record_created(ctx: &Context, user: &User, origin: &Origin) {
+    audit::record(ctx, Event::of_user(EventType::UserCreated, user.id, origin.clone()));
+    if user.superuser {
+        audit::record(ctx, Event::of_user(EventType::SuperuserGranted, user.id, origin.clone()));
+    }
 }

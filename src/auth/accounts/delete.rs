@@ -3,6 +3,7 @@
 use crate::auth::Error;
 use crate::auth::accounts::disable::change_disabled;
 use crate::auth::accounts::permissions::can_manage;
+use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
 use crate::auth::error::Denial;
 use crate::auth::mailing::{self, NoticeOrigin};
@@ -18,7 +19,7 @@ use crate::store::accounts::{Find, User};
 /// Deletes a user. Disables it first, so that a sign-in or an API key that reads the row meanwhile finds it disabled,
 /// and neither opens a session nor caches a key for a user about to be deleted. If a step fails, repeating the call
 /// continues from there.
-pub async fn delete_user(ctx: &Context, user: UserId) -> Result<(), Error> {
+pub async fn delete_user(ctx: &Context, user: UserId, origin: Origin) -> Result<(), Error> {
     let ctx = ctx.clone();
     run_to_completion(async move {
         let disabled = change_disabled(&ctx, user, true).await?;
@@ -28,7 +29,7 @@ pub async fn delete_user(ctx: &Context, user: UserId) -> Result<(), Error> {
         if !ctx.accounts.delete_user(user, now, forget_before).await? {
             return Err(Error::NotFound);
         }
-        tracing::info!(%user, "user deleted");
+        audit::record(&ctx, Event::of_user(EventType::UserDeleted, user, origin));
         Ok(())
     })
     .await
@@ -39,7 +40,7 @@ pub async fn delete_self(ctx: &Context, user: &User, request_ctx: RequestContext
     if user.superuser {
         return Err(Error::Forbidden(Denial::CannotDeleteSelf));
     }
-    delete_and_notify(ctx, user, NoticeOrigin::client(request_ctx)).await
+    delete_and_notify(ctx, user, NoticeOrigin::client(request_ctx), Origin::request(request_ctx)).await
 }
 
 /// Deletes the caller's own account, if the caller gives the password or has signed in recently.
@@ -57,10 +58,10 @@ pub async fn delete_self_with_proof(
 }
 
 /// To completion, so that a thief cannot suppress the notice by disconnecting.
-async fn delete_and_notify(ctx: &Context, user: &User, origin: NoticeOrigin) -> Result<(), Error> {
+async fn delete_and_notify(ctx: &Context, user: &User, origin: NoticeOrigin, request: Origin) -> Result<(), Error> {
     let (ctx, user) = (ctx.clone(), user.clone());
     run_to_completion(async move {
-        delete_user(&ctx, user.id).await?;
+        delete_user(&ctx, user.id, request).await?;
         mailing::queue_notice(&ctx, &user, Letter::AccountDeleted, &origin);
         Ok(())
     })
@@ -79,6 +80,7 @@ pub async fn delete_user_as_admin(
     if user.id == by.id {
         delete_self(ctx, by, request_ctx).await
     } else {
-        delete_and_notify(ctx, &user, NoticeOrigin::operator(request_ctx.language)).await
+        let request = Origin::request_of(by.id, request_ctx);
+        delete_and_notify(ctx, &user, NoticeOrigin::operator(request_ctx.language), request).await
     }
 }

@@ -23,6 +23,11 @@ pub async fn list_projects(ctx: &Context, user: UserId) -> Result<Vec<Project>, 
     Ok(rows.into_iter().map(|(id, name)| Project { id, name }).collect())
 }
 
+/// The user's personal project.
+pub async fn personal_project(ctx: &Context, user: UserId) -> Result<ProjectId, Error> {
+    ctx.accounts.projects(user).await?.first().map(|(id, _)| *id).ok_or(Error::NotFound)
+}
+
 /// Creates a project.
 pub async fn create_project(ctx: &Context, user: UserId, name: String) -> Result<Project, Error> {
     if ctx.accounts.projects(user).await?.len() >= MAX_PROJECTS {

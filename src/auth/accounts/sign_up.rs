@@ -1,6 +1,7 @@
 //! Signs up: creates an account on the request of its owner, where registration is open.
 
 use crate::auth::accounts::create::{CreateUser, create_user};
+use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
 use crate::auth::passwords::Policy;
 use crate::auth::request_context::RequestContext;
@@ -13,5 +14,8 @@ pub async fn sign_up(ctx: &Context, new_user: CreateUser, request_ctx: RequestCo
         return Err(Error::RegistrationClosed);
     }
     rate_limit::check_sign_up(ctx, request_ctx).await?;
-    create_user(ctx, new_user, Policy::for_dialect(request_ctx.dialect_config, &ctx.node.config.passwords)).await
+    let policy = Policy::for_dialect(request_ctx.dialect_config, &ctx.node.config.passwords);
+    let user = create_user(ctx, new_user, policy).await?;
+    audit::record(ctx, Event::of_user(EventType::UserRegistered, user.id, Origin::request(request_ctx)));
+    Ok(user)
 }

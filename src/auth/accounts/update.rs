@@ -10,9 +10,10 @@
 //! survive every other change, and their tokens carry the new claims from the next refresh on. API keys with reserved
 //! scopes end with the password, and with the right to grant them.
 
-use super::disable::log_disabled;
+use super::change_events::record_changes;
 use crate::auth::accounts::permissions::{can_create_superusers, can_manage};
 use crate::auth::accounts::verify_email;
+use crate::auth::audit::Origin;
 use crate::auth::context::Context;
 use crate::auth::error::VerifyError;
 use crate::auth::identity::{Email, Username};
@@ -112,7 +113,7 @@ pub async fn update_self(
         }
     };
     let has_new_password = hash.is_some();
-    let changed = apply(ctx, user, changed, hash, Some(user.sessions_valid_after), request_ctx).await?;
+    let changed = apply(ctx, user, changed, hash, Some(user.sessions_valid_after), user.id, request_ctx).await?;
     if has_new_password {
         // It has voided the networks that were known. The owner must not be locked out of the next sign-in by attempts
         // of others.
@@ -150,7 +151,7 @@ pub async fn update_user(
     };
     let update = UpdateUser { email, verified, disabled, superuser, ..update };
     let own_session = (by.id == user.id).then_some(by.sessions_valid_after);
-    apply(ctx, &user, update, hash, own_session, request_ctx).await
+    apply(ctx, &user, update, hash, own_session, by.id, request_ctx).await
 }
 
 fn check_policy(ctx: &Context, password: Option<&Password>, request_ctx: RequestContext<'_>) -> Result<(), Error> {
@@ -164,13 +165,15 @@ fn check_policy(ctx: &Context, password: Option<&Password>, request_ctx: Request
 
 /// Changes the row, after every check that can fail for lack of time. `password_hash` is the hash of `update.password`.
 /// `own_session`: the `sessions_valid_after` of users who change themselves, as their token was checked against it. If
-/// something has ended their sessions since, such as the first proof of the address by its owner, nothing changes.
+/// something has ended their sessions since, such as the first proof of the address by its owner, nothing changes. `by`:
+/// the user who changes it.
 async fn apply(
     ctx: &Context,
     user: &User,
     update: UpdateUser,
     password_hash: Option<PasswordHash>,
     own_session: Option<Timestamp>,
+    by: UserId,
     request_ctx: RequestContext<'_>,
 ) -> Result<User, Error> {
     if let Some(email) = &update.email {
@@ -192,6 +195,7 @@ async fn apply(
         custom_claims: update.custom_claims.map(CustomClaims::into_stored),
     };
     let (ctx, before) = (ctx.clone(), user.clone());
+    let request = Origin::request_of(by, request_ctx);
     let origin = match own_session {
         Some(_) => NoticeOrigin::client(request_ctx),
         None => NoticeOrigin::operator(request_ctx.language),
@@ -204,9 +208,7 @@ async fn apply(
             Changed::NotFound if own_session.is_some() => return Err(VerifyError::Revoked.into()),
             Changed::NotFound => return Err(Error::NotFound),
         };
-        if let Some(disabled) = changes.disabled {
-            log_disabled(after.id, disabled);
-        }
+        record_changes(&ctx, &before, &changes, &request);
         // Before the sessions end, so that the notice does not depend on the ephemeral store.
         notify(&ctx, &before, &after, &changes, &origin)?;
         if changes.end_sign_ins() {
@@ -225,12 +227,18 @@ fn new_username(name: &Username) -> NewUsername {
 
 /// Replaces the custom claims of a user on behalf of the operator. Ends no session: they are data, and Signet does not
 /// know which of them permit something.
-pub async fn set_custom_claims(ctx: &Context, user: UserId, claims: CustomClaims) -> Result<User, Error> {
+pub async fn set_custom_claims(
+    ctx: &Context,
+    user: UserId,
+    claims: CustomClaims,
+    origin: Origin,
+) -> Result<User, Error> {
     let changes = Changes { custom_claims: Some(claims.into_stored()), ..Changes::default() };
     let ctx = ctx.clone();
     run_to_completion(async move {
         match ctx.accounts.change_user(user, &changes, ctx.now()).await? {
             Changed::Changed(user) => {
+                record_changes(&ctx, &user, &changes, &origin);
                 refresh_session_claims(&ctx, user.id).await;
                 Ok(*user)
             }

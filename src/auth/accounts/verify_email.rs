@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
 use crate::auth::error::LinkKind;
 use crate::auth::one_time::subject_of;
@@ -93,13 +94,13 @@ pub(super) fn read_link(ctx: &Context, token: &str) -> Result<(UserId, String), 
 }
 
 /// Verifies the address that `token` was mailed to, if it is still the user's.
-pub async fn verify_email(ctx: &Context, token: &str) -> Result<Verification, Error> {
+pub async fn verify_email(ctx: &Context, token: &str, request_ctx: RequestContext<'_>) -> Result<Verification, Error> {
     let (user, address) = read_link(ctx, token)?;
     let user = ctx.accounts.user(Find::Id(user)).await?.ok_or(Error::NotFound)?;
     if subject_of(&user.email) != address {
         return Err(Error::InvalidLink(LinkKind::EmailVerification));
     }
-    let ctx = ctx.clone();
+    let (ctx, origin) = (ctx.clone(), Origin::request(request_ctx));
     run_to_completion(async move {
         let verification = match ctx.accounts.verify_email(user.id, &user.email, ctx.now()).await? {
             EmailVerified::Verified => Verification::Verified,
@@ -107,6 +108,9 @@ pub async fn verify_email(ctx: &Context, token: &str) -> Result<Verification, Er
             // Deleted, or another address, since the row was read.
             EmailVerified::NotFound => return Err(Error::InvalidLink(LinkKind::EmailVerification)),
         };
+        if verification == Verification::Verified {
+            audit::record(&ctx, Event::of_user(EventType::EmailVerified, user.id, origin));
+        }
         // Even if it was verified before: updating the claims may have failed then.
         refresh_session_claims(&ctx, user.id).await;
         Ok(verification)

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
 use crate::auth::one_time::{self, Owner, SecretKey, SecretKind, subject_of};
 use crate::auth::rate_limit::MailKind;
@@ -46,12 +47,17 @@ pub async fn verify_email_with_code(
     rate_limit::check_attempt(ctx, request_ctx).await?;
     let user = ctx.accounts.user(Find::Id(user)).await?.ok_or(Error::NotFound)?;
     let (ctx, code, client) = (ctx.clone(), code.trim().to_owned(), request_ctx.client());
+    let origin = Origin::request(request_ctx);
     run_to_completion(async move {
         let (subject, id) = (subject_of(&user.email), user.id.to_string());
         let owner = Owner::User(user.id);
         one_time::redeem(&ctx, key(&subject, &id), &code, true, owner, client).await?.ok_or(Error::InvalidCode)?;
         match ctx.accounts.verify_email(user.id, &user.email, ctx.now()).await? {
-            EmailVerified::Verified | EmailVerified::AlreadyVerified => refresh_session_claims(&ctx, user.id).await,
+            EmailVerified::Verified => {
+                audit::record(&ctx, Event::of_user(EventType::EmailVerified, user.id, origin));
+                refresh_session_claims(&ctx, user.id).await;
+            }
+            EmailVerified::AlreadyVerified => refresh_session_claims(&ctx, user.id).await,
             EmailVerified::NotFound => return Err(Error::InvalidCode),
         }
         Ok(())

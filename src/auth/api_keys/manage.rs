@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::{CreateApiKey, create, deactivate};
 use crate::auth::accounts::projects::require_project_owner;
+use crate::auth::audit;
 use crate::auth::context::Context;
 use crate::auth::error::{Denial, VerifyError};
 use crate::auth::mailing::NoticeOrigin;
@@ -82,9 +83,10 @@ pub async fn create_own(
         owner_valid_after: owner.sessions_valid_after,
     };
     let (ctx, origin) = (ctx.clone(), NoticeOrigin::client(request_ctx));
+    let request = audit::Origin::request(request_ctx);
     // To completion, so that a thief cannot suppress the notice by disconnecting.
     run_to_completion(async move {
-        let (key, full_key) = create(&ctx, new_key).await?;
+        let (key, full_key) = create(&ctx, new_key, request).await?;
         mailing::queue_notice(&ctx, &owner, Letter::ApiKeyCreated { prefix: key.prefix.clone() }, &origin);
         Ok((key, full_key))
     })
@@ -105,9 +107,10 @@ pub async fn deactivate_own(
     caller: &Caller,
     project: ProjectId,
     key: ApiKeyId,
+    request_ctx: RequestContext<'_>,
 ) -> Result<ApiKey, Error> {
     require_owner(ctx, caller, project).await?;
-    deactivate(ctx, project, key).await
+    deactivate(ctx, project, key, audit::Origin::request(request_ctx)).await
 }
 
 /// Requires a user session, and that the project is the user's.

@@ -1,9 +1,11 @@
 //! API keys: creating, listing and deactivating them. [`crate::auth::tokens::verify`] verifies them, and
 //! [`crate::token::api_key`] is their format.
 
+pub mod administer;
 mod manage;
 
 use super::Error;
+use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
 use crate::auth::revocation::durable::api_key_revocation;
 use crate::auth::revocation::publish::publish_revocation;
@@ -35,7 +37,7 @@ pub struct CreateApiKey {
 }
 
 /// Creates an API key. Only this call returns the whole key.
-pub async fn create(ctx: &Context, new_key: CreateApiKey) -> Result<(ApiKey, NewApiKey), Error> {
+pub async fn create(ctx: &Context, new_key: CreateApiKey, origin: Origin) -> Result<(ApiKey, NewApiKey), Error> {
     let now = ctx.now();
     // A prefix has 60 random bits, so a refusal means that the owner has just been deleted or signed out everywhere;
     // the second try rules out chance.
@@ -56,6 +58,9 @@ pub async fn create(ctx: &Context, new_key: CreateApiKey) -> Result<(ApiKey, New
             updated_at: now,
         };
         if ctx.accounts.create_api_key(&row, Some(new_key.owner_valid_after)).await? {
+            let event = Event::of_user(EventType::ApiKeyCreated, row.user, origin);
+            let event = event.detail("api_key", row.id.to_string()).detail("scopes", row.scopes.clone());
+            audit::record(ctx, event);
             return Ok((row, key));
         }
     }
@@ -65,11 +70,15 @@ pub async fn create(ctx: &Context, new_key: CreateApiKey) -> Result<(ApiKey, New
 /// Deactivates a project's key: each node refuses it, and tokens issued from it, as soon as it applies the revocation.
 /// If the revocation cannot be published, this node still refuses the key, and the others do within a minute, because
 /// the row says so. Idempotent.
-pub async fn deactivate(ctx: &Context, project: ProjectId, key: ApiKeyId) -> Result<ApiKey, Error> {
+pub async fn deactivate(ctx: &Context, project: ProjectId, key: ApiKeyId, origin: Origin) -> Result<ApiKey, Error> {
     let ctx = ctx.clone();
     run_to_completion(async move {
         let now = ctx.now();
         let row = ctx.accounts.deactivate_api_key(project, key, now).await?.ok_or(Error::NotFound)?;
+        if row.deactivated_at == Some(now) {
+            let event = Event::of_user(EventType::ApiKeyDeactivated, row.user, origin);
+            audit::record(&ctx, event.detail("api_key", key.to_string()));
+        }
         let expires_at = now + ctx.node.retention.revocation_ttl();
         let published = publish_revocation(&ctx, Target::ApiKey(key), expires_at).await;
         // After publishing, which skips a revocation that this node has applied already.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::event_type::EventType;
-use crate::auth::request_context::RequestContext;
+use crate::auth::request_context::{Client, RequestContext};
 use crate::clock::Timestamp;
 use crate::id::{SessionId, UserId};
 
@@ -65,6 +65,12 @@ impl Origin {
     pub fn request(request_ctx: RequestContext<'_>) -> Self {
         let user_agent = request_ctx.user_agent.map(|agent| agent.chars().take(MAX_USER_AGENT).collect());
         let client = ClientRecord { ip: request_ctx.client_ip, user_agent, dialect: request_ctx.dialect };
+        Self { actor: None, client: Some(client) }
+    }
+
+    /// A request of which only the client is left.
+    pub fn client(client: Client) -> Self {
+        let client = ClientRecord { ip: client.client_ip, user_agent: None, dialect: client.dialect };
         Self { actor: None, client: Some(client) }
     }
 

@@ -14,6 +14,7 @@ mod log;
 mod recorder;
 mod write;
 
+pub use crate::store::ephemeral::{EventRange, Position};
 pub use event::{Event, EventRecord, Origin, Party, SignInMethod};
 pub use event_type::{EventType, Outcome};
 pub use list::{EventFilter, EventPage, ListedEvent, MAX_WAIT, list, list_of_user};

@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use super::{count_attempt, recovery};
+use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
 use crate::auth::error::{MfaError, VerifyError};
 use crate::auth::mailing::NoticeOrigin;
@@ -94,12 +95,14 @@ async fn enable_and_notify(
     request_ctx: RequestContext<'_>,
 ) -> Result<(), Error> {
     let (ctx, user, origin) = (ctx.clone(), user.clone(), NoticeOrigin::client(request_ctx));
+    let request = Origin::request(request_ctx);
     run_to_completion(async move {
         let valid_after = Some(user.sessions_valid_after);
         if !ctx.accounts.enable_totp(user.id, &secret, step, &recovery, valid_after, ctx.now()).await? {
             return Err(Error::Mfa(MfaError::AlreadyEnabled));
         }
         mailing::queue_notice(&ctx, &user, Letter::SecondFactorOn, &origin);
+        audit::record(&ctx, Event::of_user(EventType::MfaEnabled, user.id, request));
         Ok(())
     })
     .await
@@ -156,11 +159,13 @@ pub async fn disable(
     }
     let _counted = rate_limit::check_mfa(ctx, user, &mfa_subject(&user.email), request_ctx).await?;
     let (ctx, user, origin) = (ctx.clone(), user.clone(), NoticeOrigin::client(request_ctx));
+    let request = Origin::request(request_ctx);
     run_to_completion(async move {
         if !ctx.accounts.disable_totp(user.id, ctx.now()).await? {
             return Err(Error::Mfa(MfaError::AlreadyDisabled));
         }
         mailing::queue_notice(&ctx, &user, Letter::SecondFactorOff, &origin);
+        audit::record(&ctx, Event::of_user(EventType::MfaDisabled, user.id, request));
         Ok(())
     })
     .await
@@ -181,12 +186,14 @@ pub async fn replace_recovery_codes(
     let _counted = rate_limit::check_mfa(ctx, user, &mfa_subject(&user.email), request_ctx).await?;
     let (codes, hashes) = recovery::generate(ctx, ctx.node.config.second_factor.recovery_codes);
     let (ctx, user, origin) = (ctx.clone(), user.clone(), NoticeOrigin::client(request_ctx));
+    let request = Origin::request(request_ctx);
     run_to_completion(async move {
         let valid_after = user.sessions_valid_after;
         if !ctx.accounts.replace_recovery_codes(user.id, &hashes, valid_after, ctx.now()).await? {
             return Err(VerifyError::Revoked.into());
         }
         mailing::queue_notice(&ctx, &user, Letter::RecoveryCodesReplaced, &origin);
+        audit::record(&ctx, Event::of_user(EventType::RecoveryCodesReplaced, user.id, request));
         Ok(codes)
     })
     .await

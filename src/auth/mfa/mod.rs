@@ -11,6 +11,7 @@ mod totp_secret;
 
 use tokio::time::Instant;
 
+use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
 use crate::auth::error::MfaError;
 use crate::auth::one_time::mfa_subject;
@@ -22,7 +23,8 @@ use crate::store::accounts::User;
 use crate::store::ephemeral::Allowance;
 
 pub use enrollment::{
-    TotpEnrollment, disable, enable, enable_without_confirmation, enrollment_uri, replace_recovery_codes, start_enrollment,
+    TotpEnrollment, disable, enable, enable_without_confirmation, enrollment_uri, replace_recovery_codes,
+    start_enrollment,
 };
 
 pub use reset::reset_as_operator;
@@ -69,6 +71,10 @@ async fn count_and_compare(
     };
     // A recovery code of six digits may happen to be the TOTP code of a step that is consumed already.
     let verified = is_totp_code || recovery::consume(ctx, user.id, code).await?;
+    if verified && !is_totp_code {
+        let event = Event::of_user(EventType::RecoveryCodeUsed, user.id, Origin::request(request_ctx));
+        audit::record(ctx, event);
+    }
     if verified { attempt.refund(ctx, user).await } else { Err(attempt.refusal(Error::InvalidMfaCode)) }
 }
 

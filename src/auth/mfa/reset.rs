@@ -3,6 +3,7 @@
 //! The request to the operator may come from somebody other than the owner, so the owner is told by mail and a line is
 //! logged. Sessions stay open, because they were opened with the second factor; the operator can end them too.
 
+use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
 use crate::auth::mailing::NoticeOrigin;
 use crate::auth::run_to_completion::run_to_completion;
@@ -13,13 +14,13 @@ use crate::store::accounts::{Find, User};
 
 /// Turns the second factor off and deletes the recovery codes. Returns the user, and whether it was on before. The mail
 /// to the owner is queued; a process that ends must drain the queue first.
-pub async fn reset_as_operator(ctx: &Context, user: UserId) -> Result<(User, bool), Error> {
+pub async fn reset_as_operator(ctx: &Context, user: UserId, origin: Origin) -> Result<(User, bool), Error> {
     let ctx = ctx.clone();
     run_to_completion(async move {
         let was_on = ctx.accounts.disable_totp(user, ctx.now()).await?;
         let user = ctx.accounts.user(Find::Id(user)).await?.ok_or(Error::NotFound)?;
         if was_on {
-            tracing::info!(user = %user.id, "second factor turned off by an operator");
+            audit::record(&ctx, Event::of_user(EventType::MfaReset, user.id, origin));
             mailing::queue_notice(&ctx, &user, Letter::SecondFactorOff, &NoticeOrigin::operator(None));
         }
         Ok((user, was_on))

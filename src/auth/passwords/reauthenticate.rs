@@ -4,6 +4,7 @@
 //! A sign-in is recent for `tokens.recent_sign_in`. A stolen access token suffices for at most that long after the
 //! sign-in. A stolen refresh token suffices no longer, because refreshing does not change the `auth_time`.
 
+use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
 use crate::auth::passwords::{Password, QueueSlot, Verdict};
 use crate::auth::rate_limit::AttemptPermit;
@@ -33,7 +34,7 @@ pub(in crate::auth) async fn reauthenticate(
     let Attempt { password, slot, permit } = reserve_attempt(ctx, user, proof.password, request_ctx).await?;
     match slot.verify(password, Some(stored)).await? {
         Verdict::Correct { .. } => Ok(()),
-        Verdict::Wrong => Err(wrong_password(user, permit, request_ctx)),
+        Verdict::Wrong => Err(wrong_password(ctx, user, permit, request_ctx)),
     }
 }
 
@@ -50,7 +51,7 @@ pub(in crate::auth) async fn reauthenticate_and_hash(
         return Ok(ctx.node.hasher.hash(new).await?);
     };
     let Attempt { password, slot, permit } = reserve_attempt(ctx, user, proof.password, request_ctx).await?;
-    slot.verify_and_hash(password, stored, new).await?.ok_or_else(|| wrong_password(user, permit, request_ctx))
+    slot.verify_and_hash(password, stored, new).await?.ok_or_else(|| wrong_password(ctx, user, permit, request_ctx))
 }
 
 /// Requires the current password if the request contains one, and a recent sign-in otherwise: for calls whose documents
@@ -77,7 +78,7 @@ fn require_recent_sign_in(
     if proof.auth_time.is_some_and(|auth_time| ctx.now().since(auth_time) <= max_age) {
         return Ok(());
     }
-    log_failure(user, "no recent sign-in", request_ctx);
+    record_refusal(ctx, user, "no recent sign-in", request_ctx);
     Err(Error::RecentSignInRequired)
 }
 
@@ -101,12 +102,12 @@ async fn reserve_attempt<'a, 'p>(
     Ok(Attempt { password, slot, permit })
 }
 
-fn wrong_password(user: &User, permit: AttemptPermit, request_ctx: RequestContext<'_>) -> Error {
-    log_failure(user, "wrong password", request_ctx);
+fn wrong_password(ctx: &Context, user: &User, permit: AttemptPermit, request_ctx: RequestContext<'_>) -> Error {
+    record_refusal(ctx, user, "wrong password", request_ctx);
     permit.refusal(Error::WrongCurrentPassword)
 }
 
-fn log_failure(user: &User, reason: &'static str, request_ctx: RequestContext<'_>) {
-    let (user, client_ip, dialect) = (user.id, request_ctx.client_ip, request_ctx.dialect);
-    tracing::info!(%user, %client_ip, dialect, reason, "re-authentication failed");
+fn record_refusal(ctx: &Context, user: &User, reason: &'static str, request_ctx: RequestContext<'_>) {
+    let event = Event::of_user(EventType::ReauthenticationRefused, user.id, Origin::request(request_ctx));
+    audit::record(ctx, event.reason(reason));
 }

@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
 use crate::auth::identity::{Email, Username};
 use crate::auth::one_time::{SecretKey, SecretKind, subject_of};
@@ -62,6 +63,19 @@ pub async fn request_password_reset_by_link(
     respond_on_step(send_link(ctx, email, is_requested, None, request_ctx)).await
 }
 
+/// Mails a user a link that needs no device secret, on behalf of an administrator.
+pub async fn send_reset_link_as_admin(
+    ctx: &Context,
+    user: UserId,
+    request_ctx: RequestContext<'_>,
+) -> Result<(), Error> {
+    let user = ctx.accounts.user(Find::Id(user)).await?.ok_or(Error::NotFound)?;
+    if user.disabled {
+        return Err(Error::AccountDisabled);
+    }
+    send_link(ctx, &user.email, |found| found.id == user.id, None, request_ctx).await
+}
+
 async fn send_link(
     ctx: &Context,
     email: &str,
@@ -92,6 +106,7 @@ async fn send_link(
         let link = mailing::link_with_token(&ctx.node.config.mailed.reset_url, &token.text);
         let letter = Letter::ResetPassword { link };
         mailing::queue_mail(ctx, &user.email, letter, token.expires_at, request_ctx.language);
+        audit::record(ctx, Event::of_user(EventType::PasswordResetRequested, user.id, Origin::request(request_ctx)));
     }
     Ok(())
 }

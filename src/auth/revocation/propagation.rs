@@ -53,6 +53,39 @@ pub async fn wait_until_applied(ctx: &Context, timeout: Duration) -> Result<Vec<
     }
 }
 
+/// A running node, and how long it took to apply what was published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acknowledgement {
+    /// The node's name.
+    pub node: String,
+    /// The time until its report was seen; `None` if it was not within the wait.
+    pub after: Option<Duration>,
+}
+
+/// Waits for `timeout` at most until every running node has applied everything that is published by now, and returns
+/// when each had. Empty if the store does not answer: nothing is known then.
+pub async fn acknowledgements(ctx: &Context, timeout: Duration) -> Vec<Acknowledgement> {
+    let start = ctx.node.clock.monotonic();
+    let Ok(newest) = ctx.ephemeral.newest_revocation().await else { return Vec::new() };
+    let mut acknowledged: Vec<Acknowledgement> = Vec::new();
+    loop {
+        let Ok(nodes) = ctx.ephemeral.nodes(&newest).await else { return acknowledged };
+        let elapsed = ctx.node.clock.monotonic().saturating_sub(start);
+        for node in nodes {
+            let after = node.has_applied.then_some(elapsed);
+            match acknowledged.iter_mut().find(|known| known.node == node.name) {
+                Some(known) => known.after = known.after.or(after),
+                None => acknowledged.push(Acknowledgement { node: node.name, after }),
+            }
+        }
+        if acknowledged.iter().all(|known| known.after.is_some()) || elapsed >= timeout {
+            acknowledged.sort_by(|one, other| one.node.cmp(&other.node));
+            return acknowledged;
+        }
+        tokio::time::sleep(POLL_INTERVAL).await;
+    }
+}
+
 /// Decides when the feed's follower reports its position.
 #[derive(Default)]
 pub(super) struct ReportSchedule {

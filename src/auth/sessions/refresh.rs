@@ -6,6 +6,7 @@
 //! store may have brought back are known from [`crate::auth::revocation::durable`].
 
 use crate::auth::Error;
+use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
 use crate::auth::request_context::RequestContext;
 use crate::auth::revocation::sessions::end_revived_session;
@@ -89,8 +90,8 @@ pub(in crate::auth) async fn redeem_refresh_token(
         }
         Rotation::Reused => {
             let (user, session) = (token.user, token.session);
-            let (client_ip, dialect) = (request_ctx.client_ip, request_ctx.dialect);
-            tracing::info!(%user, %session, %client_ip, dialect, "refresh token reused; session revoked");
+            let event = Event::of_user(EventType::RefreshReused, user, Origin::request(request_ctx));
+            audit::record(ctx, event.session(session));
             let target = Target::Session(session);
             node.revocations.apply(&Revocation { target, expires_at: request.revocation_expires_at });
             Err(Error::RefreshTokenReused)

@@ -12,6 +12,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::auth::Error;
+use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
 use crate::auth::retention::next_global_not_before;
 use crate::auth::revocation::durable::user_revocation;
@@ -30,8 +31,20 @@ const RETRY_FOR: Duration = Duration::from_secs(600);
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Ends sessions of a user and returns how many there were.
-pub async fn sign_out(ctx: &Context, user: UserId, scope: SignOutScope) -> Result<u64, Error> {
-    end_sessions(ctx, user, scope, None, ctx.node.revocations.first_session_after(user)).await
+pub async fn sign_out(ctx: &Context, user: UserId, scope: SignOutScope, origin: Origin) -> Result<u64, Error> {
+    let ended = end_sessions(ctx, user, scope, None, ctx.node.revocations.first_session_after(user)).await?;
+    if ended > 0 {
+        let event = Event::of_user(EventType::SessionsEnded, user, origin).detail("count", ended);
+        audit::record(
+            ctx,
+            match scope {
+                SignOutScope::One(session) => event.session(session).detail("scope", "one"),
+                SignOutScope::Others(_) => event.detail("scope", "others"),
+                SignOutScope::All => event.detail("scope", "all"),
+            },
+        );
+    }
+    Ok(ended)
 }
 
 /// Ends all sessions of a user and every sign-in in progress, because the row's `sessions_valid_after` has risen to
@@ -73,7 +86,8 @@ async fn end_sessions_before(ctx: &Context, user: UserId, valid_after: Timestamp
     ctx.ephemeral.end_sessions(user, no_session, Some(valid_after), expires_at, now).await?;
     for session in ctx.ephemeral.sessions(user, now).await? {
         if session.opened_at <= valid_after {
-            sign_out(ctx, user, SignOutScope::One(session.id)).await?;
+            let min_before = ctx.node.revocations.first_session_after(user);
+            end_sessions(ctx, user, SignOutScope::One(session.id), None, min_before).await?;
         }
     }
     let target = Target::User { user, before: valid_after };
@@ -82,22 +96,22 @@ async fn end_sessions_before(ctx: &Context, user: UserId, valid_after: Timestamp
 
 /// Ends all sessions of another user. Durable, because an operator has a reason: a Redis restored from an earlier state
 /// must not bring the sessions back.
-pub async fn sign_out_user_as_admin(ctx: &Context, user: UserId) -> Result<u64, Error> {
+pub async fn sign_out_user_as_admin(ctx: &Context, user: UserId, origin: Origin) -> Result<u64, Error> {
     let ctx = ctx.clone();
     run_to_completion(async move {
         let user = ctx.accounts.end_sign_ins(user, ctx.now()).await?.ok_or(Error::NotFound)?;
-        tracing::info!(user = %user.id, "user signed out by an administrator");
+        audit::record(&ctx, Event::of_user(EventType::UserSignedOut, user.id, origin));
         sign_out_durably(&ctx, user.id, user.sessions_valid_after).await
     })
     .await
 }
 
-/// Ends all sessions of all users and revokes every token issued until now. `by`: the superuser who requests it.
-pub async fn sign_out_everyone(ctx: &Context, by: Option<UserId>) -> Result<(), Error> {
+/// Ends all sessions of all users and revokes every token issued until now.
+pub async fn sign_out_everyone(ctx: &Context, origin: Origin) -> Result<(), Error> {
     let not_before = next_global_not_before(ctx.now(), ctx.node.revocations.global_not_before());
     ctx.ephemeral.raise_global_not_before(not_before).await?;
     ctx.node.revocations.raise_global_not_before(not_before);
-    let by = by.map(tracing::field::display);
-    tracing::info!(by, not_before_ms = not_before.millis(), "everyone signed out");
+    let event = Event::new(EventType::EveryoneSignedOut, origin);
+    audit::record(ctx, event.detail("not_before_ms", not_before.millis()));
     Ok(())
 }

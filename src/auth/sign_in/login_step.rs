@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::log_failed_sign_in;
-use super::open_session::{check_login_allowed, open_session};
+use super::open_session::{check_login_allowed, open_session_by};
+use super::record_refusal;
 use crate::auth::Error;
 use crate::auth::action_token;
+use crate::auth::audit::SignInMethod;
 use crate::auth::context::Context;
 use crate::auth::request_context::RequestContext;
 use crate::auth::sessions::tokens::TokenPair;
@@ -34,15 +35,24 @@ struct MfaClaims {
     user: UserId,
     /// The row's `sessions_valid_after` at the first request: a later change of the password voids the token.
     valid_after: i64,
+    /// How the user was recognized at the first request; absent from older nodes.
+    #[serde(default)]
+    method: Option<SignInMethod>,
 }
 
 /// Opens a session for a recognized user, or issues an MFA token if the user has a second factor.
-pub async fn start_login(ctx: &Context, user: &User, request_ctx: RequestContext<'_>) -> Result<LoginStep, Error> {
+pub async fn start_login(
+    ctx: &Context,
+    user: &User,
+    method: SignInMethod,
+    request_ctx: RequestContext<'_>,
+) -> Result<LoginStep, Error> {
     if user.totp.is_none() {
-        return Ok(LoginStep::Complete(Box::new(open_session(ctx, user, None, request_ctx).await?)));
+        let pair = open_session_by(ctx, user, None, Some(method), request_ctx).await?;
+        return Ok(LoginStep::Complete(Box::new(pair)));
     }
-    check_login_allowed(user, request_ctx)?;
-    let claims = MfaClaims { user: user.id, valid_after: user.sessions_valid_after.millis() };
+    check_login_allowed(ctx, user, Some(method), request_ctx)?;
+    let claims = MfaClaims { user: user.id, valid_after: user.sessions_valid_after.millis(), method: Some(method) };
     let token = action_token::create(ctx, ActionKind::SecondFactor, claims, MFA_TOKEN_LIFETIME)?;
     Ok(LoginStep::MfaRequired(token.text))
 }
@@ -55,15 +65,15 @@ pub async fn complete_login(
     request_ctx: RequestContext<'_>,
 ) -> Result<TokenPair, Error> {
     let Some(token) = action_token::verify::<MfaClaims>(ctx, ActionKind::SecondFactor, token) else {
-        log_failed_sign_in(request_ctx, None, "invalid or expired MFA token");
+        record_refusal(ctx, None, request_ctx, None, "invalid or expired MFA token");
         return Err(VerifyError::Token(TokenError::Malformed).into());
     };
     let claims = token.claims;
     let user = ctx.accounts.user(Find::Id(claims.user)).await?;
     match user.filter(|user| user.sessions_valid_after.millis() == claims.valid_after) {
-        Some(user) => open_session(ctx, &user, Some(code), request_ctx).await,
+        Some(user) => open_session_by(ctx, &user, Some(code), claims.method, request_ctx).await,
         None => {
-            log_failed_sign_in(request_ctx, Some(claims.user), "MFA token revoked");
+            record_refusal(ctx, claims.method, request_ctx, Some(claims.user), "MFA token revoked");
             Err(VerifyError::Revoked.into())
         }
     }

@@ -9,11 +9,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::log_failed_sign_in;
 use super::login_step::{LoginStep, start_login};
 use super::open_session::authorize_login;
+use super::record_refusal;
 use crate::auth::accounts::address_owner::find_or_create_owner;
 use crate::auth::accounts::credential_epoch::CredentialEpoch;
+use crate::auth::audit::SignInMethod;
 use crate::auth::context::Context;
 use crate::auth::error::LinkKind;
 use crate::auth::identity::Email;
@@ -82,7 +83,7 @@ pub async fn redeem(
     let link = Link::parse(ctx, token, request_ctx).await?;
     link.consume(ctx, device_secret).await?;
     let user = link.owner(ctx).await?;
-    start_login(ctx, &user, request_ctx).await
+    start_login(ctx, &user, SignInMethod::MagicLink, request_ctx).await
 }
 
 /// The same in one request. If the code of the second factor is missing or wrong, the link is not consumed. The first
@@ -98,13 +99,13 @@ pub async fn redeem_with_code(
     let link = Link::parse(ctx, token, request_ctx).await?;
     if let Some(user) = link.user.as_ref().filter(|user| user.verified) {
         link.check(ctx, device_secret).await?;
-        let login = authorize_login(ctx, user, mfa_code, request_ctx).await?;
+        let login = authorize_login(ctx, user, mfa_code, METHOD, request_ctx).await?;
         link.consume(ctx, device_secret).await?;
         return login.open(ctx, request_ctx).await;
     }
     link.consume(ctx, device_secret).await?;
     let user = link.owner(ctx).await?;
-    authorize_login(ctx, &user, mfa_code, request_ctx).await?.open(ctx, request_ctx).await
+    authorize_login(ctx, &user, mfa_code, METHOD, request_ctx).await?.open(ctx, request_ctx).await
 }
 
 /// A valid mailed token, and the user whom it signs in together with the device secret.
@@ -120,24 +121,24 @@ impl<'a> Link<'a> {
     async fn parse(ctx: &Context, token: &str, request_ctx: RequestContext<'a>) -> Result<Self, Error> {
         rate_limit::check_attempt(ctx, request_ctx).await?;
         let token = action_token::verify::<LinkClaims>(ctx, ActionKind::MagicLink, token)
-            .ok_or_else(|| refuse(request_ctx, None, "invalid or expired magic link"))?;
+            .ok_or_else(|| refuse(ctx, request_ctx, None, "invalid or expired magic link"))?;
         let (address, user) = match token.claims {
             LinkClaims::User { user: id, valid_after } => {
                 let user = ctx.accounts.user(Find::Id(id)).await?;
                 let user = user.filter(|user| user.sessions_valid_after.millis() == valid_after);
-                let user = user.ok_or_else(|| refuse(request_ctx, Some(id), REVOKED))?;
+                let user = user.ok_or_else(|| refuse(ctx, request_ctx, Some(id), REVOKED))?;
                 (user.email.clone(), Some(user))
             }
             LinkClaims::Address(address) => {
                 let user = ctx.accounts.user(Find::Email(&address)).await?;
                 if let Some(user) = user.as_ref().filter(|user| !CredentialEpoch::NoAccount.is_current(user)) {
-                    return Err(refuse(request_ctx, Some(user.id), REVOKED));
+                    return Err(refuse(ctx, request_ctx, Some(user.id), REVOKED));
                 }
                 (address, user)
             }
         };
         match &user {
-            Some(user) if user.disabled => return Err(refuse(request_ctx, Some(user.id), "account disabled")),
+            Some(user) if user.disabled => return Err(refuse(ctx, request_ctx, Some(user.id), "account disabled")),
             None if !ctx.node.config.accounts.open_registration => return Err(Error::RegistrationClosed),
             None => rate_limit::check_sign_up(ctx, request_ctx).await?,
             Some(_) => {}
@@ -163,20 +164,22 @@ impl<'a> Link<'a> {
         let owner = user.map_or(Owner::Address(&self.address), Owner::User);
         match one_time::redeem(ctx, key, device_secret, consume, owner, self.request_ctx.client()).await? {
             Some(_) => Ok(()),
-            None => Err(refuse(self.request_ctx, user, "wrong device secret, or magic link used before")),
+            None => Err(refuse(ctx, self.request_ctx, user, "wrong device secret, or magic link used before")),
         }
     }
 
     /// The owner of the address, verified; created if there is none. Call it only after the link was consumed.
     async fn owner(&self, ctx: &Context) -> Result<User, Error> {
         let owner = find_or_create_owner(ctx, &self.address, self.user.clone(), self.request_ctx).await?;
-        owner.ok_or_else(|| refuse(self.request_ctx, self.user.as_ref().map(|user| user.id), REVOKED))
+        owner.ok_or_else(|| refuse(ctx, self.request_ctx, self.user.as_ref().map(|user| user.id), REVOKED))
     }
 }
 
+const METHOD: Option<SignInMethod> = Some(SignInMethod::MagicLink);
+
 const REVOKED: &str = "magic link issued before credentials changed";
 
-fn refuse(request_ctx: RequestContext<'_>, user: Option<UserId>, reason: &'static str) -> Error {
-    log_failed_sign_in(request_ctx, user, reason);
+fn refuse(ctx: &Context, request_ctx: RequestContext<'_>, user: Option<UserId>, reason: &'static str) -> Error {
+    record_refusal(ctx, METHOD, request_ctx, user, reason);
     Error::InvalidLink(LinkKind::MagicLink)
 }

@@ -10,10 +10,11 @@
 
 use std::time::Duration;
 
-use super::log_failed_sign_in;
 use super::open_session::{authorize_login, check_login_allowed};
+use super::record_refusal;
 use crate::auth::accounts::address_owner::find_or_create_owner;
 use crate::auth::accounts::credential_epoch::CredentialEpoch;
+use crate::auth::audit::SignInMethod;
 use crate::auth::context::Context;
 use crate::auth::identity::Email;
 use crate::auth::one_time::{self, Owner, SecretKey, SecretKind};
@@ -76,25 +77,27 @@ pub async fn sign_in_with_code(
         }
         rate_limit::check_sign_up(ctx, request_ctx).await?;
         let user = code.consume_for_owner(ctx, email, None).await?;
-        return authorize_login(ctx, &user, mfa_code, request_ctx).await?.open(ctx, request_ctx).await;
+        return authorize_login(ctx, &user, mfa_code, METHOD, request_ctx).await?.open(ctx, request_ctx).await;
     };
     // A disabled user is told so below, and not that the code is invalid.
     if !user.disabled && !epoch.is_current(&user) {
-        return Err(revoked(Some(user.id), request_ctx));
+        return Err(revoked(ctx, Some(user.id), request_ctx));
     }
     if user.verified {
-        let login = authorize_login(ctx, &user, mfa_code, request_ctx).await?;
+        let login = authorize_login(ctx, &user, mfa_code, METHOD, request_ctx).await?;
         code.consume(ctx).await?;
         return login.open(ctx, request_ctx).await;
     }
     // The code proves the address, which the row records only once the code is consumed.
-    check_login_allowed(&User { verified: true, ..user.clone() }, request_ctx)?;
+    check_login_allowed(ctx, &User { verified: true, ..user.clone() }, METHOD, request_ctx)?;
     let user = code.consume_for_owner(ctx, email, Some(user)).await?;
-    authorize_login(ctx, &user, mfa_code, request_ctx).await?.open(ctx, request_ctx).await
+    authorize_login(ctx, &user, mfa_code, METHOD, request_ctx).await?.open(ctx, request_ctx).await
 }
 
-fn revoked(user: Option<UserId>, request_ctx: RequestContext<'_>) -> Error {
-    log_failed_sign_in(request_ctx, user, "code issued before credentials changed");
+const METHOD: Option<SignInMethod> = Some(SignInMethod::Code);
+
+fn revoked(ctx: &Context, user: Option<UserId>, request_ctx: RequestContext<'_>) -> Error {
+    record_refusal(ctx, METHOD, request_ctx, user, "code issued before credentials changed");
     Error::InvalidCode
 }
 
@@ -126,7 +129,7 @@ impl MailedCode<'_> {
         self.consume(ctx).await?;
         let id = known.as_ref().map(|user| user.id);
         let owner = find_or_create_owner(ctx, email.as_str(), known, self.request_ctx).await?;
-        owner.ok_or_else(|| revoked(id, self.request_ctx))
+        owner.ok_or_else(|| revoked(ctx, id, self.request_ctx))
     }
 
     async fn redeem(&self, ctx: &Context, consume: bool) -> Result<CredentialEpoch, Error> {
@@ -134,7 +137,7 @@ impl MailedCode<'_> {
             one_time::redeem(ctx, key(&self.subject), self.code, consume, self.owner, self.request_ctx.client())
                 .await?;
         payload.and_then(|payload| CredentialEpoch::from_bytes(&payload)).ok_or_else(|| {
-            log_failed_sign_in(self.request_ctx, None, "wrong, used or expired code");
+            record_refusal(ctx, METHOD, self.request_ctx, None, "wrong, used or expired code");
             Error::InvalidCode
         })
     }

@@ -8,13 +8,20 @@ pub mod new_password;
 pub mod open_session;
 pub mod password;
 
+use crate::auth::audit::{self, Event, EventType, Origin, SignInMethod};
+use crate::auth::context::Context;
 use crate::auth::request_context::RequestContext;
 use crate::id::UserId;
 
-/// Logs a refused sign-in: one line at info, with the user if the account exists. Never logs a login name or an
-/// address, because people type passwords into the wrong field.
-fn log_failed_sign_in(request_ctx: RequestContext<'_>, user: Option<UserId>, reason: &'static str) {
-    let user = user.map(tracing::field::display);
-    let (client_ip, dialect) = (request_ctx.client_ip, request_ctx.dialect);
-    tracing::info!(user, %client_ip, dialect, reason, "sign-in failed");
+/// Records a refused sign-in, with the user if the account exists. Never with a login name or an address, because people
+/// type passwords into the wrong field.
+fn record_refusal(
+    ctx: &Context,
+    method: Option<SignInMethod>,
+    request_ctx: RequestContext<'_>,
+    user: Option<UserId>,
+    reason: &'static str,
+) {
+    let event = Event::new(EventType::SignInRefused, Origin::request(request_ctx));
+    audit::record(ctx, event.user(user).method(method).reason(reason));
 }

@@ -25,9 +25,8 @@ pub async fn change_password(
     request_ctx: RequestContext<'_>,
 ) -> Result<TokenPair, Error> {
     // Before the change, which would otherwise succeed and report an error.
-    check_login_allowed(user, request_ctx)?;
-    let update =
-        UpdateSelf { password: Some(new), current_password: current, auth_time, ..UpdateSelf::default() };
+    check_login_allowed(ctx, user, None, request_ctx)?;
+    let update = UpdateSelf { password: Some(new), current_password: current, auth_time, ..UpdateSelf::default() };
     let user = update_self(ctx, user, update, request_ctx).await?;
     reopen_session(ctx, &user, auth_time, request_ctx).await
 }

@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use super::log_failed_sign_in;
+use super::record_refusal;
+use crate::auth::audit::{self, Event, EventType, Origin, SignInMethod};
 use crate::auth::context::Context;
 use crate::auth::mailing::NoticeOrigin;
 use crate::auth::request_context::RequestContext;
@@ -21,15 +22,35 @@ use crate::store::ephemeral::{Opened, Session, SessionClaims};
 /// Characters of the user agent that a session stores.
 const MAX_USER_AGENT: usize = 200;
 
-/// Opens a session for a user who has been recognized. `user` is the row as it was read then. `mfa_code` is the code of
-/// the second factor, if one was given; it is ignored for a user without one.
+/// Opens a session for a user who has been recognized by the password. `user` is the row as it was read then. `mfa_code`
+/// is the code of the second factor, if one was given; it is ignored for a user without one.
 pub async fn open_session(
     ctx: &Context,
     user: &User,
     mfa_code: Option<&str>,
     request_ctx: RequestContext<'_>,
 ) -> Result<TokenPair, Error> {
-    authorize_login(ctx, user, mfa_code, request_ctx).await?.open(ctx, request_ctx).await
+    open_session_by(ctx, user, mfa_code, Some(SignInMethod::Password), request_ctx).await
+}
+
+/// As [`open_session`], for a user who has been recognized in this way.
+pub(super) async fn open_session_by(
+    ctx: &Context,
+    user: &User,
+    mfa_code: Option<&str>,
+    method: Option<SignInMethod>,
+    request_ctx: RequestContext<'_>,
+) -> Result<TokenPair, Error> {
+    authorize_login(ctx, user, mfa_code, method, request_ctx).await?.open(ctx, request_ctx).await
+}
+
+/// Opens a session for a user of `signet seed`, which nobody has signed in: nothing is recorded.
+pub async fn open_seeded_session(
+    ctx: &Context,
+    user: &User,
+    request_ctx: RequestContext<'_>,
+) -> Result<TokenPair, Error> {
+    AuthorizedLogin { user, method: None }.open_since(ctx, ctx.now(), request_ctx).await
 }
 
 /// Opens a session in place of the caller's, which has just ended with a change that the caller made. `auth_time` is that
@@ -40,42 +61,52 @@ pub(in crate::auth) async fn reopen_session(
     auth_time: Option<Timestamp>,
     request_ctx: RequestContext<'_>,
 ) -> Result<TokenPair, Error> {
-    check_login_allowed(user, request_ctx)?;
-    AuthorizedLogin(user).open_since(ctx, auth_time.unwrap_or_default(), request_ctx).await
+    check_login_allowed(ctx, user, None, request_ctx)?;
+    AuthorizedLogin { user, method: None }.open_since(ctx, auth_time.unwrap_or_default(), request_ctx).await
 }
 
 /// A user who has passed every check. Only such a user gets a session.
 ///
 /// A caller consumes the mailed code or link between [`authorize_login`] and [`AuthorizedLogin::open`], so that a wrong
 /// code of the second factor does not consume it.
-pub(in crate::auth) struct AuthorizedLogin<'a>(&'a User);
+pub(in crate::auth) struct AuthorizedLogin<'a> {
+    user: &'a User,
+    /// How the user was recognized, for the record.
+    method: Option<SignInMethod>,
+}
 
 /// Checks that a recognized user may sign in, and consumes the code of the second factor if the user has one.
 pub(in crate::auth) async fn authorize_login<'a>(
     ctx: &Context,
     user: &'a User,
     mfa_code: Option<&str>,
+    method: Option<SignInMethod>,
     request_ctx: RequestContext<'_>,
 ) -> Result<AuthorizedLogin<'a>, Error> {
-    check_login_allowed(user, request_ctx)?;
+    check_login_allowed(ctx, user, method, request_ctx)?;
     if user.totp.is_some() {
         let code = mfa_code.ok_or(Error::MfaRequired)?;
         let verified = mfa::verify_code(ctx, user, code, request_ctx).await;
         if matches!(verified, Err(Error::InvalidMfaCode)) {
-            log_failed_sign_in(request_ctx, Some(user.id), "wrong code of the second factor");
+            record_refusal(ctx, method, request_ctx, Some(user.id), "wrong code of the second factor");
         }
         verified?;
     }
-    Ok(AuthorizedLogin(user))
+    Ok(AuthorizedLogin { user, method })
 }
 
 /// Checks that the account is enabled and meets the dialect's requirements.
-pub(in crate::auth) fn check_login_allowed(user: &User, request_ctx: RequestContext<'_>) -> Result<(), Error> {
+pub(in crate::auth) fn check_login_allowed(
+    ctx: &Context,
+    user: &User,
+    method: Option<SignInMethod>,
+    request_ctx: RequestContext<'_>,
+) -> Result<(), Error> {
     if user.disabled {
-        log_failed_sign_in(request_ctx, Some(user.id), "account disabled");
+        record_refusal(ctx, method, request_ctx, Some(user.id), "account disabled");
         Err(Error::AccountDisabled)
     } else if request_ctx.dialect_config.verified_only && !user.verified {
-        log_failed_sign_in(request_ctx, Some(user.id), "e-mail address not verified");
+        record_refusal(ctx, method, request_ctx, Some(user.id), "e-mail address not verified");
         Err(Error::EmailNotVerified)
     } else {
         Ok(())
@@ -89,7 +120,12 @@ impl AuthorizedLogin<'_> {
         ctx: &Context,
         request_ctx: RequestContext<'_>,
     ) -> Result<TokenPair, Error> {
-        self.open_since(ctx, ctx.now(), request_ctx).await
+        let (user, method) = (self.user, self.method);
+        let pair = self.open_since(ctx, ctx.now(), request_ctx).await?;
+        let event = Event::of_user(EventType::SignInSucceeded, user.id, Origin::request(request_ctx));
+        let event = event.session(pair.session.id).method(method).detail("mfa", user.totp.is_some());
+        audit::record(ctx, event);
+        Ok(pair)
     }
 
     /// Opens the session of a user who signed in at `auth_time`.
@@ -99,10 +135,10 @@ impl AuthorizedLogin<'_> {
         auth_time: Timestamp,
         request_ctx: RequestContext<'_>,
     ) -> Result<TokenPair, Error> {
-        let user = self.0;
+        let Self { user, method } = self;
         // The store refuses such a session too, once it knows of the change.
         if ctx.node.revocations.is_superseded(user.id, user.sessions_valid_after) {
-            return Err(superseded(user, request_ctx));
+            return Err(superseded(ctx, user, method, request_ctx));
         }
         let session = new_session(ctx, user, auth_time, request_ctx)?;
         let (valid_after, network) = (user.sessions_valid_after, request_ctx.rate_limit_ip.to_string());
@@ -122,7 +158,7 @@ impl AuthorizedLogin<'_> {
                 ended.iter().for_each(|revocation| _ = ctx.node.revocations.apply(revocation));
                 issue_tokens(ctx, session.snapshot(), request_ctx, ctx.now())
             }
-            Opened::Superseded => Err(superseded(user, request_ctx)),
+            Opened::Superseded => Err(superseded(ctx, user, method, request_ctx)),
         }
     }
 }
@@ -136,8 +172,8 @@ fn notify_of_new_network(ctx: &Context, user: &User, request_ctx: RequestContext
 }
 
 /// The credentials were right when the row was read, and have changed since.
-fn superseded(user: &User, request_ctx: RequestContext<'_>) -> Error {
-    log_failed_sign_in(request_ctx, Some(user.id), "credentials changed during the sign-in");
+fn superseded(ctx: &Context, user: &User, method: Option<SignInMethod>, request_ctx: RequestContext<'_>) -> Error {
+    record_refusal(ctx, method, request_ctx, Some(user.id), "credentials changed during the sign-in");
     Error::InvalidCredentials
 }
 

@@ -10,9 +10,10 @@
 
 use tokio::time::Instant;
 
-use super::log_failed_sign_in;
 use super::login_step::{LoginStep, start_login};
 use super::open_session::open_session;
+use super::record_refusal;
+use crate::auth::audit::SignInMethod;
 use crate::auth::context::Context;
 use crate::auth::identity::Login;
 use crate::auth::passwords::{Password, QueueSlot, Verdict};
@@ -42,7 +43,7 @@ pub async fn start_sign_in(
     request_ctx: RequestContext<'_>,
 ) -> Result<LoginStep, Error> {
     let user = check_password(ctx, login, password, request_ctx).await?;
-    start_login(ctx, &user, request_ctx).await
+    start_login(ctx, &user, SignInMethod::Password, request_ctx).await
 }
 
 /// Recognizes a user by login name and password. Returns the row as it was when the password was checked.
@@ -95,11 +96,11 @@ async fn count_and_compare(
             Ok(user)
         }
         (Verdict::Correct { .. }, None) | (Verdict::Wrong, None) => {
-            log_failed_sign_in(request_ctx, None, "unknown account");
+            record_refusal(ctx, Some(SignInMethod::Password), request_ctx, None, "unknown account");
             Err(permit.refusal(Error::InvalidCredentials))
         }
         (Verdict::Wrong, Some(user)) => {
-            log_failed_sign_in(request_ctx, Some(user.id), "wrong password");
+            record_refusal(ctx, Some(SignInMethod::Password), request_ctx, Some(user.id), "wrong password");
             Err(permit.refusal(Error::InvalidCredentials))
         }
     }

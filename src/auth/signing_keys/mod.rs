@@ -9,6 +9,7 @@ mod mirror;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::auth::Error;
 use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
 use crate::auth::retention::key_policy;
@@ -19,8 +20,10 @@ use crate::store::ephemeral::{SealedKeyring, SwapResult};
 use crate::store::{self, Ephemeral};
 use crate::token::keyring::UnusableKey;
 use crate::token::keyring::pem::{self, InvalidPem};
-use crate::token::keyring::ring::{Key, KeyPolicy, KeyState, Ring, RingError};
+use crate::token::keyring::ring::{Key, KeyPolicy, Ring, RingError};
 use crate::token::secret::{OpenError, Secrets};
+
+pub use crate::token::keyring::ring::KeyState;
 
 /// Why the keyring cannot be read or changed.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -64,6 +67,19 @@ pub enum KeyringError {
     /// Another node changed the ring each time that this one tried to.
     #[error("too many nodes are changing the keyring; try again")]
     Contended,
+}
+
+impl From<KeyringError> for Error {
+    fn from(error: KeyringError) -> Self {
+        match error {
+            KeyringError::Ring(RingError::UnknownKey) => Self::NotFound,
+            KeyringError::Store(error) => Self::Unavailable(error),
+            error => {
+                tracing::error!(%error, "the keyring cannot be changed");
+                Self::Internal("the keyring cannot be changed")
+            }
+        }
+    }
 }
 
 impl KeyringError {
@@ -286,6 +302,39 @@ pub async fn import(ctx: &Context, text: &str, origin: Origin) -> Result<Key, Ke
     let key = change(ctx, |ring, policy| Ok(ring.import(pair.clone(), now, policy)?)).await?;
     record_key(ctx, EventType::SigningKeyImported, &key.kid, origin);
     Ok(key)
+}
+
+/// Whether an audience has ES256, so that there are keys for it.
+pub fn uses_es256(ctx: &Context) -> bool {
+    key_policy(&ctx.node.config).es256
+}
+
+/// A signing key, its state, and until when anything that it signed can be valid, once that is known.
+#[derive(Clone, Debug)]
+pub struct KeyStatus {
+    /// The key.
+    pub key: Key,
+    /// Its state now.
+    pub state: KeyState,
+    /// See [`Ring::verifies_until`].
+    pub verifies_until: Option<Timestamp>,
+}
+
+/// All keys of the keyring: those for EdDSA first, and of each algorithm the signing one first.
+pub fn list(ctx: &Context) -> Vec<KeyStatus> {
+    let (keys, now, policy) = (ctx.node.keyring.keys(), ctx.now(), key_policy(&ctx.node.config));
+    let ring = keys.ring();
+    let status = |key: &Key| KeyStatus {
+        key: key.clone(),
+        state: ring.state(key, now, &policy),
+        verifies_until: ring.verifies_until(key, now, &policy),
+    };
+    let mut all = ring.keys.iter().map(status).collect::<Vec<_>>();
+    all.sort_by_key(|status| {
+        let is_es256 = status.key.algorithm() == SigningAlgorithm::Es256;
+        (is_es256, status.state != KeyState::Signing, std::cmp::Reverse(status.key.announced_at))
+    });
+    all
 }
 
 /// The name of a key's state in APIs.

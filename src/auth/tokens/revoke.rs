@@ -2,6 +2,7 @@
 
 use super::caller::Caller;
 use super::verify::verify_access_token;
+use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
 use crate::auth::error::{Denial, VerifyError};
 use crate::auth::request_context::RequestContext;
@@ -15,7 +16,12 @@ use crate::store::ephemeral::{SessionConditions, SignOutScope, Target};
 use crate::token::refresh::RefreshToken;
 
 /// Revokes `token` for a client. Fails if the token is valid and the client may not manage it (RFC 7009, 2.1).
-pub async fn revoke_for_client(ctx: &Context, client: &Caller, token: &str) -> Result<(), Error> {
+pub async fn revoke_for_client(
+    ctx: &Context,
+    client: &Caller,
+    token: &str,
+    request_ctx: RequestContext<'_>,
+) -> Result<(), Error> {
     let owner = match RefreshToken::parse(token, &ctx.node.secrets) {
         Some(refresh) => Some(refresh.user),
         None => match verify_access_token(ctx, token) {
@@ -27,12 +33,12 @@ pub async fn revoke_for_client(ctx: &Context, client: &Caller, token: &str) -> R
     if !client.may_manage_tokens_of(ctx, owner).await? {
         return Err(Error::Forbidden(Denial::MissingPermission));
     }
-    revoke(ctx, token).await
+    revoke(ctx, token, Origin::request_of(client.user, request_ctx)).await
 }
 
 /// Revokes `token`: the session of a refresh token, or a single access token.
-pub async fn revoke(ctx: &Context, token: &str) -> Result<(), Error> {
-    if sign_out_token(ctx, token).await? {
+pub async fn revoke(ctx: &Context, token: &str, origin: Origin) -> Result<(), Error> {
+    if sign_out_token(ctx, token, origin.clone()).await? {
         return Ok(());
     }
     let verified = match verify_access_token(ctx, token) {
@@ -49,21 +55,23 @@ pub async fn revoke(ctx: &Context, token: &str) -> Result<(), Error> {
     // Every node keeps each revoked token in memory, and a client can obtain any number of tokens, so revoking them is
     // limited per account. A token that is revoked already does not get here.
     rate_limit::check_revocation(ctx, &verified.subject).await?;
-    publish_revocation(ctx, target, verified.expires_at + ctx.node.issuer.leeway()).await
+    publish_revocation(ctx, target, verified.expires_at + ctx.node.issuer.leeway()).await?;
+    audit::record(ctx, Event::new(EventType::TokenRevoked, origin).user(verified.user));
+    Ok(())
 }
 
 /// Ends the session of a refresh token, whether the token is current or rotated. `false` if it is no refresh token of
 /// ours: then nothing happens.
-pub async fn sign_out_token(ctx: &Context, token: &str) -> Result<bool, Error> {
+pub async fn sign_out_token(ctx: &Context, token: &str, origin: Origin) -> Result<bool, Error> {
     let Some(refresh) = RefreshToken::parse(token, &ctx.node.secrets) else { return Ok(false) };
-    end_session_of(ctx, refresh.user, refresh.session).await?;
+    end_session_of(ctx, refresh.user, refresh.session, origin).await?;
     Ok(true)
 }
 
 /// Ends a session that an authentic token of ours names, even if the store does not know it: if a failover has lost its
 /// record, its access tokens are still valid, so the revocation is published nevertheless. Idempotent.
-pub async fn end_session_of(ctx: &Context, user: UserId, session: SessionId) -> Result<(), Error> {
-    let ended = sign_out(ctx, user, SignOutScope::One(session)).await?;
+pub async fn end_session_of(ctx: &Context, user: UserId, session: SessionId, origin: Origin) -> Result<(), Error> {
+    let ended = sign_out(ctx, user, SignOutScope::One(session), origin).await?;
     let now = ctx.now();
     let opened_at = session.created_at().unwrap_or(now);
     if ended == 0 && !ctx.node.revocations.is_session_ended(user, session, opened_at) {
@@ -78,6 +86,6 @@ pub async fn revoke_refresh_token(ctx: &Context, token: &str, request_ctx: Reque
     let token = RefreshToken::parse(token, &ctx.node.secrets).ok_or(Error::InvalidRefreshToken)?;
     let session =
         redeem_refresh_token(ctx, token, RotationPolicy::Keep, SessionConditions::default(), request_ctx).await?;
-    sign_out(ctx, session.user, SignOutScope::One(session.id)).await?;
+    sign_out(ctx, session.user, SignOutScope::One(session.id), Origin::request(request_ctx)).await?;
     Ok(())
 }

@@ -18,6 +18,7 @@ use crate::auth::accounts::create;
 use crate::auth::accounts::delete::delete_user;
 use crate::auth::accounts::disable;
 use crate::auth::accounts::update::set_custom_claims;
+use crate::auth::audit::Origin;
 use crate::auth::context::Context;
 use crate::auth::identity::Login;
 use crate::auth::mfa::reset_as_operator;
@@ -60,7 +61,7 @@ pub(super) async fn run(command: Users, ctx: &Context, output: &mut Output<'_>) 
         Users::Delete { name, yes } => {
             let user = find(ctx, &name.user).await?;
             confirm_unless_superuser_remains(ctx, &user, "delete", yes).await?;
-            match delete_user(ctx, user.id).await {
+            match delete_user(ctx, user.id, Origin::process()).await {
                 Ok(()) => {}
                 Err(auth::Error::NotFound) => return Err(not_found(&name.user)),
                 Err(error) => return Err(error.into()),
@@ -89,7 +90,7 @@ async fn create_user(
         roles: options.roles,
         custom_claims: options.claims.unwrap_or_default(),
     };
-    Ok(create::create_user(ctx, new_user, ctx.node.password_policy).await?)
+    Ok(create::create_user_as_operator(ctx, new_user).await?)
 }
 
 async fn list(ctx: &Context, output: &mut Output<'_>, after: i64, limit: u32) -> Result<(), CliError> {
@@ -112,7 +113,7 @@ async fn list(ctx: &Context, output: &mut Output<'_>, after: i64, limit: u32) ->
 
 async fn update(ctx: &Context, output: &mut Output<'_>, name: &UserName, claims: CustomClaims) -> Result<(), CliError> {
     let user = find(ctx, &name.user).await?;
-    match set_custom_claims(ctx, user.id, claims).await {
+    match set_custom_claims(ctx, user.id, claims, Origin::process()).await {
         Ok(user) => output.one(&UserRow::from(&user), COLUMNS),
         Err(auth::Error::NotFound) => Err(not_found(&name.user)),
         Err(error) => Err(error.into()),
@@ -126,7 +127,7 @@ async fn set_disabled(
     id: UserId,
     disabled: bool,
 ) -> Result<(), CliError> {
-    match disable::set_disabled(ctx, id, disabled).await {
+    match disable::set_disabled(ctx, id, disabled, Origin::process()).await {
         Ok(user) => output.one(&UserRow::from(&user), COLUMNS),
         Err(auth::Error::NotFound) => Err(not_found(&name.user)),
         Err(error) => Err(error.into()),
@@ -134,13 +135,13 @@ async fn set_disabled(
 }
 
 async fn reset_mfa(ctx: &Context, output: &mut Output<'_>, name: &UserName, sign_out: bool) -> Result<(), CliError> {
-    let (user, was_on) = match reset_as_operator(ctx, find(ctx, &name.user).await?.id).await {
+    let (user, was_on) = match reset_as_operator(ctx, find(ctx, &name.user).await?.id, Origin::process()).await {
         Ok(result) => result,
         Err(auth::Error::NotFound) => return Err(not_found(&name.user)),
         Err(error) => return Err(error.into()),
     };
     if sign_out {
-        sign_out_user_as_admin(ctx, user.id).await?;
+        sign_out_user_as_admin(ctx, user.id, Origin::process()).await?;
     }
     output.one(&UserRow::from(&user), COLUMNS)?;
     if !was_on {

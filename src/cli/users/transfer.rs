@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use super::super::CliError;
 use super::super::output::Output;
 use super::{PAGE, UserRecord, validate_record};
+use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
 use crate::store::accounts::{Billed, BillingChange, Created, Find, NewUser, User};
 
@@ -31,6 +32,8 @@ pub(super) async fn export(ctx: &Context, output: &mut Output<'_>, with_hashes: 
             after = user.number;
         }
         if page.len() < PAGE as usize {
+            let event = Event::new(EventType::UsersExported, Origin::process());
+            audit::record(ctx, event.detail("with_hashes", with_hashes));
             return Ok(());
         }
     }
@@ -87,6 +90,8 @@ pub(super) async fn import(ctx: &Context, output: &mut Output<'_>, input: &mut d
         }
     }
     insert_batch(ctx, &mut batch, &mut report).await?;
+    let event = Event::new(EventType::UsersImported, Origin::process());
+    audit::record(ctx, event.detail("count", report.imported));
     report.left_out.sort_by_key(|skipped| skipped.line);
     print_report(output, &report)
 }

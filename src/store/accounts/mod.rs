@@ -172,6 +172,25 @@ pub struct ApiKey {
     pub updated_at: Timestamp,
 }
 
+/// An order of API keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ApiKeyOrder {
+    /// The newest first, by their ids.
+    Created,
+    /// The one that was used last first; those that were never used come last, the newest first.
+    LastUsed,
+}
+
+impl ApiKeyOrder {
+    /// The place of a key in this order.
+    pub fn place(self, key: &ApiKey) -> (Timestamp, ApiKeyId) {
+        match self {
+            Self::Created => (Timestamp::default(), key.id),
+            Self::LastUsed => (key.last_used_at.unwrap_or_default(), key.id),
+        }
+    }
+}
+
 /// The store of users, projects and API keys. Every implementation passes `tests/conformance/accounts`.
 #[async_trait]
 pub trait Accounts: Send + Sync + 'static {
@@ -316,6 +335,19 @@ pub trait Accounts: Send + Sync + 'static {
 
     /// Lists the API keys of a project, newest first: at most `limit` after skipping the first `skip`; and counts all.
     async fn api_keys(&self, project: ProjectId, skip: u32, limit: u32) -> Result<(Vec<ApiKey>, u64)>;
+
+    /// Lists the API keys of all users, each with its owner's row, in an order, after a place in it: at most `limit`. In
+    /// [`ApiKeyOrder::LastUsed`] only the newest [`SEARCH_SCAN`] keys: the time of last use changes often and is in no
+    /// index.
+    async fn all_api_keys(
+        &self,
+        order: ApiKeyOrder,
+        after: Option<(Timestamp, ApiKeyId)>,
+        limit: u32,
+    ) -> Result<Vec<(ApiKey, User)>>;
+
+    /// Finds an API key by its id, and its owner's row.
+    async fn api_key_by_id(&self, key: ApiKeyId) -> Result<Option<(ApiKey, User)>>;
 
     /// Lists the API keys of a user in all of its projects, newest first: at most `limit`.
     async fn api_keys_of_user(&self, user: UserId, limit: u32) -> Result<Vec<ApiKey>>;

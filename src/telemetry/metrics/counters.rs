@@ -95,6 +95,12 @@ impl Counter {
         Some(Self::ALL[cell])
     }
 
+    /// The counters with this name, and the values of the labels of each.
+    pub fn of_name(name: &str) -> impl Iterator<Item = (Self, Vec<&'static str>)> {
+        let of_name = SERIES.iter().enumerate().filter(move |(_, series)| series.name == name);
+        of_name.map(|(cell, series)| (Self::ALL[cell], series.labels.iter().map(|(_, value)| *value).collect()))
+    }
+
     /// The value of its label, for logs; empty if it has none.
     pub fn label(self) -> &'static str {
         SERIES[self as usize].labels.first().map_or("", |(_, value)| value)

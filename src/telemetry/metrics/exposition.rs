@@ -74,6 +74,14 @@ impl Family<'_> {
         self.sample("", labels, value);
     }
 
+    /// Adds a histogram once it has counted something. Most of the routes and store operations are never used, and each
+    /// histogram is twenty series.
+    pub(super) fn buckets_if_used(&mut self, labels: &[(&str, &str)], histogram: (Vec<(f64, u64)>, f64)) {
+        if histogram.0.last().is_some_and(|(_, count)| *count > 0) {
+            self.buckets(labels, histogram);
+        }
+    }
+
     /// Adds a histogram: buckets, sum and count.
     pub(super) fn buckets(&mut self, labels: &[(&str, &str)], (buckets, sum): (Vec<(f64, u64)>, f64)) {
         for (bound, count) in &buckets {

@@ -6,15 +6,20 @@
 
 mod counters;
 mod exposition;
+mod history;
 mod process;
 mod sharded_counter;
 #[cfg(test)]
 mod tests;
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 pub use counters::Counter;
 use exposition::Exposition;
+use history::History;
+pub use history::{RouteTraffic, SAMPLE_INTERVAL, TrafficPoint};
+pub use sharded_counter::LocalHistogram;
 use sharded_counter::{HISTOGRAM, Histogram, ShardedCounter};
 
 use super::Page;
@@ -62,6 +67,10 @@ pub struct Snapshot {
     pub buffered: BufferedBytes,
     /// The published revocation feed.
     pub revocation_feed: RevocationFeed,
+    /// How long the oldest mail in the queue has waited; zero if there is none.
+    pub oldest_mail: Duration,
+    /// Bytes that can still be written to `data_dir`, if the system tells.
+    pub disk_free: Option<u64>,
 }
 
 /// What the published revocation feed keeps.
@@ -90,8 +99,8 @@ pub struct Hashing {
     pub shed_late: u64,
     /// Hashes whose caller had gone when their turn came.
     pub abandoned: u64,
-    /// Total waiting time of hashes that ran.
-    pub waited: Duration,
+    /// Waiting times of hashes that ran.
+    pub waits: LocalHistogram,
     /// Total running time.
     pub worked: Duration,
 }
@@ -101,7 +110,13 @@ pub struct Metrics {
     cells: ShardedCounter,
     routes: Box<[Box<str>]>,
     started: Timestamp,
+    /// When the TLS certificate in use expires, in seconds since 1970; [`NO_CERTIFICATE`] if there is none.
+    certificate_expires: AtomicI64,
+    history: History,
 }
+
+/// The value of [`Metrics::certificate_expires`] without TLS.
+const NO_CERTIFICATE: i64 = i64::MIN;
 
 impl Observer for Metrics {
     fn observe(&self, operation: Operation, error: Option<&store::Error>, elapsed: Option<Duration>) {
@@ -125,6 +140,8 @@ impl Metrics {
             cells: ShardedCounter::new(cells),
             routes: routes.iter().map(|route| route.as_ref().into()).collect(),
             started,
+            certificate_expires: AtomicI64::new(NO_CERTIFICATE),
+            history: History::default(),
         }
     }
 
@@ -139,6 +156,11 @@ impl Metrics {
     /// Records that a task kept a worker's thread for that long.
     pub fn worker_stalled(&self, stall: Duration) {
         self.stalls().observe(&self.cells, stall);
+    }
+
+    /// Records when the TLS certificate in use expires.
+    pub fn certificate_loaded(&self, expires: Timestamp) {
+        self.certificate_expires.store(expires.secs(), Ordering::Relaxed);
     }
 
     /// Increments a counter or gauge.
@@ -160,6 +182,19 @@ impl Metrics {
         self.add_verification(&mut page, snapshot, now);
         add_hashing(&mut page, &snapshot.hashing);
         counters::add_to(&mut page, &self.cells);
+        page.gauge(
+            "signet_mail_oldest_seconds",
+            "Time for which the oldest queued mail has waited; 0 if there is none.",
+        )
+        .value(snapshot.oldest_mail.as_secs_f64());
+        if let Some(free) = snapshot.disk_free {
+            page.gauge("signet_disk_free_bytes", "Bytes that can still be written to data_dir.").value(free);
+        }
+        let expires = self.certificate_expires.load(Ordering::Relaxed);
+        if expires != NO_CERTIFICATE {
+            page.gauge("signet_tls_certificate_expiry_timestamp_seconds", "When the TLS certificate in use expires.")
+                .value(expires);
+        }
         page.histogram("signet_worker_stall_seconds", "Time for which one task kept a worker's thread, from 1 ms.")
             .buckets(&[], self.stalls().read(&self.cells));
         let mut buffered = page.gauge("signet_buffered_bytes", "Bytes buffered for clients.");
@@ -199,7 +234,7 @@ impl Metrics {
             page.histogram("signet_http_request_duration_seconds", "Time from a request's head to its response.");
         for (number, route) in self.routes.iter().enumerate() {
             let histogram = Histogram(self.route(number) + STATUSES.len() + 1);
-            took.buckets(&[("route", route)], histogram.read(&self.cells));
+            took.buckets_if_used(&[("route", route)], histogram.read(&self.cells));
         }
     }
 
@@ -208,14 +243,17 @@ impl Metrics {
         for &operation in Operation::ALL {
             for (index, kind) in ["unavailable", "corrupt"].into_iter().enumerate() {
                 let labels = [("store", operation.role()), ("operation", operation.name()), ("kind", kind)];
-                failed.labelled(&labels, self.cells.sum(self.operation(operation) + index));
+                let count = self.cells.sum(self.operation(operation) + index);
+                if count > 0 {
+                    failed.labelled(&labels, count);
+                }
             }
         }
         let mut took = page.histogram("signet_store_duration_seconds", "Duration of store operations.");
         for &operation in Operation::ALL {
             let histogram = Histogram(self.operation(operation) + 2);
             let labels = [("store", operation.role()), ("operation", operation.name())];
-            took.buckets(&labels, histogram.read(&self.cells));
+            took.buckets_if_used(&labels, histogram.read(&self.cells));
         }
     }
 
@@ -259,8 +297,8 @@ fn add_hashing(page: &mut Exposition, hashing: &Hashing) {
     shed.labelled(&[("reason", "queue_full")], hashing.shed_full);
     shed.labelled(&[("reason", "deadline")], hashing.shed_late);
     shed.labelled(&[("reason", "abandoned")], hashing.abandoned);
-    page.counter("signet_hash_wait_seconds_total", "Total time that password hashes waited.")
-        .value(hashing.waited.as_secs_f64());
+    page.histogram("signet_hash_wait_seconds", "Time that password hashes waited for a thread.")
+        .buckets(&[], hashing.waits.read());
     page.counter("signet_hash_work_seconds_total", "Total time that password hashes ran.")
         .value(hashing.worked.as_secs_f64());
 }

@@ -63,16 +63,19 @@ impl Histogram {
     /// Records a duration.
     pub(super) fn observe(self, cells: &ShardedCounter, duration: Duration) {
         let nanos = duration.as_nanos() as u64;
-        let bucket = BOUNDS.iter().take_while(|bound| nanos > **bound * 1_000).count();
-        cells.add(self.0 + bucket, 1);
+        cells.add(self.0 + bucket(nanos), 1);
         cells.add(self.0 + HISTOGRAM - 1, nanos);
+    }
+
+    /// The count of each bucket.
+    pub(super) fn counts(self, cells: &ShardedCounter) -> [u64; BOUNDS.len() + 1] {
+        std::array::from_fn(|bucket| cells.sum(self.0 + bucket))
     }
 
     /// Returns cumulative counts by upper bound in seconds, the last being infinite, and the sum in seconds.
     pub(super) fn read(self, cells: &ShardedCounter) -> (Vec<(f64, u64)>, f64) {
         let mut cumulative = 0;
-        let bounds = BOUNDS.iter().map(|bound| *bound as f64 / 1e6).chain([f64::INFINITY]);
-        let buckets = bounds
+        let buckets = bounds()
             .enumerate()
             .map(|(bucket, bound)| {
                 cumulative += cells.sum(self.0 + bucket);
@@ -81,6 +84,61 @@ impl Histogram {
             .collect();
         (buckets, cells.sum(self.0 + HISTOGRAM - 1) as f64 / 1e9)
     }
+}
+
+/// A histogram outside of the cells, for a module that counts under a lock of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LocalHistogram {
+    counts: [u64; BOUNDS.len() + 1],
+    sum: Duration,
+}
+
+impl LocalHistogram {
+    /// Records a duration.
+    pub fn observe(&mut self, duration: Duration) {
+        self.counts[bucket(duration.as_nanos() as u64)] += 1;
+        self.sum += duration;
+    }
+
+    /// The duration in milliseconds that this share of all did not exceed; zero if there is none.
+    pub fn quantile_ms(&self, share: f64) -> f64 {
+        quantile(&self.counts, share)
+    }
+
+    /// As [`Histogram::read`].
+    pub(super) fn read(&self) -> (Vec<(f64, u64)>, f64) {
+        let mut cumulative = 0;
+        let buckets = bounds().zip(self.counts).map(|(bound, count)| {
+            cumulative += count;
+            (bound, cumulative)
+        });
+        (buckets.collect(), self.sum.as_secs_f64())
+    }
+}
+
+/// The duration in milliseconds that this share of the requests did not exceed, estimated within its bucket as
+/// Prometheus does. Zero without requests.
+pub(super) fn quantile(buckets: &[u64; BOUNDS.len() + 1], share: f64) -> f64 {
+    let wanted = buckets.iter().sum::<u64>() as f64 * share;
+    let (mut below, mut lower) = (0.0, 0.0);
+    for (count, bound) in buckets.iter().zip(BOUNDS) {
+        let (count, upper) = (*count as f64, bound as f64 / 1e3);
+        if count > 0.0 && below + count >= wanted {
+            return lower + (upper - lower) * (wanted - below) / count;
+        }
+        (below, lower) = (below + count, upper);
+    }
+    if wanted > 0.0 { lower } else { 0.0 }
+}
+
+/// The bucket of a duration in nanoseconds.
+fn bucket(nanos: u64) -> usize {
+    BOUNDS.iter().take_while(|bound| nanos > **bound * 1_000).count()
+}
+
+/// The upper bounds in seconds, the last being infinite.
+fn bounds() -> impl Iterator<Item = f64> {
+    BOUNDS.iter().map(|bound| *bound as f64 / 1e6).chain([f64::INFINITY])
 }
 
 #[cfg(test)]
@@ -100,6 +158,20 @@ mod tests {
         assert_eq!(buckets[16], (10.0, 4));
         assert_eq!(buckets[17], (f64::INFINITY, 5));
         assert!((sum - 20.000_102).abs() < 1e-9);
+    }
+
+    #[test]
+    fn quantiles_are_estimated_within_their_bucket() {
+        let buckets = |at: &[(usize, u64)]| {
+            let mut buckets = [0; BOUNDS.len() + 1];
+            at.iter().for_each(|(bucket, count)| buckets[*bucket] = *count);
+            buckets
+        };
+        assert_eq!(quantile(&buckets(&[]), 0.99), 0.0);
+        // From 0.5 ms to 1 ms.
+        assert!((quantile(&buckets(&[(4, 100)]), 0.5) - 0.75).abs() < 1e-9);
+        assert!((quantile(&buckets(&[(0, 99), (7, 1)]), 0.99) - 0.05).abs() < 1e-9);
+        assert_eq!(quantile(&buckets(&[(BOUNDS.len(), 1)]), 0.5), 10_000.0);
     }
 
     #[test]

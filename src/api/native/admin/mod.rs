@@ -5,13 +5,14 @@
 //! Must not know the console, which is one of the clients of these calls.
 
 mod inspect;
+mod overview;
 mod sign_out;
 pub(super) mod user;
+mod user_sign_ins;
 mod users;
 
 use super::NAME;
 use super::Problem;
-use super::sessions::EndedSessions;
 use crate::api::endpoint::EndpointGroup;
 use crate::api::{credential, request_context};
 use crate::auth::audit::Origin;
@@ -21,6 +22,8 @@ use crate::auth::{Error, User};
 use crate::http::{FieldError, FieldErrorKind, FormFields, IntoResponse, ParamLocation, Rejection, Request};
 use crate::id::UserId;
 
+pub(super) use api_keys::ApiKeySort;
+pub(super) use keys::KeyAlgorithm;
 pub(super) use users::UserStatusName;
 
 /// The calls.
@@ -37,7 +40,19 @@ pub(super) const GROUP: EndpointGroup = EndpointGroup {
         super::billing::UPDATE_BILLING,
         sign_out::SIGN_OUT_USER,
         sign_out::SIGN_OUT_EVERYONE,
+        user_sign_ins::LIST,
+        user_sign_ins::END,
+        user_sign_ins::RESET_MFA,
+        user_sign_ins::SEND_RESET_LINK,
+        api_keys::LIST,
+        api_keys::DEACTIVATE,
+        keys::LIST,
+        keys::ROTATE,
+        keys::REVOKE,
         inspect::INSPECT,
+        settings::LIST,
+        overview::OVERVIEW,
+        super::audit::LIST_EVENTS,
     ],
 };
 

@@ -172,7 +172,8 @@ async fn revoke_token(ctx: Context, mut request: Request) -> Result<Response, Oa
     if api_keys::is_well_formed(token) {
         return Err(OauthError::UnsupportedTokenType);
     }
-    revoke::revoke_for_client(&ctx, &client, token).await?;
+    let request_ctx = request_context(super::NAME, &ctx.node.config.api.native, &request);
+    revoke::revoke_for_client(&ctx, &client, token, request_ctx).await?;
     Ok(Response::empty(StatusCode::OK).no_store())
 }
 

@@ -219,7 +219,7 @@ impl Shared {
                 None => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
                 Some(Waiting { job, since }) if state.load.is_wanted(&*job, since.elapsed(), self.limits.deadline) => {
                     state.load.running += 1;
-                    state.load.waited += since.elapsed();
+                    state.load.waits.observe(since.elapsed());
                     return Some(job);
                 }
                 Some(_) => {}

@@ -32,8 +32,8 @@ use self::end_api_keys::change_and_end_api_keys;
 pub use self::schema::migrate;
 use self::statements::Statement;
 use super::{
-    Accounts, ApiKey, Billed, BillingChange, Changed, Changes, Created, EmailProved, EmailVerified, Find, NewPassword,
-    NewUser, PasswordHash, RecoveryCode, SealedTotp, User, UserPage, UserSearch, page_start,
+    Accounts, ApiKey, ApiKeyOrder, Billed, BillingChange, Changed, Changes, Created, EmailProved, EmailVerified, Find,
+    NewPassword, NewUser, PasswordHash, RecoveryCode, SEARCH_SCAN, SealedTotp, User, UserPage, UserSearch, page_start,
 };
 use crate::clock::Timestamp;
 use crate::config;
@@ -302,6 +302,26 @@ impl Accounts for Postgres {
     async fn api_keys(&self, project: ProjectId, skip: u32, limit: u32) -> Result<(Vec<ApiKey>, u64)> {
         let values: [&(dyn ToSql + Sync); 3] = [&project, &i64::from(skip), &i64::from(limit)];
         self.connections.query(&statements::API_KEYS, &values, rows::api_keys_page).await
+    }
+
+    async fn all_api_keys(
+        &self,
+        order: ApiKeyOrder,
+        after: Option<(Timestamp, ApiKeyId)>,
+        limit: u32,
+    ) -> Result<Vec<(ApiKey, User)>> {
+        let (used_at, id) = after.unwrap_or((Timestamp::from_millis(i64::MAX), Uuid::max().into()));
+        let (scan, limit) = (i64::from(SEARCH_SCAN), i64::from(limit));
+        let (statement, values): (_, Vec<&(dyn ToSql + Sync)>) = match order {
+            ApiKeyOrder::Created => (&statements::API_KEYS_BY_CREATION, vec![&id, &limit]),
+            ApiKeyOrder::LastUsed => (&statements::API_KEYS_BY_LAST_USE, vec![&used_at, &id, &scan, &limit]),
+        };
+        self.connections.query(statement, &values, rows::api_keys_with_owner).await
+    }
+
+    async fn api_key_by_id(&self, key: ApiKeyId) -> Result<Option<(ApiKey, User)>> {
+        let read = |rows: &[_]| Ok(rows::api_keys_with_owner(rows)?.pop());
+        self.connections.query(&statements::API_KEY_BY_ID, &[&key], read).await
     }
 
     async fn api_keys_of_user(&self, user: UserId, limit: u32) -> Result<Vec<ApiKey>> {

@@ -321,6 +321,41 @@ pub(super) const API_KEYS: Statement = Statement::new(
     ),
 );
 
+pub(super) const API_KEYS_BY_CREATION: Statement = Statement::new(
+    Operation::AllApiKeys,
+    concat!(
+        "SELECT ",
+        api_key_select_list!(),
+        ", ",
+        user_select_list!("u"),
+        " FROM api_keys k JOIN users u ON u.id = k.user_id WHERE k.id < $1 ORDER BY k.id DESC LIMIT $2"
+    ),
+);
+
+pub(super) const API_KEYS_BY_LAST_USE: Statement = Statement::new(
+    Operation::AllApiKeys,
+    concat!(
+        "SELECT ",
+        api_key_select_list!(),
+        ", ",
+        user_select_list!("u"),
+        " FROM (SELECT * FROM api_keys ORDER BY id DESC LIMIT $3) k JOIN users u ON u.id = k.user_id
+          WHERE (COALESCE(k.last_used_at, 0), k.id) < ($1, $2)
+          ORDER BY COALESCE(k.last_used_at, 0) DESC, k.id DESC LIMIT $4"
+    ),
+);
+
+pub(super) const API_KEY_BY_ID: Statement = Statement::new(
+    Operation::ApiKeyById,
+    concat!(
+        "SELECT ",
+        api_key_select_list!(),
+        ", ",
+        user_select_list!("u"),
+        " FROM api_keys k JOIN users u ON u.id = k.user_id WHERE k.id = $1"
+    ),
+);
+
 pub(super) const API_KEYS_OF_USER: Statement = Statement::new(
     Operation::ApiKeysOfUser,
     concat!(

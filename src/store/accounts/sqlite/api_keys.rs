@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
-use super::super::{ApiKey, User, select_list, user_columns, user_select_list};
+use super::super::{ApiKey, ApiKeyOrder, SEARCH_SCAN, User, select_list, user_columns, user_select_list};
 use super::columns::{insert, read};
 use super::users;
 use crate::clock::Timestamp;
@@ -103,6 +103,52 @@ pub(super) fn page(tx: &Connection, project: ProjectId, skip: u32, limit: u32) -
         .prepare_cached("SELECT count(*) AS total FROM api_keys WHERE project_id = ?1")?
         .query_row([project], |row| row.get::<_, BitsU64>("total"))?;
     Ok((page, count.0))
+}
+
+/// The select list and the tables of keys with their owners.
+macro_rules! with_owner {
+    ($keys:literal, $rest:literal) => {
+        concat!(
+            "SELECT ",
+            user_select_list!("users"),
+            ", ",
+            api_key_select_list!(),
+            " FROM ",
+            $keys,
+            " AS api_keys JOIN users ON users.id = api_keys.user_id ",
+            $rest
+        )
+    };
+}
+
+fn read_with_owner(row: &Row<'_>) -> rusqlite::Result<(ApiKey, User)> {
+    Ok((read_row(row)?, users::read_row(row)?))
+}
+
+pub(super) fn all(
+    tx: &Connection,
+    order: ApiKeyOrder,
+    (used_at, id): (Timestamp, ApiKeyId),
+    limit: u32,
+) -> rusqlite::Result<Vec<(ApiKey, User)>> {
+    match order {
+        ApiKeyOrder::Created => tx
+            .prepare_cached(with_owner!("api_keys", "WHERE api_keys.id < ?1 ORDER BY api_keys.id DESC LIMIT ?2"))?
+            .query_map(params![id, limit], read_with_owner)?
+            .collect(),
+        ApiKeyOrder::LastUsed => tx
+            .prepare_cached(with_owner!(
+                "(SELECT * FROM api_keys ORDER BY id DESC LIMIT ?3)",
+                "WHERE (coalesce(api_keys.last_used_at, 0), api_keys.id) < (?1, ?2)
+                 ORDER BY coalesce(api_keys.last_used_at, 0) DESC, api_keys.id DESC LIMIT ?4"
+            ))?
+            .query_map(params![used_at, id, SEARCH_SCAN, limit], read_with_owner)?
+            .collect(),
+    }
+}
+
+pub(super) fn by_id(tx: &Connection, key: ApiKeyId) -> rusqlite::Result<Option<(ApiKey, User)>> {
+    tx.prepare_cached(with_owner!("api_keys", "WHERE api_keys.id = ?1"))?.query_row([key], read_with_owner).optional()
 }
 
 pub(super) fn of_user(tx: &Connection, user: UserId, limit: u32) -> rusqlite::Result<Vec<ApiKey>> {

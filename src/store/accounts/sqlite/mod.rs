@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::{
-    Accounts, ApiKey, Billed, BillingChange, Changed, Changes, Created, EmailProved, EmailVerified, Find, NewPassword,
+    Accounts, ApiKey, ApiKeyOrder, Billed, BillingChange, Changed, Changes, Created, EmailProved, EmailVerified, Find, NewPassword,
     NewUser, PasswordHash, RecoveryCode, SealedTotp, User, UserPage, UserSearch, page_start,
 };
 use crate::clock::Timestamp;
@@ -218,6 +218,20 @@ impl Accounts for SqliteAccounts {
 
     async fn api_keys(&self, project: ProjectId, skip: u32, limit: u32) -> Result<(Vec<ApiKey>, u64)> {
         self.engine.read(Operation::ApiKeys, move |tx| api_keys::page(tx, project, skip, limit)).await
+    }
+
+    async fn all_api_keys(
+        &self,
+        order: ApiKeyOrder,
+        after: Option<(Timestamp, ApiKeyId)>,
+        limit: u32,
+    ) -> Result<Vec<(ApiKey, User)>> {
+        let after = after.unwrap_or((Timestamp::from_millis(i64::MAX), Uuid::max().into()));
+        self.engine.read(Operation::AllApiKeys, move |tx| api_keys::all(tx, order, after, limit)).await
+    }
+
+    async fn api_key_by_id(&self, key: ApiKeyId) -> Result<Option<(ApiKey, User)>> {
+        self.engine.read(Operation::ApiKeyById, move |tx| api_keys::by_id(tx, key)).await
     }
 
     async fn api_keys_of_user(&self, user: UserId, limit: u32) -> Result<Vec<ApiKey>> {

@@ -1,0 +1,255 @@
+//! Security events: all of them for administrators, and one's own for everyone.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::Problem;
+use crate::api::endpoint::{Endpoint, endpoint};
+use crate::api::{FORBIDDEN, credential};
+use crate::auth::Error;
+use crate::auth::audit::{self, EventFilter, EventPage, EventRange, ListedEvent, Party, Position};
+use crate::auth::context::Context;
+use crate::auth::tokens::caller::{authenticate, authenticate_user};
+use crate::http::{FieldError, FieldErrorKind, FormFields, ParamLocation, Rejection, Request, Response};
+use crate::id::UserId;
+
+/// Events on a page, unless the request asks for another number.
+const DEFAULT_LIMIT: u32 = 50;
+
+/// The most events on a page: rendering them takes a worker less than a millisecond.
+const MAX_LIMIT: u32 = 200;
+
+/// The most names of types in one request.
+const MAX_TYPES: usize = 50;
+
+/// The longest name of an actor: a UUID.
+const MAX_ACTOR: usize = 36;
+
+/// A page of security events.
+#[derive(Serialize, ToSchema)]
+pub(super) struct EventList<'a> {
+    events: Vec<Event<'a>>,
+    /// Where to go on in the same direction: as `before`, or as `after` if the request had that. Null if there are no
+    /// older events.
+    next: Option<String>,
+    /// The cursor of the newest event that was looked at: pass it as `after` to read what follows.
+    newest: String,
+}
+
+/// A security event. Absent fields do not apply.
+#[derive(Serialize, ToSchema)]
+#[schema(examples(json!({
+    "id": "019a8b1c-7788-7f43-8a1b-2c3d4e5f6071",
+    "cursor": "1763130320050-0",
+    "time": "2025-11-14T14:25:20.05Z",
+    "type": "sign_in.succeeded",
+    "outcome": "success",
+    "user": {"id": "019a8b1c-0000-7abc-9def-0123456789ab"},
+    "session": "019a8b1c-2d3e-7f40-8a1b-2c3d4e5f6071",
+    "client_ip": "203.0.113.7",
+    "user_agent": "Mozilla/5.0 (X11; Linux x86_64)",
+    "dialect": "native",
+    "method": "password",
+    "details": {"mfa": true},
+})))]
+struct Event<'a> {
+    /// Unique, and the same in the log and in the webhook.
+    id: &'a str,
+    /// Its place in the list.
+    cursor: String,
+    #[schema(format = DateTime)]
+    time: &'a str,
+    /// What happened: docs/audit.md lists the types.
+    r#type: &'a str,
+    /// `success` or `refused`.
+    outcome: &'a str,
+    /// The user concerned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    user: Option<EventParty<'a>>,
+    /// Who did it, if not the user concerned: a user, `cli` or `system`. Owners read `administrator`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    actor: Option<EventParty<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    session: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    client_ip: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    user_agent: Option<&'a str>,
+    /// The API that was called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    dialect: Option<&'a str>,
+    /// The way of a sign-in: `password`, `code` or `magic_link`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    method: Option<&'a str>,
+    /// Why it was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    reason: Option<&'a str>,
+    /// Facts that only events of this type have.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    #[schema(value_type = Object)]
+    details: &'a Map<String, Value>,
+}
+
+/// Someone whom an event names.
+#[derive(Serialize, ToSchema)]
+#[schema(examples(json!({"id": "019a8b1c-0000-7abc-9def-0123456789ab"})))]
+struct EventParty<'a> {
+    id: &'a str,
+}
+
+impl<'a> From<&'a Party> for EventParty<'a> {
+    fn from(party: &'a Party) -> Self {
+        Self { id: &party.id }
+    }
+}
+
+impl<'a> From<&'a ListedEvent> for Event<'a> {
+    fn from(event: &'a ListedEvent) -> Self {
+        let record = &event.record;
+        Self {
+            id: &record.id,
+            cursor: event.position.to_string(),
+            time: &record.time,
+            r#type: &record.event_type,
+            outcome: &record.outcome,
+            user: record.user.as_ref().map(EventParty::from),
+            actor: record.actor.as_ref().map(EventParty::from),
+            session: record.session.as_deref(),
+            client_ip: record.client_ip.as_deref(),
+            user_agent: record.user_agent.as_deref(),
+            dialect: record.dialect.as_deref(),
+            method: record.method.as_deref(),
+            reason: record.reason.as_deref(),
+            details: &record.details,
+        }
+    }
+}
+
+impl<'a> From<&'a EventPage> for EventList<'a> {
+    fn from(page: &'a EventPage) -> Self {
+        Self {
+            events: page.events.iter().map(Event::from).collect(),
+            next: page.next.map(|position| position.to_string()),
+            newest: page.newest.to_string(),
+        }
+    }
+}
+
+/// List security events
+///
+/// The newest first, or with `after` the oldest first. With `wait`, a request that finds no event after `after` waits for
+/// one: repeat it with `next` to follow events as they happen. Few of very many events may match a filter; a page can
+/// then be short or empty although `next` is not null. For superusers, and for their API keys with the scope `admin`.
+#[utoipa::path(
+    get,
+    path = "/admin/audit",
+    operation_id = "native_admin_audit",
+    params(
+        ("after" = Option<String>, Query, description = "Only events after this cursor."),
+        ("before" = Option<String>, Query, description = "Only events before this cursor."),
+        ("type" = Option<String>, Query,
+            description = "Names of types, or the part before the dot for all of a subject, separated by commas."),
+        ("user" = Option<uuid::Uuid>, Query, description = "Only events that concern this user."),
+        ("actor" = Option<String>, Query, description = "Only what this user did to others, or `cli`, or `system`."),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 200, description = "The most events; by default 50."),
+        ("wait" = Option<u32>, Query, minimum = 0, maximum = 25, description = "Seconds to wait for an event."),
+    ),
+    security(("access_token" = []), ("api_key" = [])),
+    responses((status = 200, description = "A page of events.", body = EventList<'_>)),
+)]
+async fn list_events(ctx: Context, request: Request) -> Result<Response, Problem> {
+    authenticate(&ctx, credential(&request)).await?.require_superuser(&ctx).await?;
+    let query = request.query()?;
+    let types: Vec<String> =
+        query.get("type").into_iter().flat_map(|types| types.split(',')).map(|name| name.trim().to_owned()).collect();
+    if types.len() > MAX_TYPES {
+        return Err(invalid("type", &format!("must have at most {MAX_TYPES} names")).into());
+    }
+    let user = match query.get("user") {
+        None => None,
+        Some(text) => Some(UserId::parse(text).ok_or_else(|| invalid("user", "must be the id of a user"))?),
+    };
+    let actor = query.get("actor").map(str::to_owned);
+    if actor.as_ref().is_some_and(|actor| actor.len() > MAX_ACTOR) {
+        return Err(invalid("actor", "must be the id of a user, cli or system").into());
+    }
+    let wait = number(&query, "wait", 0, 0, audit::MAX_WAIT.as_secs() as u32)?;
+    let filter = EventFilter { types, user, actor };
+    let wait = Duration::from_secs(wait.into());
+    let page = audit::list(&ctx, &filter, range(&query)?, limit(&query)?, wait).await?;
+    Ok(Response::json(StatusCode::OK, &EventList::from(&page)).no_store())
+}
+
+pub(super) const LIST_EVENTS: Endpoint = endpoint! {
+    handler: list_events,
+    metric_label: "native.admin-audit",
+    errors: [FORBIDDEN],
+};
+
+/// List one's own security events
+///
+/// The newest first, or with `after` the oldest first. They do not tell which administrator did something.
+#[utoipa::path(
+    get,
+    path = "/me/activity",
+    operation_id = "native_activity",
+    params(
+        ("after" = Option<String>, Query, description = "Only events after this cursor."),
+        ("before" = Option<String>, Query, description = "Only events before this cursor."),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 200, description = "The most events; by default 50."),
+    ),
+    security(("access_token" = [])),
+    responses((status = 200, description = "A page of events.", body = EventList<'_>)),
+)]
+async fn list_activity(ctx: Context, request: Request) -> Result<Response, Problem> {
+    let (caller, user) = authenticate_user(&ctx, request.bearer()).await?;
+    caller.require_session()?;
+    let query = request.query()?;
+    let page = audit::list_of_user(&ctx, user.id, range(&query)?, limit(&query)?).await?;
+    Ok(Response::json(StatusCode::OK, &EventList::from(&page)).no_store())
+}
+
+pub(super) const LIST_ACTIVITY: Endpoint = endpoint! {
+    handler: list_activity,
+    metric_label: "native.activity",
+    errors: [FORBIDDEN, Error::AccountDisabled],
+};
+
+fn range(query: &FormFields) -> Result<EventRange, Rejection> {
+    let position = |name| match query.get(name) {
+        None => Ok(None),
+        Some(text) => Position::parse(text).map(Some).ok_or_else(|| invalid(name, "must be the cursor of an event")),
+    };
+    match (position("after")?, position("before")?) {
+        (None, None) => Ok(EventRange::Newest),
+        (Some(after), None) => Ok(EventRange::After(after)),
+        (None, Some(before)) => Ok(EventRange::Before(before)),
+        (Some(_), Some(_)) => Err(invalid("before", "must not be given together with after")),
+    }
+}
+
+fn limit(query: &FormFields) -> Result<u32, Rejection> {
+    number(query, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
+}
+
+fn number(query: &FormFields, name: &str, default: u32, min: u32, max: u32) -> Result<u32, Rejection> {
+    let number = query.get(name).map_or(Ok(default), str::parse).ok();
+    let number = number.filter(|number| (min..=max).contains(number));
+    number.ok_or_else(|| invalid(name, &format!("must be a number from {min} to {max}")))
+}
+
+fn invalid(name: &str, rule: &str) -> Rejection {
+    Rejection::field(FieldError::new(ParamLocation::Query, name, FieldErrorKind::Invalid(rule.to_owned())))
+}

@@ -1,0 +1,172 @@
+//! What an administrator sees of this node and of the fleet at one moment. Changes nothing. A store that does not answer
+//! is part of the picture, not an error.
+
+use std::time::Duration;
+
+use crate::auth::Error;
+use crate::auth::context::Context;
+use crate::auth::revocation::followers::{Follower, followers};
+use crate::clock::Timestamp;
+use crate::store;
+use crate::telemetry::metrics::{Counter, RouteTraffic, TrafficPoint};
+
+/// The state of this node and the fleet.
+pub struct Overview {
+    /// The running nodes, by name.
+    pub nodes: Vec<NodeState>,
+    /// How long this node has been running.
+    pub uptime: Duration,
+    /// What its routes did in the last minute.
+    pub routes: Vec<RouteTraffic>,
+    /// Its requests over the last minutes, the oldest first.
+    pub traffic: Vec<TrafficPoint>,
+    /// Sign-ins since its start.
+    pub sign_ins: Vec<SignIns>,
+    /// Its queue of passwords to hash.
+    pub hash_queue: HashQueue,
+    /// The stores that it uses.
+    pub stores: Vec<StoreState>,
+    /// How long ago it last read the revocations.
+    pub revocation_lag: Duration,
+    /// The number of revocations that it has in memory.
+    pub revocations: usize,
+    /// The services that follow the revocation feed.
+    pub followers: Vec<Follower>,
+    /// Its mails.
+    pub mail: MailState,
+    /// What is risky in its settings.
+    pub warnings: Vec<String>,
+}
+
+/// A running node.
+pub struct NodeState {
+    /// Its name.
+    pub name: String,
+    /// True if it has applied all revocations that are published.
+    pub has_applied: bool,
+    /// What only the node itself knows; `None` for other nodes.
+    pub own: Option<OwnState>,
+}
+
+/// What a node knows of itself.
+pub struct OwnState {
+    /// When its process started.
+    pub started_at: Timestamp,
+    /// Why it must not receive requests; empty if it may.
+    pub not_ready: Vec<String>,
+}
+
+/// The number of sign-ins of one method that ended the same way.
+pub struct SignIns {
+    /// The method.
+    pub method: &'static str,
+    /// How they ended.
+    pub outcome: &'static str,
+    /// How many.
+    pub count: u64,
+}
+
+/// The queue of passwords to hash.
+pub struct HashQueue {
+    /// Passwords that wait.
+    pub length: usize,
+    /// How many may wait.
+    pub capacity: usize,
+    /// The 99th percentile of the waiting times since the start, in milliseconds.
+    pub wait_p99_ms: f64,
+}
+
+/// A store.
+pub struct StoreState {
+    /// Its role: `accounts` or `ephemeral`.
+    pub name: &'static str,
+    /// How long it took to answer; `None` if it did not.
+    pub latency: Option<Duration>,
+}
+
+/// Mails of this node since its start.
+pub struct MailState {
+    /// In the queue now.
+    pub queued: u64,
+    /// How long the oldest of them has waited.
+    pub oldest: Duration,
+    /// Accepted by the mail server, or written to the outbox.
+    pub sent: u64,
+    /// Refused, expired or dropped.
+    pub failed: u64,
+}
+
+/// Reads the state.
+pub async fn overview(ctx: &Context) -> Overview {
+    let node = &ctx.node;
+    let monotonic = node.clock.monotonic();
+    let since = || node.clock.monotonic().saturating_sub(monotonic);
+    let accounts = async { ctx.accounts.check().await.is_ok().then(since) };
+    let ephemeral = async { ctx.ephemeral.check().await.is_ok().then(since) };
+    let (accounts, ephemeral) = tokio::join!(accounts, ephemeral);
+    // Both read the ephemeral store: if it does not answer, waiting for it again shows nothing.
+    let (nodes, followers) = if ephemeral.is_some() { read_fleet(ctx).await } else { (Vec::new(), Vec::new()) };
+    let metrics = &node.metrics;
+    let hashing = node.hasher.load();
+    let count = |counters: &[Counter]| counters.iter().map(|counter| metrics.value(*counter)).sum();
+    Overview {
+        nodes: with_this_node(ctx, nodes),
+        uptime: ctx.now().since(metrics.started()),
+        routes: metrics.route_traffic(),
+        traffic: metrics.traffic(),
+        sign_ins: sign_ins(ctx),
+        hash_queue: HashQueue {
+            length: hashing.waiting,
+            capacity: node.config.passwords.queue,
+            wait_p99_ms: hashing.waits.quantile_ms(0.99),
+        },
+        stores: vec![
+            StoreState { name: "accounts", latency: accounts },
+            StoreState { name: "ephemeral", latency: ephemeral },
+        ],
+        revocation_lag: node.revocations.staleness(node.clock.monotonic()),
+        revocations: node.revocations.count(),
+        followers,
+        mail: MailState {
+            queued: metrics.value(Counter::MailQueue),
+            oldest: node.mailer.oldest(),
+            sent: metrics.value(Counter::MailsSent),
+            failed: count(&[Counter::MailsRefused, Counter::MailsExpired, Counter::MailsDropped]),
+        },
+        warnings: node.config.advice(),
+    }
+}
+
+async fn read_fleet(ctx: &Context) -> (Vec<NodeState>, Vec<Follower>) {
+    let nodes = async {
+        let newest = ctx.ephemeral.newest_revocation().await?;
+        Ok::<_, store::Error>(ctx.ephemeral.nodes(&newest).await?)
+    };
+    let (nodes, followers): (_, Result<_, Error>) = tokio::join!(nodes, followers(ctx));
+    let nodes = nodes.unwrap_or_default().into_iter();
+    let nodes = nodes.map(|node| NodeState { name: node.name, has_applied: node.has_applied, own: None });
+    (nodes.collect(), followers.unwrap_or_default())
+}
+
+/// Adds what this node knows of itself, even if its report cannot be read.
+fn with_this_node(ctx: &Context, mut nodes: Vec<NodeState>) -> Vec<NodeState> {
+    let node = &ctx.node;
+    let reasons = node.readiness.conditions();
+    let not_ready = reasons.filter_map(|(condition, reason)| Some(format!("{}: {}", condition.name(), reason?)));
+    let own = OwnState { started_at: node.metrics.started(), not_ready: not_ready.collect() };
+    match nodes.iter_mut().find(|each| each.name == node.name) {
+        Some(this) => this.own = Some(own),
+        None => nodes.push(NodeState { name: node.name.clone(), has_applied: false, own: Some(own) }),
+    }
+    nodes.sort_by(|one, other| one.name.cmp(&other.name));
+    nodes
+}
+
+/// The methods and outcomes that occurred.
+fn sign_ins(ctx: &Context) -> Vec<SignIns> {
+    let counters = Counter::of_name("signet_sign_ins_total").filter_map(|(counter, labels)| {
+        let [method, outcome] = labels.try_into().ok()?;
+        Some(SignIns { method, outcome, count: ctx.node.metrics.value(counter) })
+    });
+    counters.filter(|each| each.count > 0).collect()
+}

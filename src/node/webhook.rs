@@ -1,0 +1,187 @@
+//! Sends security events to the webhook: in batches, in order, signed, and again until the receiver has accepted them.
+//!
+//! Requests follow the Standard Webhooks specification, for which most languages have a library: `webhook-id` names the
+//! batch and stays the same in every try, and `webhook-signature` is an HMAC-SHA256 over id, time and body. Nothing waits
+//! for the receiver. While it is away the queue fills, and events that find it full are counted as lost; the log and the
+//! list of events have them. Knows nothing of what the events mean.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::hmac;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderName, HeaderValue, Uri};
+use serde::Serialize;
+use tokio::sync::mpsc::Receiver;
+
+use crate::auth::audit::EventRecord;
+use crate::auth::context::Context;
+use crate::config::Webhook;
+use crate::http::PostClient;
+use crate::telemetry::metrics::Counter;
+
+/// Events in one request.
+const BATCH: usize = 100;
+
+/// The longest wait for the receiver.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The pause after a failed try. It doubles with each, and is shortened at random by up to a half, so that the nodes of a
+/// fleet do not try at the same moment.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const MAX_PAUSE: Duration = Duration::from_secs(60);
+
+/// The number of tries of a batch: about an hour and a half.
+const MAX_TRIES: u32 = 100;
+
+/// The longest wait for the receiver when the process stops.
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+
+#[derive(Serialize)]
+struct Body<'a> {
+    r#type: &'static str,
+    timestamp: String,
+    data: Data<'a>,
+}
+
+#[derive(Serialize)]
+struct Data<'a> {
+    events: Vec<&'a EventRecord>,
+}
+
+/// Sends events as they come. Never returns. Does nothing without a webhook in the settings.
+pub(super) async fn run(ctx: &Context) {
+    let Some(mut sender) = Sender::new(ctx) else { return std::future::pending().await };
+    let mut events = Vec::new();
+    loop {
+        if sender.queue.recv_many(&mut events, BATCH).await == 0 {
+            // The node has the other end of the queue, so it is never closed.
+            std::future::pending::<()>().await;
+        }
+        sender.send_until_accepted(ctx, &events).await;
+        events.clear();
+    }
+}
+
+/// Sends what is queued, with one try: for a process in which [`run`] does not run.
+pub async fn flush(ctx: &Context) {
+    let Some(mut sender) = Sender::new(ctx) else { return };
+    let mut events = Vec::new();
+    while events.len() < BATCH
+        && let Ok(event) = sender.queue.try_recv()
+    {
+        events.push(event);
+    }
+    if events.is_empty() {
+        return;
+    }
+    let sent = sender.send(ctx, &events, STOP_TIMEOUT).await;
+    if let Err(error) = sent {
+        tracing::warn!(%error, "security events not sent to the webhook");
+    }
+}
+
+struct Sender {
+    client: PostClient,
+    url: Uri,
+    key: hmac::Key,
+    queue: Receiver<Arc<EventRecord>>,
+    /// True while the receiver fails, so that an outage is logged once when it begins and once when it ends.
+    is_failing: bool,
+}
+
+impl Sender {
+    fn new(ctx: &Context) -> Option<Self> {
+        let Webhook { url, secret } = ctx.node.config.audit.webhook.as_ref()?;
+        let queue = ctx.node.audit.take_webhook_queue()?;
+        match (PostClient::new(), url.0.parse()) {
+            (Ok(client), Ok(url)) => {
+                Some(Self { client, url, key: hmac::Key::new(hmac::HMAC_SHA256, &secret.0), queue, is_failing: false })
+            }
+            _ => {
+                tracing::error!("the webhook of security events cannot be used");
+                None
+            }
+        }
+    }
+
+    async fn send_until_accepted(&mut self, ctx: &Context, events: &[Arc<EventRecord>]) {
+        let metrics = &ctx.node.metrics;
+        let mut pause = FIRST_PAUSE;
+        for _ in 0..MAX_TRIES {
+            match self.send(ctx, events, TIMEOUT).await {
+                Ok(()) => {
+                    events.iter().for_each(|_| metrics.count(Counter::WebhookEventsSent));
+                    if std::mem::take(&mut self.is_failing) {
+                        tracing::info!("security events are being sent to the webhook again");
+                    }
+                    return;
+                }
+                Err(error) => {
+                    metrics.count(Counter::WebhookRetries);
+                    if !std::mem::replace(&mut self.is_failing, true) {
+                        tracing::warn!(%error, "security events cannot be sent to the webhook; retrying");
+                    }
+                }
+            }
+            let share = f64::from(u16::from_ne_bytes(ctx.node.rng.bytes())) / f64::from(u16::MAX);
+            tokio::time::sleep(pause.mul_f64(0.5 + share / 2.0)).await;
+            pause = (pause * 2).min(MAX_PAUSE);
+        }
+        events.iter().for_each(|_| metrics.count(Counter::WebhookEventsLost));
+    }
+
+    async fn send(&self, ctx: &Context, events: &[Arc<EventRecord>], timeout: Duration) -> Result<(), SendError> {
+        let now = ctx.now();
+        let body = Body { r#type: "audit.events", timestamp: now.to_string(), data: Data { events: events.iter().map(|event| &**event).collect() } };
+        let body = serde_json::to_vec(&body).map_err(|_| SendError::Invalid)?;
+        let (id, time) = (events.first().map_or("", |event| event.id.as_str()), now.secs().to_string());
+        let signature = format!("v1,{}", STANDARD.encode(sign(&self.key, id, &time, &body)));
+        let field = |name: &'static str, value: &str| {
+            let value = HeaderValue::from_str(value).map_err(|_| SendError::Invalid)?;
+            Ok::<_, SendError>((HeaderName::from_static(name), value))
+        };
+        let headers = [
+            (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+            field("webhook-id", id)?,
+            field("webhook-timestamp", &time)?,
+            field("webhook-signature", &signature)?,
+        ];
+        Ok(self.client.post(&self.url, headers, Bytes::from(body), timeout).await?)
+    }
+}
+
+/// The signature of a request: HMAC-SHA256 over id, time and body, separated by dots.
+fn sign(key: &hmac::Key, id: &str, time: &str, body: &[u8]) -> Vec<u8> {
+    let mut context = hmac::Context::with_key(key);
+    for part in [id.as_bytes(), b".", time.as_bytes(), b".", body] {
+        context.update(part);
+    }
+    context.sign().as_ref().to_vec()
+}
+
+/// Why a batch was not accepted.
+#[derive(Debug, thiserror::Error)]
+enum SendError {
+    #[error("the events cannot be serialized")]
+    Invalid,
+    #[error(transparent)]
+    Post(#[from] crate::http::PostError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The example of the Standard Webhooks specification.
+    #[test]
+    fn signature_is_that_of_the_specification() {
+        let key = STANDARD.decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
+        let signature = sign(&key, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", br#"{"test": 2432232314}"#);
+        assert_eq!(STANDARD.encode(signature), "g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+    }
+}
