@@ -50,6 +50,7 @@ export class Follower {
   #http;
   #clock;
   #report;
+  #reporter;
 
   /**
    * @param {object} parts
@@ -60,6 +61,7 @@ export class Follower {
    * @param {import('./http.js').Http} parts.http
    * @param {import('../types/index.d.ts').Clock} parts.clock
    * @param {(error: Error) => void} parts.report
+   * @param {import('./reporter.js').Reporter | undefined} [parts.reporter]
    */
   constructor(parts) {
     this.#issuer = parts.issuer;
@@ -69,6 +71,7 @@ export class Follower {
     this.#http = parts.http;
     this.#clock = parts.clock;
     this.#report = parts.report;
+    this.#reporter = parts.reporter;
   }
 
   get epoch() {
@@ -128,6 +131,7 @@ export class Follower {
     } finally {
       // Entries are dropped by the earlier of two clocks: one that is ahead must not drop one too soon.
       this.revocations.sweep(Math.min(this.#clock.now(), this.freshness.time) / 1000);
+      void this.#reporter?.report(this);
     }
   }
 

@@ -66,6 +66,11 @@ export class Keys {
     this.#clock = clock;
   }
 
+  /** The identifier of the key set, as in `jwks` of frames; empty before it was read. */
+  get bodyHash() {
+    return this.#bodyHash;
+  }
+
   get size() {
     return this.#keys?.size ?? 0;
   }
@@ -221,8 +226,9 @@ function algorithmsOf(jwk) {
   const kinds = kty === 'OKP' && crv === 'Ed25519' ? 'Ed25519' : kty === 'EC' && crv === 'P-256' ? 'P-256' : undefined;
   if (!kinds || typeof kid !== 'string' || 'd' in jwk || (use !== undefined && use !== 'sig')) return undefined;
   if (!isCoordinate(x) || (kinds === 'Ed25519' ? hasSmallOrder(x) : !isCoordinate(y))) return undefined;
+  if (y !== undefined && typeof y !== 'string') return undefined;
   const algorithms = ALGORITHMS[kinds];
-  return alg === undefined || algorithms.includes(String(alg)) ? algorithms : undefined;
+  return alg === undefined || algorithms.some((one) => one === alg) ? algorithms : undefined;
 }
 
 /**

@@ -5,6 +5,12 @@ import { checkUrl } from './http.js';
 /** What the scope of a token consists of (RFC 6749, 3.3). */
 const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+$/;
 
+/** What the name of a follower in reports consists of. */
+const FOLLOWER_NAME = /^[A-Za-z0-9._:/@-]{1,100}$/;
+
+/** What an API key, as the value of a header field, consists of. */
+const API_KEY = /^[\x21-\x7e]+$/;
+
 const DEFAULTS = {
   leeway: 5,
   feed: /** @type {const} */ ('live'),
@@ -23,10 +29,11 @@ const SYSTEM_CLOCK = { now: () => Date.now(), monotonic: () => performance.now()
  */
 const currentFetch = (input, init) => fetch(input, init);
 
-const KNOWN = ['issuer', 'audience', ...Object.keys(DEFAULTS), 'fetch', 'clock', 'onError'];
+const KNOWN = ['issuer', 'audience', ...Object.keys(DEFAULTS), 'fetch', 'clock', 'onError', 'report'];
 
 /** @typedef {import('../types/index.d.ts').VerifierOptions} Given */
-/** @typedef {{ [Name in keyof Given]-?: Exclude<Given[Name], undefined> }} Options */
+/** @typedef {{ [Name in keyof Given]-?: Exclude<Given[Name], undefined> }} Complete */
+/** @typedef {Omit<Complete, 'report'> & Pick<Given, 'report'>} Options */
 
 /**
  * @param {Given} options
@@ -47,6 +54,7 @@ export function checkOptions(options) {
   }
   checkWord(checked.feed, ['live', 'poll', 'off'], 'feed');
   checkWord(checked.whenStale, ['allow', 'refuse', 'ask'], 'whenStale');
+  if (checked.report !== undefined) checkReport(checked.report);
   return checked;
 }
 
@@ -62,6 +70,17 @@ export function checkRequirements(requirements) {
   if (!areScopes) throw new TypeError('scopes must be an array of scopes');
   if (subject !== undefined) checkWord(subject, ['user', 'client'], 'subject');
   return requirements;
+}
+
+/** @param {NonNullable<Given['report']>} report */
+function checkReport(report) {
+  if (typeof report !== 'object' || report === null) throw new TypeError('report must be an object');
+  refuseUnknown(report, ['name', 'apiKey'], 'member of report');
+  const { name, apiKey } = report;
+  if (typeof name !== 'string' || !FOLLOWER_NAME.test(name)) {
+    throw new TypeError('report.name must be 1 to 100 letters, digits and ._:/@-');
+  }
+  if (typeof apiKey !== 'string' || !API_KEY.test(apiKey)) throw new TypeError('report.apiKey must be an API key');
 }
 
 /**

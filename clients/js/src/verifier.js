@@ -9,6 +9,7 @@ import { Follower } from './follower.js';
 import { Http, unref } from './http.js';
 import { Keys } from './keys.js';
 import { checkOptions, checkRequirements } from './options.js';
+import { Reporter } from './reporter.js';
 import { checkTime, parseToken, verifyToken } from './token.js';
 
 /** Without background work, the feed is read when a token is verified and this time has passed. Milliseconds. */
@@ -41,7 +42,7 @@ class Verifier {
   /** @param {import('../types/index.d.ts').VerifierOptions} options */
   constructor(options) {
     this.#options = checkOptions(options);
-    const { issuer, audience, feed, background, fetch, clock, onError } = this.#options;
+    const { issuer, audience, feed, background, fetch, clock, onError, report } = this.#options;
     this.#cache = new Cache(this.#options.cacheSize);
     this.#http = new Http(fetch);
     const discovery = new Discovery(issuer, this.#http, clock);
@@ -49,7 +50,8 @@ class Verifier {
     this.#ask = new Ask(discovery, this.#http, audience);
     if (feed !== 'off') {
       const parts = { issuer, discovery, keys: this.#keys, http: this.#http, clock, report: onError };
-      this.#follower = new Follower({ ...parts, mode: background ? feed : 'poll' });
+      const reporter = report && new Reporter({ ...parts, as: report });
+      this.#follower = new Follower({ ...parts, mode: background ? feed : 'poll', reporter });
     }
   }
 

@@ -51,6 +51,11 @@ export interface VerifierOptions {
    * when a token is verified, at most once a second.
    */
   background?: boolean | undefined;
+  /**
+   * Reports to Signet once a minute what was read of the feed, so that its operator sees which followers lag. The name
+   * is one of this process alone: 1 to 100 letters, digits and `._:/@-`. The API key has the scope `feed:report`.
+   */
+  report?: { name: string; apiKey: string } | undefined;
   /** Replaces the global `fetch`. */
   fetch?: typeof fetch | undefined;
   /** Replaces the system's clocks. */

@@ -89,6 +89,8 @@ class FakeSignet:
         self.segments_gone = False
         self.feed_status = 200
         self.batch_status = 200
+        self.report_status = 204
+        self.reports: list[dict[str, Any]] = []
         self.intercept: Callable[[str, bytes], bytes] = lambda _, body: body
 
     # Keys and tokens
@@ -225,6 +227,9 @@ class FakeSignet:
         if path == "/verify/batch":
             results = [self.verdict(token) for token in json.loads(body or b"")["tokens"]]
             return self.batch_status, headers, json.dumps({"results": results}).encode()
+        if url == f"{FEED}/followers":
+            self.reports.append(json.loads(body or b""))
+            return self.report_status, headers, b""
         if url.startswith(FEED):
             status, text = self.feed(url.removeprefix(FEED))
             if status == 503:

@@ -20,7 +20,7 @@ class Fetch:
     url: str
     limit: int
     """The largest body in bytes, decompressed."""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes | None = field(default=None, repr=False)
     """With a body, the request is a POST of JSON."""
     deadline: float = 10.0

@@ -148,9 +148,10 @@ class Follower:
         for frame in frames:
             if frame.epoch == state.epoch and frame.origin == state.position:
                 self._reach(frame.to)
-            if frame.epoch == state.epoch and frame.to == state.position:
-                self._complete(frame)
-                continued = True
+            continued = frame.epoch == state.epoch and frame.to == state.position
+        # Only the last frame says what was revoked up to now.
+        if continued:
+            self._complete(frames[-1])
         if self._other_epoch(frames):
             return
         if not continued:

@@ -16,6 +16,7 @@ from ._bearer import bearer_token
 from ._effects import Ask, AwaitFeed, Effect, Fetch, LoadKeys, RefetchKeys, RenewKeys, Sleep, drive_async
 from ._follower import MAX_PAUSE, Follower
 from ._io import fetch_async
+from ._reporter import Reporter
 from ._state import Health, State, logger
 from .claims import Claims, Subject
 from .errors import VerifyError
@@ -35,6 +36,7 @@ class _Resources:
         self.first_snapshot = asyncio.Event()
         self.start_until = 0.0
         self.follower: asyncio.Task[None] | None = None
+        self.reporter: asyncio.Task[None] | None = None
         self.waiting: dict[str, asyncio.Future[VerifyError | None]] = {}
         self.asker: asyncio.Task[None] | None = None
 
@@ -117,7 +119,7 @@ class AsyncVerifier:
         resources, self._resources = self._resources, None
         if resources is None or resources.loop is not asyncio.get_running_loop():
             return
-        for task in (resources.follower, resources.asker):
+        for task in (resources.follower, resources.reporter, resources.asker):
             if task is not None:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
@@ -135,6 +137,8 @@ class AsyncVerifier:
         if self._state.follows:
             resources.start_until = time.monotonic() + self._state.options.start_timeout
             resources.follower = loop.create_task(self._follow(resources), name="signet-verify")
+            if self._state.options.report_as is not None:
+                resources.reporter = loop.create_task(self._report(), name="signet-verify-report")
         return resources
 
     async def _follow(self, resources: _Resources) -> None:
@@ -152,6 +156,14 @@ class AsyncVerifier:
                 await asyncio.sleep(MAX_PAUSE)
             finally:
                 self._note_snapshot(resources)
+
+    async def _report(self) -> None:
+        while True:
+            try:
+                await drive_async(Reporter(self._state).run(), self._perform)
+            except Exception:
+                logger.exception("reporting what was read of the revocation feed failed")
+                await asyncio.sleep(MAX_PAUSE)
 
     def _note_snapshot(self, resources: _Resources) -> None:
         if self._state.feed_absent or not self._state.freshness.never_complete:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import time
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypedDict, get_args
+from typing import Any, Final, Literal, Protocol, TypedDict, get_args
 from urllib.parse import urlsplit
 
 FeedMode = Literal["live", "poll", "off"]
 WhenStale = Literal["allow", "refuse", "ask"]
+
+#: What the name of a follower in reports consists of.
+_FOLLOWER_NAME: Final = re.compile(r"[A-Za-z0-9._:/@-]{1,100}")
+
+#: What an API key, as the value of a header field, consists of.
+_API_KEY: Final = re.compile(r"[\x21-\x7e]+")
 
 
 class CommonOptions(TypedDict, total=False):
@@ -22,6 +29,8 @@ class CommonOptions(TypedDict, total=False):
     cache_size: int
     timeout: float
     start_timeout: float
+    report_as: str | None
+    report_key: str | None
     clock: Clock | None
 
 
@@ -78,6 +87,10 @@ class Options:
     """Seconds for a request to the server."""
     start_timeout: float = 5.0
     """Seconds for which the first verifications wait for the feed."""
+    report_as: str | None = None
+    """The name under which to report once a minute what was read of the feed: one of this process alone."""
+    report_key: str | None = field(default=None, repr=False)
+    """The API key for reports, with the scope ``feed:report``."""
     clock: Clock = field(default_factory=SystemClock, repr=False)
     """The clocks."""
 
@@ -106,6 +119,12 @@ class Options:
                 raise ValueError(f"{name} must be positive")
         if self.cache_size < 0:
             raise ValueError("cache_size must not be negative")
+        if (self.report_as is None) != (self.report_key is None):
+            raise ValueError("report_as and report_key must be given together")
+        if self.report_as is not None and not _FOLLOWER_NAME.fullmatch(self.report_as):
+            raise ValueError("report_as must be 1 to 100 letters, digits and ._:/@-")
+        if self.report_key is not None and not _API_KEY.fullmatch(self.report_key):
+            raise ValueError("report_key must be an API key")
 
 
 def check_url(name: str, url: object) -> str:

@@ -18,6 +18,7 @@ from ._bearer import bearer_token
 from ._effects import Ask, AwaitFeed, Effect, Fetch, LoadKeys, RefetchKeys, RenewKeys, Sleep, drive
 from ._follower import MAX_PAUSE, Follower
 from ._io import fetch
+from ._reporter import Reporter
 from ._state import Health, State, logger
 from .claims import Claims, Subject
 from .errors import VerifyError
@@ -167,6 +168,8 @@ class Verifier:
                 thread = threading.Thread(target=self._follow, name="signet-verify", daemon=True)
                 thread.start()
                 self._thread = thread
+                if self._state.options.report_as is not None:
+                    threading.Thread(target=self._report, name="signet-verify-report", daemon=True).start()
 
     def _follow(self) -> None:
         while not self._stopped.is_set():
@@ -181,6 +184,16 @@ class Verifier:
                 self._stopped.wait(MAX_PAUSE)
             finally:
                 self._note_snapshot()
+
+    def _report(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                drive(Reporter(self._state).run(), self._perform_for_follower)
+            except _Stopped:
+                return
+            except Exception:
+                logger.exception("reporting what was read of the revocation feed failed")
+                self._stopped.wait(MAX_PAUSE)
 
     def _note_snapshot(self) -> None:
         if self._state.feed_absent or not self._state.freshness.never_complete:
