@@ -3,7 +3,7 @@
 import { Card, Failed, Frame, Loading, Nav, Notice } from '../base/components.js';
 import { useTitle } from '../base/page.js';
 import { route } from '../base/route.js';
-import { call, session, signOut } from '../base/session.js';
+import { call, restoreSession, session, signOut } from '../base/session.js';
 import { html, signal, useEffect, useState } from '../base/view.js';
 import { dateTime, hasText, t } from '../base/words.js';
 import { Enter, EnterAgain } from './enter.js';
@@ -44,7 +44,8 @@ export function Console() {
   // Someone whose session has ended sees the screen as it was, and a question above it.
   if (state === 'signed-out' || (me.value === null && state === 'ended')) return html`<${Frame}><${Enter} /><//>`;
   const result = me.value;
-  if (result === null) return html`<${Frame}>${state === 'offline' ? html`<${Offline} />` : html`<${Loading} />`}<//>`;
+  if (result === null) return html`<${Frame}>${state === 'offline'
+    ? html`<${Offline} retry=${restoreSession} />` : html`<${Loading} />`}<//>`;
   if (!result.ok) {
     return html`<${Frame} actions=${html`<${Leave} />`}><${Card} level=${1} title=${t('console')}>
       <${Failed} result=${result} retry=${readMe} /><//><//>`;
@@ -66,7 +67,9 @@ export function Console() {
 /** @param {boolean} yes */
 const leaveIfNot = (yes) => { if (!yes && session.value === 'ended') session.value = 'signed-out'; };
 
-const Offline = () => html`<${Notice} kind="bad">${t('error.offline')}<//>`;
+/** @param {{ retry: () => void }} props */
+const Offline = ({ retry }) => html`<${Notice} kind="bad"><p>${t('error.offline')}</p>
+  <p><button type="button" class="quiet" onClick=${retry}>${t('state.retry')}</button></p><//>`;
 
 const Leave = () => html`<button type="button" class="quiet" onClick=${() => signOut()}>${t('enter.leave')}</button>`;
 
@@ -86,7 +89,7 @@ function Screen({ name }) {
   }, [name]);
   if (module === null) return html`<${Loading} />`;
   const rest = route.value.split('/').slice(1).join('/');
-  return module.missing ? html`<${Offline} />` : html`<${module.Screen} rest=${rest} />`;
+  return module.missing ? html`<${Offline} retry=${() => location.reload()} />` : html`<${module.Screen} rest=${rest} />`;
 }
 
 /** What is wrong with the server, on every screen. */

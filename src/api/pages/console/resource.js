@@ -1,7 +1,7 @@
 // What a screen reads from the server and what it changes there, with the states of both.
 
 import { Failed, Loading } from '../base/components.js';
-import { call } from '../base/session.js';
+import { call, session } from '../base/session.js';
 import { computed, html, signal, useEffect, useState } from '../base/view.js';
 
 /** @typedef {import('../base/http.js').Result} Result */
@@ -18,7 +18,7 @@ export const storesDown = computed(() => {
   const { data, failure } = overview.value;
   const named = (data?.this_node?.stores ?? []).filter((/** @type {any} */ store) => !store.up);
   const names = named.map((/** @type {any} */ store) => String(store.name));
-  return names.length === 0 && failure?.status === 503 ? ['accounts'] : names;
+  return names.length === 0 && failure?.type === 'unavailable' ? ['accounts'] : names;
 });
 
 /** True while a store or the server is down: what is on the screen can be read, and nothing can be changed. */
@@ -58,7 +58,7 @@ export async function change(method, path, body) {
 
 /**
  * Reads `path`, again when it changes, and with `every` again after that many milliseconds while the tab is visible.
- * What was read before stays when reading fails.
+ * What was read before stays when reading fails. Waits while nobody is signed in.
  * @param {string | null} path  null: nothing yet
  * @param {number} [every]
  */
@@ -66,8 +66,9 @@ export function useResource(path, every = 0) {
   const [state, setState] = useState(/** @type {{ path: string | null, data: any, failure: Result | null }} */ (
     { path: null, data: null, failure: null }));
   const [turn, setTurn] = useState(0);
+  const signedIn = session.value === 'signed-in';
   useEffect(() => {
-    if (path === null) return undefined;
+    if (path === null || !signedIn) return undefined;
     const stop = new AbortController();
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     let timer;
@@ -86,7 +87,7 @@ export function useResource(path, every = 0) {
       stop.abort();
       clearTimeout(timer);
     };
-  }, [path, every, turn]);
+  }, [path, every, turn, signedIn]);
   const current = state.path === path;
   return {
     data: current ? state.data : null,

@@ -52,7 +52,7 @@ function List({ first, filter }) {
   useEffect(() => {
     if (!live) return undefined;
     const stop = new AbortController();
-    void follow(filter, events[0]?.id ?? first.newest ?? '0-0', stop.signal, (newer) => {
+    void follow(filter, events[0]?.cursor ?? first.newest, stop.signal, (newer) => {
       setEvents((shown) => [...newer, ...shown].slice(0, MAX_SHOWN));
     }, setFailure);
     return () => stop.abort();
@@ -103,6 +103,6 @@ const Event = ({ of }) => html`<tr><td><${Time} at=${of.time} /></td>
   <td><${Badge} tone=${of.outcome === 'success' ? '' : 'bad'}>${of.type}<//>
     <div class="small">${[of.method, of.reason, ...Object.entries(of.details ?? {}).map(([name, value]) =>
       `${name}: ${typeof value === 'string' ? value : JSON.stringify(value)}`)].filter(Boolean).join(' · ')}</div></td>
-  <td>${of.user && html`<a href=${`#/users/${of.user.id}`}>${of.user.email ?? of.user.id}</a>`}
-    ${of.actor && html`<div class="small">${t('events.by', { actor: of.actor.email ?? of.actor.id })}</div>`}</td>
+  <td>${of.user && html`<a href=${`#/users/${of.user.id}`}><code>${of.user.id}</code></a>`}
+    ${of.actor && html`<div class="small">${t('events.by', { actor: of.actor.id })}</div>`}</td>
   <td>${of.client_ip ?? ''}<div class="small">${of.user_agent ?? ''}</div></td></tr>`;

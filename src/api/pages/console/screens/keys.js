@@ -14,7 +14,8 @@ const TONES = { announced: '', signing: 'good', verify_only: 'warn', revoked: 'b
 export function Screen() {
   const keys = useResource('/admin/keys', 30_000);
   const [asked, setAsked] = useState('');
-  const close = () => setAsked('');
+  const [rotating, setRotating] = useState('');
+  const close = () => { setAsked(''); setRotating(''); };
   const done = () => { close(); keys.reload(); };
   return html`<${Title}>${t('nav.keys')}<//>
     <${Read} of=${keys}>${(/** @type {any} */ data) => html`
@@ -30,13 +31,17 @@ export function Screen() {
           <td><${Time} at=${key.verify_until} /></td>
           <td>${key.state !== 'revoked' && html`<${Act} kind="quiet bad" press=${() => setAsked(key.kid)}
             label=${t('ring.revoke_label', { kid: key.kid })}>${t('ring.revoke')}<//>`}</td></tr>`)}<//>
-        <p><${Act} press=${() => setAsked('rotate')}>${t('ring.rotate')}<//></p><//>`}<//>
-    ${asked === 'rotate' && html`<${Confirm} title=${t('ring.rotate')} label=${t('ring.rotate')}
-      text=${t('ring.rotate_text')} send=${() => change('POST', '/admin/keys/rotate')} done=${done} close=${close} />`}
-    ${asked && asked !== 'rotate' && html`<${Confirm} title=${t('ring.revoke')} label=${t('ring.revoke')} typed=${asked}
+        <p class="row">${algorithms(data.keys).map((each) => html`<${Act} press=${() => setRotating(each)}>
+          ${t('ring.rotate_one', { algorithm: each })}<//>`)}</p><//>`}<//>
+    ${rotating && html`<${Confirm} title=${t('ring.rotate')} label=${t('ring.rotate')} text=${t('ring.rotate_text')}
+      send=${() => change('POST', `/admin/keys/rotate?algorithm=${rotating}`)} done=${done} close=${close} />`}
+    ${asked && html`<${Confirm} title=${t('ring.revoke')} label=${t('ring.revoke')} typed=${asked}
       text=${t('ring.revoke_text')} send=${() => change('POST', `/admin/keys/${encodeURIComponent(asked)}/revoke`)}
       done=${done} close=${close} />`}`;
 }
+
+/** @type {(keys: any[]) => string[]} */
+const algorithms = (keys) => [...new Set(keys.map((key) => key.algorithm))];
 
 /** @param {string | null | undefined} time */
 const at = (time) => (time ? Date.parse(time) : null);
@@ -53,7 +58,7 @@ function draw(keys, width) {
     const next = Math.min(...starts.filter((start) => start > (from ?? 0)));
     const signsUntil = Number.isFinite(next) ? next : null;
     const until = at(key.verify_until);
-    const revoked = [{ from: at(key.created_at) ?? 0, to: until ?? Date.now(), kind: 'revoked' }];
+    const revoked = [{ from: at(key.created_at) ?? 0, to: at(key.revoked_at) ?? Date.now(), kind: 'revoked' }];
     const spans = key.state === 'revoked' ? revoked : [
       { from: at(key.announced_at ?? key.created_at) ?? 0, to: from, kind: 'announced' },
       { from: from ?? 0, to: signsUntil, kind: 'signing' },

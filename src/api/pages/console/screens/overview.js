@@ -78,18 +78,20 @@ function SignIns({ node }) {
 const tone = (outcome) => (/success/.test(outcome) ? 'good' : 'bad');
 
 /** @param {{ nodes: any[] }} props */
-const Nodes = ({ nodes }) => html`<${Card} title=${t('overview.nodes')}>
+const Nodes = ({ nodes }) => html`<${Card} title=${t('overview.nodes')}
+    lead=${nodes.length > 1 ? t('overview.others') : null}>
   <${Table} label=${t('overview.nodes')} head=${[t('overview.node'), t('overview.state'), t('overview.version'),
-    t('overview.started'), t('overview.seen')]}>${(nodes ?? []).map((each) => html`<tr key=${each.id}>
-    <td><code>${each.id}</code></td><td>${each.ready ? html`<${Badge} tone="good">${t('overview.ready')}<//>`
-      : html`<${Badge} tone="bad">${t('overview.not_ready')}<//>`}
-      ${(each.reasons ?? []).map((/** @type {any} */ reason) => html`<div class="small">${reasonText(reason)}</div>`)}</td>
-    <td>${each.version}</td><td><${Time} at=${each.started_at} /></td>
-    <td><${Time} at=${each.last_seen} /></td></tr>`)}<//><//>`;
+    t('overview.started')]}>${nodes.map((each) => html`<tr key=${each.id}><td><code>${each.id}</code></td>
+    <td><${NodeState} of=${each} /></td><td>${each.version ?? '–'}</td>
+    <td><${Time} at=${each.started_at} /></td></tr>`)}<//><//>`;
 
-/** @param {any} reason */
-const reasonText = (reason) => (typeof reason === 'string' ? reason
-  : `${reason.condition ?? reason.name ?? ''}: ${reason.reason ?? reason.detail ?? ''}`);
+/** @param {{ of: any }} props */
+const NodeState = ({ of }) => html`<span class="badges">
+  ${of.ready === null && html`<${Badge} tone="good">${t('overview.running')}<//>`}
+  ${of.ready && html`<${Badge} tone="good">${t('overview.ready')}<//>`}
+  ${of.ready === false && html`<${Badge} tone="bad">${t('overview.not_ready')}<//>`}
+  ${!of.has_applied_revocations && html`<${Badge} tone="warn">${t('overview.applying')}<//>`}</span>
+  ${of.reasons.map((/** @type {string} */ reason) => html`<div class="small">${reason}</div>`)}`;
 
 /** @param {{ node: any }} props */
 function Stores({ node }) {

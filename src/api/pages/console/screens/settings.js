@@ -28,4 +28,5 @@ const List = ({ settings }) => (settings.length === 0
       ${each.description && html`<div class="small">${each.description}</div>`}</td>
       <td><code>${each.value === null || each.value === undefined ? '–' : typeof each.value === 'string' ? each.value
         : JSON.stringify(each.value)}</code></td>
-      <td><${Badge} tone=${each.source === 'default' ? '' : 'good'}>${t(`source.${each.source}`)}<//></td></tr>`)}<//>`);
+      <td><${Badge} tone=${each.source === 'default' ? '' : 'good'}>${t(`source.${each.source}`)}<//>
+        ${each.from && html`<div class="small">${each.from}</div>`}</td></tr>`)}<//>`);

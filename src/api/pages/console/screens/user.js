@@ -74,7 +74,7 @@ const SignedOut = ({ body }) => html`<p>${t('user.sign_out_done', { count: body.
 
 /** @param {{ user: any, path: string, close: () => void, done: () => void }} props */
 function Edit({ user, path, close, done }) {
-  const [name, username] = [useSignal(user.full_name ?? ''), useSignal(user.username ?? '')];
+  const name = useSignal(user.full_name ?? '');
   const [roles, claims] = [useSignal((user.roles ?? []).join(', ')), useSignal(JSON.stringify(user.claims ?? {}, null, 2))];
   const [superuser, verified] = [useSignal(user.superuser), useSignal(user.email_verified)];
   const send = async () => {
@@ -86,8 +86,7 @@ function Edit({ user, path, close, done }) {
       return { ok: false, status: 400, body: null, type: 'claims_not_json', retryAfter: 0 };
     }
     /** @type {[string, any, any][]} */
-    const fields = [['full_name', name.value.trim(), user.full_name ?? ''],
-      ['username', username.value.trim(), user.username ?? ''],
+    const fields = [['full_name', name.value.trim() || null, user.full_name ?? null],
       ['roles', roles.value.split(',').map((/** @type {string} */ role) => role.trim()).filter(Boolean), user.roles ?? []],
       ['claims', parsed, user.claims ?? {}], ['superuser', superuser.value, user.superuser],
       ['email_verified', verified.value, user.email_verified]];
@@ -96,7 +95,6 @@ function Edit({ user, path, close, done }) {
   };
   return html`<${FormDialog} title=${t('user.edit')} label=${t('action.save')} send=${send} close=${close} done=${done}>
     <${Field} label=${t('users.full_name')} name="full_name" value=${name} required=${false} autocomplete="off" />
-    <${Field} label=${t('users.username')} name="username" value=${username} required=${false} autocomplete="off" />
     <${Field} label=${t('users.roles')} name="roles" value=${roles} required=${false} help=${t('user.roles_help')} />
     <${Area} label=${t('user.claims')} value=${claims} />
     <${Check} label=${t('users.is_verified')} value=${verified} />
