@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "this crate contains tests only")]
 
 mod attacks;
+mod audit;
 mod browser;
 mod cancellation;
 mod clients;
@@ -19,6 +20,7 @@ mod enumeration;
 mod faults;
 mod fleet;
 mod followers;
+mod home;
 mod limits;
 mod links;
 mod loadtest;

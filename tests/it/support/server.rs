@@ -202,6 +202,11 @@ impl TestServer {
         body["reason"].as_str().unwrap_or_default().to_owned()
     }
 
+    /// A request to the management listener.
+    pub(crate) fn management_request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.http.request(method, format!("{}{path}", self.client.management))
+    }
+
     /// A page of the management endpoint.
     pub(crate) async fn get_management(&self, path: &str) -> HttpResponse {
         let request = self.client.http.get(format!("{}{path}", self.client.management));
