@@ -1,13 +1,17 @@
 //! What an administrator sees of this node and of the fleet at one moment. Changes nothing. A store that does not answer
 //! is part of the picture, not an error.
 
+use std::collections::HashMap;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::auth::revocation::followers::{Follower, followers};
 use crate::clock::Timestamp;
 use crate::store;
+use crate::store::ephemeral::NodeReport;
 use crate::telemetry::metrics::{Counter, RouteTraffic, TrafficPoint};
 
 /// The state of this node and the fleet.
@@ -44,16 +48,46 @@ pub struct NodeState {
     pub name: String,
     /// True if it has applied all revocations that are published.
     pub has_applied: bool,
-    /// What only the node itself knows; `None` for other nodes.
+    /// What the node says of itself; `None` if it has not said anything lately.
     pub own: Option<OwnState>,
 }
 
-/// What a node knows of itself.
+/// What a node knows of itself. Other nodes read it as JSON.
+#[derive(Serialize, Deserialize)]
 pub struct OwnState {
-    /// When its process started.
-    pub started_at: Timestamp,
+    /// Its version.
+    pub version: String,
+    /// When its process started, in milliseconds since 1970.
+    started_at_ms: i64,
     /// Why it must not receive requests; empty if it may.
     pub not_ready: Vec<String>,
+}
+
+impl OwnState {
+    fn of(ctx: &Context) -> Self {
+        let node = &ctx.node;
+        let reasons = node.readiness.conditions();
+        let not_ready = reasons.filter_map(|(condition, reason)| Some(format!("{}: {}", condition.name(), reason?)));
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at_ms: node.metrics.started().millis(),
+            not_ready: not_ready.collect(),
+        }
+    }
+
+    /// When its process started.
+    pub fn started_at(&self) -> Timestamp {
+        Timestamp::from_millis(self.started_at_ms)
+    }
+}
+
+/// Tells the other nodes what this node knows of itself. A failure is logged at debug only: the outage of the store is
+/// logged already.
+pub async fn describe_this_node(ctx: &Context) {
+    let Ok(text) = serde_json::to_string(&OwnState::of(ctx)) else { return };
+    if let Err(error) = ctx.ephemeral.describe_node(&ctx.node.name, &text).await {
+        tracing::debug!(%error, "state of this node not published");
+    }
 }
 
 /// The number of sign-ins of one method that ended the same way.
@@ -140,23 +174,25 @@ pub async fn overview(ctx: &Context) -> Overview {
 async fn read_fleet(ctx: &Context) -> (Vec<NodeState>, Vec<Follower>) {
     let nodes = async {
         let newest = ctx.ephemeral.newest_revocation().await?;
-        Ok::<_, store::Error>(ctx.ephemeral.nodes(&newest).await?)
+        let (nodes, descriptions) = tokio::join!(ctx.ephemeral.nodes(&newest), ctx.ephemeral.node_descriptions());
+        let mut descriptions: HashMap<String, String> = descriptions?.into_iter().collect();
+        let nodes = nodes?.into_iter().map(|NodeReport { name, has_applied }| {
+            // A description that cannot be read is that of another version.
+            let own = descriptions.remove(&name).and_then(|text| serde_json::from_str(&text).ok());
+            NodeState { name, has_applied, own }
+        });
+        Ok::<_, store::Error>(nodes.collect())
     };
     let (nodes, followers): (_, Result<_, Error>) = tokio::join!(nodes, followers(ctx));
-    let nodes = nodes.unwrap_or_default().into_iter();
-    let nodes = nodes.map(|node| NodeState { name: node.name, has_applied: node.has_applied, own: None });
-    (nodes.collect(), followers.unwrap_or_default())
+    (nodes.unwrap_or_default(), followers.unwrap_or_default())
 }
 
-/// Adds what this node knows of itself, even if its report cannot be read.
+/// Adds what this node knows of itself now, even if its report cannot be read.
 fn with_this_node(ctx: &Context, mut nodes: Vec<NodeState>) -> Vec<NodeState> {
-    let node = &ctx.node;
-    let reasons = node.readiness.conditions();
-    let not_ready = reasons.filter_map(|(condition, reason)| Some(format!("{}: {}", condition.name(), reason?)));
-    let own = OwnState { started_at: node.metrics.started(), not_ready: not_ready.collect() };
-    match nodes.iter_mut().find(|each| each.name == node.name) {
-        Some(this) => this.own = Some(own),
-        None => nodes.push(NodeState { name: node.name.clone(), has_applied: false, own: Some(own) }),
+    let (name, own) = (&ctx.node.name, Some(OwnState::of(ctx)));
+    match nodes.iter_mut().find(|each| each.name == *name) {
+        Some(this) => this.own = own,
+        None => nodes.push(NodeState { name: name.clone(), has_applied: false, own }),
     }
     nodes.sort_by(|one, other| one.name.cmp(&other.name));
     nodes

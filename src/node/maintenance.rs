@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::auth::audit;
 use crate::auth::context::Context;
 use crate::auth::mfa::reseal_secrets;
+use crate::auth::overview::describe_this_node;
 use crate::auth::retention::key_policy;
 use crate::auth::revocation::durable::{reapply, reapply_after_failover};
 use crate::auth::revocation::feed::{catch_up, follow, remove_expired};
@@ -78,11 +79,14 @@ pub async fn run(ctx: &Context, cursor: Cursor) {
     );
 }
 
-/// Keeps the recent past of the requests, for the overview of the console.
+/// Keeps the recent past of the requests, and tells the other nodes the state of this one, for the overview of the console.
 async fn sample_traffic(ctx: &Context) {
-    let sample = || ctx.node.metrics.sample(ctx.node.clock.monotonic());
-    sample();
-    every(SAMPLE_INTERVAL, async || sample()).await;
+    let sample = async || {
+        ctx.node.metrics.sample(ctx.node.clock.monotonic());
+        describe_this_node(ctx).await;
+    };
+    sample().await;
+    every(SAMPLE_INTERVAL, sample).await;
 }
 
 /// Removes mails that have been in the outbox for too long. Also with a mail server, because the outbox may hold mails

@@ -22,8 +22,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use self::claim::{Claim, RedeemRequest, Redemption};
-pub use self::follower::{FOLLOWER_REPORT_TTL, FollowerReport, MAX_FOLLOWERS};
 pub use self::event::{EventBounds, EventClass, EventQuery, EventRange, EventScope, NewEvent, StoredEvent};
+pub use self::follower::{FOLLOWER_REPORT_TTL, FollowerReport, MAX_FOLLOWERS};
 pub use self::idempotency::{IdempotentRequest, KeyReservation};
 pub use self::permit::{
     Allowance, KNOWN_NETWORK_TTL, Limit, MAX_KNOWN_NETWORKS, NetworkPermit, RequesterAllowance, RequesterPermit,
@@ -172,6 +172,13 @@ pub trait Ephemeral: Send + Sync + 'static {
 
     /// The nodes whose reports have not lapsed, and whether each has applied every revocation up to `newest`.
     async fn nodes(&self, newest: &Cursor) -> Result<Vec<NodeReport>>;
+
+    /// Keeps what the process `node` says of itself, one line of text, and replaces what it said before. It lapses some
+    /// seconds after the process is gone.
+    async fn describe_node(&self, node: &str, text: &str) -> Result<()>;
+
+    /// What nodes said of themselves, by name. May contain nodes whose reports have lapsed.
+    async fn node_descriptions(&self) -> Result<Vec<(String, String)>>;
 
     /// Keeps what a follower of the published feed reports, for [`FOLLOWER_REPORT_TTL`], and replaces its last report.
     /// Returns false, and keeps nothing, if [`MAX_FOLLOWERS`] others have reports that count.

@@ -204,6 +204,19 @@ pub(super) async fn nodes_report_what_they_have_applied(store: Store) {
     store.forget_revocations(START + HOUR).await.unwrap();
     let nothing = store.newest_revocation().await.unwrap();
     assert_eq!(nodes(&nothing).await, [report("one", true)], "what is forgotten is waited for by nobody");
+
+    let described = async || {
+        let mut descriptions = store.node_descriptions().await.unwrap();
+        descriptions.sort();
+        descriptions
+    };
+    assert_eq!(described().await, []);
+    for (node, text) in [("one", r#"{"ready":false}"#), ("two", "1 2 3"), ("one", r#"{"reasons":["a b"]}"#)] {
+        store.describe_node(node, text).await.unwrap();
+    }
+    let description = |node: &str, text: &str| (node.to_owned(), text.to_owned());
+    assert_eq!(described().await, [description("one", r#"{"reasons":["a b"]}"#), description("two", "1 2 3")]);
+    assert_eq!(nodes(&nothing).await, [report("one", true)], "a description is no report");
 }
 
 pub(super) async fn positions_increase_and_stay_the_same(store: Store) {

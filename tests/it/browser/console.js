@@ -16,6 +16,9 @@ await run(async () => {
   await users(page);
   await oneUser(page);
   await inspector(page);
+  await keys(page);
+  await events(page);
+  await settings(page);
   await summary(page);
   await sessionTooOld(page);
   await sessionEnded(page);
@@ -141,11 +144,13 @@ async function oneUser(page) {
   await page.getByRole('link', { name: 'new@example.org' }).click();
   await shows(page, 'new@example.org');
   await press(page, 'Delete');
-  await fill(page, { 'Type new@example.org to confirm': 'new' });
+  const label = await dialog(page).getByText(/^Type .* to confirm$/).innerText();
+  const name = /^Type (.*) to confirm$/.exec(label)[1];
+  await fill(page, { [label]: 'another name' });
   await agree(page, 'Delete');
   await says(page, 'This is not the name.');
   await check(page, 'deleting a user');
-  await fill(page, { 'Type new@example.org to confirm': 'new@example.org' });
+  await fill(page, { [label]: name });
   await agree(page, 'Delete');
   await shows(page, 'Users');
   await page.getByRole('link', { name: user.email }).waitFor();
@@ -178,6 +183,50 @@ async function inspector(page) {
   await says(page, 'The signature is wrong');
 }
 
+async function keys(page) {
+  await go(page, 'API keys');
+  await page.getByRole('button', { name: `Deactivate ${hostile}`, exact: true }).click();
+  await check(page, 'deactivating an API key');
+  await agree(page, 'Deactivate');
+  await says(page, 'Inactive');
+
+  await go(page, 'Signing keys');
+  await page.getByRole('img', { name: /signs now/ }).waitFor();
+  await press(page, 'Rotate EdDSA');
+  await check(page, 'rotating a key');
+  await agree(page, 'Rotate');
+  await page.getByRole('dialog').waitFor({ state: 'detached' });
+  await page.getByRole('button', { name: /^Revoke / }).first().click();
+  await check(page, 'revoking a key');
+  await agree(page, 'Cancel');
+  await page.getByRole('dialog').waitFor({ state: 'detached' });
+}
+
+/** Events by subject, and a new one that appears by itself. */
+async function events(page) {
+  await go(page, 'Events');
+  await says(page, hostile);
+  await field(page, 'Subject').selectOption('password');
+  await says(page, 'signet audit');
+  await press(page, 'Follow live');
+  await says(page, 'New events appear by themselves.');
+  await check(page, 'following events');
+  await call('POST', '/password-resets', { email: user.email });
+  await says(page, 'password.reset_requested');
+  await press(page, 'Follow live');
+}
+
+async function settings(page) {
+  await go(page, 'Settings');
+  await field(page, 'Name or description').fill('console.listener');
+  await page.getByText('console.listener', { exact: true }).waitFor();
+  await page.getByLabel('Only those that are set').check();
+  await says(page, 'signet config show');
+  await check(page, 'no setting');
+  await field(page, 'Name or description').fill('server.management');
+  await page.getByText('SIGNET_SERVER__MANAGEMENT').waitFor();
+}
+
 /** The file of a load test becomes a chart, and leaves the browser by no way. */
 async function summary(page) {
   await go(page, 'Load tests');
@@ -190,7 +239,7 @@ async function summary(page) {
   const times = { med: 0.8, 'p(95)': 3, 'p(99)': 7, 'p(99.9)': 20, max: 44 };
   await drop(JSON.stringify({
     script: hostile, load: { shape: 'steady', rate: 200 }, passed: false, missed: [hostile],
-    metrics: { [`http_req_duration{operation:${hostile}}`]: { values: times, thresholds: { 'p(99)<5': { ok: false } } } },
+    metrics: { [`http_req_duration{operation:${hostile.replace(/[{}]/g, '')}}`]: { values: times, thresholds: { 'p(99)<5': { ok: false } } } },
   }));
   await shows(page, hostile);
   await page.getByRole('img', { name: /^Durations of the operations/ }).waitFor();
@@ -316,6 +365,7 @@ async function everyScreen(context) {
   await press(page, 'English');
   await press(page, 'Sign out');
   await shows(page, 'Sign in to the console');
+  await page.goto('about:blank');
   await page.goBack();
   await shows(page, 'Sign in to the console');
 }

@@ -45,7 +45,7 @@ use crate::http::{Request, Response};
     "warnings": [],
 })))]
 struct OverviewBody<'a> {
-    /// The running nodes. Only the node that answers knows its own version, start and readiness.
+    /// The running nodes; only the node that answers while the store of sessions does not.
     nodes: Vec<NodeBody<'a>>,
     this_node: ThisNode<'a>,
     /// What is risky in the settings of the node that answers.
@@ -56,8 +56,8 @@ struct OverviewBody<'a> {
 #[derive(Serialize, ToSchema)]
 struct NodeBody<'a> {
     id: &'a str,
-    /// Null for other nodes, as the next two.
-    version: Option<&'static str>,
+    /// Null if the node has not told its state lately, as the next two.
+    version: Option<&'a str>,
     #[schema(value_type = Option<String>, format = DateTime)]
     started_at: Option<Timestamp>,
     ready: Option<bool>,
@@ -244,8 +244,8 @@ impl<'a> NodeBody<'a> {
         let own = node.own.as_ref();
         Self {
             id: &node.name,
-            version: own.map(|_| env!("CARGO_PKG_VERSION")),
-            started_at: own.map(|own| own.started_at),
+            version: own.map(|own| own.version.as_str()),
+            started_at: own.map(|own| own.started_at()),
             ready: own.map(|own| own.not_ready.is_empty()),
             reasons: own.map_or(&[], |own| &own.not_ready),
             has_applied_revocations: node.has_applied,

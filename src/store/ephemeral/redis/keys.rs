@@ -21,6 +21,7 @@
 //! | `{fleet}:revocations` | stream | `t`arget, kept `u`ntil; ids are milliseconds by the publishers' clocks |
 //! | `{fleet}:events`, `{fleet}:attempts` | stream | the security events of all: actions, and attempts |
 //! | `{fleet}:nodes` | hash | the running nodes: by name, server time of the report and position applied |
+//! | `{fleet}:node_states` | hash | what nodes say of themselves: by name, server time and JSON |
 //! | `{fleet}:followers` | hash | what followers of the published feed reported: by name, see `followers` |
 //! | `{fleet}:born` | string | the stream's epoch: the server's time when the stream was created |
 //!
@@ -29,8 +30,9 @@
 //! replay; `s`erver time of the rotation; `x`: the session is over (`ended`, `reused`), but its revocation is not yet
 //! published.
 //!
-//! Every key has a TTL except those of the fleet other than `nodes`, `followers`, `events` and `attempts`: if the keyring, the global `not_before` or the
-//! stream expired, everyone would be signed out. They are few and small, and `forget_revocations` trims the stream.
+//! Every key has a TTL except those of the fleet other than `nodes`, `followers`, `events` and `attempts`: if the
+//! keyring, the global `not_before` or the stream expired, everyone would be signed out. They are few and small, and
+//! `forget_revocations` trims the stream.
 
 use std::fmt::Write;
 

@@ -31,6 +31,7 @@ mod followers;
 mod idempotency;
 mod keys;
 mod limits;
+mod nodes;
 mod outage_log;
 mod reply;
 mod reuse_guard;
@@ -72,9 +73,6 @@ use crate::clock::Timestamp;
 use crate::config;
 use crate::id::{SessionId, UserId};
 use crate::store::{Observer, Operation, Result};
-
-/// How long a node counts as running after its last report.
-const NODE_REPORT_TTL: Duration = Duration::from_secs(5);
 
 /// The store. Its connections belong to the runtime on which it was created, so each worker creates its own.
 #[derive(Clone)]
@@ -225,9 +223,7 @@ impl Ephemeral for Redis {
     }
 
     async fn report_node(&self, node: &str, applied: &Cursor) -> Result<()> {
-        let args: [&dyn RedisArg; 3] = [&node, &applied.0, &NODE_REPORT_TTL];
-        let nodes = self.keys.fleet("nodes");
-        self.runner.run(&scripts::REPORT_NODE, &[&nodes], Timestamp::default(), &args, ignore).await
+        self.put_of_node(nodes::POSITIONS, node, &applied.0).await
     }
 
     async fn withdraw_node(&self, node: &str) -> Result<()> {
@@ -236,9 +232,15 @@ impl Ephemeral for Redis {
     }
 
     async fn nodes(&self, newest: &Cursor) -> Result<Vec<NodeReport>> {
-        let (nodes, args): (_, [&dyn RedisArg; 1]) = (self.keys.fleet("nodes"), [&NODE_REPORT_TTL]);
-        let read = |reply| revocations::read_nodes(reply, newest);
-        self.runner.run(&scripts::NODES, &[&nodes], Timestamp::default(), &args, read).await
+        self.read_of_nodes(nodes::POSITIONS, |reply| revocations::read_nodes(reply, newest)).await
+    }
+
+    async fn describe_node(&self, node: &str, text: &str) -> Result<()> {
+        self.put_of_node(nodes::DESCRIPTIONS, node, text).await
+    }
+
+    async fn node_descriptions(&self) -> Result<Vec<(String, String)>> {
+        self.read_of_nodes(nodes::DESCRIPTIONS, nodes::read_descriptions).await
     }
 
     async fn report_follower(&self, report: &FollowerReport) -> Result<bool> {

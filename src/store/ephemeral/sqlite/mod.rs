@@ -13,7 +13,8 @@ mod revocations;
 mod sessions;
 mod sweep;
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -41,6 +42,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 pub struct SqliteEphemeral {
     engine: Arc<Engine>,
     nodes: NodeFiles,
+    /// Of the processes' nodes only this one's: a file has one node.
+    descriptions: Mutex<BTreeMap<String, String>>,
     published: watch::Sender<()>,
     sweep: sweep::Schedule,
 }
@@ -49,7 +52,8 @@ impl SqliteEphemeral {
     /// Creates the store on an open file.
     pub fn new(engine: Arc<Engine>) -> Self {
         let nodes = NodeFiles::beside(engine.path());
-        Self { engine, nodes, published: watch::Sender::new(()), sweep: sweep::Schedule::default() }
+        let (descriptions, published) = (Mutex::default(), watch::Sender::new(()));
+        Self { engine, nodes, descriptions, published, sweep: sweep::Schedule::default() }
     }
 
     /// Reports every read and write to `observer`. The first observer stays.
@@ -199,6 +203,17 @@ impl Ephemeral for SqliteEphemeral {
 
     async fn nodes(&self, newest: &Cursor) -> Result<Vec<NodeReport>> {
         self.nodes.list(revocations::position(newest))
+    }
+
+    async fn describe_node(&self, node: &str, text: &str) -> Result<()> {
+        let mut descriptions = self.descriptions.lock().unwrap_or_else(PoisonError::into_inner);
+        descriptions.insert(node.to_owned(), text.to_owned());
+        Ok(())
+    }
+
+    async fn node_descriptions(&self) -> Result<Vec<(String, String)>> {
+        let descriptions = self.descriptions.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(descriptions.iter().map(|(node, text)| (node.clone(), text.clone())).collect())
     }
 
     async fn report_follower(&self, report: &FollowerReport) -> Result<bool> {

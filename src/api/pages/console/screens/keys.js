@@ -24,7 +24,7 @@ export function Screen() {
         <${Chart} draw=${(/** @type {number} */ width) => draw(data.keys, width)} />
         <p class="legend">${Object.keys(TONES).map((state) => html`
           <span class=${`swatch ${state}`}>${t(`ring.${state}`)}</span>`)}</p><//>
-      <${Card} title=${t('nav.keys')}><${Table} label=${t('nav.keys')} head=${['kid', t('ring.algorithm'), t('ring.state'),
+      <${Card} title=${t('ring.all')}><${Table} label=${t('nav.keys')} head=${['kid', t('ring.algorithm'), t('ring.state'),
         t('ring.from'), t('ring.until'), t('actions')]}>${data.keys.map((/** @type {any} */ key) => html`<tr key=${key.kid}>
           <td><code>${key.kid}</code></td><td>${key.algorithm}</td><td><${Badge} tone=${TONES[key.state] ?? ''}>
           ${t(`ring.${key.state}`)}<//></td><td><${Time} at=${key.signs_from} /></td>

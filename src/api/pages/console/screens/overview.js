@@ -78,8 +78,7 @@ function SignIns({ node }) {
 const tone = (outcome) => (/success/.test(outcome) ? 'good' : 'bad');
 
 /** @param {{ nodes: any[] }} props */
-const Nodes = ({ nodes }) => html`<${Card} title=${t('overview.nodes')}
-    lead=${nodes.length > 1 ? t('overview.others') : null}>
+const Nodes = ({ nodes }) => html`<${Card} title=${t('overview.nodes')}>
   <${Table} label=${t('overview.nodes')} head=${[t('overview.node'), t('overview.state'), t('overview.version'),
     t('overview.started')]}>${nodes.map((each) => html`<tr key=${each.id}><td><code>${each.id}</code></td>
     <td><${NodeState} of=${each} /></td><td>${each.version ?? '–'}</td>

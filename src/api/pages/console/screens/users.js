@@ -85,7 +85,7 @@ function Create({ close }) {
   });
   return html`<${FormDialog} title=${t('users.create')} label=${t('users.create')} send=${send} close=${close}
     done=${(/** @type {any} */ result) => go(`users/${result.body.id}`)}>
-    <${Field} label=${t('users.email')} name="email" type="email" value=${email} autocomplete="off" />
+    <${Field} label=${t('users.email')} name="email" inputmode="email" value=${email} autocomplete="off" />
     <${Field} label=${t('users.full_name')} name="full_name" value=${name} required=${false} autocomplete="off" />
     <${Field} label=${t('users.password')} name="password" type="password" value=${password} required=${false}
       autocomplete="new-password" help=${t('users.password_help')} />
