@@ -147,14 +147,13 @@ fn link_page(ctx: &Context, name: &'static str) -> Response {
 
 fn docs_page(ctx: &Context) -> Response {
     let config = &ctx.node.config;
-    let service = shell::escape(&config.mail.service_name);
     let brand = match ctx.node.mailer.logo() {
-        Some(_) => format!("<img src=\"{{base}}/pages/logo\" alt=\"{service}\" height=\"32\">"),
-        None => format!("{}\n<span>{service}</span>", include_str!("pages/mark.svg").trim_end()),
+        Some(_) => "<img src=\"{base}/pages/logo\" alt=\"{service}\" height=\"32\">",
+        None => concat!(include_str!("pages/mark.svg"), "<span>{service}</span>"),
     };
     // Safe, because the settings allow no HTML metacharacter in a prefix. The name comes last: it may contain braces.
-    let text = include_str!("pages/docs.html").replace("{brand}", &brand).replace("{base}", &config.api.native.prefix);
-    let text = text.replace("{service}", &service);
+    let text = include_str!("pages/docs.html").replace("{brand}", brand).replace("{base}", &config.api.native.prefix);
+    let text = text.replace("{service}", &shell::escape(&config.mail.service_name));
     let response = with_policy(Response::bytes(StatusCode::OK, HTML, text)).no_store();
     response.header(CONTENT_SECURITY_POLICY, shell::POLICY)
 }

@@ -1,8 +1,10 @@
-// A form to call an operation: parameters, body and credential, with the response below. Credentials stay in this page and are
-// lost when it closes.
+// A form to call an operation: parameters, body and credential, with the call as code and the response below. Credentials stay
+// in this page and are lost when it closes.
 
 import { copyButton, element } from './element.js';
+import { LANGUAGES } from './samples.js';
 import { resolve, sample, typeWords } from './schema.js';
+import { isDestructive } from './tasks.js';
 
 /** The credentials that the user entered, by kind. */
 const stored = { bearer: '', key: '' };
@@ -15,6 +17,34 @@ const pretty = (text, mediaType) => {
     return text;
   }
 };
+
+/** Sets a credential that a response contained. */
+function store(kind, secret) {
+  stored[kind] = secret;
+  document.getElementById(`stored-${kind}`).value = secret;
+}
+
+/** The names under which responses contain a credential, each with its kind and what the button says. */
+const ISSUED = [
+  ['access_token', 'bearer', 'Use this token'],
+  ['key', 'key', 'Use this API key'],
+];
+
+/** The credential in a response: its kind, its text, and what the button says. */
+function issued(text) {
+  let body;
+  try {
+    body = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  for (const [name, kind, words] of ISSUED) {
+    // Some APIs put their data into an envelope.
+    const secret = [body?.[name], body?.data?.[name]].find((value) => typeof value === 'string' && value.length > 20);
+    if (secret) return { kind, secret, words };
+  }
+  return null;
+}
 
 /** The two fields for credentials at the head of the page. */
 export function credentials() {
@@ -30,12 +60,15 @@ export function credentials() {
     element('p', { class: 'small' }, 'Used only for the requests that you send from this page. They are not stored.'));
 }
 
-/** The header field that carries a credential of this scheme. */
-function credentialHeader(scheme, definition, secret) {
-  if (definition.type === 'apiKey') return [definition.name, secret];
-  if (definition.scheme === 'basic') return ['authorization', `Basic ${btoa(`key:${secret}`)}`];
-  return ['authorization', `Bearer ${secret}`];
+/** How a credential of this scheme is sent: `{ header, scheme, variable }`, where `variable` holds it in samples. */
+function carrier(definition) {
+  if (definition.type === 'apiKey') return { header: definition.name, scheme: '', variable: 'API_KEY' };
+  if (definition.scheme === 'basic') return { header: 'authorization', scheme: 'Basic', variable: 'API_KEY' };
+  return { header: 'authorization', scheme: 'Bearer', variable: 'TOKEN' };
 }
+
+/** The value of the header field that carries a credential. */
+const carried = ({ scheme }, secret) => (scheme === 'Basic' ? `Basic ${btoa(`key:${secret}`)}` : `${scheme} ${secret}`.trim());
 
 /** The form that calls an operation. */
 export function tryIt(document, method, path, operation) {
@@ -45,36 +78,65 @@ export function tryIt(document, method, path, operation) {
   const contents = Object.entries(operation.requestBody?.content ?? {});
   const inputs = parameters.map((parameter) => parameterInput(id, parameter));
   const credential = credentialInput(id, operation, schemes);
-  const body = contents.length ? bodyInput(id, contents) : null;
+  const body = contents.length ? bodyInput(id, contents, operation.requestBody.required) : null;
+  const checked = [...inputs, ...(body ? [body] : [])];
+  const code = samples(id, call);
   const result = element('div', { class: 'result', 'aria-live': 'polite' });
   const send = element('button', { type: 'submit', class: 'send' }, 'Send');
   const form = element('form', { class: 'try', novalidate: true }, inputs.map((each) => each.element), credential?.element, body?.element,
     element('div', { class: 'actions' }, send));
+  form.addEventListener('input', () => code.update());
+  form.addEventListener('change', () => code.update());
   form.addEventListener('submit', async (event) => {
     event.preventDefault();
+    const wrong = checked.filter((each) => !each.check());
+    if (wrong.length) {
+      wrong[0].control.focus();
+      return;
+    }
+    if (isDestructive(method, path) && !await confirmed(method, path, operation.summary)) return;
     send.disabled = true;
     await perform();
     send.disabled = false;
   });
 
-  async function perform() {
+  /** The call as the fields describe it, without its credential. A parameter without a value stays in the path. */
+  function call() {
     const query = new URLSearchParams();
-    const headers = { accept: 'application/json' };
+    const headers = [];
     let target = path;
     for (const { parameter, value } of inputs) {
       const text = value();
+      if (text === '') continue;
       if (parameter.in === 'path') target = target.replace(`{${parameter.name}}`, encodeURIComponent(text));
-      else if (text !== '' && parameter.in === 'query') query.append(parameter.name, text);
-      else if (text !== '' && parameter.in === 'header') headers[parameter.name] = text;
+      else if (parameter.in === 'query') query.append(parameter.name, text);
+      else if (parameter.in === 'header') headers.push([parameter.name, text]);
     }
     if (query.size) target += `?${query}`;
+    const server = document.servers?.[0]?.url ?? location.origin;
+    return {
+      method: method.toUpperCase(), target, url: `${server}${target}`, headers,
+      credential: credential?.carrier() ?? null, body: body?.content() ?? null,
+    };
+  }
+
+  async function perform() {
+    const { target, headers: given, body: content } = call();
+    const headers = { accept: 'application/json', ...Object.fromEntries(given) };
     const header = credential?.header();
     if (header) headers[header[0]] = header[1];
-    const content = body?.content();
-    if (content?.mediaType) headers['content-type'] = content.mediaType;
+    let data = content?.text;
+    if (content?.fields && content.mediaType.startsWith('multipart/')) {
+      // The browser sets the media type, because it chooses the boundary.
+      data = new FormData();
+      content.fields.forEach(([name, value]) => data.append(name, value));
+    } else if (content) {
+      headers['content-type'] = content.mediaType;
+      if (content.fields) data = new URLSearchParams(content.fields).toString();
+    }
     const began = performance.now();
     try {
-      const response = await fetch(target, { method: method.toUpperCase(), headers, body: content?.data, credentials: 'omit', cache: 'no-store' });
+      const response = await fetch(target, { method: method.toUpperCase(), headers, body: data, credentials: 'omit', cache: 'no-store' });
       const text = await response.text();
       show(response, text, Math.round(performance.now() - began));
     } catch (error) {
@@ -86,13 +148,93 @@ export function tryIt(document, method, path, operation) {
     const mediaType = response.headers.get('content-type') ?? '';
     const mood = response.ok ? 'good' : 'bad';
     const names = [...response.headers].filter(([name]) => !['date', 'connection'].includes(name));
-    result.replaceChildren(
+    const credentialOf = response.ok ? issued(text) : null;
+    result.replaceChildren(...[
       element('p', { class: 'status' }, element('span', { class: `code ${mood}` }, `${response.status}`), ` ${response.statusText} · ${took} ms`),
       element('details', {}, element('summary', {}, 'Header fields'), element('pre', { tabindex: '0' }, names.map(([name, value]) => `${name}: ${value}`).join('\n'))),
-      text ? block(pretty(text, mediaType)) : element('p', { class: 'small' }, 'No body.'));
+      credentialOf && useButton(credentialOf),
+      text ? block(pretty(text, mediaType)) : element('p', { class: 'small' }, 'No body.'),
+    ].filter(Boolean));
   }
 
-  return element('div', {}, form, result);
+  return element('div', {}, form, code.element, result);
+}
+
+/** A button that takes the credential of a response for the calls of this page. */
+function useButton({ kind, secret, words }) {
+  const said = element('span', { class: 'small', role: 'status' });
+  const button = element('button', { type: 'button', class: 'quiet' }, words);
+  button.addEventListener('click', () => {
+    store(kind, secret);
+    said.textContent = ' The calls of this page send it from now on.';
+  });
+  return element('p', { class: 'use' }, button, said);
+}
+
+/** The call as code, in a language that the reader chooses; all forms of the page show the same one. */
+function samples(id, call) {
+  const code = element('code', {});
+  const whole = element('details', { class: 'samples' }, element('summary', {}, 'As code'));
+  const tabs = LANGUAGES.map(([name]) => element('button', { type: 'button', role: 'tab', id: `${id}-tab-${name}`, 'aria-controls': `${id}-code` }, name));
+  const panel = element('div', { class: 'block', role: 'tabpanel', id: `${id}-code` }, copyButton(() => code.textContent), element('pre', { tabindex: '0' }, code));
+  const choose = (at, focus) => {
+    chosen = (at + LANGUAGES.length) % LANGUAGES.length;
+    update();
+    if (focus) tabs[chosen].focus();
+  };
+  tabs.forEach((tab, at) => {
+    tab.addEventListener('click', () => choose(at));
+    tab.addEventListener('keydown', (event) => {
+      if (event.key === 'ArrowRight' || event.key === 'ArrowLeft') choose(at + (event.key === 'ArrowRight' ? 1 : -1), true);
+    });
+  });
+  whole.append(element('div', { role: 'tablist', class: 'tabs', 'aria-label': 'Language' }, tabs), panel,
+    element('p', { class: 'small' }, 'The credential is not in the code: it reads $TOKEN or $API_KEY from the environment.'));
+  whole.addEventListener('toggle', () => update());
+
+  function update() {
+    if (!whole.open) return;
+    tabs.forEach((tab, at) => {
+      tab.setAttribute('aria-selected', String(at === chosen));
+      tab.tabIndex = at === chosen ? 0 : -1;
+    });
+    panel.setAttribute('aria-labelledby', tabs[chosen].id);
+    code.textContent = LANGUAGES[chosen][1](call());
+  }
+
+  return { element: whole, update };
+}
+
+/** The place of the chosen language. */
+let chosen = 0;
+
+/** Asks before a call that cannot be undone. */
+function confirmed(method, path, summary) {
+  const name = `${method.toUpperCase()} ${path}`;
+  const cancel = element('button', { type: 'button', class: 'quiet' }, 'Cancel');
+  const send = element('button', { type: 'button', class: 'send bad' }, 'Send it');
+  const dialog = element('dialog', { 'aria-labelledby': 'question' },
+    element('h2', { id: 'question' }, `Send ${name}?`),
+    element('p', {}, `${summary ?? 'This call'}: this changes real data, and it cannot be undone here.`),
+    element('div', { class: 'actions' }, cancel, send));
+  document.body.append(dialog);
+  return new Promise((answer) => {
+    let agreed = false;
+    cancel.addEventListener('click', () => dialog.close());
+    send.addEventListener('click', () => { agreed = true; dialog.close(); });
+    dialog.addEventListener('close', () => { dialog.remove(); answer(agreed); });
+    dialog.showModal();
+    cancel.focus();
+  });
+}
+
+/** Shows what is wrong with a field, or nothing. Returns whether it is right. */
+function mark(control, message, problem) {
+  message.textContent = problem;
+  message.hidden = !problem;
+  if (problem) control.setAttribute('aria-invalid', 'true');
+  else control.removeAttribute('aria-invalid');
+  return !problem;
 }
 
 /** Text in a frame that can be copied. */
@@ -108,9 +250,15 @@ function parameterInput(id, parameter) {
     ? element('select', { id: name }, element('option', { value: '' }, parameter.required ? 'choose' : 'left out'), options.map((value) => element('option', {}, value)))
     : element('input', { id: name, type: 'text', autocomplete: 'off', spellcheck: 'false', placeholder: typeWords(parameter.schema ?? {}) });
   const where = parameter.in === 'query' ? 'query' : parameter.in === 'header' ? 'header field' : 'path';
+  const message = element('p', { class: 'wrong', id: `${name}-wrong`, hidden: true });
+  control.setAttribute('aria-describedby', message.id);
+  if (parameter.required) control.setAttribute('aria-required', 'true');
   const whole = element('div', { class: 'pair' },
-    element('label', { for: name }, element('code', {}, parameter.name), element('span', { class: 'small' }, ` ${where}${parameter.required ? ', required' : ''}`)), control);
-  return { element: whole, parameter, value: () => control.value.trim() };
+    element('label', { for: name }, element('code', {}, parameter.name), element('span', { class: 'small' }, ` ${where}${parameter.required ? ', required' : ''}`)), control, message);
+  const value = () => control.value.trim();
+  const check = () => mark(control, message, parameter.required && !value() ? `${parameter.name} is required.` : '');
+  control.addEventListener('input', () => { if (value()) mark(control, message, ''); });
+  return { element: whole, control, parameter, value, check };
 }
 
 function credentialInput(id, operation, schemes) {
@@ -127,12 +275,14 @@ function credentialInput(id, operation, schemes) {
     header() {
       if (!select.value) return null;
       const secret = input.value.trim() || fallback(select.value);
-      return secret ? credentialHeader(select.value, schemes[select.value], secret) : null;
+      const how = carrier(schemes[select.value]);
+      return secret ? [how.header, carried(how, secret)] : null;
     },
+    carrier: () => (select.value ? carrier(schemes[select.value]) : null),
   };
 }
 
-function bodyInput(id, contents) {
+function bodyInput(id, contents, required) {
   const select = element('select', { 'aria-label': 'Media type' }, contents.map(([mediaType]) => element('option', {}, mediaType)));
   const area = element('textarea', { id: `${id}-body`, spellcheck: 'false', autocomplete: 'off', autocapitalize: 'none' });
   const hint = element('p', { class: 'small' });
@@ -145,21 +295,47 @@ function bodyInput(id, contents) {
   };
   select.addEventListener('change', fill);
   fill();
+  const message = element('p', { class: 'wrong', id: `${id}-body-wrong`, hidden: true });
+  area.setAttribute('aria-describedby', message.id);
   const whole = element('div', { class: 'pair' },
-    element('label', { for: area.id }, 'Body'), contents.length > 1 ? select : element('span', { class: 'small' }, contents[0][0]), area, hint);
+    element('label', { for: area.id }, 'Body'), contents.length > 1 ? select : element('span', { class: 'small' }, contents[0][0]), area, message, hint);
+
+  /** The fields that the body must have and that are empty. */
+  function missing(value) {
+    const { schema } = resolve(contents[select.selectedIndex][1].schema ?? {});
+    return (schema.required ?? []).filter((name) => value?.[name] === undefined || value[name] === '');
+  }
+
+  function check() {
+    const text = area.value.trim();
+    if (!text) return mark(area, message, required ? 'A body is required.' : '');
+    let value;
+    try {
+      value = JSON.parse(text);
+    } catch (error) {
+      return mark(area, message, `This is not JSON: ${error.message}`);
+    }
+    const empty = missing(value);
+    return mark(area, message, empty.length ? `${empty.join(', ')} must not be empty.` : '');
+  }
+
   return {
     element: whole,
+    control: area,
+    check,
+    /** The body as it is sent: text, or the fields of a form. */
     content() {
       const mediaType = contents[select.selectedIndex][0];
-      if (/json/.test(mediaType) || !area.value.trim()) return { mediaType, data: area.value };
-      const pairs = Object.entries(JSON.parse(area.value)).filter(([, value]) => value !== null && value !== '');
-      if (mediaType.startsWith('multipart/')) {
-        const form = new FormData();
-        pairs.forEach(([name, value]) => form.append(name, value));
-        // The browser sets the media type, because it chooses the boundary.
-        return { mediaType: null, data: form };
+      const text = area.value;
+      if (!text.trim()) return null;
+      if (/json/.test(mediaType)) return { mediaType, text };
+      try {
+        const pairs = Object.entries(JSON.parse(text)).filter(([, value]) => value !== null && value !== '');
+        return { mediaType, fields: pairs.map(([name, value]) => [name, String(value)]) };
+      } catch {
+        // Shown by `check`, before anything is sent.
+        return { mediaType, text };
       }
-      return { mediaType, data: new URLSearchParams(pairs).toString() };
     },
   };
 }

@@ -1,9 +1,10 @@
-// The API reference: the OpenAPI document of this server, grouped by dialect. Each operation has an anchor (its operation id),
-// can be searched for, and is rendered when it is opened.
+// The API reference: the OpenAPI document of this server, grouped by task, and then by API. Each operation has an anchor (its
+// operation id), can be searched for, and is rendered when it is opened.
 
 import { element } from './element.js';
 import { block, credentials, tryIt } from './call.js';
 import { fieldLine, fields, inline, prose, resolve, sample, within } from './schema.js';
+import { grouped, matches, terms } from './tasks.js';
 
 const METHODS = ['get', 'post', 'put', 'patch', 'delete'];
 const { base } = document.body.dataset;
@@ -26,7 +27,7 @@ async function start() {
 
 function draw(api) {
   within(api);
-  const groups = grouped(api);
+  const groups = groupsOf(api);
   content.replaceChildren(intro(api), credentials(), ...groups.map((group) => section(api, group)),
     element('p', { class: 'nothing', hidden: true, role: 'status' }, 'No matching operations.'));
   nav.replaceChildren(...groups.map(contents));
@@ -43,18 +44,20 @@ function fold(closed) {
   nav.classList.toggle('open', !closed);
 }
 
-/** The operations by dialect, in the order of the tags. An operation that two dialects share belongs to the first. */
-function grouped(api) {
+/** The tag of Signet's own API, whose operations are grouped by task. */
+const OWN = 'native';
+
+/** The operations by task and by API. An operation that two APIs share belongs to the first. */
+function groupsOf(api) {
   const all = Object.entries(api.paths).flatMap(([path, item]) =>
     METHODS.filter((method) => item[method]).map((method) => ({ path, method, operation: item[method] })));
-  return api.tags.map((tag) => ({
-    tag,
-    operations: all.filter((each) => each.operation.tags?.[0] === tag.name).map((each) => ({
-      ...each,
-      id: each.operation.operationId,
-      words: [each.method, each.path, each.operation.operationId, each.operation.summary, each.operation.description, tag.name].join(' ').toLowerCase(),
-    })),
-  })).filter((group) => group.operations.length);
+  const groups = grouped(api.tags, all, { own: OWN, base });
+  for (const each of groups.flatMap((group) => group.operations)) {
+    const { operationId, summary, description, tags } = each.operation;
+    each.id = operationId;
+    each.words = [each.method, each.path, operationId, summary, description, tags[0]].join(' ').toLowerCase();
+  }
+  return groups;
 }
 
 function intro(api) {
@@ -73,7 +76,7 @@ function contents(group) {
       element('span', { class: `method ${each.method}` }, short(each.method)), element('span', { class: 'path' }, breakable(each.path))));
     return each.entry;
   }));
-  group.nav = element('section', {}, element('h2', {}, element('a', { href: `#${group.tag.name}` }, group.tag.name)), group.list);
+  group.nav = element('section', {}, element('h2', {}, element('a', { href: `#${group.id}` }, group.name)), group.list);
   return group.nav;
 }
 
@@ -85,8 +88,8 @@ function breakable(path) {
 }
 
 function section(api, group) {
-  group.element = element('section', { class: 'dialect', id: group.tag.name },
-    element('h2', {}, group.tag.name), prose(group.tag.description), group.operations.map((each) => card(api, each)));
+  group.element = element('section', { class: 'dialect', id: group.id },
+    element('h2', {}, group.name), prose(group.description), group.operations.map((each) => card(api, each)));
   return group.element;
 }
 
@@ -166,35 +169,51 @@ function answerInner(response) {
     !headers.length && !contents.length ? element('p', { class: 'small' }, 'No body.') : null);
 }
 
-/** Shows the operations that contain every word, and the dialects that have such operations. */
+/** Shows the operations that the search finds, and the groups that have such operations. */
 function filter(groups, text) {
-  const words = text.toLowerCase().split(/\s+/).filter(Boolean);
-  let any = false;
+  const searched = terms(text);
+  let count = 0;
   for (const group of groups) {
     let some = false;
     for (const each of group.operations) {
-      const found = words.every((word) => each.words.includes(word));
+      const found = matches(each.words, searched);
       each.element.hidden = !found;
       each.entry.hidden = !found;
       some ||= found;
+      count += found ? 1 : 0;
     }
     group.element.hidden = !some;
     group.nav.hidden = !some;
-    any ||= some;
   }
-  document.querySelector('.nothing').hidden = any;
-  document.body.classList.toggle('searching', words.length > 0);
+  document.querySelector('.nothing').hidden = count > 0;
+  document.getElementById('found').textContent = searched.length ? `${count} operation${count === 1 ? '' : 's'}` : '';
+  document.body.classList.toggle('searching', searched.length > 0);
 }
 
+/** `/` goes to the search, the arrows from there through the operations, Enter opens one, Escape goes back. */
 function keys(event) {
-  const typing = /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement?.tagName ?? '');
-  if (event.key === '/' && !typing && !event.ctrlKey && !event.metaKey) {
+  const { activeElement } = document;
+  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector('dialog[open]')) return;
+  const typing = /^(INPUT|TEXTAREA|SELECT)$/.test(activeElement?.tagName ?? '');
+  const summaries = [...content.querySelectorAll('.operation > summary')].filter((summary) => summary.checkVisibility());
+  const at = summaries.indexOf(activeElement);
+  if (event.key === '/' && !typing) {
     event.preventDefault();
     search.focus();
-  } else if (event.key === 'Escape' && document.activeElement === search) {
+    search.select();
+  } else if (activeElement === search && (event.key === 'ArrowDown' || event.key === 'Enter')) {
+    event.preventDefault();
+    summaries[0]?.focus();
+    if (event.key === 'Enter' && summaries[0]) summaries[0].parentElement.open = true;
+  } else if (event.key === 'Escape' && (activeElement === search || at >= 0)) {
     search.value = '';
     search.dispatchEvent(new Event('input'));
-    search.blur();
+    if (at >= 0) search.focus();
+    else search.blur();
+  } else if (at >= 0 && (event.key === 'ArrowDown' || event.key === 'ArrowUp')) {
+    event.preventDefault();
+    const next = summaries[at + (event.key === 'ArrowDown' ? 1 : -1)];
+    (next ?? (event.key === 'ArrowUp' ? search : activeElement)).focus();
   }
 }
 

@@ -14,7 +14,7 @@ use crate::http::Response;
 
 /// Scripts and styles from here alone, no markup from text (Trusted Types), no frame. Images may be `data:` URLs, for QR
 /// codes that are made of a response.
-const POLICY: HeaderValue = HeaderValue::from_static(
+pub(super) const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
      trusted-types 'none'",
@@ -95,7 +95,7 @@ pub(super) fn respond_with(ctx: &Context, page: &Page, home: Option<HomeFacts<'_
 }
 
 /// Escapes a text for an attribute in double quotes, or for content.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let escaped = text.chars().map(|character| match character {
         '&' => "&amp;".to_owned(),
         '<' => "&lt;".to_owned(),

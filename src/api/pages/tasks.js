@@ -1,0 +1,109 @@
+// The order of the API reference: what people come to do, with sign-in first. And the search: words that mean the same.
+// Knows nothing of elements, so that it runs without a browser.
+
+/** The tasks in their order: a name, and the paths of Signet's own API that belong to it. The first match counts. */
+const TASKS = [
+  ['Sign in', /^\/(sessions$|codes|magic-links|links\/magic|account\/session)/, 'post'],
+  ['Sign in', /^\/(codes|magic-links|links\/magic)/],
+  ['Sign up', /^\/(users$|email-confirmations|links\/confirm|password-policy)/],
+  ['Passwords', /^\/(password-resets|links\/reset|me\/password)/],
+  ['Sessions', /^\/sessions/],
+  ['Second factor', /^\/totp/],
+  ['Account', /^\/me/],
+  ['Projects and API keys', /^\/projects/],
+  ['Tokens for services', /^\/oauth\/(token|revoke)/],
+  ['Verify tokens', /^\/(verify|oauth\/introspect|\.well-known\/jwks)/],
+  ['Follow revocations', /^\/\.well-known\/signet-revocations/],
+  ['Administration', /^\/admin/],
+  ['Published documents', /^\//],
+];
+
+const NAMES = [...new Set(TASKS.map(([name]) => name))];
+
+/** The place of an operation in the order of the tasks. */
+function taskOf(method, path) {
+  const found = TASKS.find(([, paths, only]) => paths.test(path) && (!only || only === method));
+  return NAMES.indexOf(found?.[0] ?? NAMES.at(-1));
+}
+
+/** What an operation of another API is for, by its words: those that open a session come first. */
+const SIGNS_IN = /sign.?in|log.?in|verify-code|send-code|magic|claim|oauth$/;
+
+/**
+ * Groups operations for the navigation: Signet's own by task, then the other APIs, each with its sign-in first.
+ * `operations`: `{ path, method, operation }` in the order of the document. `own`: the tag of Signet's own API; `base`: its
+ * prefix.
+ */
+export function grouped(tags, operations, { own, base }) {
+  const of = (tag) => operations.filter((each) => each.operation.tags?.[0] === tag.name);
+  return tags.flatMap((tag) => {
+    if (tag.name !== own) {
+      const first = (each) => (SIGNS_IN.test(each.path) ? 0 : 1);
+      const sorted = of(tag).sort((one, other) => first(one) - first(other));
+      return [{ id: tag.name, name: tag.name, description: tag.description, operations: sorted }];
+    }
+    const task = (each) => taskOf(each.method, each.path.slice(base.length));
+    return NAMES.map((name, at) => ({
+      id: name.toLowerCase().replaceAll(' ', '-'),
+      name,
+      description: '',
+      operations: of(tag).filter((each) => task(each) === at),
+    }));
+  }).filter((group) => group.operations.length);
+}
+
+/** Words that mean the same to a reader. A search for one finds operations with another of its line. */
+const SYNONYMS = [
+  ['2fa', 'mfa', 'totp', 'otp', 'second factor', 'two-factor', 'authenticator'],
+  ['introspection', 'introspect', 'verify', 'validate', 'check token'],
+  ['sign in', 'sign-in', 'signin', 'log in', 'login', 'authenticate', '/sessions', '/oauth/token'],
+  ['sign out', 'sign-out', 'signout', 'log out', 'logout', 'end session', 'revoke'],
+  ['sign up', 'sign-up', 'signup', 'register', 'create account', 'create user'],
+  ['passwordless', 'magic', 'mailed code', 'one-time code', '/codes', 'send-code'],
+  ['forgot', 'forgotten', 'reset', 'recover'],
+  ['jwks', 'jwk', 'public key', 'public keys'],
+  ['refresh', 'renew', 'grant_type', '/oauth/token'],
+  ['api key', 'api keys', 'apikey', 'api-key', 'service account'],
+  ['recovery code', 'recovery codes', 'backup code', 'backup codes'],
+  ['delete', 'remove', 'erase'],
+  ['profile', '/me', 'userinfo', 'current user', 'whoami'],
+  ['admin', 'administration', 'superuser', 'manage'],
+  ['impersonate', 'exchange', 'token exchange', 'on behalf'],
+  ['webhook', 'feed', 'events', 'revocations'],
+  ['email', 'e-mail', 'mail'],
+  ['ban', 'block', 'disable', 'deactivate', 'toggle-state'],
+];
+
+/** Whether `text` has a word that begins with `term`, or that is `term` if it is short. Both are in lower case. */
+function hasWord(text, term) {
+  const pattern = term.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+  return new RegExp(`(^|[^a-z0-9])${pattern}${term.length > 3 ? '' : '($|[^a-z0-9])'}`).test(text);
+}
+
+/** The terms of a search, each a list of texts of which an operation must have one. */
+export function terms(search) {
+  let rest = ` ${search.toLowerCase().trim().replace(/\s+/g, ' ')} `;
+  const found = [];
+  // Longer phrases first, so that "sign in" is not two words.
+  const phrases = SYNONYMS.flatMap((line) => line.map((phrase) => [phrase, line]))
+    .sort(([one], [other]) => other.length - one.length);
+  for (const [phrase, line] of phrases) {
+    if (!rest.includes(` ${phrase} `)) continue;
+    rest = rest.replace(` ${phrase} `, '  ');
+    found.push(line);
+  }
+  return [...found, ...rest.split(' ').filter(Boolean).map((word) => [word])];
+}
+
+/** Whether an operation with these words, in lower case, is found by the terms. */
+export function matches(words, searched) {
+  return searched.every((line) => line.some((term) => (line.length === 1 ? words.includes(term) : hasWord(words, term))));
+}
+
+/** POST calls that end or replace something, by their path. */
+const ENDS = /\/(revoke|sign-out|sign-out-everyone|rotate|reset-mfa|disable|deactivate|delete|toggle-state|logout)(-|\/|$)/;
+
+/** Whether a call cannot be undone, so that the reader is asked first. */
+export function isDestructive(method, path) {
+  return method === 'delete' || (method !== 'get' && ENDS.test(path));
+}
