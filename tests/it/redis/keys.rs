@@ -2,8 +2,8 @@
 
 use crate::conformance::Follow;
 use signet::store::ephemeral::{
-    Claim, Cursor, KNOWN_NETWORK_TTL, Limit, NetworkPermit, RedeemRequest, RequesterPermit, SessionClaims,
-    SignOutScope, Target,
+    Claim, Cursor, EventBounds, EventClass, EventScope, FollowerReport, KNOWN_NETWORK_TTL, Limit, NetworkPermit,
+    NewEvent, RedeemRequest, RequesterPermit, SessionClaims, SignOutScope, Target,
 };
 
 use super::*;
@@ -45,6 +45,21 @@ async fn keys_have_hash_tags_and_all_but_the_fleets_expire() {
     assert!(store.take_network_permit(of_network, START).await.unwrap());
     store.check().await.unwrap();
     store.report_node("a node", &Cursor::start()).await.unwrap();
+    let report = FollowerReport {
+        name: "a follower".to_owned(),
+        epoch: "e".to_owned(),
+        position: "1-0".to_owned(),
+        jwks: "j".to_owned(),
+        complete_at: START,
+        reported_at: START,
+    };
+    assert!(store.report_follower(&report).await.unwrap());
+    store.describe_node("n", "{}").await.unwrap();
+    for scope in [EventScope::Fleet, EventScope::User(user(1))] {
+        let event = |class| NewEvent { class, text: "{}" };
+        let events = [event(EventClass::Action), event(EventClass::Attempt)];
+        store.append_events(scope, &events, EventBounds { count: 9, keep: HOUR }, START).await.unwrap();
+    }
 
     let keys = server.cli(&["KEYS", "*"]);
     let (mut user_keys, mut fleet_keys, mut other_keys) = (0, 0, 0);
@@ -56,7 +71,7 @@ async fn keys_have_hash_tags_and_all_but_the_fleets_expire() {
             continue;
         }
         match tag {
-            "fleet" if !["check", "nodes"].contains(&what) => {
+            "fleet" if !["check", "nodes", "node_states", "followers", "events", "attempts"].contains(&what) => {
                 fleet_keys += 1;
                 assert_eq!(ttl, -1, "{key}");
             }
@@ -68,10 +83,11 @@ async fn keys_have_hash_tags_and_all_but_the_fleets_expire() {
             }
         }
     }
-    // User keys: session, index, revocation mark, claim, daily counter, networks and the limit of one. Fleet keys:
-    // keyring, global_not_before, stream and its epoch. Others: the rate limit, those of the requester and of all
-    // requesters, the key that the check writes, and the reports of the nodes.
-    assert_eq!((user_keys, fleet_keys, other_keys), (7, 4, 5), "{keys}");
+    // User keys: session, index, revocation mark, claim, daily counter, networks and the limit of one, and both classes
+    // of events. Fleet keys: keyring, global_not_before, stream and its epoch. Others: the rate limit, those of the
+    // requester and of all requesters, the key that the check writes, the reports of the nodes and of the followers,
+    // what nodes say of themselves, and both classes of events.
+    assert_eq!((user_keys, fleet_keys, other_keys), (9, 4, 9), "{keys}");
 }
 
 #[tokio::test]

@@ -30,9 +30,9 @@
 //! replay; `s`erver time of the rotation; `x`: the session is over (`ended`, `reused`), but its revocation is not yet
 //! published.
 //!
-//! Every key has a TTL except those of the fleet other than `nodes`, `followers`, `events` and `attempts`: if the
-//! keyring, the global `not_before` or the stream expired, everyone would be signed out. They are few and small, and
-//! `forget_revocations` trims the stream.
+//! Every key has a TTL except those of the fleet other than `nodes`, `node_states`, `followers`, `events` and
+//! `attempts`: if the keyring, the global `not_before` or the stream expired, everyone would be signed out. They are few
+//! and small, and `forget_revocations` trims the stream.
 
 use std::fmt::Write;
 
