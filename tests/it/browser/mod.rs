@@ -58,7 +58,8 @@ async fn run(server: &TestServer, program: &str, also: Value) {
 }
 
 async fn account_lives_in_the_browser_alone(server: &TestServer) {
-    run(server, "account.js", json!({})).await;
+    // How a page looks does not depend on the stores.
+    run(server, "account.js", json!({"looks": server.redis().is_none()})).await;
 }
 
 /// Stored wherever a text can be. A browser that runs it leaves a trace that the programs look for.
@@ -99,6 +100,14 @@ async fn other_pages_cannot_use_the_session() {
     run(&server, "attacks.js", also).await;
 }
 
+/// The page at `/` and the API reference.
+#[tokio::test]
+async fn reference_is_used_by_keyboard() {
+    let server = TestServer::embedded(plan);
+    let user = server.create_user(&["--verified"]);
+    run(&server, "docs.js", json!({"user": user.email, "password": PASSWORD})).await;
+}
+
 /// Links that the published APIs mailed, in all their forms.
 #[tokio::test]
 async fn links_of_other_clients_have_pages() {
@@ -121,6 +130,7 @@ async fn links_of_other_clients_have_pages() {
     let reset_without = wait_for_mail(&server, &other.email, 0).await.link();
     let also = json!({
         "confirmations": confirmations, "reset": reset, "claim": requested["claim"], "reset_without": reset_without,
+        "looks": true,
     });
     run(&server, "links.js", also).await;
 }

@@ -25,10 +25,10 @@ export function Home() {
     ${home?.local && html`<${FirstSteps} local=${home.local} />`}
     <${Card} title=${t('home.developers')}>
       <${CopyField} label=${t('home.issuer')} text=${home?.issuer ?? ''} />
-      <ul class="list below">
+      <div class="below"><ul class="list">
         ${DOCUMENTS.map(([path, key]) => html`<li key=${path}><a href=${`${BASE}${path}`}>${t(key)}</a></li>`)}
         ${home?.console && html`<li><a href=${home.console}>${t('home.console')}</a></li>`}
-      </ul>
+      </ul></div>
     <//>
   <//>`;
 }
@@ -36,7 +36,7 @@ export function Home() {
 /** @param {{ local: { command: string, outbox: string | null } }} props */
 function FirstSteps({ local }) {
   return html`<${Card} title=${t('home.first')} lead=${t('home.first.lead')}>
-    <${CopyField} label=${t('home.first.command')} text=${local.command} />
-    <p class="small below">${local.outbox ? t('home.first.outbox', { folder: local.outbox }) : t('home.first.sent')}</p>
+    <p>${t('home.first.command')}<br /><code>${local.command}</code></p>
+    <p class="small">${local.outbox ? t('home.first.outbox', { folder: local.outbox }) : t('home.first.sent')}</p>
   <//>`;
 }

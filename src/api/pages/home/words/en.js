@@ -12,7 +12,7 @@ export default {
   'home.console': 'Console for administrators',
   'home.first': 'First steps',
   'home.first.lead': 'Only this machine reaches this server, so only here you see this.',
-  'home.first.command': 'Create the first administrator',
+  'home.first.command': 'Create the first administrator:',
   'home.first.outbox': 'No mail server is set. Each mail becomes a file in {folder}.',
   'home.first.sent': 'Mails are sent by the mail server of the settings.',
 };
