@@ -33,10 +33,15 @@ async function go(page, name) {
   await shows(page, name);
 }
 
-const dialog = (page) => page.getByRole('dialog').last();
+/** The dialog on top. */
+function dialog(page) {
+  return page.getByRole('dialog').last();
+}
 
 /** Presses the button of the dialog that is open. */
-const agree = (page, name) => dialog(page).getByRole('button', { name, exact: true }).click();
+async function agree(page, name) {
+  await dialog(page).getByRole('button', { name, exact: true }).click();
+}
 
 async function signIn(page, { email, password }) {
   await fill(page, { 'Email address or username': email, Password: password });
@@ -50,7 +55,9 @@ async function call(method, path, body, token) {
   return { status: response.status, body: await response.json().catch(() => null) };
 }
 
-const signInByProgram = async ({ email, password }) => (await call('POST', '/sessions', { email, password })).body;
+async function signInByProgram({ email, password }) {
+  return (await call('POST', '/sessions', { email, password })).body;
+}
 
 async function entering(page) {
   await shows(page, 'Sign in to the console');
