@@ -9,7 +9,7 @@ use ed25519_dalek::SigningKey;
 use serde_json::json;
 use signet_verify::feed::FrameError;
 use signet_verify::follow::{BuildError, FollowError, StalePolicy, Verifier, VerifyError};
-use signet_verify::{Subject, TokenError};
+use signet_verify::{Subject, TokenError, UnixTime};
 use support::{FakeIssuer, Fault, until};
 
 fn result(verifier: &Verifier, token: &str) -> Result<(), VerifyError> {
@@ -276,6 +276,55 @@ async fn feed_is_read_through_a_cache() {
     issuer.change(|shared| (shared.epoch, shared.log, shared.kept_from) = ("e2".to_owned(), vec!["x".to_owned()], 0));
     until("the other epoch is applied", || verifier.revocations() == 21).await;
     assert!(result(&verifier, &issuer.token("good")).is_ok());
+}
+
+/// A position within a segment is in no list. The frames of one live response lead to one that is.
+#[tokio::test]
+async fn follower_through_a_cache_returns_to_segments() {
+    let issuer = FakeIssuer::start().await;
+    issuer.revoke("s0");
+    let verifier = issuer.verifier().through_cache().start().unwrap();
+    verifier.ready().await;
+    for (until_revoked, name) in
+        [(3, "the first are applied"), (5, "the next are applied"), (7, "the last are applied")]
+    {
+        issuer.change(|shared| shared.log.extend((shared.log.len()..until_revoked).map(|at| format!("s{at}"))));
+        until(name, || verifier.revocations() == until_revoked).await;
+    }
+    let requests = issuer.shared.lock().unwrap().requests.clone();
+    let count = |part: &str| requests.iter().filter(|path| path.contains(part)).count();
+    assert_eq!((count("/after/1"), count("/after/")), (1, 1), "{requests:?}");
+    assert!(count("/segments/") >= 4, "{requests:?}");
+    assert!(count("/segments/0/") == 0, "nothing is read from the beginning: {requests:?}");
+    // The snapshot and the segments.
+    assert_eq!(issuer.shared.lock().unwrap().compressed, 1 + count("/segments/"));
+}
+
+#[tokio::test]
+async fn follower_reports_what_it_has_read() {
+    let issuer = FakeIssuer::start().await;
+    issuer.revoke("s0");
+    let verifier = issuer.verifier().report_as("reports-1:7", "sk_test").start().unwrap();
+    let reports = || issuer.shared.lock().unwrap().reports.clone();
+    until("the first report", || reports().len() == 1).await;
+    let (authorization, report) = reports().remove(0);
+    assert_eq!(authorization, "Bearer sk_test");
+    let members = |report: &serde_json::Value| ["name", "epoch", "position"].map(|name| report[name].clone());
+    assert_eq!(members(&report), ["reports-1:7", "e1", "1"].map(|text| json!(text)));
+    let jwks = |report: &serde_json::Value| report["jwks"].as_str().unwrap().to_owned();
+    assert_eq!(jwks(&report), signet_verify::feed::jwks_hash(issuer.shared.lock().unwrap().jwks().as_bytes()));
+    let age = UnixTime::now().since(UnixTime::from_millis(report["time"].as_i64().unwrap()));
+    assert!(age < std::time::Duration::from_secs(60), "{age:?}");
+    // Other keys are reported soon.
+    issuer.change(|shared| shared.more_keys.push(("k2".to_owned(), SigningKey::from_bytes(&[8; 32]))));
+    until("the second report", || reports().len() == 2).await;
+    assert_eq!(jwks(&reports()[1].1), signet_verify::feed::jwks_hash(issuer.shared.lock().unwrap().jwks().as_bytes()));
+    assert!(result(&verifier, &issuer.token("good")).is_ok());
+    let debug = format!("{:?}", issuer.verifier().report_as("reports-1:7", "sk_test"));
+    assert!(debug.contains("reports-1:7") && !debug.contains("sk_test"), "{debug}");
+    for (name, key) in [("", "key"), ("a b", "key"), ("a", ""), ("a", "a\nb")] {
+        assert_eq!(issuer.verifier().report_as(name, key).start().err(), Some(BuildError::InvalidReporter));
+    }
 }
 
 #[tokio::test]

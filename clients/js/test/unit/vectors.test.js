@@ -14,6 +14,7 @@ import { parseToken, verifyToken } from '../../src/token.js';
 const read = (name) => readFileSync(new URL(`../../../vectors/${name}`, import.meta.url), 'utf8');
 const JWKS = read('keys.json');
 const { defaults, tokens } = JSON.parse(read('tokens.json'));
+const { key_sets: keySets } = JSON.parse(read('key_sets.json'));
 const feed = JSON.parse(read('frames.json'));
 const FEED = 'https://id.example.org/feed';
 
@@ -59,6 +60,22 @@ test('tokens', async () => {
     } else {
       assert.deepEqual(result, expect, name);
     }
+  }
+});
+
+test('key sets', async () => {
+  assert.ok(keySets.length > 40);
+  for (const { name, document, keys: expected } of keySets) {
+    const discovery = { get: async () => ({ jwks: 'https://id.example.org/jwks.json' }), expire() {} };
+    const clock = { now: () => 0, monotonic: () => 0 };
+    const keys = new Keys(discovery, new Http(async () => new Response(document)), clock);
+    const find = async (kid) => keys.find(kid).then((key) => [[kid, key.algorithms[0]]], () => []);
+    const isRead = await keys.load().then(() => true, () => false);
+    assert.equal(isRead, expected !== null, name);
+    if (!isRead) continue;
+    const found = (await Promise.all(['ed', 'ed-2', 'ec', 'small', 'enc', 'rsa'].map(find))).flat();
+    assert.deepEqual(Object.fromEntries(found), expected, name);
+    assert.equal(keys.size, found.length, name);
   }
 });
 

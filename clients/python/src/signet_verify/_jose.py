@@ -226,7 +226,9 @@ def parse_key(jwk: object) -> Key | None:
             algorithm = "ES256"
         case _:
             return None
-    if not isinstance(kid, str) or ("alg" in jwk and ALGORITHMS.get(str(jwk["alg"])) != algorithm):
+    if not isinstance(kid, str) or not isinstance(jwk.get("y", ""), str):
+        return None
+    if "alg" in jwk and ALGORITHMS.get(str(jwk["alg"])) != algorithm:
         return None
     members: dict[str, Any] = {
         name: jwk.get(name) for name in ("kty", "crv", "x", "y") if name != "y" or algorithm == "ES256"

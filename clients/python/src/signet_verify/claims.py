@@ -43,12 +43,12 @@ class Claims:
         return self.sid is None
 
     def require(self, *, scopes: Iterable[str] = (), subject: Subject | None = None) -> None:
-        """Raise ``insufficient_scope`` or ``wrong_subject`` unless the token has all scopes and is of this subject."""
+        """Raise ``wrong_subject`` or ``insufficient_scope`` unless the token is of this subject and has all scopes."""
         if subject not in (None, "user", "client"):
             raise ValueError("subject must be 'user' or 'client'")
+        if subject is not None and (subject == "user") != self.is_user:
+            raise VerifyError("wrong_subject")
         if scopes:
             required = frozenset((scopes,) if isinstance(scopes, str) else scopes)
             if not required <= self.scopes:
                 raise VerifyError("insufficient_scope", scopes=required)
-        if subject is not None and (subject == "user") != self.is_user:
-            raise VerifyError("wrong_subject")

@@ -12,7 +12,7 @@ from signet_verify import Claims, VerifyError
 from signet_verify._effects import Effect, Fetch, FetchFailed, Response, drive
 from signet_verify._follower import Follower
 from signet_verify._frame import FrameError, open_frame
-from signet_verify._jose import KeySet
+from signet_verify._jose import KeySet, Malformed
 from signet_verify._metadata import Metadata
 from signet_verify._revocations import Revocations
 from signet_verify._state import State
@@ -22,6 +22,7 @@ from signet_verify.options import Options
 VECTORS = Path(__file__).parents[3] / "vectors"
 KEYS = KeySet.parse((VECTORS / "keys.json").read_bytes())
 TOKENS: dict[str, Any] = json.loads((VECTORS / "tokens.json").read_text())
+KEY_SETS: list[dict[str, Any]] = json.loads((VECTORS / "key_sets.json").read_text())["key_sets"]
 FEED: dict[str, Any] = json.loads((VECTORS / "frames.json").read_text())
 
 
@@ -49,6 +50,18 @@ def test_a_token(case: dict[str, Any]) -> None:
     else:
         claims = _named(_verify(case["token"], options))
         assert {name: claims[name] for name in expected["claims"]} == expected["claims"]
+
+
+@pytest.mark.parametrize("case", KEY_SETS, ids=lambda case: case["name"])
+def test_a_key_set(case: dict[str, Any]) -> None:
+    document = case["document"].encode()
+    if case["keys"] is None:
+        with pytest.raises(Malformed):
+            KeySet.parse(document)
+    else:
+        keys = KeySet.parse(document)
+        found = {kid: key.algorithm for kid in ("ed", "ed-2", "ec", "small", "enc", "rsa") if (key := keys.get(kid))}
+        assert (found, len(keys)) == (case["keys"], len(found))
 
 
 @pytest.mark.parametrize("case", FEED["frames"], ids=lambda case: case["name"])

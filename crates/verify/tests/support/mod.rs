@@ -54,6 +54,10 @@ pub(crate) struct Shared {
     pub(crate) batch: Option<Vec<String>>,
     /// Sizes of batches.
     pub(crate) batches: Vec<usize>,
+    /// The number of responses that were compressed.
+    pub(crate) compressed: usize,
+    /// The reports of followers, with the field `Authorization`.
+    pub(crate) reports: Vec<(String, serde_json::Value)>,
 }
 
 #[derive(Clone)]
@@ -84,6 +88,8 @@ impl FakeIssuer {
             requests: Vec::new(),
             batch: None,
             batches: Vec::new(),
+            compressed: 0,
+            reports: Vec::new(),
         };
         let this = Self { url, shared: Arc::new(Mutex::new(shared)), changed: watch::Sender::new(0) };
         let server = this.clone();
@@ -172,13 +178,27 @@ impl FakeIssuer {
             request.extend_from_slice(&buffer[..read]);
         }
         self.shared.lock().unwrap().requests.push(path.clone());
+        let field = |name: &str| {
+            let fields = text.lines().filter_map(|line| line.split_once(": "));
+            fields.filter(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned()).next()
+        };
+        if path == "/feed/followers" {
+            let report = serde_json::from_slice(&request[head..]).unwrap();
+            self.shared.lock().unwrap().reports.push((field("authorization").unwrap(), report));
+        }
         let (status, body) = self.respond(&path, &request[head..]).await;
+        let mut body = body.into_bytes();
+        let mut coding = "";
+        if status == 200 && field("accept-encoding").as_deref() == Some("gzip") {
+            self.shared.lock().unwrap().compressed += 1;
+            (body, coding) = (gzip(&body), "content-encoding: gzip\r\n");
+        }
         let head = format!(
-            "HTTP/1.1 {status} x\r\ncontent-length: {}\r\nretry-after: 0\r\nconnection: close\r\n\r\n",
+            "HTTP/1.1 {status} x\r\ncontent-length: {}\r\n{coding}retry-after: 0\r\nconnection: close\r\n\r\n",
             body.len()
         );
         let _ = stream.write_all(head.as_bytes()).await;
-        let _ = stream.write_all(body.as_bytes()).await;
+        let _ = stream.write_all(&body).await;
         let _ = stream.shutdown().await;
     }
 
@@ -190,6 +210,9 @@ impl FakeIssuer {
                 "verification_endpoint": format!("{url}/verify"),
             });
             return (200, metadata.to_string());
+        }
+        if path == "/feed/followers" {
+            return (204, String::new());
         }
         if path == "/jwks" {
             return (200, self.shared.lock().unwrap().jwks());
@@ -328,6 +351,12 @@ impl Shared {
         }
         frames.concat()
     }
+}
+
+fn gzip(body: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut encoder, body).unwrap();
+    encoder.finish().unwrap()
 }
 
 /// Waits until the condition holds.
