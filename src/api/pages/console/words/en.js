@@ -8,7 +8,6 @@ export default {
   'nav.keys': 'Signing keys',
   'nav.api-keys': 'API keys',
   'nav.events': 'Events',
-  'nav.mail': 'Mail',
   'nav.settings': 'Settings',
   'nav.load-test': 'Load tests',
   'actions': 'Actions',

@@ -8,7 +8,6 @@ export default {
   'nav.keys': '簽章金鑰',
   'nav.api-keys': 'API 金鑰',
   'nav.events': '事件',
-  'nav.mail': '郵件',
   'nav.settings': '設定',
   'nav.load-test': '負載測試',
   'actions': '動作',
