@@ -152,7 +152,8 @@ fn docs_page(ctx: &Context) -> Response {
         None => concat!(include_str!("pages/mark.svg"), "<span>{service}</span>"),
     };
     // Safe, because the settings allow no HTML metacharacter in a prefix. The name comes last: it may contain braces.
-    let text = include_str!("pages/docs.html").replace("{brand}", brand).replace("{base}", &config.api.native.prefix);
+    let text = include_str!("pages/docs.html").replace("{brand}", brand);
+    let text = text.replace("{files}", &files::folder(config)).replace("{base}", &config.api.native.prefix);
     let text = text.replace("{service}", &shell::escape(&config.mail.service_name));
     let response = with_policy(Response::bytes(StatusCode::OK, HTML, text)).no_store();
     response.header(CONTENT_SECURITY_POLICY, shell::POLICY)

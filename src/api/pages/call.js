@@ -82,7 +82,7 @@ export function tryIt(document, method, path, operation) {
   const checked = [...inputs, ...(body ? [body] : [])];
   const code = samples(id, call);
   const result = element('div', { class: 'result', 'aria-live': 'polite' });
-  const send = element('button', { type: 'submit', class: 'send' }, 'Send');
+  const send = element('button', { type: 'submit' }, 'Send');
   const form = element('form', { class: 'try', novalidate: true }, inputs.map((each) => each.element), credential?.element, body?.element,
     element('div', { class: 'actions' }, send));
   form.addEventListener('input', () => code.update());
@@ -212,7 +212,7 @@ let chosen = 0;
 function confirmed(method, path, summary) {
   const name = `${method.toUpperCase()} ${path}`;
   const cancel = element('button', { type: 'button', class: 'quiet' }, 'Cancel');
-  const send = element('button', { type: 'button', class: 'send bad' }, 'Send it');
+  const send = element('button', { type: 'button', class: 'bad' }, 'Send it');
   const dialog = element('dialog', { 'aria-labelledby': 'question' },
     element('h2', { id: 'question' }, `Send ${name}?`),
     element('p', {}, `${summary ?? 'This call'}: this changes real data, and it cannot be undone here.`),
@@ -284,7 +284,7 @@ function credentialInput(id, operation, schemes) {
 
 function bodyInput(id, contents, required) {
   const select = element('select', { 'aria-label': 'Media type' }, contents.map(([mediaType]) => element('option', {}, mediaType)));
-  const area = element('textarea', { id: `${id}-body`, spellcheck: 'false', autocomplete: 'off', autocapitalize: 'none' });
+  const area = element('textarea', { id: `${id}-body`, class: 'mono', spellcheck: 'false', autocomplete: 'off', autocapitalize: 'none' });
   const hint = element('p', { class: 'small' });
   const fill = () => {
     const [mediaType, media] = contents[select.selectedIndex];

@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::with_policy;
 use crate::auth::context::Context;
+use crate::config::Config;
 use crate::encoding::short_sha256;
 use crate::http::{CachedResponse, Request, RouteGroup};
 
@@ -98,6 +99,11 @@ pub(super) static VERSION: LazyLock<String> = LazyLock::new(|| {
     let all = FILES.iter().flat_map(|(path, text)| [path.as_bytes(), &[0], text.as_bytes(), &[0]]).flatten();
     short_sha256(&all.copied().collect::<Vec<_>>(), 12)
 });
+
+/// The path below which pages find their files.
+pub(super) fn folder(config: &Config) -> String {
+    format!("{}/pages/{}", config.api.native.prefix, *VERSION)
+}
 
 /// Adds a route for each file.
 pub(super) fn add_routes(group: RouteGroup<'_, Context>) -> RouteGroup<'_, Context> {

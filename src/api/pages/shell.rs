@@ -5,7 +5,7 @@ use http::header::{CONTENT_SECURITY_POLICY, HeaderName};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
-use super::files::{VERSION, scripts_in, style_in};
+use super::files::{folder, scripts_in, style_in};
 use super::home::HomeFacts;
 use super::{HTML, with_policy};
 use crate::auth::context::Context;
@@ -74,7 +74,7 @@ pub(super) fn respond_with(ctx: &Context, page: &Page, home: Option<HomeFacts<'_
     };
     let facts = serde_json::to_string(&facts).unwrap_or_default();
     // Safe, because the settings allow no HTML metacharacter in a prefix, and the version is base64url.
-    let files = format!("{}/pages/{}", native.prefix, *VERSION);
+    let files = folder(config);
     let preload =
         scripts_in(page.preload).map(|path| format!("<link rel=\"modulepreload\" href=\"{files}/{path}\">\n"));
     let style = style_in(page.folder).map(|path| format!("<link rel=\"stylesheet\" href=\"{files}/{path}\">\n"));
