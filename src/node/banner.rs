@@ -4,7 +4,7 @@
 use std::io::{IsTerminal, Write};
 
 use super::stores::store_names;
-use crate::config::Config;
+use crate::config::{Config, ConsoleListener};
 use crate::mail::outbox_dir;
 
 /// Prints `listening on <url>` alone on stdout. Before it, prints the banner if stderr is a terminal, or logs the
@@ -24,6 +24,10 @@ pub(super) fn announce(config: &Config, url: &str) -> std::io::Result<()> {
 
 fn banner(config: &Config, url: &str, program: &str) -> String {
     let management = match config.server.management {
+        Some(address) if config.serves_console_on(ConsoleListener::Management) => {
+            let prefix = &config.api.native.prefix;
+            format!("http://{address}  (/healthz /readyz /metrics {prefix}/console)")
+        }
         Some(address) => format!("http://{address}  (/healthz /readyz /metrics)"),
         None => "off".to_owned(),
     };
@@ -84,7 +88,7 @@ mod tests {
         let starts = [
             "Signet ",
             "Listening    http://127.0.0.1:8000",
-            "Management   http://127.0.0.1:8001",
+            "Management   http://127.0.0.1:8001  (/healthz /readyz /metrics /console)",
             "Mail         files in ./data/outbox",
             "Data         in one SQLite file in ./data",
         ];
