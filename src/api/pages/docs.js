@@ -99,7 +99,7 @@ function card(api, each) {
     element('summary', {},
       element('span', { class: `method ${method}` }, method),
       element('span', { class: 'path' }, breakable(path)),
-      element('span', { class: 'what' }, inline(operation.summary ?? ''))));
+      element('span', { class: 'what' }, inline(operation.summary ?? ''), operation.deprecated ? [' ', element('span', { class: 'badge warn' }, 'deprecated')] : null)));
   each.element.addEventListener('toggle', () => {
     if (!each.element.open) return;
     if (!each.drawn) each.element.append(drawn(api, each));

@@ -1,10 +1,14 @@
 // The order of the API reference: what people come to do, with sign-in first. And the search: words that mean the same.
 // Knows nothing of elements, so that it runs without a browser.
 
-/** The tasks in their order: a name, and the paths of Signet's own API that belong to it. The first match counts. */
+/**
+ * The tasks in their order: a name, and the paths of Signet's own API that belong to it, if need be of one method. The first
+ * match counts, and orders the calls of a task.
+ */
 const TASKS = [
-  ['Sign in', /^\/(sessions$|codes|magic-links|links\/magic|account\/session)/, 'post'],
-  ['Sign in', /^\/(codes|magic-links|links\/magic)/],
+  ['Sign in', /^\/sessions$/, 'post'],
+  ['Sign in', /^\/codes/],
+  ['Sign in', /^\/(magic-links|links\/magic)/],
   ['Sign up', /^\/(users$|email-confirmations|links\/confirm|password-policy)/],
   ['Passwords', /^\/(password-resets|links\/reset|me\/password)/],
   ['Sessions', /^\/sessions/],
@@ -20,10 +24,11 @@ const TASKS = [
 
 const NAMES = [...new Set(TASKS.map(([name]) => name))];
 
-/** The place of an operation in the order of the tasks. */
-function taskOf(method, path) {
-  const found = TASKS.find(([, paths, only]) => paths.test(path) && (!only || only === method));
-  return NAMES.indexOf(found?.[0] ?? NAMES.at(-1));
+/** The place of an operation in the list of tasks; old names of a call come after the others. */
+function placeOf({ method, path, operation }, base) {
+  const own = path.slice(base.length);
+  const at = TASKS.findIndex(([, paths, only]) => paths.test(own) && (!only || only === method));
+  return { name: TASKS[at]?.[0] ?? NAMES.at(-1), order: at + (operation.deprecated ? TASKS.length : 0) };
 }
 
 /** What an operation of another API is for, by its words: those that open a session come first. */
@@ -42,12 +47,12 @@ export function grouped(tags, operations, { own, base }) {
       const sorted = of(tag).sort((one, other) => first(one) - first(other));
       return [{ id: tag.name, name: tag.name, description: tag.description, operations: sorted }];
     }
-    const task = (each) => taskOf(each.method, each.path.slice(base.length));
-    return NAMES.map((name, at) => ({
+    const placed = of(tag).map((each) => ({ each, ...placeOf(each, base) })).sort((one, other) => one.order - other.order);
+    return NAMES.map((name) => ({
       id: name.toLowerCase().replaceAll(' ', '-'),
       name,
       description: '',
-      operations: of(tag).filter((each) => task(each) === at),
+      operations: placed.filter((each) => each.name === name).map(({ each }) => each),
     }));
   }).filter((group) => group.operations.length);
 }

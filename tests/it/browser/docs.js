@@ -125,6 +125,13 @@ async function useToken(page) {
   await end.locator('.status').waitFor();
 }
 
+async function onAPhone() {
+  const page = await open(await device({ viewport: { width: 360, height: 640 } }), '/docs');
+  await page.getByRole('button', { name: 'Contents' }).press('Enter');
+  await page.getByRole('navigation').getByRole('link', { name: 'Sign in', exact: true }).waitFor();
+  await check(page, 'the contents on a phone');
+}
+
 await run(async () => {
   await homePage();
   const page = await open(await device(), '/docs');
@@ -136,4 +143,5 @@ await run(async () => {
   await signIn(page);
   await code(page);
   await useToken(page);
+  await onAPhone();
 });

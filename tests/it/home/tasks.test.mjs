@@ -9,13 +9,14 @@ const call = (method, path, tag = 'native') => ({ method, path, operation: { tag
 test('sign-in comes first, in the own API and in the others', () => {
   const operations = [
     call('get', '/id/verify'), call('post', '/id/users'), call('get', '/id/sessions'), call('post', '/id/sessions'),
-    call('get', '/id/openapi.json'), call('post', '/id/totp'), call('post', '/id/admin/users'), call('get', '/id/unknown'),
+    call('post', '/id/codes'), call('get', '/id/openapi.json'), call('post', '/id/totp'), call('post', '/id/admin/users'), call('get', '/id/unknown'),
+    { method: 'post', path: '/id/links/magic', operation: { tags: ['native'], deprecated: true } }, call('post', '/id/magic-links'),
     call('get', '/auth/me', 'other'), call('post', '/auth/login/oauth', 'other'),
   ];
   const tags = [{ name: 'native' }, { name: 'other', description: 'Another API.' }, { name: 'empty' }];
   const groups = grouped(tags, operations, { own: 'native', base: '/id' });
   assert.deepEqual(groups.map(({ id, operations: these }) => [id, ...these.map(({ method, path }) => `${method} ${path}`)]), [
-    ['sign-in', 'post /id/sessions'],
+    ['sign-in', 'post /id/sessions', 'post /id/codes', 'post /id/magic-links', 'post /id/links/magic'],
     ['sign-up', 'post /id/users'],
     ['sessions', 'get /id/sessions'],
     ['second-factor', 'post /id/totp'],
