@@ -1,8 +1,8 @@
 //! JSON, read strictly: what implementations could read differently is refused. Knows nothing of tokens.
 //!
-//! Refused are two members of one name in an object, at any depth; half of a character, which an escape can make; numbers
-//! beyond those of a double; and objects and lists that are nested deeper than 127 times. `serde_json` refuses the last
-//! three of everything that it does not skip.
+//! Refused are two members of one name in an object, at any depth; half of a character, which an escape can make;
+//! numbers beyond those of a double; and more than 127 levels of objects and lists. `serde_json` refuses the last three
+//! in everything that it does not skip.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;

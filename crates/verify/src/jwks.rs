@@ -1,7 +1,7 @@
 //! Key sets from a JWKS document (RFC 7517).
 //!
-//! A key set may contain keys of kinds that this crate does not know, and keys that are not what they should be; they are
-//! left out (RFC 7517, 5). A key is used only with the algorithm that its type has, whatever its `alg` says.
+//! A key set may contain keys of kinds that this crate does not know, and keys that are not what they should be; they
+//! are left out (RFC 7517, 5). A key is used only with the algorithm that its type has, whatever its `alg` says.
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -79,8 +79,8 @@ impl DescribedServer {
 }
 
 /// Waits for the end of a program that has commands carried out: it writes one to the file `command`, which is removed
-/// when that is done. `["restart"]` restarts the server, `["freeze"]` makes it silent and `["thaw"]` ends that; others are arguments
-/// of the command line.
+/// when that is done. `["restart"]` restarts the server, `["freeze"]` makes it silent and `["thaw"]` ends that; others are
+/// arguments of the command line.
 async fn wait_and_obey(mut program: Child, folder: &Path, server: &mut TestServer) -> ExitStatus {
     let file = folder.join("command");
     loop {
