@@ -227,8 +227,8 @@ pub(super) const LIST: Endpoint = endpoint! {
 /// Create a new API key.
 ///
 /// The response contains the complete key; it is not shown again. Requires a user session. The owner is notified by
-/// mail. Only superusers may grant the scopes `admin` and `billing:write`, with a token of a recent sign-in or with the
-/// password.
+/// mail. Only superusers may grant the scopes `admin`, `billing:write` and `feed:report`, with a token of a recent sign-in
+/// or with the password.
 #[utoipa::path(
     post,
     path = "/api-keys/",
