@@ -5,7 +5,7 @@
 //! Knows none of the dialects.
 
 use http::Method;
-use utoipa::openapi::OpenApi;
+use utoipa::openapi::{Deprecated, OpenApi};
 
 use super::ApiError;
 use crate::auth::context::Context;
@@ -71,6 +71,27 @@ impl EndpointGroup {
             }
         }
     }
+}
+
+/// An earlier path of an endpoint, which keeps working. The document says so.
+pub(crate) const fn deprecated_alias(endpoint: &Endpoint, docs: fn() -> OpenApi) -> Endpoint {
+    Endpoint { docs, errors: endpoint.errors, mount: endpoint.mount }
+}
+
+/// The documentation of an endpoint under an earlier path.
+pub(crate) fn deprecated_docs(mut docs: OpenApi, path: &str, operation_id: &str) -> OpenApi {
+    let mut items = std::mem::take(&mut docs.paths.paths);
+    if let Some((current, mut item)) = items.pop_first() {
+        let operations =
+            [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch].into_iter().flatten();
+        for operation in operations {
+            operation.operation_id = Some(operation_id.to_owned());
+            operation.deprecated = Some(Deprecated::True);
+            operation.description = Some(format!("The earlier path of `{current}`, which replaces it."));
+        }
+        docs.paths.paths.insert(path.to_owned(), item);
+    }
+    docs
 }
 
 /// Makes an [`Endpoint`] of a handler that has a `#[utoipa::path]`:

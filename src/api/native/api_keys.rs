@@ -221,6 +221,7 @@ async fn create(ctx: Context, mut request: Request) -> Result<Response, Problem>
         return Err(Rejection::field(FieldError::new(ParamLocation::Body, "expires_in_days", kind)).into());
     }
     let caller = authenticate(&ctx, request.bearer()).await?;
+    caller.require_session()?;
     let project = project(&ctx, &caller, &request).await?;
     let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request).into_owned();
     let work = {
@@ -275,6 +276,7 @@ pub(super) const CREATE: Endpoint = endpoint! {
 )]
 async fn deactivate(ctx: Context, request: Request) -> Result<Response, Problem> {
     let caller = authenticate(&ctx, request.bearer()).await?;
+    caller.require_session()?;
     let project = project(&ctx, &caller, &request).await?;
     let key = ApiKeyId::parse(request.param("key")).ok_or(Error::NotFound)?;
     let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);

@@ -61,7 +61,9 @@ fn idempotency_key(request: &Request) -> Result<Option<&str>, Rejection> {
         return Ok(None);
     }
     match request.header(HEADER) {
-        Some(key) if (1..=MAX_LENGTH).contains(&key.len()) => Ok(Some(key)),
+        Some(key) if (1..=MAX_LENGTH).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Ok(Some(key))
+        }
         _ => {
             let rule = format!("must be one field of 1 to {MAX_LENGTH} visible ASCII characters");
             Err(Rejection::field(FieldError::new(ParamLocation::Header, HEADER, FieldErrorKind::Invalid(rule))))

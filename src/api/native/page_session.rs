@@ -5,10 +5,11 @@
 //! other ports and of sibling domains. A response never contains the refresh token.
 
 use http::header::{COOKIE, ORIGIN, SET_COOKIE};
-use http::{HeaderValue, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::NAME;
+use super::me::replace_password;
 use super::problem::{Problem, cross_origin};
 use crate::api::request_context;
 use crate::auth::Error;
@@ -36,11 +37,11 @@ const COOKIE_NAME: &str = "__Host-signet";
 const PLAIN_COOKIE_NAME: &str = "signet";
 
 pub(super) fn add_routes(group: RouteGroup<'_, Context>) {
-    group.post(PATH, "pages.sign-in", open_session).delete(PATH, "pages.sign-out", end_session).post(
-        &format!("{PATH}/refresh"),
-        "pages.refresh",
-        refresh_session,
-    );
+    group
+        .post(PATH, "pages.sign-in", open_session)
+        .delete(PATH, "pages.sign-out", end_session)
+        .post(&format!("{PATH}/refresh"), "pages.refresh", refresh_session)
+        .on(Method::PUT, &format!("{PATH}/password"), "pages.change-password", change_password);
 }
 
 /// A sign-in: `email` or `username` with `password`; `email` with `code`; `token` with `device_secret`.
@@ -110,6 +111,16 @@ async fn refresh_session(ctx: Context, mut request: Request) -> Result<Response,
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Changes the password as `PUT /me/password` does. The cookie gets the refresh token of the session that replaces the
+/// page's.
+async fn change_password(ctx: Context, mut request: Request) -> Result<Response, Problem> {
+    if !is_same_origin(&request) {
+        return Ok(cross_origin());
+    }
+    let pair = replace_password(&ctx, &mut request).await?;
+    Ok(session_response(&ctx, &pair, StatusCode::OK))
 }
 
 async fn end_session(ctx: Context, request: Request) -> Result<Response, Problem> {

@@ -66,7 +66,16 @@ pub(super) struct Mfa {
 impl<'a> Profile<'a> {
     /// `auth_time`: that of the caller's token, if the caller is the user.
     pub(super) async fn of(ctx: &Context, user: &'a User, auth_time: Option<Timestamp>) -> Result<Self, Error> {
-        Ok(Self {
+        Ok(Self::with_recovery_codes(user, mfa::recovery_codes_left(ctx, user).await?, auth_time))
+    }
+
+    /// The same with the number of recovery codes, which was read before.
+    pub(super) fn with_recovery_codes(
+        user: &'a User,
+        recovery_codes_left: usize,
+        auth_time: Option<Timestamp>,
+    ) -> Self {
+        Self {
             id: user.id,
             number: user.number,
             email: &user.email,
@@ -76,11 +85,11 @@ impl<'a> Profile<'a> {
             roles: &user.roles,
             superuser: user.superuser,
             has_password: user.password_hash.is_some(),
-            mfa: Mfa { enabled: user.totp.is_some(), recovery_codes_left: mfa::recovery_codes_left(ctx, user).await? },
+            mfa: Mfa { enabled: user.totp.is_some(), recovery_codes_left },
             claims: CustomClaims::from_stored(user.custom_claims.as_deref()),
             created_at: user.created_at,
             updated_at: user.updated_at,
             auth_time,
-        })
+        }
     }
 }

@@ -4,13 +4,14 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::idempotency::{self, IN_PROGRESS, KEY_REUSED};
 use super::{Problem, check_name};
 use crate::api::FORBIDDEN;
 use crate::api::endpoint::{Endpoint, endpoint};
 use crate::auth::accounts::projects;
 use crate::auth::context::Context;
 use crate::auth::tokens::caller::authenticate;
-use crate::http::{Request, Response};
+use crate::http::{Request, Response, json};
 use crate::id::ProjectId;
 
 /// A project to create.
@@ -26,8 +27,8 @@ pub(super) struct CreateProject {
 #[schema(examples(json!({"id": "019a8b1c-0000-7abd-9def-0123456789ab", "name": "Personal"})))]
 pub(super) struct Project {
     #[schema(value_type = uuid::Uuid)]
-    id: ProjectId,
-    name: String,
+    pub(super) id: ProjectId,
+    pub(super) name: String,
 }
 
 /// The caller's projects.
@@ -73,6 +74,8 @@ pub(super) const LIST_PROJECTS: Endpoint = endpoint! {
     post,
     path = "/projects",
     operation_id = "native_make_project",
+    params(("idempotency-key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
+        description = idempotency::DESCRIPTION)),
     request_body = CreateProject,
     security(("access_token" = [])),
     responses((status = 201, description = "The project.", body = Project)),
@@ -80,14 +83,21 @@ pub(super) const LIST_PROJECTS: Endpoint = endpoint! {
 async fn create_project(ctx: Context, mut request: Request) -> Result<Response, Problem> {
     let caller = authenticate(&ctx, request.bearer()).await?;
     caller.require_session()?;
-    let body: CreateProject = request.json().await?;
+    let bytes = request.json_bytes().await?;
+    let body: CreateProject = json::parse(&bytes)?;
     check_name("name", &body.name)?;
-    let project = projects::create_project(&ctx, caller.user, body.name).await?;
-    Ok(Response::json(StatusCode::CREATED, &Project::from(project)).no_store())
+    let work = {
+        let (ctx, user) = (ctx.clone(), caller.user);
+        async move {
+            let project = projects::create_project(&ctx, user, body.name).await?;
+            idempotency::to_json(&Project::from(project))
+        }
+    };
+    idempotency::create(&ctx, &request, "create a project", Some(caller.user), &bytes, work).await
 }
 
 pub(super) const CREATE_PROJECT: Endpoint = endpoint! {
     handler: create_project,
     metric_label: "native.make-project",
-    errors: [FORBIDDEN],
+    errors: [FORBIDDEN, KEY_REUSED, IN_PROGRESS],
 };

@@ -1,9 +1,11 @@
 //! Sign-up, and the rules that a new password must meet.
 
-use http::StatusCode;
-use serde::Deserialize;
+use http::header::CACHE_CONTROL;
+use http::{HeaderValue, StatusCode};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::idempotency::{self, IN_PROGRESS, KEY_REUSED};
 use super::profile::Profile;
 use super::{NAME, Problem, check_name};
 use crate::api::endpoint::{Endpoint, endpoint};
@@ -14,8 +16,8 @@ use crate::auth::accounts::{sign_up, verify_email};
 use crate::auth::context::Context;
 use crate::auth::error::InputError;
 use crate::auth::identity::{EmailError, UsernameError};
-use crate::auth::passwords::Password;
-use crate::http::{Request, Response};
+use crate::auth::passwords::{Password, Policy};
+use crate::http::{Request, Response, json};
 
 /// The account to create.
 #[derive(Deserialize, ToSchema)]
@@ -45,26 +47,36 @@ pub(super) struct SignUp {
     post,
     path = "/users",
     operation_id = "native_sign_up",
+    params(("idempotency-key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
+        description = idempotency::DESCRIPTION)),
     request_body = SignUp,
     responses((status = 201, description = "The account was created.", body = Profile<'_>)),
 )]
 async fn create(ctx: Context, mut request: Request) -> Result<Response, Problem> {
-    let body: SignUp = request.json().await?;
+    let bytes = request.json_bytes().await?;
+    let body: SignUp = json::parse(&bytes)?;
     if let Some(name) = &body.full_name {
         check_name("full_name", name)?;
     }
-    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
-    let new_user = CreateUser {
-        email: body.email,
-        username: body.username,
-        full_name: body.full_name,
-        password: Some(body.password),
-        ..CreateUser::default()
+    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request).into_owned();
+    let work = {
+        let ctx = ctx.clone();
+        async move {
+            let request_ctx = request_ctx.borrow(&ctx.node.config.api.native);
+            let new_user = CreateUser {
+                email: body.email,
+                username: body.username,
+                full_name: body.full_name,
+                password: Some(body.password),
+                ..CreateUser::default()
+            };
+            let user = sign_up::sign_up(&ctx, new_user, request_ctx).await?;
+            let link = |token: &str| verify_email::page_link(&ctx.node.config, token);
+            verify_email::send_sign_up_link(&ctx, &user, link, request_ctx).await?;
+            idempotency::to_json(&Profile::of(&ctx, &user, None).await?)
+        }
     };
-    let user = sign_up::sign_up(&ctx, new_user, request_ctx).await?;
-    let link = |token: &str| verify_email::page_link(&ctx.node.config, token);
-    verify_email::send_sign_up_link(&ctx, &user, link, request_ctx).await?;
-    Ok(Response::json(StatusCode::CREATED, &Profile::of(&ctx, &user, None).await?).no_store())
+    idempotency::create(&ctx, &request, "sign up", None, &bytes, work).await
 }
 
 pub(super) const SIGN_UP: Endpoint = endpoint! {
@@ -77,7 +89,43 @@ pub(super) const SIGN_UP: Endpoint = endpoint! {
         Error::RegistrationClosed,
         Error::EmailTaken,
         Error::UsernameTaken,
+        KEY_REUSED,
+        IN_PROGRESS,
         RATE_LIMITED,
         Error::Overloaded,
     ],
+};
+
+/// The rules for new passwords.
+#[derive(Serialize, ToSchema)]
+#[schema(examples(json!({"min_length": 8, "max_length": 128, "common_passwords_refused": true})))]
+struct PasswordPolicy {
+    /// In characters.
+    min_length: usize,
+    /// In characters.
+    max_length: usize,
+    /// True if the 10,000 most common passwords are refused.
+    common_passwords_refused: bool,
+}
+
+/// Get the rules for new passwords
+#[utoipa::path(
+    get,
+    path = "/password-policy",
+    operation_id = "native_password_policy",
+    responses((status = 200, description = "The rules.", body = PasswordPolicy)),
+)]
+fn password_policy(ctx: &Context, _: &Request) -> Response {
+    let policy = Policy::for_dialect(&ctx.node.config.api.native, &ctx.node.config.passwords);
+    let body = PasswordPolicy {
+        min_length: policy.min_length,
+        max_length: policy.max_length,
+        common_passwords_refused: policy.refuse_common,
+    };
+    Response::json(StatusCode::OK, &body).header(CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"))
+}
+
+pub(super) const PASSWORD_POLICY: Endpoint = endpoint! {
+    sync_handler: password_policy,
+    metric_label: "native.password-policy",
 };

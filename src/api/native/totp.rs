@@ -48,7 +48,7 @@ pub(super) struct RecoveryCodes {
     recovery_codes: Vec<String>,
 }
 
-/// The password, which disabling the second factor needs.
+/// The password, which changing the second factor needs.
 #[derive(Default, Deserialize, ToSchema)]
 #[schema(examples(json!({"password": "a quiet harbour at dusk"})))]
 pub(super) struct DisableTotp {
@@ -216,6 +216,42 @@ pub(super) const DISABLE: Endpoint = endpoint! {
         Error::RecentSignInRequired,
         Error::Mfa(MfaError::DisableFailed),
         Error::Mfa(MfaError::AlreadyDisabled),
+        RATE_LIMITED,
+        Error::Overloaded,
+    ],
+};
+
+/// Replace the recovery codes
+///
+/// The earlier codes stop working. Users without a password need not send a body, but must have signed in recently. The
+/// owner is told by mail.
+#[utoipa::path(
+    post,
+    path = "/totp/recovery-codes",
+    operation_id = "native_replace_recovery_codes",
+    request_body(content = Option<DisableTotp>),
+    security(("access_token" = [])),
+    responses((status = 200, description = "The new recovery codes.", body = RecoveryCodes)),
+)]
+async fn replace_recovery_codes(ctx: Context, mut request: Request) -> Result<Response, Problem> {
+    let bytes = request.json_bytes().await?;
+    let body = if bytes.is_empty() { DisableTotp::default() } else { json::parse(&bytes)? };
+    let (caller, user) = require_user(&ctx, request.bearer()).await?;
+    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
+    let proof = IdentityProof { password: body.password.as_ref(), auth_time: caller.auth_time() };
+    let recovery_codes = mfa::replace_recovery_codes(&ctx, &user, proof, request_ctx).await?;
+    Ok(Response::json(StatusCode::OK, &RecoveryCodes { recovery_codes }).no_store())
+}
+
+pub(super) const REPLACE_RECOVERY_CODES: Endpoint = endpoint! {
+    handler: replace_recovery_codes,
+    metric_label: "native.replace-recovery-codes",
+    errors: [
+        FORBIDDEN,
+        Error::AccountDisabled,
+        Error::WrongCurrentPassword,
+        Error::RecentSignInRequired,
+        Error::Mfa(MfaError::NotEnabled),
         RATE_LIMITED,
         Error::Overloaded,
     ],

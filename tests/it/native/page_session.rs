@@ -52,6 +52,20 @@ async fn cookie_keeps_the_session(server: &TestServer) {
     let (next, _) = set_cookie(response.is(201));
     assert_ne!(next, cookie);
 
+    // A new password replaces the session.
+    let access = response.json()["access_token"].as_str().unwrap().to_owned();
+    let body = json!({"current_password": PASSWORD, "new_password": "another quiet harbour"});
+    let change = |request: RequestBuilder| request.bearer_auth(&access).header("cookie", &next).json(&body);
+    let path = format!("{PATH}/password");
+    let from_elsewhere = change(server.request(Method::PUT, &path)).header("sec-fetch-site", "same-site");
+    from_elsewhere.send_checked().await.is_problem(403, "cross_origin");
+    let changed = change(from_page(server, Method::PUT, &path)).send_checked().await;
+    let (replaced, _) = set_cookie(changed.is(200));
+    refresh(&next).send_checked().await.is_problem(401, "invalid_refresh_token");
+    assert!(!changed.text.contains("refresh_token"), "{changed:?}");
+    server.get("/me").bearer_auth(changed.json()["access_token"].as_str().unwrap()).send_checked().await.is(200);
+    let (next, _) = set_cookie(refresh(&replaced).send_checked().await.is(201));
+
     // Twice the same name: one of them may be planted.
     assert_eq!(refresh(&format!("{next}; {next}")).send_checked().await.status, 204);
     assert_eq!(refresh("__Host-signet=").send_checked().await.status, 204);

@@ -1,7 +1,7 @@
 // Changing the password, or setting the first one.
 
 import { Card, Form, NewPasswordField, Notice, PasswordField } from '../base/components.js';
-import { call } from '../base/session.js';
+import { changePassword } from '../base/session.js';
 import { html, useSignal, useState } from '../base/view.js';
 import { t } from '../base/words.js';
 import { loadMe, me } from './me.js';
@@ -14,7 +14,7 @@ export function PasswordChange() {
   const change = async () => {
     setSaved(false);
     const body = has ? { current_password: current.value, new_password: next.value } : { new_password: next.value };
-    return call('PUT', '/me/password', body);
+    return changePassword(body);
   };
   const done = () => {
     current.value = next.value = '';

@@ -94,6 +94,23 @@ export async function signIn(body) {
   return result;
 }
 
+/**
+ * Changes the password. That ends the user's other sessions, and replaces the session of this browser. The body is that
+ * of `PUT /me/password`.
+ * @param {Record<string, unknown>} body
+ * @returns {Promise<Result>}
+ */
+export async function changePassword(body) {
+  if (access.until - EARLY_MS < Date.now()) {
+    const refreshed = await refresh();
+    if (!refreshed.ok) return refreshed;
+  }
+  const options = { body, token: access.token, credentials: /** @type {const} */ ('same-origin') };
+  const result = await alone(() => send('PUT', `${PATH}/password`, options));
+  if (result.ok) accept(result);
+  return result;
+}
+
 /** Ends the session of this browser. */
 export async function signOut() {
   const result = await alone(() => send('DELETE', PATH, { credentials: 'same-origin', keepalive: true }));
