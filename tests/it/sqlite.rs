@@ -375,6 +375,8 @@ fn refused_start_states_the_reason() {
             "revocation_epoch",
             "user_search",
             "followers",
+            "events",
+            "idempotency",
         ]
     );
     let file = rusqlite::Connection::open(newer.join("signet.db")).unwrap();

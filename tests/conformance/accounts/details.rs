@@ -3,11 +3,16 @@
 use std::sync::Arc;
 
 use super::{MANY, ROUNDS, START, at, changed, create, hash, new_user, row, run_concurrently, unknown_user};
-use signet::store::accounts::{Changed, Changes, Created, EmailVerified, Find, NewUser, User};
+use signet::store::accounts::{Changed, Changes, Created, EmailVerified, Find, NewUser, NewUsername, User};
 use signet::store::{Accounts, Error};
 
 pub(super) fn to_email(email: &str) -> Changes {
     Changes { email: Some(email.to_owned()), ..Changes::default() }
+}
+
+pub(super) fn to_username(username: &str) -> Changes {
+    let username = NewUsername { username: username.to_owned(), key: username.to_lowercase() };
+    Changes { username: Some(Some(username)), ..Changes::default() }
 }
 
 pub(super) async fn one_field_changes_alone(store: Arc<dyn Accounts>) {
@@ -22,6 +27,9 @@ pub(super) async fn one_field_changes_alone(store: Arc<dyn Accounts>) {
             User { full_name: Some("Ada".to_owned()), ..ada.clone() },
         ),
         (Changes { full_name: Some(None), ..none() }, User { full_name: None, ..ada.clone() }),
+        (to_username("Countess"), User { username: Some("Countess".to_owned()), ..ada.clone() }),
+        (to_username("aDA"), User { username: Some("aDA".to_owned()), ..ada.clone() }),
+        (Changes { username: Some(None), ..none() }, User { username: None, ..ada.clone() }),
         (to_email("new@example.org"), User { email: "new@example.org".to_owned(), verified: false, ..ada.clone() }),
         (Changes { verified: Some(false), ..none() }, User { verified: false, ..ada.clone() }),
         (
@@ -60,6 +68,7 @@ pub(super) async fn one_field_changes_alone(store: Arc<dyn Accounts>) {
 pub(super) async fn many_fields_change_in_one_step(store: Arc<dyn Accounts>) {
     let ada = create(&*store, &new_user("ada")).await;
     let changes = Changes {
+        username: Some(Some(NewUsername { username: "Countess".to_owned(), key: "countess".to_owned() })),
         full_name: Some(Some("Ada\u{301} '; --".to_owned())),
         email: Some("ada@example.com".to_owned()),
         verified: Some(true),
@@ -73,6 +82,7 @@ pub(super) async fn many_fields_change_in_one_step(store: Arc<dyn Accounts>) {
         ends_api_keys_with: &[],
     };
     let expected = User {
+        username: Some("Countess".to_owned()),
         full_name: Some("Ada\u{301} '; --".to_owned()),
         email: "ada@example.com".to_owned(),
         verified: true,
@@ -87,6 +97,8 @@ pub(super) async fn many_fields_change_in_one_step(store: Arc<dyn Accounts>) {
     };
     assert_eq!(changed(&*store, expected.id, &changes, at(10)).await, expected);
     assert_eq!(store.user(Find::Email("ada@example.com")).await.unwrap(), Some(expected.clone()));
+    assert_eq!(store.user(Find::UsernameKey("countess")).await.unwrap(), Some(expected.clone()));
+    assert_eq!(store.user(Find::UsernameKey("ada")).await.unwrap(), None);
     let again = changed(&*store, expected.id, &changes, at(10)).await;
     assert_eq!(again, User { sessions_valid_after: at(11), ..expected }, "one change ends the sign-ins once");
 }
@@ -159,6 +171,42 @@ pub(super) async fn taken_email_changes_nothing(store: Arc<dyn Accounts>) {
     assert_eq!(store.users(0, 10).await.unwrap(), [ada, eve]);
 }
 
+pub(super) async fn taken_username_changes_nothing(store: Arc<dyn Accounts>) {
+    let ada = create(&*store, &new_user("ada")).await;
+    let eve = create(&*store, &new_user("eve")).await;
+    let changes = Changes { full_name: Some(None), superuser: Some(true), ..to_username("Eve") };
+    assert_eq!(store.change_user(ada.id, &changes, at(1)).await.unwrap(), Changed::UsernameTaken);
+    let both = Changes { email: Some(eve.email.clone()), ..changes.clone() };
+    assert_eq!(store.change_user(ada.id, &both, at(1)).await.unwrap(), Changed::EmailTaken);
+    assert_eq!(
+        store.change_user(unknown_user(), &changes, at(1)).await.unwrap(),
+        Changed::NotFound,
+        "even if the username is taken"
+    );
+    assert_eq!(store.users(0, 10).await.unwrap(), [ada.clone(), eve.clone()]);
+    // A username that its owner has given up is free.
+    changed(&*store, eve.id, &Changes { username: Some(None), ..Changes::default() }, at(2)).await;
+    assert_eq!(changed(&*store, ada.id, &to_username("Eve"), at(3)).await.username.as_deref(), Some("Eve"));
+    changed(&*store, eve.id, &to_username("Ada"), at(4)).await;
+}
+
+pub(super) async fn one_of_many_gets_a_username(store: Arc<dyn Accounts>) {
+    let mut users = Vec::new();
+    for number in 0..MANY {
+        users.push(create(&*store, &new_user(&format!("user{number}"))).await.id);
+    }
+    for round in 0..ROUNDS {
+        let results = run_concurrently(MANY, |number| {
+            let (store, user) = (store.clone(), users[number]);
+            async move { store.change_user(user, &to_username(&format!("wanted {round}")), at(1)).await.unwrap() }
+        })
+        .await;
+        let changed = results.iter().filter(|result| matches!(result, Changed::Changed(_))).count();
+        let taken = results.iter().filter(|result| **result == Changed::UsernameTaken).count();
+        assert_eq!((changed, taken), (1, MANY - 1));
+    }
+}
+
 pub(super) async fn former_email_can_be_used_again(store: Arc<dyn Accounts>) {
     let ada = create(&*store, &new_user("ada")).await;
     changed(&*store, ada.id, &to_email("new@example.org"), at(1)).await;
@@ -185,6 +233,7 @@ pub(super) async fn one_of_many_gets_an_email_address(store: Arc<dyn Accounts>) 
                     match store.change_user(user, &to_email(&email), at(1)).await.unwrap() {
                         Changed::Changed(user) => Some(*user),
                         Changed::EmailTaken => None,
+                        Changed::UsernameTaken => panic!("the names differ"),
                         Changed::NotFound => panic!("nobody was deleted"),
                     }
                 } else {
@@ -235,6 +284,7 @@ pub(super) async fn change_to_text_with_a_nul_is_refused(store: Arc<dyn Accounts
     for changes in [
         Changes { full_name: Some(Some("\0".to_owned())), ..Changes::default() },
         to_email("a\0da@example.org"),
+        to_username("a\0da"),
         Changes { password_hash: Some(hash("\0")), ..Changes::default() },
         Changes { roles: Some(vec!["\0".to_owned()]), ..Changes::default() },
     ] {

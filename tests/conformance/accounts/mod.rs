@@ -77,6 +77,8 @@ suite! {
         concurrent_changes_do_not_undo_each_other
         changed_email_is_unverified
         taken_email_changes_nothing
+        taken_username_changes_nothing
+        one_of_many_gets_a_username
         former_email_can_be_used_again
         one_of_many_gets_an_email_address
         users_cannot_swap_email_addresses
@@ -114,6 +116,7 @@ suite! {
         one_of_many_uses_a_totp_step
         concurrent_totp_steps_are_each_used_at_most_once
         recovery_code_is_used_once
+        replaced_recovery_codes_stop_working
         one_of_many_uses_each_recovery_code
         deleting_a_user_deletes_its_totp
         sealed_secrets_are_listed_in_pages

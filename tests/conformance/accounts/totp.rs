@@ -5,6 +5,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::{MANY, ROUNDS, START, at, count, create, hash, key, new_user, row, run_concurrently, unknown_user};
+use signet::id::UserId;
 use signet::store::accounts::{Find, NewUser, RecoveryCode, SealedTotp, User};
 use signet::store::{Accounts, Error};
 
@@ -319,4 +320,28 @@ pub(super) async fn recovery_hash_with_a_nul_is_refused(store: Arc<dyn Accounts>
     assert!(matches!(result, Err(Error::Corrupt { .. })));
     assert_eq!(row(&*store, ada.id).await, ada);
     assert_eq!(store.recovery_codes(ada.id).await.unwrap(), []);
+}
+
+pub(super) async fn replaced_recovery_codes_stop_working(store: Arc<dyn Accounts>) {
+    let ada = create_with_totp(&*store, "ada", 100, &codes(1, 3)).await;
+    let eve = create_with_totp(&*store, "eve", 100, &codes(2, 3)).await;
+    let replace = |user: UserId, codes, valid_after| {
+        let store = store.clone();
+        async move { store.replace_recovery_codes(user, codes, valid_after, at(20)).await.unwrap() }
+    };
+    let new = codes(3, 2);
+    assert!(!replace(ada.id, &new, at(1)).await, "the session has ended since");
+    assert!(!replace(unknown_user(), &new, ada.sessions_valid_after).await);
+    assert_eq!(store.recovery_codes(ada.id).await.unwrap(), codes(1, 3));
+    assert!(replace(ada.id, &new, ada.sessions_valid_after).await);
+    let expected = User { updated_at: at(20), ..ada };
+    assert_eq!(row(&*store, expected.id).await, expected, "nothing else changes");
+    assert_eq!(store.recovery_codes(expected.id).await.unwrap(), new);
+    assert!(!store.spend_recovery_code(expected.id, codes(1, 3)[0].id).await.unwrap());
+    assert!(store.spend_recovery_code(expected.id, new[0].id).await.unwrap());
+    assert!(!store.spend_totp_step(expected.id, 100).await.unwrap(), "used steps stay used");
+    assert!(store.disable_totp(expected.id, at(30)).await.unwrap());
+    assert!(!replace(expected.id, &new, expected.sessions_valid_after).await, "the second factor is off");
+    assert_eq!(store.recovery_codes(expected.id).await.unwrap(), []);
+    assert_eq!(store.recovery_codes(eve.id).await.unwrap(), codes(2, 3));
 }

@@ -4,7 +4,10 @@
 mod attempts;
 mod claims;
 mod end_sessions;
+mod events;
 mod fleet;
+mod followers;
+mod idempotency;
 mod known_networks;
 mod rate_limits;
 mod revocations;
@@ -163,6 +166,25 @@ suite! {
         only_the_last_networks_are_known
         new_credentials_forget_all_networks
         superseded_sign_in_makes_no_network_known
+    }
+    idempotency {
+        completed_request_is_answered_with_its_response
+        one_of_many_concurrent_requests_gets_the_key
+        released_key_is_free
+        reservation_expires
+    }
+    events {
+        events_are_read_in_both_directions
+        each_class_of_events_has_its_own_bound
+        events_are_kept_for_their_time
+        lists_of_events_are_separate
+        positions_of_events_increase_despite_clock_skew
+        concurrently_appended_events_all_have_a_place
+    }
+    followers {
+        last_report_of_each_follower_is_kept
+        old_reports_do_not_count
+        number_of_followers_is_bounded
     }
     fleet {
         keyring_swap_needs_the_current_version

@@ -90,9 +90,11 @@ fn accepted_kinds(operation: &Operation, position: TokenPosition) -> Vec<TokenKi
         (TokenPosition::Field(_), "/oauth/introspect" | "/oauth/revoke") => {
             kinds.extend([TokenKind::Access, TokenKind::Client, TokenKind::Refresh, TokenKind::ApiKey]);
         }
-        (TokenPosition::Field(_), "/links/confirm") => kinds.push(TokenKind::Confirm),
-        (TokenPosition::Field(_), "/links/magic") => kinds.push(TokenKind::Magic),
-        (TokenPosition::Field(_), "/links/reset") => kinds.extend([TokenKind::Reset, TokenKind::WholeReset]),
+        (TokenPosition::Field(_), "/links/confirm" | "/email-confirmations/redeem") => kinds.push(TokenKind::Confirm),
+        (TokenPosition::Field(_), "/links/magic" | "/magic-links/redeem") => kinds.push(TokenKind::Magic),
+        (TokenPosition::Field(_), "/links/reset" | "/password-resets/redeem") => {
+            kinds.extend([TokenKind::Reset, TokenKind::WholeReset]);
+        }
         (TokenPosition::Query, "/api/v1/verify") | (TokenPosition::Path, "/api/auth/confirmed_email/{token}") => {
             kinds.push(TokenKind::Confirm)
         }
@@ -174,6 +176,7 @@ async fn refusal_of_invalid_token(
         (TokenPosition::ApiKey, "/auth/create/otp" | "/auth/delete/otp") => 400,
         (TokenPosition::Field(_), "/auth/refresh") => 409,
         (TokenPosition::Field(_), "/links/confirm" | "/links/magic" | "/links/reset") => 400,
+        (TokenPosition::Field(_), path) if path.ends_with("/redeem") => 400,
         (TokenPosition::Field("refresh_token"), "/oauth/token") => 400,
         (TokenPosition::Path, "/api/auth/confirmed_email/{token}") => 422,
         (TokenPosition::Query, "/api/v1/password-reset-confirm") => 400,

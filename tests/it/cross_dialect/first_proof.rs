@@ -13,7 +13,7 @@ use futures_util::future::{join, join_all};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::sign_in::{Attempt, SignIn, SignUp, Tokens, request_magic_link, verify_email};
+use super::sign_in::{Attempt, SignIn, SignUp, Tokens, request_magic_link, request_native, verify_email};
 use super::{OTHER_PASSWORD, text};
 use crate::support::outbox::Mail;
 use crate::support::server::{PASSWORD, SendRequest, TestServer, TestUser, over_both_stores};
@@ -24,6 +24,8 @@ over_both_stores!(
     mailed_code_removes_what_was_set_before,
     magic_link_removes_what_was_set_before,
     magic_link_on_the_page_removes_what_was_set_before,
+    native_code_removes_what_was_set_before,
+    native_magic_link_removes_what_was_set_before,
     reset_leaves_only_the_new_password,
     confirmation_link_leaves_everything,
     confirmation_code_leaves_everything,
@@ -39,8 +41,8 @@ over_both_stores!(
 const SUBJECT: &str = "Earlier credentials of your Signet account were removed";
 
 /// The calls that create an account with a password, and the command that does.
-const SIGN_UPS: [Option<SignUp>; 5] =
-    [Some(SignUp::Myauth), Some(SignUp::Codes), Some(SignUp::Ucontact), Some(SignUp::V1), None];
+const SIGN_UPS: [Option<SignUp>; 6] =
+    [Some(SignUp::Myauth), Some(SignUp::Codes), Some(SignUp::Ucontact), Some(SignUp::V1), Some(SignUp::Native), None];
 
 /// What somebody set on an account whose address is another person's.
 struct Planted {
@@ -142,6 +144,14 @@ async fn magic_link_on_the_page_removes_what_was_set_before(server: &TestServer)
     assert_sign_in_removes(server, SignIn::LandingMagic).await;
 }
 
+async fn native_code_removes_what_was_set_before(server: &TestServer) {
+    assert_sign_in_removes(server, SignIn::NativeCode).await;
+}
+
+async fn native_magic_link_removes_what_was_set_before(server: &TestServer) {
+    assert_sign_in_removes(server, SignIn::NativeMagic).await;
+}
+
 async fn assert_sign_in_removes(server: &TestServer, sign_in: SignIn) {
     let assert_removes = async |sign_up: Option<SignUp>| {
         let case = format!("{sign_up:?}, {sign_in:?}");
@@ -170,6 +180,7 @@ pub(super) enum Reset {
     Myauth,
     Landing,
     V1,
+    Native,
 }
 
 /// Requests a reset and sets [`OTHER_PASSWORD`].
@@ -179,6 +190,13 @@ pub(super) async fn reset(server: &TestServer, by: Reset, email: &str) {
         let body = json!({"new_password": OTHER_PASSWORD, "new_password_confirm": OTHER_PASSWORD});
         let path = format!("/api/v1/password-reset-confirm?token={token}");
         server.post(&path).json(&body).send_checked().await.is(200);
+        return;
+    }
+    if let Reset::Native = by {
+        let (asked, mail) = request_native(server, "/password-resets", email).await;
+        let body =
+            json!({"token": mail.token(), "device_secret": asked["device_secret"], "new_password": OTHER_PASSWORD});
+        server.post("/password-resets/redeem").json(&body).send_checked().await.is(204);
         return;
     }
     outbox::wait_until_queue_is_empty(server).await;
@@ -207,7 +225,7 @@ async fn reset_leaves_only_the_new_password(server: &TestServer) {
         SignIn::UnturnedCode.attempt(server, &planted.email, None).await.tokens();
         server.try_sign_in(&planted.email, OTHER_PASSWORD).await.is(201);
     };
-    let resets = [Reset::Myauth, Reset::Landing, Reset::V1];
+    let resets = [Reset::Myauth, Reset::Landing, Reset::V1, Reset::Native];
     let cases = SIGN_UPS.into_iter().flat_map(|sign_up| resets.map(|by| (sign_up, by)));
     // The last reset asks for the username, which not every account has.
     let has_username = |sign_up| !matches!(sign_up, Some(SignUp::Myauth | SignUp::Codes));
@@ -228,6 +246,10 @@ async fn confirmation_link_leaves_everything(server: &TestServer) {
         server.post("/links/confirm").json(&json!({"token": token})).send_checked().await.is(200);
         planted.assert_kept(server, &format!("{sign_up:?}, page")).await;
     }
+    let planted = plant(server, Some(SignUp::Native), "by-native").await;
+    let token = link(outbox::mails(server, &planted.email));
+    server.post("/email-confirmations/redeem").json(&json!({"token": token})).send_checked().await.is(200);
+    planted.assert_kept(server, "native").await;
 }
 
 async fn confirmation_code_leaves_everything(server: &TestServer) {

@@ -30,8 +30,8 @@ async fn account_of_one_dialect_signs_in_through_every_other(server: &TestServer
         let email = format!("created-by-{}@example.org", format!("{sign_up:?}").to_lowercase());
         sign_up.create(server, &email).await;
         for sign_in in SignIn::ALL {
-            // Only two dialects give the account a username.
-            let named = matches!(sign_up, SignUp::Ucontact | SignUp::V1);
+            // Only these give the account a username.
+            let named = matches!(sign_up, SignUp::Ucontact | SignUp::V1 | SignUp::Native);
             if (sign_in.uses_password() && !sign_up.has_password()) || (sign_in == SignIn::Ucontact && !named) {
                 let attempt = sign_in.attempt(server, &email, None).await;
                 assert!(matches!(attempt.response.status, 400 | 401), "{sign_up:?}, {attempt:?}");
@@ -108,7 +108,7 @@ async fn blank_passwords_are_refused_wherever_one_is_set(server: &TestServer) {
     let root = server.sign_in(&server.create_user(&["--superuser"])).await.access;
     for blank in [" ".repeat(8), "\u{3000}".repeat(12), "\u{200b}\u{feff}\u{2060}\u{ad}".repeat(3)] {
         let new = json!({"email": "new@example.org", "username": "new", "user_name": "new", "password": blank});
-        for path in ["/auth/login/signup", "/auth/signup", "/api/auth/register", "/api/v1/register"] {
+        for path in ["/users", "/auth/login/signup", "/auth/signup", "/api/auth/register", "/api/v1/register"] {
             let response = server.post(path).json(&new).send_checked().await;
             assert!(matches!(response.status, 400 | 422), "{path}: {response:?}");
         }
@@ -118,6 +118,9 @@ async fn blank_passwords_are_refused_wherever_one_is_set(server: &TestServer) {
             let body = json!({"email": "new@example.org", "password": blank, "original": PASSWORD});
             server.request(method, path).bearer_auth(bearer).json(&body).send_checked().await.is(422);
         }
+        let body = json!({"current_password": PASSWORD, "new_password": blank});
+        let change = server.request(Method::PUT, "/me/password").bearer_auth(&access).json(&body).send_checked().await;
+        change.is_problem(400, "weak_password");
         let reset = mailed_reset(server, &email).await;
         let body = json!({"new_password": blank, "new_password_confirm": blank});
         server.post(&format!("/api/v1/password-reset-confirm?token={reset}")).json(&body).send_checked().await.is(400);

@@ -14,11 +14,12 @@ pub(super) enum SignUp {
     Codes,
     Ucontact,
     V1,
+    Native,
 }
 
 impl SignUp {
-    pub(super) const ALL: [Self; 6] =
-        [Self::UnturnedCode, Self::Myauth, Self::MyauthMagic, Self::Codes, Self::Ucontact, Self::V1];
+    pub(super) const ALL: [Self; 7] =
+        [Self::UnturnedCode, Self::Myauth, Self::MyauthMagic, Self::Codes, Self::Ucontact, Self::V1, Self::Native];
 
     /// True if the sign-up sets a password.
     pub(super) fn has_password(self) -> bool {
@@ -57,6 +58,10 @@ impl SignUp {
                 let body = json!({"email": email, "password": PASSWORD, "username": username});
                 server.post(&format!("/api/v1/register{query}")).json(&body).send_checked().await.is(201);
             }
+            Self::Native => {
+                let body = json!({"email": email, "password": PASSWORD, "username": username});
+                server.post("/users").json(&body).send_checked().await.is(201);
+            }
         }
     }
 }
@@ -75,6 +80,8 @@ pub(super) async fn verify_email(server: &TestServer, email: &str) {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SignIn {
     Native,
+    NativeCode,
+    NativeMagic,
     UnturnedCode,
     MyauthPassword,
     MyauthMagic,
@@ -100,8 +107,10 @@ pub(super) struct Tokens {
 }
 
 impl SignIn {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::Native,
+        Self::NativeCode,
+        Self::NativeMagic,
         Self::UnturnedCode,
         Self::MyauthPassword,
         Self::MyauthMagic,
@@ -113,7 +122,10 @@ impl SignIn {
     ];
 
     pub(super) fn uses_password(self) -> bool {
-        !matches!(self, Self::UnturnedCode | Self::MyauthMagic | Self::LandingMagic)
+        !matches!(
+            self,
+            Self::UnturnedCode | Self::MyauthMagic | Self::LandingMagic | Self::NativeCode | Self::NativeMagic
+        )
     }
 
     /// Signs in as far as possible: with all that is needed except the second factor, and with that if it is given.
@@ -129,6 +141,16 @@ impl SignIn {
             Self::Native => {
                 let body = with(json!({"email": email, "password": PASSWORD}), "totp_code");
                 server.post("/sessions").json(&body).send_checked().await
+            }
+            Self::NativeCode => {
+                let (_, mail) = request_native(server, "/codes", email).await;
+                let body = with(json!({"email": email, "code": mail.code()}), "mfa_code");
+                server.post("/sessions").json(&body).send_checked().await
+            }
+            Self::NativeMagic => {
+                let (asked, mail) = request_native(server, "/magic-links", email).await;
+                let body = json!({"token": mail.token(), "device_secret": asked["device_secret"]});
+                server.post("/magic-links/redeem").json(&with(body, "mfa_code")).send_checked().await
             }
             Self::UnturnedCode => {
                 outbox::wait_until_queue_is_empty(server).await;
@@ -173,6 +195,14 @@ impl SignIn {
     }
 }
 
+/// Requests a mail of the native API; returns the response and the mail.
+pub(super) async fn request_native(server: &TestServer, path: &str, email: &str) -> (Value, outbox::Mail) {
+    outbox::wait_until_queue_is_empty(server).await;
+    let before = outbox::mails(server, email).len();
+    let asked = server.post(path).json(&json!({"email": email})).send_checked().await.is(202).json();
+    (asked, outbox::wait_for_mail(server, email, before).await)
+}
+
 pub(super) async fn request_magic_link(server: &TestServer, email: &str) -> (String, String) {
     outbox::wait_until_queue_is_empty(server).await;
     let before = outbox::mails(server, email).len();
@@ -209,7 +239,9 @@ impl Attempt {
         let Self { sign_in, response } = self;
         let body = response.json();
         match sign_in {
-            SignIn::Native | SignIn::LandingMagic => drop(response.is_problem(401, "mfa_required")),
+            SignIn::Native | SignIn::NativeCode | SignIn::NativeMagic | SignIn::LandingMagic => {
+                drop(response.is_problem(401, "mfa_required"));
+            }
             SignIn::UnturnedCode => {
                 assert_eq!((response.status, &body["error"]["code"]), (401, &"totp_required".into()))
             }

@@ -94,12 +94,30 @@ pub(super) const MAIL_REQUESTS: &[Call] = &[
             server.post("/api/v1/password-reset").json(&json!({"email": user.email, "username": "person-0"}))
         },
     },
+    Call {
+        name: "native: code",
+        request: |server, user| server.post("/codes").json(&json!({"email": user.email})),
+    },
+    Call {
+        name: "native: magic link",
+        request: |server, user| server.post("/magic-links").json(&json!({"email": user.email})),
+    },
+    Call {
+        name: "native: password reset",
+        request: |server, user| server.post("/password-resets").json(&json!({"email": user.email})),
+    },
 ];
 
 /// A wrong code. After five attempts the code is void, which the response must not reveal either.
-pub(super) const CODE_GUESSES: &[Call] = &[Call {
-    name: "unturned: wrong code",
-    request: |server, user| {
-        server.post("/auth/verification/verify-code").json(&json!({"email": user.email, "code": "000000"}))
+pub(super) const CODE_GUESSES: &[Call] = &[
+    Call {
+        name: "unturned: wrong code",
+        request: |server, user| {
+            server.post("/auth/verification/verify-code").json(&json!({"email": user.email, "code": "000000"}))
+        },
     },
-}];
+    Call {
+        name: "native: wrong code",
+        request: |server, user| server.post("/sessions").json(&json!({"email": user.email, "code": "000000"})),
+    },
+];

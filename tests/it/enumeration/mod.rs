@@ -5,7 +5,7 @@
 //! connections. They are interleaved in pairs with a random order, so that background load, and work that one request
 //! leaves for the next, affect both kinds alike. A call whose kinds hardly differ after 40 samples needs no more: with
 //! that many the standard deviation of the effect is 0.065. Statuses, header fields and bodies must be equal; of the
-//! random device secret (`claim`), only the length and the alphabet. Times are compared by the Mann-Whitney U test (see
+//! random device secret (`claim`, `device_secret`), only the length and the alphabet. Times are compared by the Mann-Whitney U test (see
 //! [`separation`]). Two kinds count as separable if the result has a chance of less than one in a million, and if of
 //! two responses the one of the slower kind is slower with a probability beyond 0.7. With 100 samples the two
 //! conditions are equally strict: the second is five standard deviations from 0.5.
@@ -97,9 +97,10 @@ fn form(response: HttpResponse) -> String {
     if response.status == 429 {
         response.headers.remove("retry-after").expect("a 429 has Retry-After");
     }
-    let claim = serde_json::from_str(&response.text)
-        .ok()
-        .and_then(|body: serde_json::Value| Some(body.get("claim")?.as_str().expect("a claim is text").to_owned()));
+    let claim = serde_json::from_str(&response.text).ok().and_then(|body: serde_json::Value| {
+        let claim = body.get("claim").or_else(|| body.get("device_secret"))?;
+        Some(claim.as_str().expect("a device secret is text").to_owned())
+    });
     if let Some(claim) = claim {
         assert!(claim.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)), "{claim}");
         response.text = response.text.replace(&claim, &"*".repeat(claim.len()));

@@ -17,7 +17,7 @@ const WRONG: &str = "not the password";
 const OTHER: &str = "another harbour at dawn";
 
 macro_rules! calls {
-    ($name:ident: $($dialect:ident, $title:literal, |$server:ident, $target:ident| $build:expr;)+) => {
+    ($name:ident: $($dialect:ident, $title:expr, |$server:ident, $target:ident| $build:expr;)+) => {
         pub(super) const $name: &[Call] =
             &[$(Call { name: $title, dialect: Dialect::$dialect, request: |$server, $target| $build }),+];
     };
@@ -70,6 +70,17 @@ calls! { REAUTHENTICATIONS:
     Myauth, "disable TOTP", |server, target| delete(server, "/auth/login/totp", target, &json!({"original": WRONG}));
     Native, "enable TOTP", |server, target| put(server, "/totp", target, &json!({"code": "000000", "password": WRONG}));
     Native, "disable TOTP", |server, target| delete(server, "/totp", target, &json!({"password": WRONG}));
+    Native, "change the password", |server, target| {
+        put(server, "/me/password", target, &json!({"current_password": WRONG, "new_password": OTHER}))
+    };
+    Native, "change the address", |server, target| {
+        let body = json!({"email": "elsewhere@example.org", "current_password": WRONG});
+        json(server, "/me/email", &body).bearer_auth(&target.access)
+    };
+    Native, "replace the recovery codes", |server, target| {
+        json(server, "/totp/recovery-codes", &json!({"password": WRONG})).bearer_auth(&target.access)
+    };
+    Native, "delete the account", |server, target| delete(server, "/me", target, &json!({"password": WRONG}));
 }
 
 // Sign-up with an address that is taken: `limits.sign_up_address`.
@@ -88,6 +99,7 @@ calls! { SIGN_UPS:
         let body = json!({"email": target.email, "password": OTHER, "username": target.username});
         json(server, "/api/v1/register", &body)
     };
+    Native, "sign-up", |server, target| json(server, "/users", &json!({"email": target.email, "password": OTHER}));
 }
 
 // Calls that send a mail: `limits.mail_address`, `limits.mail_account`.
@@ -98,7 +110,13 @@ calls! { MAILS:
     V1, "password reset", |server, target| {
         json(server, "/api/v1/password-reset", &json!({"email": target.email, "username": target.username}))
     };
+    Native, "code", |server, target| json(server, "/codes", &json!({"email": target.email}));
+    Native, "magic link", |server, target| json(server, "/magic-links", &json!({"email": target.email}));
+    Native, "password reset", |server, target| json(server, "/password-resets", &json!({"email": target.email}));
 }
+
+/// Sends a mail of the kind of "change the address".
+pub(super) const CONFIRM: &str = "confirm the address";
 
 // The same for an existing account: by its id, and as the new address of another user.
 calls! { MAILS_TO_ACCOUNTS:
@@ -107,6 +125,11 @@ calls! { MAILS_TO_ACCOUNTS:
         let body = json!({"email": target.email, "original": PASSWORD});
         server.request(Method::PUT, "/auth/users/me").bearer_auth(&target.other_access).json(&body)
     };
+    Native, "change the address", |server, target| {
+        let body = json!({"email": target.email, "current_password": PASSWORD});
+        json(server, "/me/email", &body).bearer_auth(&target.other_access)
+    };
+    Native, CONFIRM, |server, target| server.post("/email-confirmations").bearer_auth(&target.access);
 }
 
 // A wrong code, link or device secret: `limits.code_address`.
@@ -131,12 +154,24 @@ calls! { GUESSES:
     Native, "password reset", |server, _target| {
         json(server, "/links/reset", &json!({"token": "no.to.ken", "claim": "wrong", "new_password": OTHER}))
     };
+    Native, "code", |server, target| json(server, "/sessions", &json!({"email": target.email, "code": "000000"}));
+    Native, "magic link by its new path", |server, _target| {
+        json(server, "/magic-links/redeem", &json!({"token": "no.to.ken", "device_secret": "wrong"}))
+    };
+    Native, "password reset by its new path", |server, _target| {
+        let body = json!({"token": "no.to.ken", "device_secret": "wrong", "new_password": OTHER});
+        json(server, "/password-resets/redeem", &body)
+    };
 }
 
 // A wrong TOTP code after the right first factor: `limits.code_address` and `limits.code_account`.
 calls! { TOTP_CODES:
     Native, "sign-in", |server, target| {
         let body = json!({"email": target.email, "password": PASSWORD, "totp_code": target.wrong_code()});
+        json(server, "/sessions", &body)
+    };
+    Native, "sign-in with mfa_code", |server, target| {
+        let body = json!({"email": target.email, "password": PASSWORD, "mfa_code": target.wrong_code()});
         json(server, "/sessions", &body)
     };
     Myauth, "second step", |server, target| {

@@ -4,7 +4,7 @@
 use futures_util::future::join_all;
 
 use super::calls::{
-    Call, GUESSES, MAILS, MAILS_TO_ACCOUNTS, REAUTHENTICATIONS, SIGN_INS, SIGN_UPS, TOTP_CODES, TOTP_DISABLING,
+    CONFIRM, Call, GUESSES, MAILS, MAILS_TO_ACCOUNTS, REAUTHENTICATIONS, SIGN_INS, SIGN_UPS, TOTP_CODES, TOTP_DISABLING,
 };
 use super::*;
 use crate::support::outbox;
@@ -155,7 +155,8 @@ mod other_calls_by_account {
 
     /// The kind of mail that a call sends. Kinds are limited separately.
     fn kind(call: &Call) -> (&'static str, bool) {
-        (call.name, call.dialect == Dialect::Codes)
+        let name = if call.name == CONFIRM { "change the address" } else { call.name };
+        (name, call.dialect == Dialect::Codes)
     }
 
     /// Sends a call from one client until it is limited: then all calls of its kind are, from this client and for this

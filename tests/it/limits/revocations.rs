@@ -7,6 +7,7 @@ use signet::auth::accounts::create;
 use signet::auth::accounts::create::create_user;
 use signet::auth::api_keys;
 use signet::auth::api_keys::{CreateApiKey, deactivate};
+use signet::auth::audit::Origin;
 use signet::auth::context::Context;
 use signet::auth::tokens::client_credentials::issue_for_api_key;
 use signet::auth::tokens::revoke::revoke;
@@ -43,7 +44,7 @@ impl Owner {
             expires_at: None,
             owner_valid_after: user.sessions_valid_after,
         };
-        let (row, key) = api_keys::create(ctx, new_key).await.unwrap();
+        let (row, key) = api_keys::create(ctx, new_key, Origin::process()).await.unwrap();
         Self { project, id: row.id, key: key.reveal().to_owned() }
     }
 
@@ -89,7 +90,7 @@ mod by_account {
         let mut refused = 0;
         for number in 0..20 {
             let token = one.token(&ctx).await;
-            match revoke(&ctx, &token).await {
+            match revoke(&ctx, &token, Origin::process()).await {
                 Ok(()) => assert!(verify_access_token(&ctx, &token).is_err(), "{number}"),
                 Err(Error::RateLimited { retry_after }) => {
                     assert!(retry_after <= HOUR / BURST, "{retry_after:?}");
@@ -101,23 +102,23 @@ mod by_account {
         }
         assert_eq!(refused, 20 - BURST);
         assert_eq!(count_published(&ctx).await - before, BURST as usize);
-        revoke(&ctx, &other.token(&ctx).await).await.unwrap();
+        revoke(&ctx, &other.token(&ctx).await, Origin::process()).await.unwrap();
         fleet.clock.advance(HOUR / BURST);
-        revoke(&ctx, &one.token(&ctx).await).await.unwrap();
+        revoke(&ctx, &one.token(&ctx).await, Origin::process()).await.unwrap();
     }
 
     async fn repeated_revocation_costs_nothing(fleet: &TestFleet) {
         let ctx = limited(fleet).await;
         let owner = Owner::create(&ctx, "again").await;
         let token = owner.token(&ctx).await;
-        revoke(&ctx, &token).await.unwrap();
+        revoke(&ctx, &token, Origin::process()).await.unwrap();
         let before = count_published(&ctx).await;
         for _ in 0..3 * BURST {
-            revoke(&ctx, &token).await.unwrap();
+            revoke(&ctx, &token, Origin::process()).await.unwrap();
         }
         assert_eq!(count_published(&ctx).await, before);
         for _ in 1..BURST {
-            revoke(&ctx, &owner.token(&ctx).await).await.unwrap();
+            revoke(&ctx, &owner.token(&ctx).await, Origin::process()).await.unwrap();
         }
     }
 
@@ -127,7 +128,7 @@ mod by_account {
         let token = owner.token(&ctx).await;
         let before = count_published(&ctx).await;
         for _ in 0..10 {
-            deactivate(&ctx, owner.project, owner.id).await.unwrap();
+            deactivate(&ctx, owner.project, owner.id, Origin::process()).await.unwrap();
         }
         assert_eq!(count_published(&ctx).await - before, 1);
         assert!(verify_access_token(&ctx, &token).is_err());
@@ -138,10 +139,10 @@ mod by_account {
         let ctx = limited(fleet).await;
         let owner = Owner::create(&ctx, "unaware").await;
         let before = count_published(&ctx).await;
-        deactivate(&ctx, owner.project, owner.id).await.unwrap();
+        deactivate(&ctx, owner.project, owner.id, Origin::process()).await.unwrap();
         let other = fleet.node().await;
         other.node.revocations.remove_expired(other.now() + HOUR * 24);
-        deactivate(&other, owner.project, owner.id).await.unwrap();
+        deactivate(&other, owner.project, owner.id, Origin::process()).await.unwrap();
         assert_eq!(count_published(&ctx).await - before, 2);
     }
 }

@@ -117,10 +117,10 @@ pub(crate) fn plausible_value(name: &str) -> Value {
     match name {
         "email" | "user_email" => json!("nobody@example.org"),
         "username" | "user_name" => json!("nobody"),
-        "password" | "original" => json!(PASSWORD),
+        "password" | "original" | "current_password" => json!(PASSWORD),
         "new_password" | "new_password_confirm" => json!("another quiet harbour"),
-        "id" | "user_id" | "user_uuid" | "key_id" => json!("01930000-0000-7000-8000-00000000000a"),
-        "code" | "totp_code" | "otp_code" => json!("000000"),
+        "id" | "user_id" | "user_uuid" | "key_id" | "key" => json!("01930000-0000-7000-8000-00000000000a"),
+        "code" | "totp_code" | "otp_code" | "mfa_code" => json!("000000"),
         "name" | "full_name" => json!("A Name"),
         "role" => json!("user"),
         "roles" | "scopes" | "tokens" => json!([]),

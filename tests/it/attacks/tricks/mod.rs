@@ -142,13 +142,29 @@ async fn valid_request(server: &TestServer, call: &ApiCall, admin: &str) -> Vali
     let TestUser { id, email, username } = &user.user;
     let new_email = email.replace("person", "newcomer");
     let new_username = username.replace("person", "newcomer");
-    let mut path = call.path.replace("{id}", id).replace("{user_id}", id);
+    let mut path = call.path.replace("/projects/{id}", "/projects/personal");
+    path = path.replace("{id}", id).replace("{user_id}", id);
     let mut email_of_row = email.clone();
     let mut bearer =
         if call.security_schemes.iter().any(|way| way == "access_token") { access.clone() } else { String::new() };
     let set_bearer = |bearer: &mut String, token: String| *bearer = token;
     let enable_mfa = async || Box::pin(totp::enable_totp(server, access, PASSWORD)).await.1.swap_remove(0);
     let body = match name.as_str() {
+        "POST /.well-known/signet-revocations/followers" => {
+            json!({"name": username, "epoch": "e", "position": "1-0", "time": 0, "jwks": "j"})
+        }
+        "POST /users" => json!({"email": new_email, "username": new_username, "password": PASSWORD}),
+        "POST /codes" | "POST /magic-links" | "POST /password-resets" => json!({"email": email}),
+        "PATCH /me" => json!({"full_name": "Somebody"}),
+        "DELETE /me" => json!({"password": PASSWORD}),
+        "PUT /me/password" => json!({"current_password": PASSWORD, "new_password": OTHER_PASSWORD}),
+        "POST /me/email" => {
+            json!({"email": email.replace("person", "elsewhere"), "current_password": PASSWORD})
+        }
+        "POST /totp/recovery-codes" => {
+            enable_mfa().await;
+            json!({"password": PASSWORD})
+        }
         "POST /admin/users" => json!({"email": new_email, "username": new_username, "password": PASSWORD}),
         "POST /admin/inspect" => json!({"token": access}),
         "PATCH /admin/users/{id}" => json!({"claims": {"plan": "pro"}}),
@@ -176,19 +192,19 @@ async fn valid_request(server: &TestServer, call: &ApiCall, admin: &str) -> Vali
         }
         "POST /api/v1/verify" | "POST /api/v1/verify-token" | "POST /verify" => json!({"token": access}),
         "POST /verify/batch" => json!({"tokens": [access]}),
-        "POST /auth/api-keys/" => json!({"name": "a key"}),
+        "POST /auth/api-keys/" | "POST /projects/{id}/api-keys" => json!({"name": "a key"}),
         "POST /projects" => json!({"name": "Weather"}),
-        "POST /auth/login/claim" | "POST /links/magic" => {
+        "POST /auth/login/claim" | "POST /links/magic" | "POST /magic-links/redeem" => {
             let (token, claim) = mail_link(server, "magic", email).await;
             set_bearer(&mut bearer, if call.body.contains_key("token") { String::new() } else { token.clone() });
-            json!({"token": token, "claim": claim})
+            json!({"token": token, "claim": claim, "device_secret": claim})
         }
-        "POST /auth/login/reset" | "POST /links/reset" => {
+        "POST /auth/login/reset" | "POST /links/reset" | "POST /password-resets/redeem" => {
             let (token, claim) = mail_link(server, "recover", email).await;
             set_bearer(&mut bearer, if call.body.contains_key("token") { String::new() } else { token.clone() });
-            json!({"token": token, "claim": claim, "new_password": OTHER_PASSWORD})
+            json!({"token": token, "claim": claim, "device_secret": claim, "new_password": OTHER_PASSWORD})
         }
-        "POST /links/confirm" => {
+        "POST /links/confirm" | "POST /email-confirmations/redeem" => {
             let body = json!({"email": new_email, "username": new_username, "password": PASSWORD});
             server.post("/api/v1/register").json(&body).send_checked().await.is(201);
             json!({"token": outbox::wait_for_mail(server, &new_email, 0).await.token()})
@@ -227,11 +243,18 @@ async fn valid_request(server: &TestServer, call: &ApiCall, admin: &str) -> Vali
             Value::Null
         }
     };
-    if name.contains("/admin/") || name.contains("/auth/users/{") || name.ends_with("create") || name.ends_with("state")
+    if name.contains("/admin/")
+        || name.ends_with("/followers")
+        || name.contains("/auth/users/{")
+        || name.ends_with("create")
+        || name.ends_with("state")
     {
         bearer = admin.to_owned();
     }
-    if body["email"] == new_email.as_str() || name == "POST /links/confirm" {
+    if body["email"] == new_email.as_str()
+        || name == "POST /links/confirm"
+        || name == "POST /email-confirmations/redeem"
+    {
         email_of_row = new_email;
     }
     if name == "DELETE /sessions/{id}" {

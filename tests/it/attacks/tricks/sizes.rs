@@ -113,11 +113,14 @@ fn any_length_allowed(call: &ApiCall, name: &str) -> bool {
             "POST /oauth/token",
             "client_secret" | "scope" | "audience" | "subject_token" | "subject_token_type" | "requested_token_type",
         )
-        | ("POST /sessions", "totp_code") | ("POST /api/v1/login", "totp_code") | ("POST /api/auth/login", "totp_code")
-        | ("POST /links/magic", "totp_code") | ("POST /auth/verification/verify-code", "totp_code")
+        // The password takes precedence over a mailed code.
+        | ("POST /sessions", "code" | "mfa_code")
+        | ("POST /api/v1/login", "totp_code") | ("POST /api/auth/login", "totp_code")
+        | ("POST /links/magic" | "POST /magic-links/redeem", "mfa_code")
+        | ("POST /auth/verification/verify-code", "totp_code")
         | ("PUT /auth/users/me" | "POST /auth/users/{user_id}", "original")
         // The password is compared only if the sign-in is not recent.
-        | ("POST /auth/api-keys/", "password")
+        | ("POST /auth/api-keys/" | "POST /projects/{id}/api-keys", "password")
         // RFC 7662, 2.1: an unknown hint is ignored.
         | ("POST /oauth/introspect", "token_type_hint")
         | ("PATCH /admin/users/{id}/billing", "token_balance" | "tokens_used")
