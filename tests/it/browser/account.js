@@ -52,8 +52,7 @@ async function refusals(page) {
 async function signUp(page) {
   await page.getByRole('link', { name: 'Create an account' }).click();
   await shows(page, 'Create an account');
-  const rule = page.getByText(/^At least \d+ characters/);
-  await rule.waitFor();
+  await says(page, /At least \d+ characters/);
   await fill(page, { 'Email address': EMAIL, 'Name (optional)': MARKUP, Password: 'short' });
   await says(page, ': not met');
   await check(page, 'sign-up');
@@ -291,7 +290,8 @@ async function byMail(laptop, page) {
   await check(here, 'magic link');
   await press(here, 'Sign in');
   await shows(here, 'You are signed in');
-  await shows(page, 'Profile');
+  // The waiting page is where it was before its session ended.
+  await shows(page, 'Password');
   await here.close();
   await press(page, 'Sign out');
   await shows(page, 'Sign in');

@@ -18,11 +18,17 @@ export const server = { url, ...rest };
 /** What no page may do, collected until the end. */
 const failures = [];
 
+/** The last responses, which say more than the page if a test fails. */
+const responses = [];
+
+/** Without a sandbox, because root cannot have one. */
+const ARGUMENTS = ['--no-sandbox', '--disable-gpu'];
+
 let browser;
 
 /** Runs a test and ends the process. */
 export async function run(test) {
-  browser = await chromium.launch({ executablePath: program, args: ['--no-sandbox', '--disable-gpu'] });
+  browser = await chromium.launch({ executablePath: program, args: ARGUMENTS });
   let code = 0;
   try {
     await test();
@@ -30,6 +36,7 @@ export async function run(test) {
   } catch (error) {
     console.error(error.stack ?? error);
     if (failures.length) console.error(failures.join('\n'));
+    console.error(responses.slice(-10).join('\n'));
     for (const page of browser.contexts().flatMap((context) => context.pages())) {
       console.error(`--- ${page.url()}\n${await page.innerText('body').catch(() => '')}`);
     }
@@ -44,7 +51,7 @@ export async function run(test) {
  * the content security policy, an error of a script and a request to another host fail the test.
  */
 export async function device({ origins = [], ...options } = {}) {
-  const context = await browser.newContext({ locale: 'en-US', viewport: { width: 1100, height: 900 }, ...options });
+  const context = await browser.newContext({ locale: 'en-US', viewport: { width: 900, height: 600 }, ...options });
   context.setDefaultTimeout(20_000);
   const violations = !origins.length;
   await context.exposeBinding('reportViolation', (_, text) => violations && failures.push(`policy: ${text}`));
@@ -55,6 +62,9 @@ export async function device({ origins = [], ...options } = {}) {
     const { protocol, origin } = new URL(request.url());
     const allowed = ['data:', 'blob:'].includes(protocol) || [url, ...origins].includes(origin);
     if (!allowed) failures.push(`request to another host: ${request.url()}`);
+  });
+  context.on('response', (response) => {
+    responses.push(`${response.request().method()} ${response.url()} ${response.status()}`);
   });
   context.on('weberror', (error) => failures.push(`script: ${error.error().stack}`));
   context.on('console', (message) => {
@@ -90,12 +100,21 @@ export const shows = (page, name) => heading(page, name).waitFor();
 /** Waits until a text is shown. */
 export const says = (page, text) => page.getByText(text).first().waitFor();
 
-/** What must hold in every state: nothing that axe finds, in light and dark, and no overflow on the smallest screen. */
+/**
+ * What must hold in every state: nothing that axe finds, in light and dark, and no overflow on the smallest screen. A
+ * state is looked at once, over one of the stores.
+ */
 export async function check(page, state) {
+  if (!server.looks) return;
+  if (!await page.evaluate(() => 'axe' in window)) await page.evaluate(AXE);
   for (const colorScheme of ['light', 'dark']) {
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-    const found = await page.evaluate(`${AXE}; axe.run(document, { resultTypes: ['violations'] }).then((result) =>
-      result.violations.map(({ id, nodes }) => id + ': ' + nodes.map((node) => node.html + ' ' + node.failureSummary)))`);
+    // Of the rules, only that of contrast depends on the scheme.
+    const only = colorScheme === 'dark' ? { runOnly: ['color-contrast'] } : {};
+    const found = await page.evaluate(async (options) => {
+      const { violations } = await window.axe.run(document, { resultTypes: ['violations'], ...options });
+      return violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => `${node.html} ${node.failureSummary}`)}`);
+    }, only);
     failures.push(...found.map((each) => `axe, ${state}, ${colorScheme}: ${each}`));
   }
   await page.emulateMedia({ colorScheme: 'light', reducedMotion: 'reduce' });
