@@ -228,7 +228,8 @@ async fn api_keys_belong_to_their_project(server: &TestServer) {
         create(&access, json!({"name": format!("key {number}")})).await.is(201);
     }
     let page = get(&format!("{path}?skip=1&limit=2"), &access).await.is(200).json();
-    let names = page["api_keys"].as_array().unwrap().iter().map(|key| key["name"].as_str().unwrap()).collect::<Vec<_>>();
+    let names =
+        page["api_keys"].as_array().unwrap().iter().map(|key| key["name"].as_str().unwrap()).collect::<Vec<_>>();
     assert_eq!((names, &page["total"]), (vec!["key 2", "key 1"], &json!(5)));
     for query in ["skip=-1", "limit=0", "limit=101", "limit=many"] {
         get(&format!("{path}?{query}"), &access).await.is_problem(400, "invalid_fields");
@@ -283,6 +284,12 @@ async fn repeated_request_creates_one_object(server: &TestServer) {
     assert_eq!(projects["projects"].as_array().unwrap().len(), 2);
     let keys = server.get("/projects/personal/api-keys").bearer_auth(&one).send_checked().await.is(200).json();
     assert_eq!(keys["total"], 1);
+    let root = server.sign_in(&server.create_user(&["--superuser"])).await.access;
+    let create_user =
+        |email: &str| with_key(server.post("/admin/users"), "theirs").bearer_auth(&root).json(&json!({"email": email}));
+    let first = create_user("made@example.org").send_checked().await.is(201).json();
+    assert_eq!(create_user("made@example.org").send_checked().await.is(201).json(), first);
+    create_user("made-too@example.org").send_checked().await.is_problem(422, "idempotency_key_reused");
     // The response has an API key. No store has it in the clear.
     let stored = create("/projects/personal/api-keys", &one, "mine", "a name").await.json();
     let secret = stored["key"].as_str().unwrap();

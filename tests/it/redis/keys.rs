@@ -2,8 +2,8 @@
 
 use crate::conformance::Follow;
 use signet::store::ephemeral::{
-    Claim, Cursor, EventBounds, EventClass, EventScope, FollowerReport, KNOWN_NETWORK_TTL, Limit, NetworkPermit,
-    NewEvent, RedeemRequest, RequesterPermit, SessionClaims, SignOutScope, Target,
+    Claim, Cursor, EventBounds, EventClass, EventScope, FollowerReport, IdempotentRequest, KNOWN_NETWORK_TTL, Limit,
+    NetworkPermit, NewEvent, RedeemRequest, RequesterPermit, SessionClaims, SignOutScope, Target,
 };
 
 use super::*;
@@ -55,6 +55,8 @@ async fn keys_have_hash_tags_and_all_but_the_fleets_expire() {
     };
     assert!(store.report_follower(&report).await.unwrap());
     store.describe_node("n", "{}").await.unwrap();
+    let request = IdempotentRequest { key: "a key", fingerprint: [3; 32] };
+    store.reserve_idempotency_key(request, START + HOUR, START).await.unwrap();
     for scope in [EventScope::Fleet, EventScope::User(user(1))] {
         let event = |class| NewEvent { class, text: "{}" };
         let events = [event(EventClass::Action), event(EventClass::Attempt)];
@@ -86,8 +88,8 @@ async fn keys_have_hash_tags_and_all_but_the_fleets_expire() {
     // User keys: session, index, revocation mark, claim, daily counter, networks and the limit of one, and both classes
     // of events. Fleet keys: keyring, global_not_before, stream and its epoch. Others: the rate limit, those of the
     // requester and of all requesters, the key that the check writes, the reports of the nodes and of the followers,
-    // what nodes say of themselves, and both classes of events.
-    assert_eq!((user_keys, fleet_keys, other_keys), (9, 4, 9), "{keys}");
+    // what nodes say of themselves, both classes of events, and the idempotency key.
+    assert_eq!((user_keys, fleet_keys, other_keys), (9, 4, 10), "{keys}");
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use super::user::{AdminUser, AdminUserDetails};
 use super::{NAME, Problem, invalid_query, limit, require_recent_superuser, require_superuser, user_id};
 use crate::api::endpoint::{Endpoint, endpoint};
+use crate::api::native::idempotency::{self, IN_PROGRESS, KEY_REUSED};
 use crate::api::{FORBIDDEN, WEAK_PASSWORD, credential, request_context};
 use crate::auth::Error;
 use crate::auth::accounts::create::{CreateUser, create_user_as_admin};
@@ -16,7 +17,7 @@ use crate::auth::accounts::search::{self, Query, UserStatus, search_users};
 use crate::auth::accounts::update::{CustomClaims, UpdateUser, update_user};
 use crate::auth::context::Context;
 use crate::auth::error::Denial;
-use crate::auth::identity::{EmailError, UsernameError};
+use crate::auth::identity::{EmailError, Username, UsernameError};
 use crate::auth::passwords::Password;
 use crate::auth::tokens::caller::authenticate;
 use crate::http::json::{self, BoundedList};
@@ -103,6 +104,10 @@ struct UpdateUserRequest {
     #[serde(default, deserialize_with = "json::double_option")]
     #[schema(value_type = Option<String>, max_length = 255)]
     full_name: Option<Option<String>>,
+    /// The username; null removes it.
+    #[serde(default, deserialize_with = "json::double_option")]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 64)]
+    username: Option<Option<String>>,
 }
 
 /// List users
@@ -116,9 +121,9 @@ struct UpdateUserRequest {
     path = "/admin/users",
     operation_id = "native_admin_users",
     params(
-        ("query" = Option<String>, Query, description = "What to search for, at most 254 characters."),
+        ("query" = Option<String>, Query, max_length = 254, description = "What to search for, at most 254 characters."),
         ("status" = Option<UserStatusName>, Query, description = "Only users of this state."),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+        ("cursor" = Option<String>, Query, pattern = "^[0-9]{1,18}$", description = "`next_cursor` of the page before."),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 200, description = "The most users on a page; by default 50."),
     ),
     security(("access_token" = []), ("api_key" = [])),
@@ -160,6 +165,8 @@ pub(super) const LIST: Endpoint = endpoint! {
     post,
     path = "/admin/users",
     operation_id = "native_admin_create_user",
+    params(("idempotency-key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
+        description = idempotency::DESCRIPTION)),
     request_body = CreateUserRequest,
     security(("access_token" = []), ("api_key" = [])),
     responses((status = 201, description = "The user.", body = AdminUser<'_>)),
@@ -167,7 +174,8 @@ pub(super) const LIST: Endpoint = endpoint! {
 async fn create(ctx: Context, mut request: Request) -> Result<Response, Problem> {
     let caller = authenticate(&ctx, credential(&request)).await?;
     let by = caller.require_superuser(&ctx).await?;
-    let body: CreateUserRequest = request.json().await?;
+    let bytes = request.json_bytes().await?;
+    let body: CreateUserRequest = json::parse(&bytes)?;
     if body.superuser {
         caller.require_recent_superuser(&ctx).await?;
     }
@@ -182,9 +190,16 @@ async fn create(ctx: Context, mut request: Request) -> Result<Response, Problem>
         roles: body.roles.map(checked_roles).transpose()?.unwrap_or_default(),
         custom_claims: body.claims.unwrap_or_default(),
     };
-    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
-    let user = create_user_as_admin(&ctx, &by, new_user, request_ctx).await?;
-    Ok(Response::json(StatusCode::CREATED, &AdminUser::new(&user, None)).no_store())
+    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request).into_owned();
+    let work = {
+        let ctx = ctx.clone();
+        async move {
+            let request_ctx = request_ctx.borrow(&ctx.node.config.api.native);
+            let user = create_user_as_admin(&ctx, &by, new_user, request_ctx).await?;
+            idempotency::to_json(&AdminUser::new(&user, None))
+        }
+    };
+    idempotency::create(&ctx, &request, "create a user", Some(caller.user), &bytes, work).await
 }
 
 pub(super) const CREATE: Endpoint = endpoint! {
@@ -195,6 +210,8 @@ pub(super) const CREATE: Endpoint = endpoint! {
         Error::RecentSignInRequired,
         Error::EmailTaken,
         Error::UsernameTaken,
+        KEY_REUSED,
+        IN_PROGRESS,
         EmailError::NoAt,
         UsernameError::Character,
         WEAK_PASSWORD,
@@ -252,6 +269,7 @@ async fn update(ctx: Context, mut request: Request) -> Result<Response, Problem>
         superuser: body.superuser,
         disabled: body.disabled,
         verified: body.email_verified,
+        username: body.username.map(|name| name.as_deref().map(Username::parse).transpose()).transpose()?,
         full_name: body.full_name.map(|name| name.map(checked_full_name).transpose()).transpose()?,
         ..UpdateUser::default()
     };
@@ -263,7 +281,13 @@ async fn update(ctx: Context, mut request: Request) -> Result<Response, Problem>
 pub(super) const UPDATE: Endpoint = endpoint! {
     handler: update,
     metric_label: "native.admin-update-user",
-    errors: [FORBIDDEN, Error::NotFound, Error::RecentSignInRequired],
+    errors: [
+        FORBIDDEN,
+        Error::NotFound,
+        Error::RecentSignInRequired,
+        Error::UsernameTaken,
+        UsernameError::Character,
+    ],
 };
 
 /// Delete a user
