@@ -12,7 +12,7 @@
 //! - [`api`]: one folder per dialect: wire types, routes with their documentation, and the response to each error.
 //! - [`auth`]: **the operations**, in folders by subject: [`auth::sign_in`], [`auth::sessions`], [`auth::tokens`],
 //!   [`auth::revocation`], [`auth::accounts`], [`auth::passwords`], [`auth::mfa`], [`auth::api_keys`],
-//!   [`auth::signing_keys`]. Each operation is given an [`auth::context::Context`].
+//!   [`auth::signing_keys`], [`auth::audit`]. Each operation is given an [`auth::context::Context`].
 //! - [`token`]: formats: access, refresh and action tokens, the keyring, the JWKS.
 //! - [`store`]: the two roles as traits, [`store::Accounts`] (Postgres or SQLite) for durable state and
 //!   [`store::Ephemeral`] (Redis or SQLite) for short-lived state.

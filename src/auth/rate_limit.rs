@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::Error;
-use crate::auth::audit::{self, Event, EventType};
+use crate::auth::audit::{self, Event};
 use crate::auth::context::Context;
 use crate::auth::identity::Login;
 use crate::auth::request_context::{Client, RequestContext};
@@ -27,9 +27,6 @@ use crate::telemetry::metrics::Counter;
 
 /// The period of `mailed.daily_tries`.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// The name of the setting that limits the tries of a day, as events and metrics have it.
-const DAILY_TRIES: &str = "mailed.daily_tries";
 
 /// True while the store fails, so that limits that fail open are logged once for each outage and not for each request.
 static IS_SKIPPING: AtomicBool = AtomicBool::new(false);
@@ -286,8 +283,8 @@ pub(in crate::auth) async fn check_day(
     {
         return Ok(AttemptPermit::KnownNetwork { retry_after });
     }
-    let origin = audit::Origin::client(client);
-    record_limit(ctx, DAILY_TRIES, user, retry_after, origin, |event| event.detail("counter", counter));
+    let event = Event::limit_exceeded("mailed.daily_tries", user, retry_after, audit::Origin::client(client));
+    audit::record(ctx, event.detail("counter", counter));
     Err(Error::RateLimited { retry_after })
 }
 
@@ -396,18 +393,6 @@ fn limit(Rate { burst, per }: Rate) -> Limit {
 
 fn record_exceeded(ctx: &Context, action: LimitedAction, retry_after: Duration, origin: Origin<'_>) {
     let request = origin.request_ctx.map_or_else(audit::Origin::process, audit::Origin::request);
-    record_limit(ctx, action.setting(), origin.user, retry_after, request, |event| event.reason(action.message()));
-}
-
-fn record_limit(
-    ctx: &Context,
-    limit: &'static str,
-    user: Option<UserId>,
-    retry_after: Duration,
-    origin: audit::Origin,
-    complete: impl FnOnce(Event) -> Event,
-) {
-    let retry_after = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
-    let event = Event::new(EventType::LimitExceeded, origin).user(user);
-    audit::record(ctx, complete(event.detail("limit", limit).detail("retry_after_ms", retry_after)));
+    let event = Event::limit_exceeded(action.setting(), origin.user, retry_after, request);
+    audit::record(ctx, event.reason(action.message()));
 }

@@ -11,9 +11,18 @@ const MAX_TIMEOUT: Duration = Duration::from_millis(450);
 /// Returns whether mails may be sent in clear text over the network.
 fn in_the_clear(smtp_url: &SecretUrl) -> bool {
     let Ok(url) = url::Url::parse(&smtp_url.0) else { return false };
+    !is_local(&url) && url.query_pairs().any(|(name, value)| name == "tls" && value != "required")
+}
+
+/// Returns whether security events are sent in clear text over the network.
+fn is_plain_and_remote(url: &SecretUrl) -> bool {
+    url::Url::parse(&url.0).is_ok_and(|url| url.scheme() == "http" && !is_local(&url))
+}
+
+/// Returns whether the host is this machine.
+fn is_local(url: &url::Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    let is_local = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    !is_local && url.query_pairs().any(|(name, value)| name == "tls" && value != "required")
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 impl Config {
@@ -68,6 +77,11 @@ impl Config {
             self.mail.smtp_url.as_ref().is_some_and(in_the_clear),
             "mail.smtp_url has tls=none or tls=opportunistic, and the server is not on this machine: codes, links and the \
              password are sent in clear text. Remove tls, or use smtps://.",
+        );
+        warn_if(
+            self.audit.webhook.as_ref().is_some_and(|webhook| is_plain_and_remote(&webhook.url)),
+            "audit.webhook_url is plain http, and the server is not on this machine: security events, with addresses of \
+             clients, are sent in clear text. Use https.",
         );
         let own_pages = format!("{}{}/links/", self.server.public_url, self.api.native.prefix);
         let uses_own_pages =

@@ -1,5 +1,5 @@
-//! A client that posts small bodies to a configured URL and looks only at the status. Follows no redirect. Knows nothing
-//! of what it sends.
+//! A client that posts small bodies to a configured URL and looks only at the status. Follows no redirect. Knows
+//! nothing of what it sends.
 
 use std::time::Duration;
 

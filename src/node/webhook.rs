@@ -1,9 +1,9 @@
 //! Sends security events to the webhook: in batches, in order, signed, and again until the receiver has accepted them.
 //!
 //! Requests follow the Standard Webhooks specification, for which most languages have a library: `webhook-id` names the
-//! batch and stays the same in every try, and `webhook-signature` is an HMAC-SHA256 over id, time and body. Nothing waits
-//! for the receiver. While it is away the queue fills, and events that find it full are counted as lost; the log and the
-//! list of events have them. Knows nothing of what the events mean.
+//! batch and stays the same in every try, and `webhook-signature` is an HMAC-SHA256 over id, time and body. Nothing
+//! waits for the receiver. While it is away the queue fills, and events that find it full are counted as lost; the log
+//! and the list of events have them. Knows nothing of what the events mean.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,8 +29,8 @@ const BATCH: usize = 100;
 /// The longest wait for the receiver.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The pause after a failed try. It doubles with each, and is shortened at random by up to a half, so that the nodes of a
-/// fleet do not try at the same moment.
+/// The pause after a failed try. It doubles with each, and is shortened at random by up to a half, so that the nodes of
+/// a fleet do not try at the same moment.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const MAX_PAUSE: Duration = Duration::from_secs(60);
 
@@ -136,7 +136,8 @@ impl Sender {
 
     async fn send(&self, ctx: &Context, events: &[Arc<EventRecord>], timeout: Duration) -> Result<(), SendError> {
         let now = ctx.now();
-        let body = Body { r#type: "audit.events", timestamp: now.to_string(), data: Data { events: events.iter().map(|event| &**event).collect() } };
+        let data = Data { events: events.iter().map(|event| &**event).collect() };
+        let body = Body { r#type: "audit.events", timestamp: now.to_string(), data };
         let body = serde_json::to_vec(&body).map_err(|_| SendError::Invalid)?;
         let (id, time) = (events.first().map_or("", |event| event.id.as_str()), now.secs().to_string());
         let signature = format!("v1,{}", STANDARD.encode(sign(&self.key, id, &time, &body)));

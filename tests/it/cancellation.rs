@@ -20,6 +20,7 @@ use signet::auth::accounts::update::{UpdateSelf, UpdateUser, update_self, update
 use signet::auth::accounts::verify_email_code;
 use signet::auth::api_keys;
 use signet::auth::api_keys::{ApiKey, NewApiKey};
+use signet::auth::audit::Origin;
 use signet::auth::context::Context;
 use signet::auth::error::LinkKind;
 use signet::auth::identity::Email;
@@ -200,6 +201,7 @@ async fn create_key(ctx: &Context, user: &User) -> (ApiKey, NewApiKey) {
             expires_at: None,
             owner_valid_after: user.sessions_valid_after,
         },
+        Origin::process(),
     )
     .await
     .unwrap()
@@ -218,7 +220,7 @@ async fn disconnect_deactivates_key_with_tokens_or_neither(fleet: &TestFleet) {
     let mut keys = Vec::new();
     loop {
         let (key, new) = create_key(&ctx, &user).await;
-        let deactivation = api_keys::deactivate(&ctx, key.project, key.id);
+        let deactivation = api_keys::deactivate(&ctx, key.project, key.id, Origin::process());
         let outcome = poll_times(pin!(deactivation), keys.len() + 1).await;
         ctx.accounts.end_sign_ins(UserId(uuid::Uuid::nil()), ctx.now()).await.unwrap();
         keys.push((key, new));

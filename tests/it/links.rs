@@ -85,18 +85,21 @@ async fn verification_link_is_repeatable_until_it_expires(fleet: &TestFleet) {
     let ctx = fleet.node().await;
     let user = user(&ctx, "again").await;
     let token = verification_token(&ctx, &user, &user.email);
-    assert_eq!(verify_email::verify_email(&ctx, &token).await.unwrap(), Verification::Verified);
+    assert_eq!(verify_email::verify_email(&ctx, &token, request_ctx(&ctx)).await.unwrap(), Verification::Verified);
     fleet.clock.advance(fleet.config.mailed.confirm - SECOND);
-    assert_eq!(verify_email::verify_email(&ctx, &token).await.unwrap(), Verification::AlreadyVerified);
+    assert_eq!(
+        verify_email::verify_email(&ctx, &token, request_ctx(&ctx)).await.unwrap(),
+        Verification::AlreadyVerified
+    );
     fleet.clock.advance(SECOND);
-    let expired = verify_email::verify_email(&ctx, &token).await;
+    let expired = verify_email::verify_email(&ctx, &token, request_ctx(&ctx)).await;
     assert!(matches!(expired, Err(Error::InvalidLink(LinkKind::EmailVerification))), "{expired:?}");
 }
 
 async fn verification_link_is_bound_to_an_unnamed_address(fleet: &TestFleet) {
     let ctx = fleet.node().await;
     let token = verification_token(&ctx, &user(&ctx, "moved").await, "before@example.org");
-    let refused = verify_email::verify_email(&ctx, &token).await;
+    let refused = verify_email::verify_email(&ctx, &token, request_ctx(&ctx)).await;
     assert!(matches!(refused, Err(Error::InvalidLink(LinkKind::EmailVerification))), "{refused:?}");
     let payload = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
     let payload = String::from_utf8(payload).unwrap();

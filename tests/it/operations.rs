@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+mod audit;
 mod first_start;
 mod security_log;
+mod webhook;
 
 use crate::support::server::{PASSWORD, SendRequest, TestServer, over_both_stores};
 use crate::support::signet::{Plan, SECRET};

@@ -9,6 +9,7 @@ use signet::auth::accounts::create::create_user;
 use signet::auth::accounts::delete::delete_user;
 use signet::auth::api_keys;
 use signet::auth::api_keys::NewApiKey;
+use signet::auth::audit::Origin;
 use signet::auth::context::Context;
 use signet::auth::identity::Email;
 use signet::auth::request_context::{ExtraClaims, RequestContext};
@@ -67,7 +68,7 @@ async fn node() -> Node {
         expires_at: None,
         owner_valid_after: user.sessions_valid_after,
     };
-    let key = api_keys::create(&ctx, new_key).await.unwrap().1;
+    let key = api_keys::create(&ctx, new_key, Origin::process()).await.unwrap().1;
     Node { ctx, clock, user, key, data }
 }
 
@@ -114,10 +115,10 @@ async fn stale_node_refuses_to_revoke() {
     let node = node().await;
     let token = node.token().await;
     node.clock.advance(node.ctx.node.config.revocation.stale_after + SECOND);
-    assert!(matches!(revoke(&node.ctx, &token).await, Err(Error::Stale)));
+    assert!(matches!(revoke(&node.ctx, &token, Origin::process()).await, Err(Error::Stale)));
     catch_up(&node.ctx).await.unwrap();
     assert!(verify_access_token(&node.ctx, &token).is_ok());
-    revoke(&node.ctx, &token).await.unwrap();
+    revoke(&node.ctx, &token, Origin::process()).await.unwrap();
     assert_eq!(verify_access_token(&node.ctx, &token).err(), Some(VerifyError::Revoked));
 }
 
@@ -136,11 +137,11 @@ async fn stale_node_does_not_trust_cached_api_keys() {
 async fn deleted_users_credentials_are_rejected() {
     let node = node().await;
     let token = node.token().await;
-    delete_user(&node.ctx, node.user.id).await.unwrap();
+    delete_user(&node.ctx, node.user.id, Origin::process()).await.unwrap();
     assert_eq!(verify_access_token(&node.ctx, &token).err(), Some(VerifyError::Revoked));
     let verify_key = verify(&node.ctx, node.key.reveal(), Requirements::default()).await;
     assert!(matches!(verify_key, Err(Error::InvalidToken(VerifyError::UnknownKey))));
-    assert!(matches!(delete_user(&node.ctx, node.user.id).await, Err(Error::NotFound)));
+    assert!(matches!(delete_user(&node.ctx, node.user.id, Origin::process()).await, Err(Error::NotFound)));
 }
 
 /// Opens a session without a password.
@@ -230,7 +231,7 @@ async fn row_from_a_clock_ahead_ends_no_later_session() {
     node.advance_fresh(SECOND);
     let new = try_refresh(&node, &new).await.unwrap();
     // A later sign-out ends it.
-    sign_out(&node.ctx, node.user.id, SignOutScope::All).await.unwrap();
+    sign_out(&node.ctx, node.user.id, SignOutScope::All, Origin::process()).await.unwrap();
     assert_eq!(verify_access_token(&node.ctx, &new.access_token).err(), Some(VerifyError::Revoked));
     assert!(matches!(try_refresh(&node, &new).await, Err(Error::InvalidRefreshToken)));
 }

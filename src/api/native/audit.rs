@@ -1,5 +1,6 @@
 //! Security events: all of them for administrators, and one's own for everyone.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -48,7 +49,7 @@ pub(super) struct EventList<'a> {
     "time": "2025-11-14T14:25:20.05Z",
     "type": "sign_in.succeeded",
     "outcome": "success",
-    "user": {"id": "019a8b1c-0000-7abc-9def-0123456789ab"},
+    "user": {"id": "019a8b1c-0000-7abc-9def-0123456789ab", "email": "zoe@example.org"},
     "session": "019a8b1c-2d3e-7f40-8a1b-2c3d4e5f6071",
     "client_ip": "203.0.113.7",
     "user_agent": "Mozilla/5.0 (X11; Linux x86_64)",
@@ -104,19 +105,26 @@ struct Event<'a> {
 
 /// Someone whom an event names.
 #[derive(Serialize, ToSchema)]
-#[schema(examples(json!({"id": "019a8b1c-0000-7abc-9def-0123456789ab"})))]
+#[schema(examples(json!({"id": "019a8b1c-0000-7abc-9def-0123456789ab", "email": "zoe@example.org"})))]
 struct EventParty<'a> {
     id: &'a str,
+    /// The address of the user, for administrators.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, format = Email)]
+    email: Option<&'a str>,
 }
 
-impl<'a> From<&'a Party> for EventParty<'a> {
-    fn from(party: &'a Party) -> Self {
-        Self { id: &party.id }
+/// Addresses by the id of the user.
+type Emails = HashMap<String, String>;
+
+impl<'a> EventParty<'a> {
+    fn new(party: &'a Party, emails: &'a Emails) -> Self {
+        Self { id: &party.id, email: emails.get(&party.id).map(String::as_str) }
     }
 }
 
-impl<'a> From<&'a ListedEvent> for Event<'a> {
-    fn from(event: &'a ListedEvent) -> Self {
+impl<'a> Event<'a> {
+    fn new(event: &'a ListedEvent, emails: &'a Emails) -> Self {
         let record = &event.record;
         Self {
             id: &record.id,
@@ -124,8 +132,8 @@ impl<'a> From<&'a ListedEvent> for Event<'a> {
             time: &record.time,
             r#type: &record.event_type,
             outcome: &record.outcome,
-            user: record.user.as_ref().map(EventParty::from),
-            actor: record.actor.as_ref().map(EventParty::from),
+            user: record.user.as_ref().map(|party| EventParty::new(party, emails)),
+            actor: record.actor.as_ref().map(|party| EventParty::new(party, emails)),
             session: record.session.as_deref(),
             client_ip: record.client_ip.as_deref(),
             user_agent: record.user_agent.as_deref(),
@@ -137,10 +145,10 @@ impl<'a> From<&'a ListedEvent> for Event<'a> {
     }
 }
 
-impl<'a> From<&'a EventPage> for EventList<'a> {
-    fn from(page: &'a EventPage) -> Self {
+impl<'a> EventList<'a> {
+    fn new(page: &'a EventPage, emails: &'a Emails) -> Self {
         Self {
-            events: page.events.iter().map(Event::from).collect(),
+            events: page.events.iter().map(|event| Event::new(event, emails)).collect(),
             next: page.next.map(|position| position.to_string()),
             newest: page.newest.to_string(),
         }
@@ -149,9 +157,10 @@ impl<'a> From<&'a EventPage> for EventList<'a> {
 
 /// List security events
 ///
-/// The newest first, or with `after` the oldest first. With `wait`, a request that finds no event after `after` waits for
-/// one: repeat it with `next` to follow events as they happen. Few of very many events may match a filter; a page can
-/// then be short or empty although `next` is not null. For superusers, and for their API keys with the scope `admin`.
+/// The newest first, or with `after` the oldest first. With `wait`, a request that finds no event after `after` waits
+/// for one: repeat it with `next` to follow events as they happen. Few of very many events may match a filter; a page
+/// can then be short or empty although `next` is not null. For superusers, and for their API keys with the scope
+/// `admin`.
 #[utoipa::path(
     get,
     path = "/admin/audit",
@@ -189,7 +198,8 @@ async fn list_events(ctx: Context, request: Request) -> Result<Response, Problem
     let filter = EventFilter { types, user, actor };
     let wait = Duration::from_secs(wait.into());
     let page = audit::list(&ctx, &filter, range(&query)?, limit(&query)?, wait).await?;
-    Ok(Response::json(StatusCode::OK, &EventList::from(&page)).no_store())
+    let emails = audit::emails(&ctx, &page).await;
+    Ok(Response::json(StatusCode::OK, &EventList::new(&page, &emails)).no_store())
 }
 
 pub(super) const LIST_EVENTS: Endpoint = endpoint! {
@@ -218,7 +228,7 @@ async fn list_activity(ctx: Context, request: Request) -> Result<Response, Probl
     caller.require_session()?;
     let query = request.query()?;
     let page = audit::list_of_user(&ctx, user.id, range(&query)?, limit(&query)?).await?;
-    Ok(Response::json(StatusCode::OK, &EventList::from(&page)).no_store())
+    Ok(Response::json(StatusCode::OK, &EventList::new(&page, &Emails::new())).no_store())
 }
 
 pub(super) const LIST_ACTIVITY: Endpoint = endpoint! {

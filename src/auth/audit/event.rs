@@ -2,6 +2,7 @@
 //! login, no address, no name.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -102,6 +103,13 @@ impl Event {
     /// An event that concerns a user.
     pub fn of_user(event_type: EventType, user: UserId, origin: Origin) -> Self {
         Self { user: Some(user), ..Self::new(event_type, origin) }
+    }
+
+    /// A limit was used up. `limit`: the name of its setting.
+    pub fn limit_exceeded(limit: &'static str, user: Option<UserId>, retry_after: Duration, origin: Origin) -> Self {
+        let retry_after = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
+        let event = Self::new(EventType::LimitExceeded, origin).user(user);
+        event.detail("limit", limit).detail("retry_after_ms", retry_after)
     }
 
     /// The user concerned.

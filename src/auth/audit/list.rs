@@ -1,5 +1,6 @@
 //! Reads security events: those of the fleet for administrators, and those of a user for the user.
 
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::event::{EventRecord, Party};
@@ -7,6 +8,7 @@ use super::event_type::EventType;
 use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::id::UserId;
+use crate::store::accounts::Find;
 use crate::store::ephemeral::{EventClass, EventQuery, EventRange, EventScope, Position};
 
 /// The longest wait for an event.
@@ -110,6 +112,22 @@ pub async fn list(
         // However the wait ends, the next step is to read.
         let _ = tokio::time::timeout_at(next_poll, written.changed()).await;
     }
+}
+
+/// The addresses of the users whom events name, by id. Without those of users who were deleted and, while the accounts
+/// do not answer, of all others.
+pub async fn emails(ctx: &Context, page: &EventPage) -> HashMap<String, String> {
+    let parties = page.events.iter().flat_map(|event| [&event.record.user, &event.record.actor]).flatten();
+    let ids: HashSet<UserId> = parties.filter_map(|party| UserId::parse(&party.id)).collect();
+    let mut emails = HashMap::new();
+    for id in ids {
+        match ctx.accounts.user(Find::Id(id)).await {
+            Ok(Some(user)) => _ = emails.insert(id.to_string(), user.email),
+            Ok(None) => {}
+            Err(_) => break,
+        }
+    }
+    emails
 }
 
 /// The events that concern `user`, as the user may see them: what an administrator did does not tell who and where the

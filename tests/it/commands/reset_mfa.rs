@@ -21,7 +21,7 @@ async fn second_factor_is_turned_off_and_the_owner_is_told(server: &TestServer) 
     let output = server.plan().run(&["--json", "users", "reset-mfa", &user.email], "");
     let [event] = &events(&output)[..] else { panic!("{output:?}") };
     assert_eq!(event["message"], "second factor turned off by an operator");
-    assert_eq!((&event["user"], &event["target"]), (&json!(user.id), &json!("signet::auth::mfa::reset")));
+    assert_eq!((&event["user"], &event["target"]), (&json!(user.id), &json!("signet::audit")));
     let row: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&row["id"], &row["second_factor"]), (&json!(user.id), &json!(false)));
     let mails = outbox::mails(server, &user.email);

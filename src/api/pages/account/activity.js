@@ -17,7 +17,7 @@ export function Activity() {
   const [next, setNext] = useState(/** @type {string | null | undefined} */ (undefined));
   const cursor = next === undefined ? result?.body?.next : next;
   const more = async () => {
-    const page = await call('GET', `/me/activity?limit=30&after=${encodeURIComponent(cursor)}`);
+    const page = await call('GET', `/me/activity?limit=30&before=${encodeURIComponent(cursor)}`);
     if (!page.ok) return page;
     setOlder([...older, ...page.body.events]);
     setNext(page.body.next ?? null);

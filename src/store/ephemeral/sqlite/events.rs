@@ -17,40 +17,37 @@ pub(super) fn append(
     now: Timestamp,
 ) -> rusqlite::Result<()> {
     let scope = key(&scope);
+    let mut numbers = [newest_number(tx, scope, EventClass::Action)?, newest_number(tx, scope, EventClass::Attempt)?];
+    for (class, text) in events {
+        let number = &mut numbers[usize::from(is_attempt(*class))];
+        *number += 1;
+        tx.prepare_cached(
+            "INSERT INTO events (scope, is_attempt, number, at, expires_at, event) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute(params![scope, is_attempt(*class), *number, now, now + bounds.keep, text])?;
+    }
+    let examined = (events.len() + EXTRA_DELETED) as i64;
     for class in [EventClass::Action, EventClass::Attempt] {
-        let newest = tx
-            .prepare_cached(
-                "SELECT number FROM events WHERE scope = ?1 AND is_attempt = ?2 ORDER BY place DESC LIMIT 1",
-            )?
-            .query_row(params![scope, is_attempt(class)], |row| row.get::<_, i64>(0))
-            .optional()?;
-        let mut number = newest.unwrap_or(0);
-        let mut appended = 0;
-        for (_, text) in events.iter().filter(|(of, _)| *of == class) {
-            number += 1;
-            appended += 1;
-            tx.prepare_cached(
-                "INSERT INTO events (scope, is_attempt, number, at, expires_at, event) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            )?
-            .execute(params![scope, is_attempt(class), number, now, now + bounds.keep, text])?;
-        }
-        if appended > 0 {
-            tx.prepare_cached(
-                "DELETE FROM events WHERE place IN (
-                     SELECT place FROM (
-                         SELECT place, number FROM events WHERE scope = ?1 AND is_attempt = ?2 ORDER BY place LIMIT ?3
-                     ) WHERE number <= ?4
-                 )",
-            )?
-            .execute(params![
-                scope,
-                is_attempt(class),
-                appended + EXTRA_DELETED as i64,
-                number - i64::from(bounds.count)
-            ])?;
-        }
+        let last_displaced = numbers[usize::from(is_attempt(class))] - i64::from(bounds.count);
+        tx.prepare_cached(
+            "DELETE FROM events WHERE place IN (
+                 SELECT place FROM (
+                     SELECT place, number FROM events WHERE scope = ?1 AND is_attempt = ?2 ORDER BY place LIMIT ?3
+                 ) WHERE number <= ?4
+             )",
+        )?
+        .execute(params![scope, is_attempt(class), examined, last_displaced])?;
     }
     Ok(())
+}
+
+/// The number of the newest event of a class; 0 if there is none.
+fn newest_number(tx: &Connection, scope: &[u8], class: EventClass) -> rusqlite::Result<i64> {
+    let number = tx
+        .prepare_cached("SELECT number FROM events WHERE scope = ?1 AND is_attempt = ?2 ORDER BY place DESC LIMIT 1")?
+        .query_row(params![scope, is_attempt(class)], |row| row.get(0))
+        .optional()?;
+    Ok(number.unwrap_or(0))
 }
 
 /// Reads both classes by the index, each up to the limit, and merges them.

@@ -152,11 +152,15 @@ async fn sessions_end_on_both_nodes(nodes: TwoNodes) {
             // The session was opened a millisecond ago, or by the clock of the ending node 90 s ago or in the future.
             nodes.advance(MILLISECOND);
             match kind {
-                "own" => assert_eq!(sign_out(ending_node, user.id, SignOutScope::All).await.unwrap(), 1),
-                "admin" => assert_eq!(sign_out_user_as_admin(ending_node, user.id).await.unwrap(), 1),
+                "own" => {
+                    assert_eq!(sign_out(ending_node, user.id, SignOutScope::All, Origin::process()).await.unwrap(), 1)
+                }
+                "admin" => {
+                    assert_eq!(sign_out_user_as_admin(ending_node, user.id, Origin::process()).await.unwrap(), 1)
+                }
                 _ => {
-                    set_disabled(ending_node, user.id, true).await.unwrap();
-                    set_disabled(ending_node, user.id, false).await.unwrap();
+                    set_disabled(ending_node, user.id, true, Origin::process()).await.unwrap();
+                    set_disabled(ending_node, user.id, false, Origin::process()).await.unwrap();
                 }
             }
             nodes.catch_up_both().await;
@@ -190,7 +194,7 @@ async fn tokens_of_api_keys_are_revoked_on_both_nodes(nodes: TwoNodes) {
         let (key, token) = create_key_and_token(creating_node, &user).await;
         assert_eq!(rejection(ending_node, &token), None);
         nodes.advance(MILLISECOND);
-        set_disabled(ending_node, user.id, true).await.unwrap();
+        set_disabled(ending_node, user.id, true, Origin::process()).await.unwrap();
         nodes.catch_up_both().await;
         for ctx in [creating_node, ending_node] {
             assert_eq!(rejection(ctx, &token), Some(VerifyError::Revoked), "{number}");
@@ -198,7 +202,7 @@ async fn tokens_of_api_keys_are_revoked_on_both_nodes(nodes: TwoNodes) {
             assert!(exchange_key(ctx, &key).await.is_err());
         }
         // When the user is enabled again, the key works again, and tokens issued for it are valid.
-        set_disabled(ending_node, user.id, false).await.unwrap();
+        set_disabled(ending_node, user.id, false, Origin::process()).await.unwrap();
         nodes.catch_up_both().await;
         for ctx in [creating_node, ending_node] {
             let token = exchange_key(ctx, &key).await.unwrap();
@@ -218,7 +222,7 @@ async fn everyone_is_signed_out_on_both_nodes(nodes: TwoNodes) {
         let old = sign_in(opening_node, &user).await;
         let (key, token) = create_key_and_token(opening_node, &user).await;
         nodes.advance(MILLISECOND);
-        sign_out_everyone(ending_node, None).await.unwrap();
+        sign_out_everyone(ending_node, Origin::process()).await.unwrap();
         nodes.catch_up_both().await;
         for ctx in [opening_node, ending_node] {
             for token in [&old.access_token, &token] {
@@ -244,7 +248,7 @@ async fn revocations_outlast_the_tokens_they_revoke(nodes: TwoNodes) {
     for (number, (opening_node, ending_node)) in nodes.both_orders().into_iter().enumerate() {
         let user = create_test_user(opening_node, &format!("revoked-{number}")).await;
         let old = sign_in(opening_node, &user).await;
-        sign_out(ending_node, user.id, SignOutScope::All).await.unwrap();
+        sign_out(ending_node, user.id, SignOutScope::All, Origin::process()).await.unwrap();
         revoked.push(old.access_token);
     }
     nodes.catch_up_both().await;

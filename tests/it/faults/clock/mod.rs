@@ -16,6 +16,7 @@ use signet::auth::accounts::create::{CreateUser, create_user};
 use signet::auth::accounts::disable::set_disabled;
 use signet::auth::accounts::projects;
 use signet::auth::api_keys;
+use signet::auth::audit::Origin;
 use signet::auth::context::Context;
 use signet::auth::error::LinkKind;
 use signet::auth::identity::Email;
@@ -187,7 +188,7 @@ async fn create_key_and_token(ctx: &Context, user: &User) -> (String, String) {
         expires_at: None,
         owner_valid_after: user.sessions_valid_after,
     };
-    let (_, key) = api_keys::create(ctx, new_key).await.unwrap();
+    let (_, key) = api_keys::create(ctx, new_key, Origin::process()).await.unwrap();
     let token = exchange_key(ctx, key.reveal()).await.unwrap();
     (key.reveal().to_owned(), token)
 }

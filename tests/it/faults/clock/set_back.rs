@@ -18,7 +18,7 @@ async fn setting_the_embedded_clock_back_changes_nothing() {
     let mfa_user = stored_user(&running, &mfa_user).await;
     let used_step = code_at(&key, running.now().secs());
     open_session(&running, &mfa_user, Some(&used_step), request_ctx(&running)).await.unwrap();
-    sign_out(&running, user.id, SignOutScope::One(ended.session.id)).await.unwrap();
+    sign_out(&running, user.id, SignOutScope::One(ended.session.id), Origin::process()).await.unwrap();
     let before = running.now();
 
     fleet.clock.set_back(SKEW);
@@ -43,7 +43,7 @@ async fn setting_the_embedded_clock_back_changes_nothing() {
         let new = sign_in(node, &user).await;
         let new = rotate(node, &new.refresh_token).await.unwrap();
         assert_eq!(rejection(node, &new.access_token), None, "a new sign-in is refused");
-        sign_out(node, user.id, SignOutScope::One(new.session.id)).await.unwrap();
+        sign_out(node, user.id, SignOutScope::One(new.session.id), Origin::process()).await.unwrap();
         assert_eq!(rejection(node, &new.access_token), Some(VerifyError::Revoked));
         // Also for a new user, whose row does not show that the time was later before.
         let late_user = create_test_user(node, &format!("late-{}", other_nodes.len())).await;
@@ -54,7 +54,7 @@ async fn setting_the_embedded_clock_back_changes_nothing() {
         catch_up(other).await.unwrap();
         assert_eq!(rejection(other, &new.access_token), Some(VerifyError::Revoked));
     }
-    sign_out(&restarted, user.id, SignOutScope::All).await.unwrap();
+    sign_out(&restarted, user.id, SignOutScope::All, Origin::process()).await.unwrap();
     fleet.clock.advance(SKEW);
     assert_eq!(
         rejection(&restarted, &open.access_token),

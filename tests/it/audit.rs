@@ -1,0 +1,127 @@
+//! Recording security events in process, with a manual clock: bounded queues, floods, the schedule of signing keys, and
+//! the documentation.
+
+use std::time::Duration;
+
+use signet::auth::audit::{self, Event, EventFilter, EventRange, EventType, ListedEvent, Origin};
+use signet::auth::context::Context;
+use signet::auth::passwords::Password;
+use signet::auth::sign_in::password::sign_in;
+use signet::auth::signing_keys::advance;
+use signet::auth::{Error, accounts};
+use signet::config::{SecretUrl, Webhook, WebhookSecret};
+use signet::store::ephemeral::EventClass;
+use signet::telemetry::metrics::Snapshot;
+
+use crate::support::fleet::{TestFleet, native_request, over_both_stores_in_process};
+use crate::support::metric;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The events that a queue holds.
+const QUEUE: u64 = 4_096;
+
+over_both_stores_in_process!(
+    full_queues_lose_events_and_count_them,
+    flood_of_one_limit_is_stored_once_a_minute,
+    schedule_of_signing_keys_is_recorded,
+    old_events_are_not_listed,
+);
+
+async fn list(ctx: &Context, name: &str) -> Vec<ListedEvent> {
+    audit::flush(ctx).await;
+    let filter = EventFilter { types: vec![name.to_owned()], ..EventFilter::default() };
+    audit::list(ctx, &filter, EventRange::Newest, 200, Duration::ZERO).await.unwrap().events
+}
+
+fn value(ctx: &Context, series: &str) -> u64 {
+    metric(&ctx.node.metrics.page(&Snapshot::default(), &ctx.node.readiness, ctx.now()).body, series)
+}
+
+async fn full_queues_lose_events_and_count_them(fleet: &TestFleet) {
+    let ctx = fleet
+        .node_with(|config| {
+            let url = SecretUrl("http://127.0.0.1:9/".to_owned());
+            let secret = WebhookSecret(zeroize::Zeroizing::new(vec![1; 32]));
+            config.audit.webhook = Some(Webhook { url, secret });
+        })
+        .await;
+    for _ in 0..QUEUE + 100 {
+        audit::record(&ctx, Event::new(EventType::EveryoneSignedOut, Origin::process()));
+    }
+    assert_eq!(value(&ctx, "signet_audit_events_lost_total"), 100);
+    assert_eq!(value(&ctx, r#"signet_audit_webhook_events_total{end="lost"}"#), 100);
+    assert_eq!(list(&ctx, "everyone").await.len(), 200, "the rest is stored");
+    audit::record(&ctx, Event::new(EventType::UsersImported, Origin::process()));
+    assert_eq!(list(&ctx, "users.imported").await[0].record.actor.as_ref().unwrap().id, "system");
+}
+
+async fn flood_of_one_limit_is_stored_once_a_minute(fleet: &TestFleet) {
+    let ctx = fleet.node_with(|config| config.limits.enabled = true).await;
+    let guess = async || {
+        let password = Password::new("guessed".to_owned());
+        sign_in(&ctx, "nobody@example.org", &password, None, native_request(&ctx)).await.err().unwrap()
+    };
+    while !matches!(guess().await, Error::RateLimited { .. }) {}
+    for _ in 0..5 {
+        assert!(matches!(guess().await, Error::RateLimited { .. }));
+    }
+    assert_eq!(list(&ctx, "limit.exceeded").await.len(), 1);
+    assert_eq!(value(&ctx, r#"signet_rate_limited_total{limit="sign_in_account"}"#), 6);
+    assert_eq!(value(&ctx, r#"signet_sign_ins_total{method="password",outcome="refused"}"#), 10);
+    fleet.clock.advance(Duration::from_secs(60));
+    while !matches!(guess().await, Error::RateLimited { .. }) {}
+    assert_eq!(list(&ctx, "limit.exceeded").await.len(), 2);
+}
+
+async fn schedule_of_signing_keys_is_recorded(fleet: &TestFleet) {
+    let ctx = fleet.node().await;
+    let mut created = Vec::new();
+    for _ in 0..100 {
+        fleet.clock.advance(DAY);
+        advance(&ctx).await.unwrap();
+        created.extend(list(&ctx, "signing_key.created").await);
+        if let [removed, ..] = &list(&ctx, "signing_key.removed").await[..] {
+            assert!(removed.record.details["kid"].is_string());
+            assert!(!created.is_empty(), "a key took its place");
+            return;
+        }
+    }
+    panic!("no key was removed");
+}
+
+async fn old_events_are_not_listed(fleet: &TestFleet) {
+    let ctx = fleet.node().await;
+    audit::record(&ctx, Event::new(EventType::EveryoneSignedOut, Origin::process()));
+    let keep = ctx.node.config.audit.keep;
+    assert_eq!(list(&ctx, "everyone").await.len(), 1);
+    fleet.clock.advance(keep);
+    assert_eq!(list(&ctx, "everyone").await.len(), 1);
+    fleet.clock.advance(Duration::from_millis(1));
+    assert!(list(&ctx, "everyone").await.is_empty());
+    let new_user = accounts::create::CreateUser { email: "a@example.org".to_owned(), ..Default::default() };
+    let user = accounts::create::create_user_as_operator(&ctx, new_user).await.unwrap();
+    audit::flush(&ctx).await;
+    let own = audit::list_of_user(&ctx, user.id, EventRange::Newest, 10).await.unwrap();
+    assert_eq!(own.events.len(), 1);
+    assert_eq!(own.events[0].record.event_type, EventType::UserCreated.name());
+}
+
+/// docs/audit.md lists every type of the code, in its order, with its outcome, and those that are kept apart.
+#[test]
+fn documentation_lists_every_type() {
+    let docs = include_str!("../../docs/audit.md");
+    let rows = docs.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+    let documented: Vec<_> = rows
+        .filter(|(name, _)| name.contains('.'))
+        .map(|(name, rest)| (name, rest.split(" | ").next().unwrap()))
+        .collect();
+    let in_code: Vec<_> = EventType::ALL.iter().map(|of| (of.name(), of.outcome().name())).collect();
+    assert_eq!(documented, in_code);
+    let words = docs.split_whitespace().collect::<Vec<_>>().join(" ");
+    let apart = words.split("What a stranger can cause in any number (").nth(1).unwrap();
+    let apart = apart.split(") is kept apart").next().unwrap();
+    let apart: Vec<_> = apart.split('`').skip(1).step_by(2).collect();
+    let attempts = EventType::ALL.iter().filter(|of| of.class() == EventClass::Attempt).map(|of| of.name());
+    assert_eq!(apart, attempts.collect::<Vec<_>>());
+}
