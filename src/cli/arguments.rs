@@ -1,5 +1,7 @@
 //! The arguments of the command line and their help texts. Executes nothing.
 
+mod users;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,7 +10,8 @@ use clap_complete::Shell;
 
 use crate::auth::api_keys::is_scope;
 use crate::config;
-use crate::token::custom_claims::CustomClaims;
+
+pub use users::{CreateUser, UpdateUser, UserName, Users};
 
 /// Signet, a token server: signs people in and issues JWTs that any service verifies from a JWKS.
 #[derive(Debug, Parser)]
@@ -48,7 +51,7 @@ pub struct Arguments {
 pub enum Command {
     /// Run the server until SIGTERM or SIGINT (the default).
     Serve,
-    /// Create, show, disable, delete, import and export users.
+    /// Create, show, change, sign out, disable, delete, import and export users.
     Users {
         /// The command.
         #[command(subcommand)]
@@ -66,6 +69,33 @@ pub enum Command {
         #[command(subcommand)]
         command: ApiKeys,
     },
+    /// List and end the sessions of users.
+    Sessions {
+        /// The command.
+        #[command(subcommand)]
+        command: Sessions,
+    },
+    /// Print security events, the newest first.
+    #[command(after_help = "Examples:
+  signet audit --user a@example.com
+  signet audit --type sign_in.refused --type limit --limit 200")]
+    Audit(Audit),
+    /// Say what a token or an API key is, whether it is accepted, and why not. Uses nothing up.
+    ///
+    /// The exit code is 0 if it is accepted, and 1 if not.
+    #[command(after_help = "Example:\n  signet verify - < token.txt")]
+    Verify {
+        // A token is base64url, so it can begin with a hyphen.
+        /// The token or API key; `-` reads it from stdin, where other users of the machine do not see it.
+        #[arg(allow_hyphen_values = true)]
+        token: String,
+    },
+    /// Show the settings.
+    Config {
+        /// The command.
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
     /// Create users, sessions and API keys for a load test, and the file that the scripts in loadtest/ read.
     Seed(Seed),
     /// Update the schemas of the stores. `serve` does so as well; use this to do it beforehand.
@@ -79,137 +109,6 @@ pub enum Command {
         /// The shell.
         shell: Shell,
     },
-}
-
-/// Commands for users. `USER` is an e-mail address, a username or an id.
-#[derive(Debug, Subcommand)]
-pub enum Users {
-    /// Create a user.
-    #[command(after_help = "Examples:
-  signet users create --email root@example.com --superuser --verified --password-stdin
-  printf %s \"$PASSWORD\" | signet users create --email a@example.com --password-stdin --verified")]
-    Create(CreateUser),
-    /// List users in order of creation.
-    List {
-        /// The maximum number of users.
-        #[arg(long, default_value_t = 100)]
-        limit: u32,
-        /// Begin after the user with this number.
-        #[arg(long, default_value_t = 0, value_name = "NUMBER")]
-        after: i64,
-    },
-    /// Show one user.
-    Show(UserName),
-    /// Change a user.
-    ///
-    /// Open sessions stay. Their tokens carry the new claims from the next refresh on, if `tokens.claims` lists them.
-    #[command(after_help = "Examples:
-  signet users update a@example.com --claims '{\"plan\":\"pro\",\"seats\":5}'
-  signet users update a@example.com --claims '{}'")]
-    Update {
-        /// The user.
-        #[command(flatten)]
-        name: UserName,
-        /// The custom claims, which replace all earlier ones: a JSON object of at most 1 KiB.
-        #[arg(long, value_name = "JSON")]
-        claims: CustomClaims,
-    },
-    /// Disable a user: end all sessions and refuse sign-in and API keys.
-    ///
-    /// Returns when every running server refuses the user's tokens and API keys; see `signet --help`.
-    Disable {
-        /// The user.
-        #[command(flatten)]
-        name: UserName,
-        /// Do it without a question even if this is the last superuser.
-        #[arg(long)]
-        yes: bool,
-    },
-    /// Let a disabled user sign in again.
-    Enable(UserName),
-    /// Turn off the second factor of a user who has lost it and has no recovery code. The user is told by mail.
-    ///
-    /// Make sure first that the request comes from the owner: after this, the password alone opens the account. Open
-    /// sessions stay, except with --sign-out.
-    #[command(after_help = "Example:\n  signet users reset-mfa a@example.com --sign-out")]
-    ResetMfa {
-        /// The user.
-        #[command(flatten)]
-        name: UserName,
-        /// End all sessions of the user as well, in case the lost device is signed in. Returns when every running
-        /// server refuses their tokens; see `signet --help`.
-        #[arg(long)]
-        sign_out: bool,
-    },
-    /// Delete a user with all projects, API keys and sessions.
-    ///
-    /// Returns when every running server refuses the user's tokens and API keys; see `signet --help`.
-    Delete {
-        /// The user.
-        #[command(flatten)]
-        name: UserName,
-        /// Do it without a question even if this is the last superuser.
-        #[arg(long)]
-        yes: bool,
-    },
-    /// Create users from a JSON Lines file, as `export` writes it. Users whose address, username or id is taken are
-    /// left out, so the import can be repeated.
-    #[command(after_help = "One JSON object per line; only email is required:
-  {\"email\":\"a@example.com\",\"username\":\"a\",\"full_name\":\"A. Example\",\"password_hash\":\"$2b$12$…\",
-   \"verified\":true,\"disabled\":false,\"superuser\":false,\"roles\":[\"editor\"],\"claims\":{\"plan\":\"pro\"},
-   \"created_at\":\"2024-01-31T12:00:00Z\"}
-password_hash may be Argon2, bcrypt, scrypt or PBKDF2, as a PHC string or in Django's or Firebase's format.
-
-Example:
-  signet users import users.jsonl")]
-    Import {
-        /// The file; `-` for stdin.
-        file: PathBuf,
-    },
-    /// Print every user as JSON Lines.
-    #[command(after_help = "Example:\n  (umask 077; signet users export --with-hashes > users.jsonl)")]
-    Export {
-        /// Include the password hashes. Anyone who has them can guess passwords offline.
-        #[arg(long)]
-        with_hashes: bool,
-    },
-}
-
-/// A user to create.
-#[derive(Args, Debug)]
-pub struct CreateUser {
-    /// The e-mail address.
-    #[arg(long, value_name = "ADDRESS")]
-    pub email: String,
-    /// The username.
-    #[arg(long, value_name = "NAME")]
-    pub username: Option<String>,
-    /// The full name.
-    #[arg(long, value_name = "NAME")]
-    pub full_name: Option<String>,
-    /// Set a password: typed at a prompt if stdin is a terminal, otherwise read from stdin, which must hold one line.
-    /// Without this option the user has no password.
-    #[arg(long)]
-    pub password_stdin: bool,
-    /// Make the user a superuser, who has every permission.
-    #[arg(long)]
-    pub superuser: bool,
-    /// Mark the address as verified.
-    #[arg(long)]
-    pub verified: bool,
-    /// A role. Repeatable.
-    #[arg(long = "role", value_name = "ROLE")]
-    pub roles: Vec<String>,
-    /// Custom claims: a JSON object of at most 1 KiB.
-    #[arg(long, value_name = "JSON")]
-    pub claims: Option<CustomClaims>,
-}
-
-/// The name of one user.
-#[derive(Args, Debug)]
-pub struct UserName {
-    /// An e-mail address, a username or an id.
-    pub user: String,
 }
 
 /// Commands for signing keys.
@@ -323,6 +222,47 @@ pub enum ApiKeys {
     Deactivate {
         /// The visible prefix of the key, as `api-keys list` prints it.
         prefix: String,
+    },
+}
+
+/// Commands for sessions. `USER` is an e-mail address, a username or an id.
+#[derive(Debug, Subcommand)]
+pub enum Sessions {
+    /// List the open sessions of a user, the newest first.
+    List(UserName),
+    /// End a session: every server refuses its tokens when this returns; see `signet --help`.
+    #[command(after_help = "Example:\n  signet sessions end a@example.com 019a8b1c-2d3e-7f40-8a1b-2c3d4e5f6071")]
+    End {
+        /// The user.
+        #[command(flatten)]
+        name: UserName,
+        /// The id of the session, as `sessions list` prints it.
+        session: String,
+    },
+}
+
+/// Which security events to print.
+#[derive(Args, Debug)]
+pub struct Audit {
+    /// Only those that concern this user: an e-mail address, a username or an id.
+    #[arg(long, value_name = "USER")]
+    pub user: Option<String>,
+    /// Only those of this type, or of the types of a subject, such as `sign_in.refused` or `sign_in`. Repeatable.
+    #[arg(long = "type", value_name = "TYPE")]
+    pub types: Vec<String>,
+    /// The maximum number of events.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub limit: u32,
+}
+
+/// Commands for the settings.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print each setting with its value and where that comes from. Secrets are masked.
+    Show {
+        /// Only those that are set.
+        #[arg(long)]
+        changed: bool,
     },
 }
 

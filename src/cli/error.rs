@@ -68,6 +68,7 @@ impl CliError {
             Self::Settings(_) => Some("config.toml describes every setting; nothing was started or changed"),
             Self::Usage { remedy, .. } | Self::Failed { remedy, .. } => Some(remedy),
             Self::NotFound { kind: "user", .. } => Some("`signet users list` lists all users"),
+            Self::NotFound { kind: "session", .. } => Some("`signet sessions list USER` lists a user's open sessions"),
             Self::NotFound { kind: "signing key", .. } => Some("`signet keys list` lists all signing keys"),
             Self::NotFound { kind: "API key", .. } => {
                 Some("`signet api-keys list --user USER` lists a user's API keys")

@@ -8,17 +8,21 @@
 
 mod api_keys;
 mod arguments;
+mod audit;
 mod check;
+mod config;
 mod error;
 mod keys;
 mod migrate;
 mod output;
 mod propagation;
 mod seed;
+mod sessions;
 mod terminal;
 #[cfg(test)]
 mod tests;
 mod users;
+mod verify;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -29,7 +33,7 @@ use clap::{CommandFactory, Parser};
 pub use arguments::{Arguments, Command};
 pub use error::CliError;
 
-use crate::auth::audit;
+use crate::auth;
 use crate::auth::context::Context;
 use crate::clock::Clock;
 use crate::config::{Config, Log};
@@ -97,6 +101,16 @@ fn dispatch(
         Command::ApiKeys { command } => {
             with_context(load()?, start_log, async |ctx: &Context| api_keys::run(command, ctx, output).await)
         }
+        Command::Sessions { command } => {
+            with_context(load()?, start_log, async |ctx: &Context| sessions::run(command, ctx, output).await)
+        }
+        Command::Audit(options) => {
+            with_context(load()?, start_log, async |ctx: &Context| audit::run(options, ctx, output).await)
+        }
+        Command::Verify { token } => {
+            with_context(load()?, start_log, async |ctx: &Context| verify::run(&token, ctx, output).await)
+        }
+        Command::Config { command } => config::run(&command, &load()?, output),
         Command::Seed(options) => {
             with_context(load()?, start_log, async |ctx: &Context| seed::run(options, ctx, output).await)
         }
@@ -121,7 +135,7 @@ fn with_context(
     block_on(async {
         let ctx = build_command_context(config).await?;
         let result = command(&ctx).await;
-        audit::flush(&ctx).await;
+        auth::audit::flush(&ctx).await;
         webhook::flush(&ctx).await;
         result
     })

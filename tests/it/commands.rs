@@ -5,6 +5,7 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
+mod administration;
 mod check;
 mod custom_claims;
 mod last_superuser;

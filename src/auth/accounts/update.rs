@@ -180,20 +180,7 @@ async fn apply(
         let permit = rate_limit::check_mail(ctx, MailKind::EmailLink, &one_time::subject(email), request_ctx).await?;
         permit.require(ctx, None, request_ctx).await?;
     }
-    let changes = Changes {
-        ends_sign_ins: loses_permission(user, &update),
-        ends_api_keys_with: ended_scopes(&update),
-        only_if_valid_after: own_session,
-        full_name: update.full_name,
-        username: update.username.map(|name| name.as_ref().map(new_username)),
-        email: update.email.map(|email| email.as_str().to_owned()),
-        verified: update.verified,
-        password_hash,
-        disabled: update.disabled,
-        superuser: update.superuser,
-        roles: update.roles,
-        custom_claims: update.custom_claims.map(CustomClaims::into_stored),
-    };
+    let changes = to_changes(user, update, password_hash, own_session);
     let (ctx, before) = (ctx.clone(), user.clone());
     let request = Origin::request_of(by, request_ctx);
     let origin = match own_session {
@@ -225,22 +212,29 @@ fn new_username(name: &Username) -> NewUsername {
     NewUsername { username: name.as_str().to_owned(), key: name.key().to_owned() }
 }
 
-/// Replaces the custom claims of a user on behalf of the operator. Ends no session: they are data, and Signet does not
-/// know which of them permit something.
-pub async fn set_custom_claims(
+/// Changes a user on behalf of the operator: everything but the address and the password, of which the owner would have
+/// to be told.
+pub async fn update_user_as_operator(
     ctx: &Context,
-    user: UserId,
-    claims: CustomClaims,
+    user: &User,
+    update: UpdateUser,
     origin: Origin,
 ) -> Result<User, Error> {
-    let changes = Changes { custom_claims: Some(claims.into_stored()), ..Changes::default() };
-    let ctx = ctx.clone();
+    let update = UpdateUser { email: None, password: None, ..update };
+    let superuser = update.superuser.filter(|superuser| *superuser != user.superuser);
+    let disabled = update.disabled.filter(|disabled| *disabled != user.disabled);
+    let changes = to_changes(user, UpdateUser { superuser, disabled, ..update }, None, None);
+    let (ctx, before) = (ctx.clone(), user.clone());
     run_to_completion(async move {
-        match ctx.accounts.change_user(user, &changes, ctx.now()).await? {
-            Changed::Changed(user) => {
-                record_changes(&ctx, &user, &changes, &origin);
-                refresh_session_claims(&ctx, user.id).await;
-                Ok(*user)
+        match ctx.accounts.change_user(before.id, &changes, ctx.now()).await? {
+            Changed::Changed(after) => {
+                record_changes(&ctx, &before, &changes, &origin);
+                if changes.end_sign_ins() {
+                    sign_out_durably(&ctx, after.id, after.sessions_valid_after).await?;
+                } else if changes_claims(&changes) {
+                    refresh_session_claims(&ctx, after.id).await;
+                }
+                Ok(*after)
             }
             Changed::EmailTaken => Err(Error::EmailTaken),
             Changed::UsernameTaken => Err(Error::UsernameTaken),
@@ -248,6 +242,29 @@ pub async fn set_custom_claims(
         }
     })
     .await
+}
+
+/// The changes to the row, and what ends with them.
+fn to_changes(
+    user: &User,
+    update: UpdateUser,
+    password_hash: Option<PasswordHash>,
+    only_if_valid_after: Option<Timestamp>,
+) -> Changes {
+    Changes {
+        ends_sign_ins: loses_permission(user, &update),
+        ends_api_keys_with: ended_scopes(&update),
+        only_if_valid_after,
+        full_name: update.full_name,
+        username: update.username.map(|name| name.as_ref().map(new_username)),
+        email: update.email.map(|email| email.as_str().to_owned()),
+        verified: update.verified,
+        password_hash,
+        disabled: update.disabled,
+        superuser: update.superuser,
+        roles: update.roles,
+        custom_claims: update.custom_claims.map(CustomClaims::into_stored),
+    }
 }
 
 /// Mails the old address what has changed, and the new address a link that verifies it.

@@ -40,6 +40,19 @@ pub enum CredentialKind {
     Unknown,
 }
 
+impl CredentialKind {
+    /// The name in APIs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AccessToken => "access_token",
+            Self::RefreshToken => "refresh_token",
+            Self::ActionToken(_) => "action_token",
+            Self::ApiKey => "api_key",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// Why a credential is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {

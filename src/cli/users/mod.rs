@@ -1,4 +1,4 @@
-//! `signet users`: create, list, show, update, disable, enable, reset-mfa, delete; `transfer` imports and exports.
+//! `signet users`: create, list, show, update, sign-out, disable, enable, reset-mfa, delete; `transfer` imports and exports.
 
 mod record;
 mod transfer;
@@ -9,7 +9,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::CliError;
-use super::arguments::{CreateUser, UserName, Users};
+use super::arguments::{CreateUser, UpdateUser, UserName, Users};
 use super::output::{Columns, Output, or_dash, yes};
 use super::propagation::wait_for_nodes;
 use super::terminal;
@@ -17,10 +17,10 @@ use crate::auth;
 use crate::auth::accounts::create;
 use crate::auth::accounts::delete::delete_user;
 use crate::auth::accounts::disable;
-use crate::auth::accounts::update::set_custom_claims;
+use crate::auth::accounts::update::{self, update_user_as_operator};
 use crate::auth::audit::Origin;
 use crate::auth::context::Context;
-use crate::auth::identity::Login;
+use crate::auth::identity::{Login, Username};
 use crate::auth::mfa::reset_as_operator;
 use crate::auth::passwords::Password;
 use crate::auth::sessions::sign_out::sign_out_user_as_admin;
@@ -46,7 +46,13 @@ pub(super) async fn run(command: Users, ctx: &Context, output: &mut Output<'_>) 
         }
         Users::List { limit, after } => list(ctx, output, after, limit).await,
         Users::Show(name) => output.one(&UserRow::from(&find(ctx, &name.user).await?), COLUMNS),
-        Users::Update { name, claims } => update(ctx, output, &name, claims).await,
+        Users::Update(options) => update(ctx, output, options).await,
+        Users::SignOut(name) => {
+            let user = find(ctx, &name.user).await?;
+            let ended = sign_out_user_as_admin(ctx, user.id, Origin::process()).await?;
+            output.one(&SignedOutRow { id: user.id, email: user.email, ended }, SIGNED_OUT_COLUMNS)?;
+            wait_for_nodes(ctx, output).await
+        }
         Users::Disable { name, yes } => {
             let user = find(ctx, &name.user).await?;
             confirm_unless_superuser_remains(ctx, &user, "disable", yes).await?;
@@ -111,13 +117,33 @@ async fn list(ctx: &Context, output: &mut Output<'_>, after: i64, limit: u32) ->
     }
 }
 
-async fn update(ctx: &Context, output: &mut Output<'_>, name: &UserName, claims: CustomClaims) -> Result<(), CliError> {
-    let user = find(ctx, &name.user).await?;
-    match set_custom_claims(ctx, user.id, claims, Origin::process()).await {
-        Ok(user) => output.one(&UserRow::from(&user), COLUMNS),
-        Err(auth::Error::NotFound) => Err(not_found(&name.user)),
-        Err(error) => Err(error.into()),
+async fn update(ctx: &Context, output: &mut Output<'_>, options: UpdateUser) -> Result<(), CliError> {
+    let user = find(ctx, &options.name.user).await?;
+    if options.superuser == Some(false) {
+        confirm_unless_superuser_remains(ctx, &user, "demote", options.yes).await?;
     }
+    let username = match options.username.as_deref() {
+        Some("") => Some(None),
+        Some(name) => Some(Some(Username::parse(name).map_err(auth::Error::from)?)),
+        None => None,
+    };
+    let changes = update::UpdateUser {
+        username,
+        full_name: options.full_name.map(|name| Some(name).filter(|name| !name.is_empty())),
+        roles: (options.no_roles || !options.roles.is_empty()).then_some(options.roles),
+        superuser: options.superuser,
+        verified: options.verified,
+        custom_claims: options.claims,
+        ..update::UpdateUser::default()
+    };
+    let before = user.sessions_valid_after;
+    let user = match update_user_as_operator(ctx, &user, changes, Origin::process()).await {
+        Ok(user) => user,
+        Err(auth::Error::NotFound) => return Err(not_found(&options.name.user)),
+        Err(error) => return Err(error.into()),
+    };
+    output.one(&UserRow::from(&user), COLUMNS)?;
+    if user.sessions_valid_after > before { wait_for_nodes(ctx, output).await } else { Ok(()) }
 }
 
 async fn set_disabled(
@@ -201,6 +227,20 @@ pub(super) async fn find(ctx: &Context, name: &str) -> Result<User, CliError> {
 fn not_found(name: &str) -> CliError {
     CliError::NotFound { kind: "user", name: name.to_owned() }
 }
+
+/// The result of signing a user out.
+#[derive(Serialize)]
+struct SignedOutRow {
+    id: UserId,
+    email: String,
+    ended: u64,
+}
+
+const SIGNED_OUT_COLUMNS: Columns<SignedOutRow> = &[
+    ("id", |row| row.id.to_string()),
+    ("email", |row| row.email.clone()),
+    ("sessions ended", |row| row.ended.to_string()),
+];
 
 /// A user as printed: without the password hash and the sealed TOTP secret.
 #[derive(Serialize)]

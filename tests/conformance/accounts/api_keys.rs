@@ -7,9 +7,10 @@ use super::{
     MANY, ROUNDS, START, at, create, hash, key, new_user, row, run_concurrently, set_disabled, set_password,
     unknown_project, unknown_user,
 };
-use signet::id::ApiKeyId;
+use signet::id::{ApiKeyId, ProjectId};
+use signet::rng::Rng;
 use signet::store::Accounts;
-use signet::store::accounts::{ApiKey, Changed, Changes, NewUser};
+use signet::store::accounts::{ApiKey, ApiKeyOrder, Changed, Changes, NewUser};
 
 pub(super) async fn api_key_is_read_back_as_created(store: Arc<dyn Accounts>) {
     let ada = new_user("ada");
@@ -137,6 +138,45 @@ pub(super) async fn api_keys_of_a_user_are_listed_newest_first(store: Arc<dyn Ac
     assert_eq!(store.api_keys_of_user(ada.id, 10).await.unwrap(), newest_first);
     assert_eq!(store.api_keys_of_user(ada.id, 2).await.unwrap(), newest_first[..2]);
     assert_eq!(store.api_keys_of_user(unknown_user(), 10).await.unwrap(), []);
+}
+
+pub(super) async fn all_api_keys_are_listed_in_both_orders(store: Arc<dyn Accounts>) {
+    let (ada, eve) = (new_user("ada"), new_user("eve"));
+    let owners = [create(&*store, &ada).await, create(&*store, &eve).await];
+    let mut stored = Vec::new();
+    for (owner, millis, used) in
+        [(0, 1, None), (1, 2, Some(at(7))), (0, 3, Some(at(5))), (1, 4, None), (0, 5, Some(at(7)))]
+    {
+        let owner_row = [&ada, &eve][owner];
+        let row = ApiKey { last_used_at: used, ..key(owner_row, &format!("sk_{millis}"), at(millis)) };
+        assert!(store.create_api_key(&row, None).await.unwrap());
+        stored.push((row, owners[owner].clone()));
+    }
+    for (order, expected) in [(ApiKeyOrder::Created, [4, 3, 2, 1, 0]), (ApiKeyOrder::LastUsed, [4, 1, 2, 3, 0])] {
+        let expected: Vec<_> = expected.into_iter().map(|index| stored[index].clone()).collect();
+        for limit in [1, 2, 5, 100] {
+            let (mut listed, mut after) = (Vec::new(), None);
+            loop {
+                let page = store.all_api_keys(order, after, limit).await.unwrap();
+                assert!(page.len() <= limit as usize);
+                after = page.last().map(|(key, _)| order.place(key));
+                listed.extend(page);
+                if after.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(listed, expected, "{order:?}, {limit}");
+        }
+    }
+}
+
+pub(super) async fn api_key_is_found_by_its_id(store: Arc<dyn Accounts>) {
+    let ada = new_user("ada");
+    let owner = create(&*store, &ada).await;
+    let stored = key(&ada, "sk_ada", at(1));
+    assert!(store.create_api_key(&stored, None).await.unwrap());
+    assert_eq!(store.api_key_by_id(stored.id).await.unwrap(), Some((stored.clone(), owner)));
+    assert_eq!(store.api_key_by_id(ApiKeyId(stored.project.0)).await.unwrap(), None);
 }
 
 pub(super) async fn api_keys_are_listed_newest_first_in_pages(store: Arc<dyn Accounts>) {

@@ -156,6 +156,8 @@ suite! {
         no_concurrent_api_key_survives_the_change
         api_keys_are_listed_newest_first_in_pages
         api_keys_of_a_user_are_listed_newest_first
+        all_api_keys_are_listed_in_both_orders
+        api_key_is_found_by_its_id
         api_keys_of_one_moment_are_each_listed_once
         api_key_is_deactivated_once
         api_key_is_deactivated_only_by_its_project

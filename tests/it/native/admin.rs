@@ -1,7 +1,5 @@
 //! Calls reserved to superusers and to their API keys with the scope `admin`.
 
-use serde_json::json;
-
 use crate::support::server::{HttpResponse, SendRequest, TestServer, over_both_stores};
 
 over_both_stores!(|plan| plan;
@@ -19,12 +17,16 @@ async fn superuser_signs_out_a_user(server: &TestServer) {
     for tokens in &all {
         server.verify(&tokens.access).await.is(200);
     }
-    assert_eq!(sign_out(server, &root, &user.id).await.is(200).json(), json!({"ended": 2}));
+    let signed_out = sign_out(server, &root, &user.id).await.is(200).json();
+    assert_eq!(signed_out["ended"], 2);
+    let [node] = &signed_out["nodes"].as_array().unwrap()[..] else { panic!("{signed_out}") };
+    assert!(!node["node"].as_str().unwrap().is_empty());
+    assert!(node["acknowledged_ms"].as_u64().is_some_and(|millis| millis < 2_000), "{signed_out}");
     for tokens in &all {
         assert_eq!(server.rejection_reason(&tokens.access).await, "revoked");
         server.refresh(&tokens.refresh).await.is_oauth_error(400, "invalid_grant");
     }
-    assert_eq!(sign_out(server, &root, &user.id).await.is(200).json(), json!({"ended": 0}));
+    assert_eq!(sign_out(server, &root, &user.id).await.is(200).json()["ended"], 0);
     let again = server.sign_in(&user).await;
     server.verify(&again.access).await.is(200);
     for unknown in ["x", "00000000-0000-7000-8000-000000000000"] {

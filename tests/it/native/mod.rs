@@ -2,6 +2,7 @@
 
 mod account;
 mod admin;
+mod administration;
 mod audiences;
 mod billing;
 mod client_id;

@@ -74,7 +74,8 @@ struct ApiKeyOwner<'a> {
     operation_id = "native_admin_api_keys",
     params(
         ("sort" = Option<ApiKeySort>, Query, description = "The order; by default `created`."),
-        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
+        ("cursor" = Option<String>, Query, pattern = "^[0-9]{1,15}_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
+            description = "`next_cursor` of the page before."),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 200, description = "The most keys on a page; by default 50."),
     ),
     security(("access_token" = []), ("api_key" = [])),

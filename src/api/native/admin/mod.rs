@@ -4,8 +4,11 @@
 //!
 //! Must not know the console, which is one of the clients of these calls.
 
+mod api_keys;
 mod inspect;
+mod keys;
 mod overview;
+mod settings;
 mod sign_out;
 pub(super) mod user;
 mod user_sign_ins;

@@ -143,7 +143,7 @@ async fn valid_request(server: &TestServer, call: &ApiCall, admin: &str) -> Vali
     let new_email = email.replace("person", "newcomer");
     let new_username = username.replace("person", "newcomer");
     let mut path = call.path.replace("/projects/{id}", "/projects/personal");
-    path = path.replace("{id}", id).replace("{user_id}", id);
+    path = path.replace("{id}", id).replace("{user_id}", id).replace("{session}", session);
     let mut email_of_row = email.clone();
     let mut bearer =
         if call.security_schemes.iter().any(|way| way == "access_token") { access.clone() } else { String::new() };

@@ -1,0 +1,233 @@
+//! What administrators see and do beside users: credentials, sessions, keys, settings.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::outbox::{mails, wait_for_mail};
+use crate::support::server::{PASSWORD, SendRequest, TestServer, over_both_stores, tamper_signature};
+use crate::support::totp;
+
+over_both_stores!(|plan| plan;
+    credentials_are_inspected, sessions_of_a_user_are_ended, second_factor_and_password_are_reset,
+    api_keys_are_listed_by_last_use, signing_keys_are_rotated_and_revoked, settings_are_listed_with_their_source,
+    plain_users_are_forbidden);
+
+async fn get(server: &TestServer, bearer: &str, path: &str) -> Value {
+    let response = server.get(path).bearer_auth(bearer).send_checked().await.is(200);
+    assert_eq!(response.header("cache-control"), "no-store");
+    response.json()
+}
+
+async fn credentials_are_inspected(server: &TestServer) {
+    let root = server.sign_in(&server.create_user(&["--superuser"])).await.access;
+    let user = server.create_user(&["--verified"]);
+    let tokens = server.sign_in(&user).await;
+    let (key, key_id) = server.api_key(&user, &["read"]);
+    let inspect = async |token: &str| {
+        let body = json!({"token": token});
+        server.post("/admin/inspect").bearer_auth(&root).json(&body).send_checked().await.is(200).json()
+    };
+    let seen = inspect(&tokens.access).await;
+    assert_eq!((&seen["kind"], &seen["valid"], &seen["reason"]), (&json!("access_token"), &json!(true), &Value::Null));
+    assert_eq!((&seen["header"]["typ"], &seen["key"]["state"]), (&json!("at+jwt"), &json!("signing")));
+    assert_eq!((&seen["claims"]["sub"], &seen["session"]["id"]), (&json!(user.id), &json!(tokens.session)));
+    assert_eq!(seen["user"]["email"], user.email);
+    let seen = inspect(&tamper_signature(&tokens.access)).await;
+    assert_eq!(
+        (&seen["reason"], &seen["session"], &seen["user"]),
+        (&json!("bad_signature"), &Value::Null, &Value::Null)
+    );
+    assert_eq!(seen["claims"]["sub"], user.id);
+
+    let seen = inspect(&tokens.refresh).await;
+    assert_eq!((&seen["kind"], &seen["valid"]), (&json!("refresh_token"), &json!(true)));
+    let next = server.refresh(&tokens.refresh).await.is(200).tokens();
+    assert_eq!(inspect(&tokens.refresh).await["reason"], "rotated");
+    // It was not used by that, which would have ended the session.
+    assert_eq!(inspect(&next.refresh).await["valid"], true);
+
+    let seen = inspect(&key).await;
+    assert_eq!((&seen["kind"], &seen["valid"]), (&json!("api_key"), &json!(true)));
+    assert_eq!((&seen["claims"]["client_id"], &seen["claims"]["scope"]), (&json!(key_id), &json!("read")));
+    server
+        .request(Method::DELETE, &format!("/admin/api-keys/{key_id}"))
+        .bearer_auth(&root)
+        .send_checked()
+        .await
+        .is(204);
+    let seen = inspect(&key).await;
+    assert_eq!((&seen["reason"], &seen["revoked"]["what"]), (&json!("revoked"), &json!("api_key")));
+    assert!(seen["revoked"]["at"].is_string());
+
+    server.post(&format!("/admin/users/{}/sign-out", user.id)).bearer_auth(&root).send_checked().await.is(200);
+    for (token, reason) in [(&next.access, "revoked"), (&next.refresh, "session_ended")] {
+        let seen = inspect(token).await;
+        assert_eq!((&seen["valid"], &seen["reason"]), (&json!(false), &json!(reason)), "{seen}");
+        assert_eq!((&seen["revoked"]["what"], &seen["session"]), (&json!("user"), &Value::Null), "{seen}");
+        assert!(seen["explanation"].as_str().is_some_and(|text| text.ends_with('.')));
+    }
+    for (token, reason) in
+        [("", "malformed"), ("sk_x", "malformed"), ("a.b.c", "malformed"), (&"a".repeat(9000), "malformed")]
+    {
+        assert_eq!(inspect(token).await["reason"], reason, "{token}");
+    }
+}
+
+async fn sessions_of_a_user_are_ended(server: &TestServer) {
+    let root = server.sign_in(&server.create_user(&["--superuser"])).await.access;
+    let user = server.create_user(&[]);
+    let (one, other) = (server.sign_in(&user).await, server.sign_in(&user).await);
+    let path = format!("/admin/users/{}/sessions", user.id);
+    let ids = async || {
+        let listed = get(server, &root, &path).await;
+        let sessions = listed["sessions"].as_array().unwrap().iter();
+        sessions.map(|session| session["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(ids().await, [other.session.clone(), one.session.clone()]);
+    let end = async |session: &str| server.delete(&format!("{path}/{session}")).bearer_auth(&root).send_checked().await;
+    end(&one.session).await.is(204);
+    assert_eq!(ids().await, [other.session.clone()]);
+    assert_eq!(server.rejection_reason(&one.access).await, "revoked");
+    server.verify(&other.access).await.is(200);
+    for unknown in [&one.session, "x"] {
+        end(unknown).await.is_problem(404, "not_found");
+    }
+    let unknown = "/admin/users/00000000-0000-7000-8000-000000000000/sessions";
+    server.get(unknown).bearer_auth(&root).send_checked().await.is_problem(404, "not_found");
+}
+
+async fn second_factor_and_password_are_reset(server: &TestServer) {
+    let root = server.sign_in(&server.create_user(&["--superuser"])).await.access;
+    let user = server.create_user(&["--verified"]);
+    let act = async |action: &str| {
+        let path = format!("/admin/users/{}/{action}", user.id);
+        server.post(&path).bearer_auth(&root).send_checked().await
+    };
+    totp::enable_totp(server, &server.sign_in(&user).await.access, PASSWORD).await;
+    server.try_sign_in(&user.email, PASSWORD).await.is_problem(401, "mfa_required");
+    // Repeating it changes nothing.
+    for _ in 0..2 {
+        act("reset-mfa").await.is(204);
+    }
+    server.try_sign_in(&user.email, PASSWORD).await.is(201);
+    let before = mails(server, &user.email).len();
+    act("password-reset").await.is(202);
+    let token = wait_for_mail(server, &user.email, before).await.token();
+    let other = "another harbour at dawn";
+    let body = json!({"token": token, "new_password": other});
+    let status = server.post("/password-resets/redeem").json(&body).send_checked().await.status;
+    assert!((200..300).contains(&status), "{status}");
+    server.try_sign_in(&user.email, other).await.is(201);
+    server.plan().json(&["users", "disable", &user.email], "");
+    act("password-reset").await.is_problem(403, "account_disabled");
+}
+
+async fn api_keys_are_listed_by_last_use(server: &TestServer) {
+    let root = server.sign_in(&server.create_user(&["--superuser"])).await.access;
+    let user = server.create_user(&[]);
+    let keys: Vec<String> = (0..3).map(|_| server.api_key(&user, &["read"]).1).collect();
+    let id = keys[1].replace('-', "");
+    let column =
+        if server.redis().is_some() { format!("id = '{}'", keys[1]) } else { format!("hex(id) = upper('{id}')") };
+    server.sql(&format!("UPDATE api_keys SET last_used_at = 1795233600000 WHERE {column}")).await;
+    for (sort, expected) in [("created", [2, 1, 0]), ("last_used", [1, 2, 0])] {
+        let (mut listed, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = get(server, &root, &format!("/admin/api-keys?sort={sort}&limit=2{cursor}")).await;
+            for key in page["api_keys"].as_array().unwrap() {
+                assert_eq!((&key["owner"]["email"], &key["active"]), (&json!(user.email), &json!(true)));
+                assert!(key.get("digest").is_none());
+                listed.push(key["id"].as_str().unwrap().to_owned());
+            }
+            let Some(next) = page["next_cursor"].as_str() else { break };
+            cursor = format!("&cursor={next}");
+        }
+        assert_eq!(listed, expected.map(|index| keys[index].clone()), "{sort}");
+    }
+    for query in ["sort=name", "cursor=x", "cursor=1_x", "limit=0"] {
+        let response = server.get(&format!("/admin/api-keys?{query}")).bearer_auth(&root).send_checked().await;
+        response.is_problem(400, "invalid_fields");
+    }
+    let unknown = "/admin/api-keys/00000000-0000-7000-8000-000000000000";
+    server.delete(unknown).bearer_auth(&root).send_checked().await.is_problem(404, "not_found");
+}
+
+async fn signing_keys_are_rotated_and_revoked(server: &TestServer) {
+    let user = server.create_user(&["--superuser"]);
+    let (key, _) = server.api_key(&user, &["admin"]);
+    let access = server.sign_in(&user).await.access;
+    let state_of = |keys: &Value, state: &str| {
+        let keys = keys["keys"].as_array().unwrap().iter();
+        keys.filter(|key| key["state"] == state).map(|key| key["kid"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let before = get(server, &key, "/admin/keys").await;
+    let (signing, announced) = (state_of(&before, "signing"), state_of(&before, "announced"));
+    assert_eq!((signing.len(), announced.len()), (1, 1), "{before}");
+    assert!(before["next_rotation"].is_string());
+    let printed = server.plan().json(&["keys", "list"], "");
+    for (shown, row) in before["keys"].as_array().unwrap().iter().zip(printed.as_array().unwrap()) {
+        assert_eq!((&shown["kid"], &shown["algorithm"]), (&row["kid"], &row["algorithm"]));
+    }
+    let rotate = server.post("/admin/keys/rotate?algorithm=ES256").bearer_auth(&key).send_checked().await;
+    rotate.is_problem(400, "invalid_fields");
+    server.post("/admin/keys/rotate").bearer_auth(&key).send_checked().await.is(200);
+    server.verify(&access).await.is(200);
+
+    let revoke =
+        async |kid: &str| server.post(&format!("/admin/keys/{kid}/revoke")).bearer_auth(&key).send_checked().await;
+    let after = revoke(&signing[0]).await.is(200).json();
+    assert_eq!(state_of(&after, "revoked"), signing);
+    assert_eq!(state_of(&after, "signing"), announced);
+    assert_eq!(server.rejection_reason(&access).await, "revoked_key");
+    revoke("unknown").await.is_problem(404, "not_found");
+}
+
+async fn settings_are_listed_with_their_source(server: &TestServer) {
+    let root = server.sign_in(&server.create_user(&["--superuser"])).await.access;
+    let listed = get(server, &root, "/admin/settings").await;
+    let find = |name: &str| {
+        let settings = listed["settings"].as_array().unwrap();
+        settings.iter().find(|setting| setting["name"] == name).unwrap_or_else(|| panic!("{name}")).clone()
+    };
+    let listen = find("server.listen");
+    assert_eq!((&listen["source"], &listen["from"]), (&json!("environment"), &json!("SIGNET_SERVER__LISTEN")));
+    assert!(listen["description"].as_str().unwrap().contains("Address"));
+    assert_eq!(find("verify.cache")["source"], "default");
+    if server.redis().is_some() {
+        assert_eq!((&find("redis.url")["value"], &find("redis.url")["secret"]), (&json!("…"), &json!(true)));
+    }
+    let printed = server.plan().json(&["config", "show"], "");
+    for (shown, row) in listed["settings"].as_array().unwrap().iter().zip(printed.as_array().unwrap()) {
+        assert_eq!(shown["name"], row["name"]);
+        assert_eq!((&shown["secret"], &shown["description"]), (&row["secret"], &row["description"]));
+    }
+}
+
+async fn plain_users_are_forbidden(server: &TestServer) {
+    let user = server.create_user(&["--role", "admin"]);
+    let (access, (key, key_id)) = (server.sign_in(&user).await.access, server.api_key(&user, &["admin"]));
+    let (narrow, _) = server.api_key(&server.create_user(&["--superuser"]), &["billing:write"]);
+    let id = &user.id;
+    for (method, path) in [
+        (Method::GET, format!("/admin/users/{id}/sessions")),
+        (Method::DELETE, format!("/admin/users/{id}/sessions/{id}")),
+        (Method::POST, format!("/admin/users/{id}/reset-mfa")),
+        (Method::POST, format!("/admin/users/{id}/password-reset")),
+        (Method::GET, "/admin/api-keys".to_owned()),
+        (Method::DELETE, format!("/admin/api-keys/{key_id}")),
+        (Method::GET, "/admin/keys".to_owned()),
+        (Method::POST, "/admin/keys/rotate".to_owned()),
+        (Method::POST, "/admin/keys/x/revoke".to_owned()),
+        (Method::POST, "/admin/inspect".to_owned()),
+        (Method::GET, "/admin/settings".to_owned()),
+        (Method::GET, "/admin/overview".to_owned()),
+    ] {
+        for bearer in [&access, &key, &narrow] {
+            let response = server.request(method.clone(), &path).bearer_auth(bearer).send_checked().await;
+            response.is_problem(403, "forbidden");
+        }
+        server.request(method, &path).send_checked().await.is_problem(401, "missing_credentials");
+    }
+    server.verify(&access).await.is(200);
+    server.verify(&key).await.is(200);
+}
