@@ -51,8 +51,8 @@ pub(super) async fn sign_in_from_a_new_network_is_reported(store: Store) {
     assert_eq!(sign_in_from(&store, OFFICE, 4).await, opened(false), "known by now");
     // New credentials forget all networks.
     store.end_sessions(user(1), SignOutScope::All, Some(START), START + DAY, START).await.unwrap();
-    let signed_in = store.open_session(&opened_at(5, START + SECOND), HOME, START, MAX_SESSIONS, START + DAY);
-    let signed_in = signed_in.await.unwrap();
+    let session = opened_at(5, START + SECOND);
+    let signed_in = store.open_session(&session, HOME, START, MAX_SESSIONS, START + DAY).await.unwrap();
     assert_eq!(signed_in, opened(false));
     // One that was remembered too long ago is new again, if another one is known.
     let now = START + SECOND + KNOWN_NETWORK_TTL;
