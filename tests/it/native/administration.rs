@@ -13,8 +13,8 @@ over_both_stores!(|plan| plan;
     plain_users_are_forbidden);
 
 async fn get(server: &TestServer, bearer: &str, path: &str) -> Value {
-    let response = server.get(path).bearer_auth(bearer).send_checked().await.is(200);
-    assert_eq!(response.header("cache-control"), "no-store");
+    let response = server.get(path).bearer_auth(bearer).send_checked().await;
+    assert_eq!(response.is(200).header("cache-control"), "no-store");
     response.json()
 }
 

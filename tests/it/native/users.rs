@@ -145,8 +145,8 @@ async fn users_are_searched_in_pages(server: &TestServer) {
     }
     server.plan().json(&["users", "disable", &users[3].email], "");
     let search = async |query: &str| {
-        let response = server.get(&format!("/admin/users?{query}")).bearer_auth(&access).send_checked().await.is(200);
-        assert_eq!(response.header("cache-control"), "no-store");
+        let response = server.get(&format!("/admin/users?{query}")).bearer_auth(&access).send_checked().await;
+        assert_eq!(response.is(200).header("cache-control"), "no-store");
         let body = response.json();
         let emails: Vec<String> =
             body["users"].as_array().unwrap().iter().map(|user| user["email"].as_str().unwrap().to_owned()).collect();
