@@ -15,6 +15,9 @@ use super::{free_port, temp_folder};
 /// The secret of the fleet, for servers on Redis.
 const SECRET: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
+/// Where the server listens: on any port, unless a bench sets it.
+const LISTEN: &str = "SIGNET_SERVER__LISTEN";
+
 /// Settings for starting Signet. By default: embedded store, one worker, no rate limits (all load comes from one
 /// client), and tokens that outlast the bench. Clones share the data folder.
 #[derive(Clone)]
@@ -106,7 +109,9 @@ impl SignetSettings {
         let log = self.folder().join("log");
         let mut command = pinned_command(&self.cores, &self.program, &log);
         self.set_environment(&mut command);
-        command.env("SIGNET_SERVER__LISTEN", "127.0.0.1:0");
+        if !self.settings.iter().any(|(name, _)| name == LISTEN) {
+            command.env(LISTEN, "127.0.0.1:0");
+        }
         let management = free_port();
         command.env("SIGNET_SERVER__MANAGEMENT", format!("127.0.0.1:{management}"));
         command.stdout(Stdio::piped());
