@@ -14,12 +14,11 @@ use super::output::{Columns, Output, or_dash};
 use super::propagation::{wait_for_nodes, wait_for_nodes_and_followers};
 use crate::auth::audit::{EventType, Origin};
 use crate::auth::context::Context;
-use crate::auth::retention::key_policy;
-use crate::auth::signing_keys::{KeyringError, import, record_key, revoke, rotate};
+use crate::auth::signing_keys::{KeyState, KeyStatus, KeyringError, import, list, record_key, revoke, rotate};
 use crate::clock::Timestamp;
 use crate::config::{SigningAlgorithm, format_duration};
 use crate::token::keyring::pem;
-use crate::token::keyring::ring::{Key, KeyState, Ring, RingError};
+use crate::token::keyring::ring::{Key, RingError};
 
 /// A signing key as printed.
 #[derive(Clone, Debug, Serialize)]
@@ -110,31 +109,28 @@ async fn print_changed(
 
 /// All keys of the keyring: those for EdDSA first, and of each algorithm the signing one first.
 fn rows(ctx: &Context) -> Vec<KeyRow> {
-    let keys = ctx.node.keyring.keys();
-    let ring = keys.ring();
-    let mut rows = ring.keys.iter().map(|key| row(ctx, ring, key)).collect::<Vec<_>>();
-    rows.sort_by_key(|row| (row.algorithm != "EdDSA", row.state != "signing", std::cmp::Reverse(row.announced_at)));
-    rows
+    list(ctx).into_iter().map(KeyRow::from).collect()
 }
 
-fn row(ctx: &Context, ring: &Ring, key: &Key) -> KeyRow {
-    let policy = key_policy(&ctx.node.config);
-    let state = match ring.state(key, ctx.now(), &policy) {
-        KeyState::Announced => "announced",
-        KeyState::Signing => "signing",
-        KeyState::VerifyOnly | KeyState::Gone => "verify-only",
-        KeyState::Revoked => "revoked",
-    };
-    KeyRow {
-        kid: key.kid.clone(),
-        algorithm: match key.algorithm() {
-            SigningAlgorithm::EdDsa => "EdDSA",
-            SigningAlgorithm::Es256 => "ES256",
-        },
-        state,
-        announced_at: key.announced_at,
-        signs_from: Some(key.signs_from),
-        verifies_until: ring.verifies_until(key, ctx.now(), &policy),
+impl From<KeyStatus> for KeyRow {
+    fn from(status: KeyStatus) -> Self {
+        let KeyStatus { key, state, verifies_until } = status;
+        Self {
+            algorithm: match key.algorithm() {
+                SigningAlgorithm::EdDsa => "EdDSA",
+                SigningAlgorithm::Es256 => "ES256",
+            },
+            state: match state {
+                KeyState::Announced => "announced",
+                KeyState::Signing => "signing",
+                KeyState::VerifyOnly | KeyState::Gone => "verify-only",
+                KeyState::Revoked => "revoked",
+            },
+            announced_at: key.announced_at,
+            signs_from: Some(key.signs_from),
+            verifies_until,
+            kid: key.kid,
+        }
     }
 }
 

@@ -40,15 +40,13 @@ pub(super) async fn wait_for_nodes_and_followers(
     let nodes = wait_until_applied(ctx, timeout).await?;
     let followers = wait_for_keys(ctx, give_up_at.saturating_sub(ctx.node.clock.monotonic())).await?;
     let late = followers.iter().filter(|follower| !follower.has_current_keys);
-    let late = late.map(|follower| {
-        let seconds = Duration::from_secs(ctx.now().since(follower.seen_at).as_secs());
-        format!("{} (seen {} ago)", follower.name, format_duration(seconds))
-    });
+    let late =
+        late.map(|follower| format!("{} (seen {} s ago)", follower.name, ctx.now().since(follower.seen_at).as_secs()));
     let late = late.collect::<Vec<_>>();
     if nodes.is_empty() && late.is_empty() {
         return match followers.len() {
             0 => output.note("Every node has applied it. No follower of the revocation feed has reported."),
-            number => output.note(&format!("Every node has applied it, and {number} followers have the new keys.")),
+            number => output.note(&format!("Every node has applied it. Followers with the new keys: {number}.")),
         };
     }
     let lists = [("nodes have not applied it", nodes), ("followers do not have the new keys", late)];

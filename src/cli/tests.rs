@@ -269,3 +269,24 @@ fn a_key_id_may_begin_with_a_hyphen() {
         }
     }
 }
+
+#[test]
+fn waiting_for_followers_has_a_default_time() {
+    use super::arguments::Keys;
+
+    let seconds = |line: &str| {
+        let words = line.split(' ');
+        match Arguments::try_parse_from(words).unwrap().command.unwrap() {
+            Command::Keys { command: Keys::Rotate { wait, .. } | Keys::Revoke { wait, .. } } => {
+                wait.map(|wait| wait.as_secs())
+            }
+            _ => panic!("{line}"),
+        }
+    };
+    assert_eq!(seconds("signet keys rotate"), None);
+    assert_eq!(seconds("signet keys rotate --wait"), Some(90));
+    assert_eq!(seconds("signet keys rotate --wait=5m"), Some(300));
+    assert_eq!(seconds("signet keys revoke KID --wait"), Some(90));
+    assert_eq!(seconds("signet keys revoke --wait KID"), Some(90));
+    assert_eq!(seconds("signet keys revoke --wait=1s KID"), Some(1));
+}

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use signet_verify::UnixTime;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -19,48 +20,54 @@ use time::format_description::well_known::Rfc3339;
 /// early, but nobody notices a revocation that fails. `auth::retention` computes with it.
 pub const MAX_CLOCK_SKEW: Duration = Duration::from_secs(120);
 
-/// A point in time: milliseconds since 1970, UTC.
+/// A point in time: milliseconds since 1970, UTC. The arithmetic is that of the crate for verifiers.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Timestamp(i64);
+pub struct Timestamp(UnixTime);
 
 impl Timestamp {
     /// From milliseconds since 1970.
     pub const fn from_millis(millis: i64) -> Self {
-        Self(millis)
+        Self(UnixTime::from_millis(millis))
     }
 
     /// From seconds since 1970, as in JWT claims (RFC 7519, 2: NumericDate).
     pub const fn from_secs(secs: i64) -> Self {
-        Self(secs.saturating_mul(1000))
+        Self(UnixTime::from_secs(secs))
     }
 
     /// Milliseconds since 1970.
     pub const fn millis(self) -> i64 {
-        self.0
+        self.0.millis()
     }
 
     /// Whole seconds since 1970, rounded down.
     pub const fn secs(self) -> i64 {
-        self.0.div_euclid(1000)
+        self.0.secs()
     }
 
     /// The time from `earlier` to this timestamp; zero if `earlier` is not earlier.
     pub fn since(self, earlier: Self) -> Duration {
-        Duration::from_millis(self.0.saturating_sub(earlier.0).max(0) as u64)
+        self.0.since(earlier.0)
     }
 }
 
 impl Add<Duration> for Timestamp {
     type Output = Self;
     fn add(self, span: Duration) -> Self {
-        Self(self.0.saturating_add(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
+        Self(self.0 + span)
     }
 }
 
 impl Sub<Duration> for Timestamp {
     type Output = Self;
     fn sub(self, span: Duration) -> Self {
-        Self(self.0.saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
+        Self(self.0 - span)
+    }
+}
+
+impl From<Timestamp> for UnixTime {
+    fn from(timestamp: Timestamp) -> Self {
+        timestamp.0
     }
 }
 
@@ -68,7 +75,7 @@ impl Sub<Duration> for Timestamp {
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let moment =
-            OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000).map_err(|_| fmt::Error)?;
+            OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.millis()) * 1_000_000).map_err(|_| fmt::Error)?;
         f.write_str(&moment.format(&Rfc3339).map_err(|_| fmt::Error)?)
     }
 }
@@ -103,7 +110,7 @@ impl Clock {
 
     /// A clock that shows `start` until a test moves it.
     pub fn manual(start: Timestamp) -> Self {
-        Self(Source::Manual(Arc::new(AtomicI64::new(start.0))))
+        Self(Source::Manual(Arc::new(AtomicI64::new(start.millis()))))
     }
 
     /// The time now.
@@ -112,9 +119,9 @@ impl Clock {
         match &self.0 {
             Source::System => {
                 let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                Timestamp(since.as_millis() as i64)
+                Timestamp::from_millis(since.as_millis() as i64)
             }
-            Source::Manual(at) => Timestamp(at.load(Ordering::Relaxed)),
+            Source::Manual(at) => Timestamp::from_millis(at.load(Ordering::Relaxed)),
         }
     }
 

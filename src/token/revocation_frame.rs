@@ -3,7 +3,6 @@
 //!
 //! Knows nothing of how frames are stored or sent.
 
-use signet_verify::UnixTime;
 use signet_verify::feed::{self, FrameError, Part, Revoked, RevokedBefore};
 
 pub use signet_verify::feed::{IdHash, MAX_ENTRIES};
@@ -66,24 +65,23 @@ pub struct State<'a> {
 
 /// Encodes and signs a frame, and appends it and a line feed to `out`. The key must be an Ed25519 key.
 pub fn append(out: &mut String, frame: &Frame<'_>, key: &LoadedKey) -> Result<(), FrameError> {
-    let unix_time = |time: Timestamp| UnixTime::from_millis(time.millis());
     let (mut revoked, mut revoked_before) = (Vec::new(), Vec::new());
     for entry in frame.entries {
         match *entry {
-            Entry::Id { id, until } => revoked.push(Revoked { id, until: unix_time(until) }),
+            Entry::Id { id, until } => revoked.push(Revoked { id, until: until.into() }),
             Entry::User { user, before, until } => {
-                let (before, until) = (unix_time(before), unix_time(until));
+                let (before, until) = (before.into(), until.into());
                 revoked_before.push(RevokedBefore { user, before, until });
             }
         }
     }
     let contents = feed::Frame {
         issuer: frame.issuer.to_owned(),
-        time: unix_time(frame.time),
+        time: frame.time.into(),
         epoch: frame.epoch.to_owned(),
         from: frame.from.clone(),
         to: frame.to.clone(),
-        not_before: frame.state.map(|state| unix_time(state.not_before)),
+        not_before: frame.state.map(|state| state.not_before.into()),
         jwks: frame.state.map(|state| state.jwks.to_owned()),
         revoked,
         revoked_before,

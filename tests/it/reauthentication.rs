@@ -173,7 +173,7 @@ async fn reserved_scopes_need_the_password_or_a_recent_sign_in(server: &TestServ
     let session = server.sign_in(&root).await;
     let project = project(server, &session.access).await;
     let stolen = grow_old(server, &session.access, &session.refresh).await;
-    for scope in ["admin", "billing:write"] {
+    for scope in ["admin", "billing:write", "feed:report"] {
         let body = json!({"name": "a key", "scopes": ["read", scope]});
         let response = create_key(server, &stolen.access, &project, body).await;
         assert_recent_sign_in_required(&response);

@@ -107,13 +107,13 @@ async fn reserved_keys_end_when_an_administrator_sets_the_password(server: &Test
 /// Keys that the operator creates for others, and keys of an owner who was demoted by an older build.
 async fn owner_who_is_no_superuser_grants_no_reserved_scope(server: &TestServer) {
     let (user, demoted) = (server.create_user(&["--role", "admin"]), server.create_user(&["--superuser"]));
-    let key_of_demoted = server.api_key(&demoted, &["read", "billing:write", "admin"]).0;
+    let key_of_demoted = server.api_key(&demoted, &["read", "billing:write", "feed:report", "admin"]).0;
     server.sql(&format!("UPDATE users SET superuser = false WHERE email = '{}'", demoted.email)).await;
-    for key in [key_of_demoted, server.api_key(&user, &["read", "billing:write", "admin"]).0] {
+    for key in [key_of_demoted, server.api_key(&user, &["read", "billing:write", "feed:report", "admin"]).0] {
         assert_eq!(bill(server, &key, &user).await, 403);
         let claims = server.verify(&key).await.is(200).json()["claims"].clone();
         assert_eq!(claims["scope"], "read", "{claims}");
-        for scope in ["billing:write", "admin"] {
+        for scope in ["billing:write", "feed:report", "admin"] {
             let body = json!({"token": key, "scope": scope});
             let response = server.post("/verify").json(&body).send_checked().await;
             assert_eq!(response.rejection_reason(), Some("insufficient_scope"), "{response:?}");

@@ -32,8 +32,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
 const RESTRICTED_CRATES: &[(&[&str], &[&str])] = &[
     (&["fred", "rusqlite", "tokio_postgres", "deadpool_postgres"], &["store"]),
     (&["hyper", "hyper_util"], &["server", "http"]),
-    // The rest of the server uses it through `token`, which adds the private keys and the types of ids.
-    (&["signet_verify"], &["token"]),
+    // The rest of the server uses it through `token`, which adds the private keys and the types of ids, and through
+    // `clock`, whose points in time are those of tokens.
+    (&["signet_verify"], &["clock", "token"]),
 ];
 
 /// The modules of `signet-verify` that may do I/O, and the crates for it. The rest only computes.

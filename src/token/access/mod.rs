@@ -13,9 +13,9 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use signet_verify::UnverifiedToken;
 use signet_verify::cache::Expires;
 use signet_verify::claims::{Claims, Validity};
-use signet_verify::{UnixTime, UnverifiedToken};
 
 use super::keyring::{Keys, LoadedKey, SigningError};
 use super::scopes::ScopeSet;
@@ -224,9 +224,8 @@ impl VerifiedToken {
 
     /// Checks the validity period. Must be checked again each time a cached token is used.
     pub fn check_time(&self, now: Timestamp, leeway: Duration) -> Result<(), TokenError> {
-        let unix_time = |time: Timestamp| UnixTime::from_millis(time.millis());
-        let validity = Validity { not_before: self.not_before.map(unix_time), expires_at: unix_time(self.expires_at) };
-        validity.check(unix_time(now), leeway)
+        let not_before = self.not_before.map(Into::into);
+        Validity { not_before, expires_at: self.expires_at.into() }.check(now.into(), leeway)
     }
 
     /// Returns true if the token is issued for `audience`.

@@ -13,6 +13,7 @@ const PATHS: &[(&str, &str)] = &[
     ("/.well-known/signet-revocations/snapshot", "GET, HEAD"),
     ("/.well-known/signet-revocations/e/after/1-0", "GET, HEAD"),
     ("/.well-known/signet-revocations/e/segments/1-0/2-0", "GET, HEAD"),
+    ("/.well-known/signet-revocations/followers", "POST"),
     ("/verify", "GET, HEAD, POST"),
     ("/verify/batch", "POST"),
     ("/sessions", "DELETE, GET, HEAD, POST"),

@@ -5,7 +5,8 @@ use std::io::Read;
 use super::*;
 use crate::support::server::{SendRequest, TestServer, over_both_stores};
 
-over_both_stores!(|plan| plan; documents_say_how_they_can_be_cached, unknown_positions_are_gone);
+over_both_stores!(|plan| plan; documents_say_how_they_can_be_cached, unknown_positions_are_gone,
+    live_response_leads_to_segments);
 
 async fn documents_say_how_they_can_be_cached(server: &TestServer) {
     let client = Client::new(&server.signet);
@@ -59,6 +60,38 @@ async fn unknown_positions_are_gone(server: &TestServer) {
             assert_eq!(response.header("access-control-allow-origin"), "*");
         }
     }
+}
+
+/// A follower that polls goes on with segments, which can be cached, after one response of the live feed.
+async fn live_response_leads_to_segments(server: &TestServer) {
+    let client = Client::new(&server.signet);
+    let (key, _) = server.api_key(&server.create_user(&["--superuser"]), &["revoke"]);
+    let revoke = async || {
+        let token = server.sign_in(&server.create_user(&[])).await.access;
+        server.form("/oauth/revoke", &[("client_secret", &key), ("token", &token)]).await.is(200);
+    };
+    revoke().await;
+    let head = head_when(&client, |head| head["to"] != "0-0").await;
+    let live = format!("{FEED}/{}/after/{}", text(&head["epoch"]), text(&head["to"]));
+    // Until a second is over in which something was revoked.
+    let mut frames_after = Vec::new();
+    while frames_after.len() < 2 {
+        revoke().await;
+        frames_after = frames(&get(&client, &live).await);
+    }
+    let (reached, last) = (text(&frames_after[0]["to"]), frames_after.last().unwrap());
+    let head = head_when(&client, |head| head["segments"].as_array().unwrap().iter().any(|end| *end == reached)).await;
+    let ends = head["segments"].as_array().unwrap().iter().map(text).collect::<Vec<_>>();
+    let from = ends.iter().position(|end| *end == reached).unwrap();
+    assert!(from + 1 < ends.len(), "something was revoked after it");
+    let mut found = HashSet::new();
+    for pair in ends[from..].windows(2) {
+        let path = format!("{FEED}/{}/segments/{}/{}", text(&head["epoch"]), pair[0], pair[1]);
+        let segment = get(&client, &path).await;
+        assert!(segment.header("cache-control").contains("immutable"));
+        found.extend(revoked(&frames(&segment)[0]));
+    }
+    assert!(found.is_superset(&revoked(last)));
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@ over_both_stores_in_process! {
     position_beyond_the_history_is_gone,
     follower_behind_gets_all_entries_in_frames,
     revocations_of_two_seconds_are_no_segment,
+    live_response_reaches_the_end_of_a_segment,
     revocation_known_from_a_row_is_published,
 }
 
@@ -175,6 +176,44 @@ async fn revocations_of_two_seconds_are_no_segment(fleet: &TestFleet) {
     }
     assert_eq!(segment(&publisher.ctx, &epoch, &ends[0], &ends[2]).await.unwrap_err(), FeedError::Gone);
     assert_eq!(segment(&publisher.ctx, &epoch, &ends[1], &ends[0]).await.unwrap_err(), FeedError::Gone);
+}
+
+/// A follower that polls through a cache stopped within a second. One response of the live feed leads it to a position
+/// that the head lists.
+async fn live_response_reaches_the_end_of_a_segment(fleet: &TestFleet) {
+    let publisher = Publisher::start(fleet).await;
+    let ctx = &publisher.ctx;
+    let at_second = fleet.clock.now().millis().rem_euclid(1000) as u64;
+    fleet.clock.advance(Duration::from_millis(1000 - at_second));
+    publisher.revoke(1).await;
+    publisher.read().await;
+    let (epoch, within) = publisher.position();
+    fleet.clock.advance(Duration::from_millis(10));
+    publisher.revoke(2).await;
+    fleet.clock.advance(Duration::from_secs(1));
+    publisher.revoke(3).await;
+    publisher.read().await;
+    let listed = |head: &Value| head["segments"].as_array().unwrap().iter().map(text).collect::<Vec<_>>();
+    assert!(!listed(&payload(&head(ctx).unwrap())).contains(&within), "more was revoked in that second");
+    let body = after(ctx, &epoch, &within).await.unwrap();
+    let frames = payloads(std::str::from_utf8(&body).unwrap());
+    assert_eq!(frames.iter().map(|frame| revoked(frame).len()).collect::<Vec<_>>(), [2, 3]);
+    let reached = text(&frames[0]["to"]);
+    assert_eq!((text(&frames[0]["from"]), &frames[1]["from"]), (within, &frames[0]["to"]));
+    assert_eq!((frames[0].get("jwks"), frames[1]["time"].is_i64()), (None, true));
+
+    // From there, everything later comes in segments.
+    fleet.clock.advance(Duration::from_secs(1));
+    publisher.revoke(1).await;
+    publisher.read().await;
+    let head = payload(&head(ctx).unwrap());
+    let ends = listed(&head);
+    let from = ends.iter().position(|end| *end == reached).unwrap();
+    let mut found = 0;
+    for pair in ends[from..].windows(2) {
+        found += revoked(&payload(&segment(ctx, &epoch, &pair[0], &pair[1]).await.unwrap())).len();
+    }
+    assert_eq!(found, 4);
 }
 
 /// Redis has lost the revocation, or never had it: here, the row is changed and nothing else.

@@ -4,6 +4,7 @@ mod documents;
 mod entries;
 mod fleet;
 mod in_process;
+mod reports;
 
 use std::collections::HashSet;
 

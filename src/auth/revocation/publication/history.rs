@@ -277,6 +277,17 @@ mod tests {
     }
 
     #[test]
+    fn last_complete_segment_is_before_the_newest_second() {
+        let history = history([5, 6, 8]);
+        assert_eq!(history.last_complete_segment(0), Some(2), "the entries of 8 may become more");
+        assert_eq!(history.last_complete_segment(1), Some(2));
+        assert_eq!(history.last_complete_segment(2), None, "it is where the follower is");
+        assert_eq!(history.last_complete_segment(3), None);
+        assert_eq!(self::history([5]).last_complete_segment(0), None);
+        assert_eq!(self::history([]).last_complete_segment(0), None);
+    }
+
+    #[test]
     fn taking_stops_at_the_limit() {
         let history = history([5, 6, 8]);
         let taken = history.take(0, 3, 2);

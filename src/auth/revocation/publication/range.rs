@@ -62,3 +62,59 @@ impl Range {
         self.parts.iter().map(|part| part.entries.len()).sum::<usize>() <= SMALL
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::id::SessionId;
+    use crate::rng::Rng;
+    use crate::store::ephemeral::{Cursor, Revocation, StreamEntry, StreamPage, Target};
+
+    /// A history of sessions revoked at these seconds; the position of each is its number.
+    fn history(seconds: &[i64]) -> History {
+        let (rng, keep) = (Rng::system(), Duration::from_secs(600));
+        let entries = seconds.iter().zip(1..).map(|(second, major)| {
+            let published_at = Timestamp::from_secs(*second);
+            let target = Target::Session(SessionId::new(published_at, &rng));
+            let revocation = Revocation { target, expires_at: published_at + keep };
+            StreamEntry { position: Some(Position { major, minor: 0 }), published_at, revocation }
+        });
+        let (cursor, epoch) = (Cursor::start(), "one".to_owned());
+        let end = Position { major: seconds.len() as u64, minor: 0 };
+        let page = StreamPage { entries: entries.collect(), cursor, epoch, end, has_more: false };
+        let mut history = History::new(keep);
+        history.append(&page, Timestamp::from_secs(0));
+        history
+    }
+
+    /// The last position and the number of entries of each part of what comes after the first `from` entries.
+    fn parts(history: &History, from: usize, split: Option<usize>) -> Vec<(u64, usize)> {
+        let start = Position { major: from as u64, minor: 0 };
+        let end = (history.len(), history.end());
+        let range = Range::new(history, (from, start), end, split, Timestamp::default());
+        range.parts.iter().map(|part| (part.to.major, part.entries.len())).collect()
+    }
+
+    #[test]
+    fn a_part_ends_at_the_split() {
+        let history = history(&[5, 5, 5, 6, 6, 7]);
+        let split = |from| history.last_complete_segment(from);
+        assert_eq!(parts(&history, 1, split(1)), [(5, 4), (6, 1)]);
+        assert_eq!(parts(&history, 4, split(4)), [(5, 1), (6, 1)]);
+        assert_eq!(parts(&history, 5, split(5)), [(6, 1)]);
+        assert_eq!(parts(&history, 6, split(6)), [(6, 0)]);
+        assert_eq!(parts(&history, 1, None), [(6, 5)]);
+    }
+
+    #[test]
+    fn parts_before_and_after_the_split_are_bounded() {
+        let before = MAX_PER_FRAME + 10;
+        let seconds = [vec![5; before], vec![6; MAX_PER_FRAME + 1]].concat();
+        let history = history(&seconds);
+        let ends = parts(&history, 0, history.last_complete_segment(0));
+        assert_eq!(ends.iter().map(|(_, entries)| *entries).collect::<Vec<_>>(), [MAX_PER_FRAME, 10, MAX_PER_FRAME, 1]);
+        assert_eq!(ends[1].0, before as u64);
+    }
+}
