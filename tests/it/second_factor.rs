@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use serde_json::json;
 use signet::auth::Error;
 use signet::auth::accounts::create::{CreateUser, create_user};
+use signet::auth::audit::SignInMethod;
 use signet::auth::context::Context;
 use signet::auth::error::MfaError;
 use signet::auth::mfa;
@@ -359,7 +360,10 @@ async fn short_recovery_codes_are_hashed_with_argon2id(fleet: &TestFleet) {
 async fn second_step_needs_a_valid_mfa_token(fleet: &TestFleet) {
     let ctx = fleet.node().await;
     let (user, key, backup) = create_user_with_totp(&ctx, "steps").await;
-    let mfa_token = async |user: &User| match start_login(&ctx, user, request_ctx(&ctx, 1)).await.unwrap() {
+    let mfa_token = async |user: &User| match start_login(&ctx, user, SignInMethod::Password, request_ctx(&ctx, 1))
+        .await
+        .unwrap()
+    {
         LoginStep::MfaRequired(token) => token,
         LoginStep::Complete(_) => panic!("signed in without the second factor"),
     };

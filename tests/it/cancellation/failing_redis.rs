@@ -32,7 +32,7 @@ async fn deactivated_key_is_revoked_though_redis_refuses() {
     let user = user(&a, "holder").await;
     let (key, new) = create_key(&a, &user).await;
     let made = issue_for_api_key(&b, new.reveal(), None, native_request(&b)).await.unwrap().access;
-    while_redis_refuses_writes(&fleet, api_keys::deactivate(&a, key.project, key.id)).await;
+    while_redis_refuses_writes(&fleet, api_keys::deactivate(&a, key.project, key.id, Origin::process())).await;
     assert_revoked(&a, &made);
     assert!(verify_access_token(&b, &made).is_ok(), "node b does not know of it yet");
     let c = fleet.node().await;
@@ -53,7 +53,7 @@ async fn deactivated_key_is_revoked_though_redis_forgot_it() {
         made.push((key, issue_for_api_key(&a, new.reveal(), None, native_request(&a)).await.unwrap().access));
     }
     let [(ended, ended_token), (_, other_token)] = &made[..] else { unreachable!("there are two") };
-    api_keys::deactivate(&a, ended.project, ended.id).await.unwrap();
+    api_keys::deactivate(&a, ended.project, ended.id, Origin::process()).await.unwrap();
     // Like a failover to a server that has global_not_before but not the latest revocations.
     fleet.redis().cli(&["DEL", "signet:{fleet}:revocations", "signet:{fleet}:born"]);
     let b = fleet.node().await;
