@@ -129,7 +129,13 @@ async fn stolen_token_changes_nothing_sensitive(server: &TestServer) {
     let stolen = grow_old(server, &session.access, &session.refresh).await;
     for (method, path, body, status, kind) in [
         (Method::DELETE, "/me", json!({}), 401, "insufficient_user_authentication"),
-        (Method::PUT, "/me/password", json!({"new_password": "x".repeat(12)}), 400, "invalid_current_password"),
+        (
+            Method::PUT,
+            "/me/password",
+            json!({"new_password": "another quiet harbour"}),
+            400,
+            "invalid_current_password",
+        ),
         (Method::POST, "/me/email", json!({"email": "thief@example.org"}), 400, "invalid_current_password"),
         (Method::POST, "/totp/recovery-codes", json!({}), 400, "invalid_current_password"),
     ] {
@@ -227,10 +233,10 @@ async fn api_keys_belong_to_their_project(server: &TestServer) {
     for number in 0..4 {
         create(&access, json!({"name": format!("key {number}")})).await.is(201);
     }
+    let all = get(&path, &access).await.is(200).json();
     let page = get(&format!("{path}?skip=1&limit=2"), &access).await.is(200).json();
-    let names =
-        page["api_keys"].as_array().unwrap().iter().map(|key| key["name"].as_str().unwrap()).collect::<Vec<_>>();
-    assert_eq!((names, &page["total"]), (vec!["key 2", "key 1"], &json!(5)));
+    assert_eq!((page["api_keys"].as_array().unwrap().len(), &page["total"]), (2, &json!(5)));
+    assert_eq!((&page["api_keys"][0], &page["api_keys"][1]), (&all["api_keys"][1], &all["api_keys"][2]));
     for query in ["skip=-1", "limit=0", "limit=101", "limit=many"] {
         get(&format!("{path}?{query}"), &access).await.is_problem(400, "invalid_fields");
     }
