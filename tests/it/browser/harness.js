@@ -47,21 +47,20 @@ export async function run(test) {
 }
 
 /**
- * A browser of its own: cookies and storage of a new device. `origins` may be loaded beside the server's. A violation of
- * the content security policy, an error of a script and a request to another host fail the test.
+ * A browser of its own: cookies and storage of a new device. A violation of the content security policy, an error of a
+ * script and a request to another host fail the test, unless pages of others are opened too (`strict: false`).
  */
-export async function device({ origins = [], ...options } = {}) {
+export async function device({ strict = true, ...options } = {}) {
   const context = await browser.newContext({ locale: 'en-US', viewport: { width: 900, height: 600 }, ...options });
   context.setDefaultTimeout(20_000);
-  const violations = !origins.length;
-  await context.exposeBinding('reportViolation', (_, text) => violations && failures.push(`policy: ${text}`));
+  await context.exposeBinding('reportViolation', (_, text) => strict && failures.push(`policy: ${text}`));
   await context.addInitScript(() => addEventListener('securitypolicyviolation', (event) => {
     window.reportViolation(`${event.violatedDirective} ${event.blockedURI} at ${event.sourceFile} ${event.sample}`);
   }));
   context.on('request', (request) => {
     const { protocol, origin } = new URL(request.url());
-    const allowed = ['data:', 'blob:'].includes(protocol) || [url, ...origins].includes(origin);
-    if (!allowed) failures.push(`request to another host: ${request.url()}`);
+    const allowed = ['data:', 'blob:'].includes(protocol) || [url, server.api].includes(origin);
+    if (strict && !allowed) failures.push(`request to another host: ${request.url()}`);
   });
   context.on('response', (response) => {
     responses.push(`${response.request().method()} ${response.url()} ${response.status()}`);
@@ -70,7 +69,7 @@ export async function device({ origins = [], ...options } = {}) {
   context.on('console', (message) => {
     // A refused request is part of many tests; the browser logs each.
     const refused = message.text().startsWith('Failed to load resource');
-    if (violations && message.type() === 'error' && !refused) failures.push(`console: ${message.text()}`);
+    if (strict && message.type() === 'error' && !refused) failures.push(`console: ${message.text()}`);
   });
   return context;
 }
@@ -105,7 +104,7 @@ export const says = (page, text) => page.getByText(text).first().waitFor();
  * state is looked at once, over one of the stores.
  */
 export async function check(page, state) {
-  if (!server.looks) return;
+  if (server.looks === false) return;
   if (!await page.evaluate(() => 'axe' in window)) await page.evaluate(AXE);
   for (const colorScheme of ['light', 'dark']) {
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });

@@ -87,6 +87,7 @@ async fn console_shows_every_screen_and_state(server: &TestServer) {
         "superuser": account(&superuser.email),
         "user": account(&user.email),
         "hostile": HOSTILE,
+        "looks": redis.is_none(),
         "redis": redis,
     });
     run(server, "console.js", also).await;

@@ -30,6 +30,9 @@ function Deletion({ close }) {
   const password = useSignal('');
   const email = me.value?.email ?? '';
   const remove = async () => {
+    if (typed.value.trim().toLowerCase() !== email.toLowerCase()) {
+      return { ok: false, status: 0, body: null, type: 'other_email', retryAfter: 0 };
+    }
     const result = await call('DELETE', '/me', me.value?.has_password ? { password: password.value } : {});
     if (result.ok) {
       go('deleted', { replace: true });
@@ -41,8 +44,7 @@ function Deletion({ close }) {
     <p>${t('data.delete_sure')}</p>
     <${Form} label=${t('data.delete_button')} kind="bad" send=${remove}
       secondary=${html`<${Cancel} cancel=${close} />`}>
-      <${Field} label=${t('data.type_email', { email })} name="confirm" autocomplete="off" value=${typed}
-        pattern=${email.replace(/[.*+?^${}()|[\]\\/-]/g, '\\$&')} />
+      <${Field} label=${t('data.type_email', { email })} name="confirm" autocomplete="off" value=${typed} />
       ${me.value?.has_password && html`<${PasswordField} label=${t('field.password')} value=${password} />`}
     <//>
   <//>`;
