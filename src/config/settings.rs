@@ -91,11 +91,13 @@ fn documented() -> Vec<Documented> {
         } else if let Some((key, value)) = config_toml_key(shown) {
             let name = if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") };
             let default = (!is_comment).then(|| value.trim_matches('"').to_owned());
-            // Settings that follow each other share a text.
-            let description = match settings.last() {
-                Some(last) if text.is_empty() && last.name.starts_with(&section) => last.description.clone(),
-                _ => text.join(" "),
+            // The settings of the first dialect have texts that hold for all. Settings that follow each other share a text.
+            let shared = || settings.last().filter(|last| section_of(&last.name) == section);
+            let description = match text.is_empty() {
+                true => find_similar(&settings, &name).or_else(shared).map(|other| other.description.clone()),
+                false => Some(text.join(" ")),
             };
+            let description = description.unwrap_or_default();
             if !is_example_table {
                 settings.push(Documented { name, default, description });
             }
@@ -107,6 +109,20 @@ fn documented() -> Vec<Documented> {
         }
     }
     settings
+}
+
+/// The name of the section of a setting.
+fn section_of(name: &str) -> &str {
+    name.rsplit_once('.').map_or("", |(section, _)| section)
+}
+
+/// The text of a setting of the same name in a similar section, such as `api.native.enabled` for `api.v1.enabled`.
+fn find_similar<'a>(settings: &'a [Documented], name: &str) -> Option<&'a Documented> {
+    let ends = |name: &str| {
+        let (first, last) = (name.split('.').next(), name.rsplit('.').next());
+        (first.map(str::to_owned), last.map(str::to_owned))
+    };
+    settings.iter().find(|other| ends(&other.name) == ends(name))
 }
 
 #[cfg(test)]

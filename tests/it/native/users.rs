@@ -238,12 +238,12 @@ async fn details_name_what_a_user_has(server: &TestServer) {
     let path = format!("/admin/users/{}", user.id);
     server.sign_in(&user).await;
     server.sign_in(&user).await;
-    let (_, key) = server.api_key(&user, &["read"]);
+    let (_, prefix) = server.api_key(&user, &["read"]);
     let details = server.get(&path).bearer_auth(&root).send_checked().await.is(200).json();
     assert_eq!(details["sessions_open"], 2);
     assert_eq!(details["mfa"], json!({"enabled": false, "recovery_codes_left": 0}));
     assert_eq!(details["projects"][0]["name"], "Personal");
-    assert_eq!(details["api_keys"][0]["id"], key);
+    assert_eq!(details["api_keys"][0]["prefix"], prefix);
     assert_eq!(details["api_keys"][0]["active"], true);
     assert_eq!(details["api_keys"][0]["project_id"], details["projects"][0]["id"]);
     assert_eq!(details["api_keys"].as_array().unwrap().len(), 1);

@@ -320,7 +320,7 @@ impl Accounts for Postgres {
     }
 
     async fn api_key_by_id(&self, key: ApiKeyId) -> Result<Option<(ApiKey, User)>> {
-        let read = |rows: &[_]| Ok(rows::api_keys_with_owner(rows)?.pop());
+        let read = |rows: &[_]| QueryResult::Ok(rows::api_keys_with_owner(rows)?.pop());
         self.connections.query(&statements::API_KEY_BY_ID, &[&key], read).await
     }
 
