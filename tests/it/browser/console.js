@@ -228,6 +228,7 @@ async function settings(page) {
   await field(page, 'Name or description').fill('console.listener');
   await page.getByText('console.listener', { exact: true }).waitFor();
   await page.getByLabel('Only those that are set').check();
+  await field(page, 'Name or description').fill('no setting has this name');
   await says(page, 'signet config show');
   await check(page, 'no setting');
   await field(page, 'Name or description').fill('server.management');
