@@ -240,7 +240,7 @@ impl Attempt {
         let body = response.json();
         match sign_in {
             SignIn::Native | SignIn::NativeCode | SignIn::NativeMagic | SignIn::LandingMagic => {
-                drop(response.is_problem(401, "mfa_required"));
+                response.is_problem(401, "mfa_required");
             }
             SignIn::UnturnedCode => {
                 assert_eq!((response.status, &body["error"]["code"]), (401, &"totp_required".into()))
