@@ -96,6 +96,12 @@ fn with_imports(path: &'static str) -> BTreeSet<&'static str> {
     found
 }
 
+#[test]
+fn only_comments_with_lines_of_their_own_are_left_out() {
+    let text = "// a\n/** b */\nlet c = '//d'; // e\n  /*\n * f\n */\n/** @type {g} */ (h);\n";
+    assert_eq!(without_comments(text), "let c = '//d'; // e\n/** @type {g} */ (h);\n");
+}
+
 /// The keys of a file of texts: the quoted names at the beginning of lines.
 fn keys(text: &str) -> BTreeSet<&str> {
     let keys = text.lines().filter_map(|line| line.strip_prefix("  '")?.split_once("':"));
