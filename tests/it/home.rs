@@ -72,7 +72,14 @@ async fn notice_of_a_new_network_can_be_switched_off() {
 /// What the page says of the server.
 fn facts(page: &HttpResponse) -> Value {
     let facts = page.is(200).text.split_once("data-facts=\"").expect("it has facts").1;
-    let facts = facts.split('"').next().unwrap().replace("&quot;", "\"").replace("&amp;", "&").replace("&lt;", "<");
+    let facts = facts
+        .split('"')
+        .next()
+        .unwrap()
+        .replace("&quot;", "\"")
+        .replace("&amp;", "&")
+        .replace("&lt;", "<")
+        .replace("&gt;", ">");
     serde_json::from_str(&facts).unwrap()
 }
 

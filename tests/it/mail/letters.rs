@@ -112,7 +112,8 @@ async fn both_parts_of_a_letter_say_the_same() {
             let case = format!("{letter:?} {accept}");
             let read = mailer.deliver(letter, language).await;
             let html = visible(read.html());
-            for paragraph in read.text().split("\n\n").flat_map(|paragraph| {
+            let text = read.text().replace('\r', "");
+            for paragraph in text.split("\n\n").flat_map(|paragraph| {
                 // A line of its own is an item; the other lines of a paragraph are one text.
                 if paragraph.contains(": ") || paragraph.contains('：') {
                     paragraph.lines().collect()
