@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::auth::audit::Recorder;
+use crate::auth::audit::recorder::Recorder;
 use crate::auth::passwords::{Hasher, Policy};
 use crate::auth::retention::Retention;
 use crate::auth::revocation::publication::Publication;

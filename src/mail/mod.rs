@@ -107,6 +107,7 @@ pub struct Mailer {
     capacity: usize,
     languages: Arc<[String]>,
     logo: Option<LogoFile>,
+    outbox: Option<PathBuf>,
     metrics: Arc<Metrics>,
     ages: Arc<QueueAge>,
 }
@@ -121,9 +122,12 @@ impl Mailer {
         rng: Rng,
     ) -> Result<Self, MailerError> {
         let sender = sender(settings)?;
-        let transport = match smtp(settings, &sender)? {
-            Some(smtp) => Transport::Smtp(smtp),
-            None => Transport::Outbox(Outbox::new(data_dir.join(outbox::NAME), rng.clone())),
+        let (transport, outbox) = match smtp(settings, &sender)? {
+            Some(smtp) => (Transport::Smtp(smtp), None),
+            None => {
+                let folder = outbox_dir(data_dir);
+                (Transport::Outbox(Outbox::new(folder.clone(), rng.clone())), Some(folder))
+            }
         };
         let (templates, logo) = (templates(settings)?, logo(settings)?);
         let languages = templates.languages().into();
@@ -142,7 +146,7 @@ impl Mailer {
             closing: closing.subscribe(),
         };
         queue::start(worker, incoming).map_err(MailerError::Thread)?;
-        Ok(Self { queue_sender, pending, closing, capacity: settings.queue, languages, logo, metrics, ages })
+        Ok(Self { queue_sender, pending, closing, capacity: settings.queue, languages, logo, outbox, metrics, ages })
     }
 
     /// Queues a mail and returns immediately: composing and sending happen on another thread, so a response takes the
@@ -180,6 +184,11 @@ impl Mailer {
     /// The logo, if there is one. Mails link to it.
     pub fn logo(&self) -> Option<&LogoFile> {
         self.logo.as_ref()
+    }
+
+    /// The directory that mails are written to; `None` if they are sent.
+    pub fn outbox(&self) -> Option<&Path> {
+        self.outbox.as_deref()
     }
 
     /// Closes the queue and sends what is queued, for at most `max_wait`. Mails that wait for a retry are retried

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::auth::audit::Recorder;
+use crate::auth::audit::recorder::Recorder;
 use crate::auth::context::{Context, Node};
 use crate::auth::passwords::{Hasher, Policy};
 use crate::auth::retention::{Retention, key_policy};

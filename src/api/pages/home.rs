@@ -11,7 +11,6 @@ use super::with_policy;
 use crate::auth::context::Context;
 use crate::config::{Config, ConsoleListener, Home};
 use crate::http::{Rejection, Request, Response, RouteGroup, Routes};
-use crate::mail;
 
 const HOME: Page = Page { name: "home", folder: "home", preload: &["home", "base", "vendor"] };
 
@@ -20,7 +19,7 @@ const LOGO_MAX_AGE: HeaderValue = HeaderValue::from_static("public, max-age=3600
 
 /// What the page says of this server.
 #[derive(Serialize)]
-pub(super) struct HomeFacts<'a> {
+struct HomeFacts<'a> {
     issuer: &'a str,
     /// Where the console is, if a browser on this machine reaches it.
     console: Option<String>,
@@ -73,7 +72,7 @@ fn page(ctx: &Context) -> Response {
     let is_local = is_local(config);
     let local = is_local.then(|| LocalFacts {
         command: "signet users create --email you@example.com --superuser --verified",
-        outbox: config.mail.smtp_url.is_none().then(|| mail::outbox_dir(&config.data_dir).display().to_string()),
+        outbox: ctx.node.mailer.outbox().map(|folder| folder.display().to_string()),
     });
     let path = format!("{}/console", config.api.native.prefix);
     let console = match (config.console.listener, config.server.management) {
@@ -81,7 +80,7 @@ fn page(ctx: &Context) -> Response {
         (ConsoleListener::Management, Some(management)) if is_local => Some(format!("http://{management}{path}")),
         _ => None,
     };
-    shell::respond_with(ctx, &HOME, Some(HomeFacts { issuer: &config.tokens.issuer, console, local }))
+    shell::respond_with(ctx, &HOME, Some(&HomeFacts { issuer: &config.tokens.issuer, console, local }))
 }
 
 /// True if only this machine reaches the server. A proxy on the same machine also connects from a loopback address, so

@@ -6,7 +6,6 @@ use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
 use super::files::{folder, scripts_in, style_in};
-use super::home::HomeFacts;
 use super::{HTML, with_policy};
 use crate::auth::context::Context;
 use crate::auth::passwords::Policy;
@@ -36,14 +35,14 @@ pub(super) struct Page {
 
 /// What pages know of this server.
 #[derive(Serialize)]
-struct Facts<'a> {
+struct Facts<'a, H> {
     service: &'a str,
     /// There is a logo.
     logo: bool,
     registration: bool,
     password: PasswordRules,
     #[serde(skip_serializing_if = "Option::is_none")]
-    home: Option<HomeFacts<'a>>,
+    home: Option<&'a H>,
 }
 
 /// The rules for new passwords.
@@ -57,11 +56,11 @@ struct PasswordRules {
 
 /// The response with a page.
 pub(super) fn respond(ctx: &Context, page: &Page) -> Response {
-    respond_with(ctx, page, None)
+    respond_with::<()>(ctx, page, None)
 }
 
 /// The same, with what the page at `/` shows.
-pub(super) fn respond_with(ctx: &Context, page: &Page, home: Option<HomeFacts<'_>>) -> Response {
+pub(super) fn respond_with<H: Serialize>(ctx: &Context, page: &Page, home: Option<&H>) -> Response {
     let config = &ctx.node.config;
     let native = &config.api.native;
     let policy = Policy::for_dialect(native, &config.passwords);

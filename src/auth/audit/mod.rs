@@ -11,14 +11,13 @@ mod event;
 mod event_type;
 mod list;
 mod log;
-mod recorder;
+pub mod recorder;
 mod write;
 
 pub use crate::store::ephemeral::{EventRange, Position};
 pub use event::{Event, EventRecord, Origin, Party, SignInMethod};
 pub use event_type::{EventType, Outcome};
 pub use list::{EventFilter, EventPage, ListedEvent, MAX_WAIT, emails, list, list_of_user};
-pub use recorder::Recorder;
 pub use write::{drain, flush, run};
 
 use std::sync::Arc;
