@@ -8,10 +8,11 @@ use serde_json::{Value, json};
 use signet::auth::audit::{EventType, Outcome};
 
 use crate::support::server::{PASSWORD, SendRequest, TestServer, TestUser, over_both_stores};
-use crate::support::signet::Plan;
+use crate::support::signet::{CLIENT_LIMITS, NEVER_REACHED, Plan};
 use crate::support::{outbox, totp, until};
 
 fn plan(plan: Plan) -> Plan {
+    let plan = plan.limits(&CLIENT_LIMITS, NEVER_REACHED).limits(&["SIGN_IN_ACCOUNT"], "10 per 1d");
     plan.set("SIGNET_LOG__FILTER", "info").set("SIGNET_LOG__FORMAT", "json")
 }
 
@@ -161,7 +162,10 @@ async fn sign_ins_and_sessions(server: &TestServer, secrets: &mut Secrets, admin
     revoke.send_checked().await.is(200);
 
     let victim = server.create_user(&[]);
-    while server.try_sign_in(&victim.email, "guessed").await.status != 429 {}
+    for _ in 0..10 {
+        server.try_sign_in(&victim.email, "guessed").await.is(401);
+    }
+    server.try_sign_in(&victim.email, "guessed").await.is(429);
 }
 
 /// Registration, addresses and passwords.
