@@ -11,7 +11,7 @@ use clap_complete::Shell;
 use crate::auth::api_keys::is_scope;
 use crate::config;
 
-pub use users::{CreateUser, UpdateUser, UserName, Users};
+pub(super) use users::{CreateUser, UpdateUser, UserName, Users};
 
 /// Signet, a token server: signs people in and issues JWTs that any service verifies from a JWKS.
 #[derive(Debug, Parser)]

@@ -1,4 +1,5 @@
 //! The service of README: `cargo run -p signet-verify --example axum --features tower`. A test compares both texts.
+#![allow(clippy::disallowed_methods, reason = "a service reads its own environment")]
 
 use std::env;
 

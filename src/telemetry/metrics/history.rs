@@ -14,7 +14,7 @@ use crate::clock::Timestamp;
 pub const SAMPLE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The number of samples that are kept: five minutes.
-pub const SAMPLES: usize = 60;
+const SAMPLES: usize = 60;
 
 /// The samples that the rates of operations are computed from: the last minute.
 const RECENT: usize = 12;

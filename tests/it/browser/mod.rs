@@ -28,6 +28,7 @@ fn plan(plan: Plan) -> Plan {
 }
 
 /// Chromium, under one of its names.
+#[allow(clippy::disallowed_methods, reason = "where programs are is not a setting of Signet")]
 fn chromium() -> PathBuf {
     let names = ["chromium", "chromium-browser", "google-chrome"];
     let folders = std::env::var_os("PATH").unwrap_or_default();
