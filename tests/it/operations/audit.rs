@@ -342,8 +342,8 @@ async fn fresh_server_shows_few_series() {
     let server = TestServer::embedded(|plan| plan);
     let page = server.get_management("/metrics").await.text;
     let series: Vec<&str> = page.lines().filter(|line| !line.starts_with('#')).collect();
-    assert!(series.len() < 400, "{} series", series.len());
-    println!("{} series", series.len());
+    // 282 when this was written. Each store operation that a start uses is twenty.
+    assert!(series.len() < 320, "{} series", series.len());
     for name in [
         r#"signet_sign_ins_total{method="magic_link",outcome="refused"} 0"#,
         "signet_refresh_tokens_reused_total 0",

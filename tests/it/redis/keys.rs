@@ -70,7 +70,6 @@ async fn keys_have_hash_tags_and_all_but_the_fleets_expire() {
         let ttl: i64 = server.cli(&["PTTL", key]).parse().unwrap();
         // This key lives for a second: it may have expired before or since.
         if what == "check" {
-            other_keys += 1;
             continue;
         }
         match tag {
