@@ -127,10 +127,9 @@ fn digest(ctx: &Context, key: SecretKey<'_>, secret: &str) -> [u8; 32] {
     let text = format!("{}\n{}\n{}\n{secret}", key.kind.name(), key.subject, key.id);
     match key.kind {
         SecretKind::SignInCode | SecretKind::EmailCode => sha256(&ctx.node.secrets.mac(text.as_bytes())),
-        SecretKind::MagicLink
-        | SecretKind::PasswordReset
-        | SecretKind::TotpEnrollment
-        | SecretKind::EmailChange => sha256(text.as_bytes()),
+        SecretKind::MagicLink | SecretKind::PasswordReset | SecretKind::TotpEnrollment | SecretKind::EmailChange => {
+            sha256(text.as_bytes())
+        }
     }
 }
 

@@ -12,8 +12,13 @@ use crate::support::{run_with_stdin, tool};
 
 /// Ids of operations after which the calling account can make no further calls: each is tested with an account of its
 /// own.
-const DISRUPTIVE: &[&str] =
-    &["codes_create_otp", "myauth_update_user", "myauth_toggle_state", "native_admin_update_user", "native_admin_delete_user"];
+const DISRUPTIVE: &[&str] = &[
+    "codes_create_otp",
+    "myauth_update_user",
+    "myauth_toggle_state",
+    "native_admin_update_user",
+    "native_admin_delete_user",
+];
 
 const SETTINGS: &str = include_str!("../schemathesis.toml");
 

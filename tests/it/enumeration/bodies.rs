@@ -64,11 +64,16 @@ async fn with_a_second_factor(server: &TestServer) -> TestUser {
 
 /// If no mails were sent at all, the other tests would prove nothing.
 async fn password_resets_are_mailed_only_to_accounts(server: &TestServer) {
-    assert_only_accounts_get_mail(server, &["myauth: password reset", "v1: password reset", "native: password reset"]).await;
+    assert_only_accounts_get_mail(server, &["myauth: password reset", "v1: password reset", "native: password reset"])
+        .await;
 }
 
 async fn codes_and_links_are_mailed_only_to_accounts(server: &TestServer) {
-    assert_only_accounts_get_mail(server, &["unturned: code", "myauth: magic link", "native: code", "native: magic link"]).await;
+    assert_only_accounts_get_mail(
+        server,
+        &["unturned: code", "myauth: magic link", "native: code", "native: magic link"],
+    )
+    .await;
 }
 
 async fn assert_only_accounts_get_mail(server: &TestServer, calls: &[&str]) {

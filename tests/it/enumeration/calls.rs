@@ -94,10 +94,7 @@ pub(super) const MAIL_REQUESTS: &[Call] = &[
             server.post("/api/v1/password-reset").json(&json!({"email": user.email, "username": "person-0"}))
         },
     },
-    Call {
-        name: "native: code",
-        request: |server, user| server.post("/codes").json(&json!({"email": user.email})),
-    },
+    Call { name: "native: code", request: |server, user| server.post("/codes").json(&json!({"email": user.email})) },
     Call {
         name: "native: magic link",
         request: |server, user| server.post("/magic-links").json(&json!({"email": user.email})),

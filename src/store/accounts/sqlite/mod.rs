@@ -16,8 +16,8 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::{
-    Accounts, ApiKey, ApiKeyOrder, Billed, BillingChange, Changed, Changes, Created, EmailProved, EmailVerified, Find, NewPassword,
-    NewUser, PasswordHash, RecoveryCode, SealedTotp, User, UserPage, UserSearch, page_start,
+    Accounts, ApiKey, ApiKeyOrder, Billed, BillingChange, Changed, Changes, Created, EmailProved, EmailVerified, Find,
+    NewPassword, NewUser, PasswordHash, RecoveryCode, SealedTotp, User, UserPage, UserSearch, page_start,
 };
 use crate::clock::Timestamp;
 use crate::id::{ApiKeyId, ProjectId, UserId};
