@@ -39,8 +39,14 @@ fn positions(operation: &Operation) -> Vec<TokenPosition> {
         positions.extend([TokenPosition::Basic, TokenPosition::Field("client_secret")]);
         positions.extend(operation.schemes.is_empty().then_some(TokenPosition::ApiKey));
     }
+    // This call says of any token what it is.
+    let inspects = operation.path == "/admin/inspect";
     positions.extend(
-        ["token", "refresh_token"].iter().filter(|name| has_field(name)).map(|name| TokenPosition::Field(name)),
+        ["token", "refresh_token"]
+            .iter()
+            .filter(|_| !inspects)
+            .filter(|name| has_field(name))
+            .map(|name| TokenPosition::Field(name)),
     );
     positions.extend(has_field(&"tokens").then_some(TokenPosition::Item("tokens")));
     if operation.query.iter().any(|name| name == "token") {
@@ -175,7 +181,15 @@ async fn refusal_of_invalid_token(
         // `codes` uses its own statuses for missing and invalid credentials.
         (TokenPosition::ApiKey, "/auth/create/otp" | "/auth/delete/otp") => 400,
         (TokenPosition::Field(_), "/auth/refresh") => 409,
-        (TokenPosition::Field(_), "/links/confirm" | "/links/magic" | "/links/reset") => 400,
+        (
+            TokenPosition::Field(_),
+            "/links/confirm"
+            | "/links/magic"
+            | "/links/reset"
+            | "/email-confirmations/redeem"
+            | "/magic-links/redeem"
+            | "/password-resets/redeem",
+        ) => 400,
         (TokenPosition::Field(_), path) if path.ends_with("/redeem") => 400,
         (TokenPosition::Field("refresh_token"), "/oauth/token") => 400,
         (TokenPosition::Path, "/api/auth/confirmed_email/{token}") => 422,

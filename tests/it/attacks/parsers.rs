@@ -38,7 +38,9 @@ async fn unusual_texts_cause_no_server_error(server: &TestServer) {
         let user = server.create_user(&["--superuser", "--verified"]);
         let access = server.sign_in(&user).await.access;
         for field in operation.fields() {
-            for text in texts.iter().chain(&long) {
+            // A head with such a query is refused before it reaches an operation.
+            let in_query = operation.query.iter().any(|name| name == field);
+            for text in texts.iter().chain(long.iter().filter(|_| !in_query)) {
                 let fill = |name: &str| match name {
                     name if name == field && ["roles", "scopes", "tokens"].contains(&name) => json!([text]),
                     name if name == field => json!(text),
