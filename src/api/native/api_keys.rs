@@ -29,6 +29,9 @@ const MAX_DAYS: u32 = 36_500;
 const MAX_SCOPES: usize = 50;
 const MAX_SCOPE_LENGTH: usize = 100;
 
+/// The most keys that can be left out: what clients with 32-bit integers can count.
+const MAX_SKIP: u32 = i32::MAX as u32;
+
 /// Maximum number of keys in one response.
 const MAX_PAGE: u32 = 100;
 
@@ -181,7 +184,7 @@ async fn list(ctx: Context, request: Request) -> Result<Response, Problem> {
             Rejection::field(FieldError::new(ParamLocation::Query, name, FieldErrorKind::Invalid(rule)))
         }),
     };
-    let (skip, limit) = (number("skip", 0, 0..=u32::MAX)?, number("limit", MAX_PAGE, 1..=MAX_PAGE)?);
+    let (skip, limit) = (number("skip", 0, 0..=MAX_SKIP)?, number("limit", MAX_PAGE, 1..=MAX_PAGE)?);
     let project = project(&ctx, &caller, &request).await?;
     let (keys, total) = list_own(&ctx, &caller, project, skip, limit).await?;
     let now = ctx.now();

@@ -166,8 +166,10 @@ impl<'a> EventList<'a> {
     path = "/admin/audit",
     operation_id = "native_admin_audit",
     params(
-        ("after" = Option<String>, Query, description = "Only events after this cursor."),
-        ("before" = Option<String>, Query, description = "Only events before this cursor."),
+        ("after" = Option<String>, Query, pattern = "^(0|[1-9][0-9]{0,14})-(0|[1-9][0-9]{0,8})$",
+            description = "Only events after this cursor."),
+        ("before" = Option<String>, Query, pattern = "^(0|[1-9][0-9]{0,14})-(0|[1-9][0-9]{0,8})$",
+            description = "Only events before this cursor; ignored with `after`."),
         ("type" = Option<String>, Query,
             description = "Names of types, or the part before the dot for all of a subject, separated by commas."),
         ("user" = Option<uuid::Uuid>, Query, description = "Only events that concern this user."),
@@ -216,8 +218,10 @@ pub(super) const LIST_EVENTS: Endpoint = endpoint! {
     path = "/me/activity",
     operation_id = "native_activity",
     params(
-        ("after" = Option<String>, Query, description = "Only events after this cursor."),
-        ("before" = Option<String>, Query, description = "Only events before this cursor."),
+        ("after" = Option<String>, Query, pattern = "^(0|[1-9][0-9]{0,14})-(0|[1-9][0-9]{0,8})$",
+            description = "Only events after this cursor."),
+        ("before" = Option<String>, Query, pattern = "^(0|[1-9][0-9]{0,14})-(0|[1-9][0-9]{0,8})$",
+            description = "Only events before this cursor; ignored with `after`."),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 200, description = "The most events; by default 50."),
     ),
     security(("access_token" = [])),
@@ -242,12 +246,11 @@ fn range(query: &FormFields) -> Result<EventRange, Rejection> {
         None => Ok(None),
         Some(text) => Position::parse(text).map(Some).ok_or_else(|| invalid(name, "must be the cursor of an event")),
     };
-    match (position("after")?, position("before")?) {
-        (None, None) => Ok(EventRange::Newest),
-        (Some(after), None) => Ok(EventRange::After(after)),
-        (None, Some(before)) => Ok(EventRange::Before(before)),
-        (Some(_), Some(_)) => Err(invalid("before", "must not be given together with after")),
-    }
+    Ok(match (position("after")?, position("before")?) {
+        (Some(after), _) => EventRange::After(after),
+        (None, Some(before)) => EventRange::Before(before),
+        (None, None) => EventRange::Newest,
+    })
 }
 
 fn limit(query: &FormFields) -> Result<u32, Rejection> {

@@ -20,6 +20,9 @@ const MAX_NAME_LENGTH: usize = 100;
 /// The longest epoch, position and JWKS hash that the format of the feed permits.
 const MAX_MARK_LENGTH: usize = 64;
 
+/// The greatest integer that all JSON parsers agree on (RFC 8259, 6).
+const MAX_TIME: i64 = (1 << 53) - 1;
+
 /// What a follower of the revocation feed has applied.
 #[derive(Deserialize, ToSchema)]
 #[schema(examples(json!({
@@ -40,6 +43,7 @@ struct FollowerReport {
     #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._-]+$")]
     position: String,
     /// The greatest `time` of the frames after which its state was complete.
+    #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     time: i64,
     /// The identifier of the JWKS that it has, as in `jwks` of frames.
     #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._-]+$")]
@@ -67,6 +71,12 @@ async fn report_follower(ctx: Context, mut request: Request) -> Result<Response,
     check("name", &name, MAX_NAME_LENGTH, "._:/@-")?;
     for (field, value) in [("epoch", &epoch), ("position", &position), ("jwks", &jwks)] {
         check(field, value, MAX_MARK_LENGTH, "._-")?;
+    }
+    if !(0..=MAX_TIME).contains(&time) {
+        let rule = format!("must be between 0 and {MAX_TIME}");
+        return Err(
+            Rejection::field(FieldError::new(ParamLocation::Body, "time", FieldErrorKind::Invalid(rule))).into()
+        );
     }
     report(&ctx, Report { name, epoch, position, jwks, complete_at: Timestamp::from_millis(time) }).await?;
     Ok(Response::empty(StatusCode::NO_CONTENT))

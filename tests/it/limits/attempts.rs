@@ -30,6 +30,8 @@ mod per_day {
             .set("SIGNET_MAILED__DAILY_TRIES", &DAILY_ATTEMPTS.to_string())
             .set("SIGNET_API__CODES__BACKUP_CODES", "10")
             .set("SIGNET_SERVER__TRUSTED_PROXIES", "127.0.0.1")
+            // The test waits for mails with codes.
+            .set("SIGNET_MAIL__NEW_SIGN_IN_NOTICE", "false")
     }
 
     over_both_stores!(plan;

@@ -302,7 +302,7 @@ async fn events_are_filtered_paged_and_followed(server: &TestServer) {
 
     let stranger = server.sign_in(&one).await.access;
     server.get("/admin/audit").bearer_auth(&stranger).send_checked().await.is_problem(403, "forbidden");
-    for invalid in ["after=x", "before=1", "limit=0", "limit=201", "wait=26", "user=x", "after=1-0&before=2-0"] {
+    for invalid in ["after=x", "before=1", "limit=0", "limit=201", "wait=26", "user=x"] {
         let response = server.get(&format!("/admin/audit?{invalid}")).bearer_auth(&admin).send_checked().await;
         response.is_problem(400, "invalid_fields");
     }

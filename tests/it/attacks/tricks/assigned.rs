@@ -75,6 +75,10 @@ async fn undocumented_fields_are_ignored(server: &TestServer) {
         let [one, other] = &responses;
         assert!(one.status < 300, "{}: {one:?}", call.name());
         assert_eq!(one.status, other.status, "{}: {responses:?}", call.name());
+        // The row of a deleted user is gone.
+        if call.name() == "DELETE /me" {
+            continue;
+        }
         assert_eq!(
             comparable_row(server, &plain.email_of_row),
             comparable_row(server, &extended.email_of_row),
