@@ -66,7 +66,7 @@ pub(super) async fn run(ctx: &Context) {
     }
 }
 
-/// Sends what is queued, with one try: for a process in which [`run`] does not run.
+/// Sends what is queued, with one try: for a process in which `run` does not run.
 pub async fn flush(ctx: &Context) {
     let Some(mut sender) = Sender::new(ctx) else { return };
     let mut events = Vec::new();

@@ -60,6 +60,6 @@ impl UserSearch {
 pub struct UserPage {
     /// The users, the newest first.
     pub users: Vec<User>,
-    /// The [`UserSearch::before`] of the next page; `None` if there is none.
+    /// The `before` of the next page; `None` if there is none.
     pub next: Option<i64>,
 }

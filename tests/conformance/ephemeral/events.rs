@@ -55,6 +55,11 @@ pub(super) async fn events_are_read_in_both_directions(store: Store) {
     assert_eq!(texts(&store, two).await, ["b", "c"]);
     assert_eq!(texts(&store, query(FLEET, EventRange::After(newest[0].position))).await, [""; 0]);
     assert_eq!(texts(&store, query(FLEET, EventRange::After(Position::default()))).await.len(), 5);
+    let ends =
+        [EventRange::Before(Position::default()), EventRange::After(Position { major: u64::MAX, minor: u64::MAX })];
+    for end in ends {
+        assert_eq!(texts(&store, query(FLEET, end)).await, [""; 0]);
+    }
     let attempts = EventQuery { class: Some(EventClass::Attempt), ..query(FLEET, EventRange::Newest) };
     assert_eq!(texts(&store, attempts).await, ["d", "c"]);
 }

@@ -38,9 +38,7 @@ async fn unusual_texts_cause_no_server_error(server: &TestServer) {
         let user = server.create_user(&["--superuser", "--verified"]);
         let access = server.sign_in(&user).await.access;
         for field in operation.fields() {
-            // A head with such a query is refused before it reaches an operation.
-            let in_query = operation.query.iter().any(|name| name == field);
-            for text in texts.iter().chain(long.iter().filter(|_| !in_query)) {
+            for text in texts.iter().chain(&long) {
                 let fill = |name: &str| match name {
                     name if name == field && ["roles", "scopes", "tokens"].contains(&name) => json!([text]),
                     name if name == field => json!(text),
@@ -73,7 +71,8 @@ async fn unusual_texts_cause_no_server_error(server: &TestServer) {
             "..%2f..",
             "%0d%0ax:y",
             "%f0%9f%92%a9",
-            &"%41".repeat(1000),
+            // In each parameter: together they must fit into the head of a request.
+            &"%41".repeat(300),
         ] {
             let path = operation.path_with(&|_| json!("HERE")).replace("HERE", text);
             let query = operation.query.iter().map(|name| format!("{name}={text}")).collect::<Vec<_>>().join("&");

@@ -33,6 +33,9 @@ impl Redis {
         let oldest = u64::try_from(query.not_before.millis()).unwrap_or_default();
         let oldest = Position { major: oldest, minor: 0 };
         let (is_ascending, from, to) = match query.range {
+            // Redis has no such intervals.
+            EventRange::Before(position) if position <= oldest => return Ok(Vec::new()),
+            EventRange::After(Position { major: u64::MAX, .. }) => return Ok(Vec::new()),
             EventRange::Newest => (false, oldest.to_string(), "+".to_owned()),
             EventRange::Before(position) => (false, oldest.to_string(), format!("({position}")),
             EventRange::After(position) if position < oldest => (true, oldest.to_string(), "+".to_owned()),
