@@ -161,7 +161,10 @@ export const mailedLink = (to, kind) => mailed(to, (line) => line.startsWith('ht
 /** The newest code that was mailed. */
 export const mailedCode = (to) => mailed(to, (line) => /^\d{6}$/.test(line));
 
-/** The text of the QR code in an image of the page. */
+/**
+ * The text of the QR code in an image of the page. The pixels come as one string: Playwright walks arrays element by
+ * element, which takes half a minute for an image.
+ */
 export async function readQr(image) {
   const { data, width, height } = await image.evaluate(async (element) => {
     await element.decode();
@@ -173,9 +176,9 @@ export async function readQr(image) {
     context.imageSmoothingEnabled = false;
     context.drawImage(element, 0, 0, canvas.width, canvas.height);
     const pixels = context.getImageData(0, 0, canvas.width, canvas.height);
-    return { data: [...pixels.data], width: pixels.width, height: pixels.height };
+    return { data: new TextDecoder('latin1').decode(pixels.data), width: pixels.width, height: pixels.height };
   });
-  const code = jsQR(new Uint8ClampedArray(data), width, height);
+  const code = jsQR(new Uint8ClampedArray(Buffer.from(data, 'latin1')), width, height);
   if (!code) throw new Error('the image is no QR code');
   return code.data;
 }

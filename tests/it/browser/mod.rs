@@ -1,5 +1,5 @@
-//! The pages in Debian's Chromium, driven by Playwright. Each test is a program in this folder, with what it shares in
-//! `harness.js`. `./test` installs both.
+//! The pages in Debian's headless Chromium, driven by Playwright. Each test is a program in this folder, with what it
+//! shares in `harness.js`. `./test` installs both.
 //!
 //! A violation of the content security policy, an error of a script, a request to another host and anything that axe
 //! finds fail a test.
@@ -27,13 +27,14 @@ fn plan(plan: Plan) -> Plan {
     plan.set("SIGNET_SERVER__LISTEN", &address).set("SIGNET_SERVER__PUBLIC_URL", &url)
 }
 
-/// Chromium, under one of its names.
+/// Chromium, under one of its names. Its build without windows needs a fifth of the processor time in these tests.
 #[allow(clippy::disallowed_methods, reason = "where programs are is not a setting of Signet")]
 fn chromium() -> PathBuf {
-    let names = ["chromium", "chromium-browser", "google-chrome"];
+    let names = ["chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"];
     let folders = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&folders).flat_map(|folder| names.map(|name| folder.join(name)));
-    found.into_iter().find(|program| program.exists()).expect("chromium is missing: `./test` installs it")
+    let folders: Vec<_> = std::env::split_paths(&folders).collect();
+    let mut found = names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
+    found.find(|program| program.exists()).expect("chromium-headless-shell is missing: `./test` installs it")
 }
 
 /// Runs a program of this folder against the server, with what it must know beside.

@@ -4,7 +4,8 @@
 //! One test per family of shapes; each prints its ten dearest requests. `./test cost` drives every operation by every
 //! family and attacks every field, takes the minimum of several repetitions, and judges a release build by the bounds
 //! as they are stated. In `./test`, a family drives all operations that read what it is about and an eighth of the
-//! others, a shape attacks one field of an operation, by turns, and is repeated only if it seems too dear.
+//! others, each by a third of its shapes and each shape against a third of the operations, by turns. A shape attacks one
+//! field of an operation, by turns, and is repeated only if it seems too dear.
 
 mod bounds;
 mod meter;
@@ -39,6 +40,8 @@ const REPETITIONS: usize = 5;
 const HOPELESS: u32 = 4;
 /// In the short form, one of so many operations that a family is not about.
 const SAMPLE: usize = 8;
+/// In the short form, one of so many shapes for each operation.
+const SHAPE_SAMPLE: usize = 3;
 
 /// True for the long form.
 #[allow(clippy::disallowed_methods, reason = "the caller chooses the form by an environment variable")]
@@ -97,7 +100,7 @@ async fn measure(family: &Family) {
         // Without credentials a body of any size gets 401, which says nothing about its limit.
         timed.renew_credentials(operation).await;
         for size in sizes(&timed, operation).await {
-            measure_operation(&mut timed, &mut weighed, family, (operation, size), &mut report).await;
+            measure_operation(&mut timed, &mut weighed, family, (operation, number, size), &mut report).await;
         }
     }
     report.print();
@@ -116,12 +119,15 @@ async fn measure_operation(
     timed: &mut Subject,
     weighed: &mut Subject,
     family: &Family,
-    (operation, size): (&Operation, usize),
+    (operation, number, size): (&Operation, usize, usize),
     report: &mut Report,
 ) {
     let mut shapes = (family.shapes)(&timed.target(operation, size));
     let mut same_shapes = (family.shapes)(&weighed.target(operation, size));
     for index in 0..shapes.len() {
+        if !(long() || (number + index).is_multiple_of(SHAPE_SAMPLE)) {
+            continue;
+        }
         // The call may have ended the session or deleted the account: then all requests are made anew.
         if timed.renew_credentials(operation).await {
             shapes = (family.shapes)(&timed.target(operation, size));
