@@ -63,7 +63,7 @@ async function signIn(page) {
   await says(page, 'A body is required.');
   assert.equal(await body.getAttribute('aria-invalid'), 'true');
   assert.equal(await call.locator('.status').count(), 0);
-  await check(page, 'an empty body');
+  await check(page, 'an empty body', 'details.operation[open]');
 
   await body.fill(JSON.stringify({ email: server.user, password: 'wrong' }));
   await send.press('Enter');
@@ -75,7 +75,7 @@ async function signIn(page) {
   await call.locator('.status', { hasText: '201' }).waitFor();
   await call.getByRole('button', { name: 'Use this token' }).press('Enter');
   await says(page, 'The calls of this page send it from now on.');
-  await check(page, 'a response with a token');
+  await check(page, 'a response with a token', 'details.operation[open]');
   await press(page, '/');
   await page.keyboard.press('Escape');
 }
@@ -92,7 +92,7 @@ async function code(page) {
   await page.keyboard.press('ArrowLeft');
   await page.keyboard.press('ArrowLeft');
   assert.match(await text(), /reqwest::Client/, 'the last one follows the first');
-  await check(page, 'code');
+  await check(page, 'code', 'details.operation[open]');
 }
 
 async function useToken(page) {
@@ -109,14 +109,14 @@ async function useToken(page) {
   await says(page, /is required\.$/);
   assert.equal(await end.locator('.status').count(), 0);
   assert.equal(await page.evaluate(() => document.activeElement.tagName), 'INPUT');
-  await check(page, 'a missing parameter');
+  await check(page, 'a missing parameter', '#native_sign_out');
 
   // A call that ends something asks first; Escape is no.
   await page.keyboard.type('019a8b1c-2d3e-7f40-8a1b-2c3d4e5f6071');
   await send.press('Enter');
   const question = page.getByRole('dialog');
   await question.waitFor();
-  await check(page, 'the question before a call');
+  await check(page, 'the question before a call', 'dialog, [role=dialog]');
   await page.keyboard.press('Escape');
   await question.waitFor({ state: 'detached' });
   assert.equal(await end.locator('.status').count(), 0);

@@ -101,19 +101,21 @@ export const says = (page, text) => page.getByText(text).first().waitFor();
 
 /**
  * What must hold in every state: nothing that axe finds, in light and dark, and no overflow on the smallest screen. A
- * state is looked at once, over one of the stores.
+ * state is looked at once, over one of the stores. On a page of thousands of elements axe looks only at the part that
+ * has changed, by its selector.
  */
-export async function check(page, state) {
+export async function check(page, state, part) {
   if (server.looks === false) return;
   if (!await page.evaluate(() => 'axe' in window)) await page.evaluate(AXE);
   for (const colorScheme of ['light', 'dark']) {
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
     // Of the rules, only that of contrast depends on the scheme.
     const only = colorScheme === 'dark' ? { runOnly: ['color-contrast'] } : {};
-    const found = await page.evaluate(async (options) => {
-      const { violations } = await window.axe.run(document, { resultTypes: ['violations'], ...options });
+    const found = await page.evaluate(async ({ within, ...options }) => {
+      const root = within ? document.querySelector(within) : document;
+      const { violations } = await window.axe.run(root, { resultTypes: ['violations'], ...options });
       return violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => `${node.html} ${node.failureSummary}`)}`);
-    }, only);
+    }, { within: part, ...only });
     failures.push(...found.map((each) => `axe, ${state}, ${colorScheme}: ${each}`));
   }
   await page.emulateMedia({ colorScheme: 'light', reducedMotion: 'reduce' });
