@@ -103,11 +103,25 @@ pub enum Command {
     /// Test the settings, the secret, every store, the ports and mail, and say what is wrong and what to do. Changes
     /// nothing.
     Check,
+    /// Ask the running server of these settings whether it is ready, and why not. For the health checks of containers.
+    ///
+    /// The exit code is 0 if it is ready, and 1 if not.
+    Health {
+        /// Ask only whether the process responds, not whether its stores do.
+        #[arg(long)]
+        alive: bool,
+    },
     /// Print a shell completion script.
     #[command(after_help = "Example:\n  signet completions bash > /etc/bash_completion.d/signet")]
     Completions {
         /// The shell.
         shell: Shell,
+    },
+    /// Write the manual pages: signet.1, and one for each command.
+    #[command(after_help = "Example:\n  signet man /usr/local/share/man/man1")]
+    Man {
+        /// An existing directory.
+        directory: PathBuf,
     },
 }
 

@@ -12,6 +12,7 @@ mod audit;
 mod check;
 mod config;
 mod error;
+mod health;
 mod keys;
 mod migrate;
 mod output;
@@ -84,6 +85,9 @@ fn dispatch(
             clap_complete::generate(shell, &mut Arguments::command(), "signet", &mut script);
             output.text(&script)
         }
+        Command::Man { directory } => clap_mangen::generate_to(Arguments::command(), &directory)
+            .map_err(CliError::io(format!("writing the manual pages to {}", directory.display()))),
+        Command::Health { alive } => health::run(alive, &load()?, output),
         Command::Migrate => {
             let config = load()?;
             block_on(migrate::run(&config, output))

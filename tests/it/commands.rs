@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 mod administration;
 mod check;
 mod custom_claims;
+mod health;
 mod last_superuser;
 mod password;
 mod propagation;
@@ -398,6 +399,11 @@ fn help_version_and_completions_open_no_store() {
     bash.args(["-c", "set -eu; source /dev/stdin; complete -p signet"]);
     let printed = run_with_stdin(bash, &done(&plan, &["completions", "bash"], ""));
     assert!(printed.status.success() && text(&printed.stdout).contains("_signet"), "{}", text(&printed.stderr));
+    assert_eq!(done(&plan, &["man", "."], ""), "");
+    for page in ["signet.1", "signet-users.1", "signet-users-create.1", "signet-keys-rotate.1"] {
+        let text = std::fs::read_to_string(plan.dir().join(page)).unwrap();
+        assert!(text.contains(".SH SYNOPSIS") && text.contains("\\-\\-config"), "{page}: {text}");
+    }
     assert!(done(&plan, &["--help"], "").contains("users"));
     assert_eq!(done(&plan, &["--version"], ""), format!("signet {}\n", env!("CARGO_PKG_VERSION")));
     assert!(refused(&plan, &["user", "list"], 2).contains("users"));

@@ -30,6 +30,7 @@ mod myauth;
 mod native;
 mod openapi;
 mod operations;
+mod packages;
 mod pages;
 mod postgres;
 mod proxies;

@@ -1,0 +1,246 @@
+"""Checks what needs a container engine or a cluster to run, as far as it can be checked without. For `./test packages`.
+
+The chart is linted and rendered by Helm's own engine, and its manifests are compared with the schemas of Kubernetes.
+Docker Compose itself reads compose.yaml. hadolint and the parser of Docker read the Dockerfile; its build context is
+assembled, and cargo reads the workspace in it. No image is pulled or built, and nothing is installed in a cluster.
+
+    python packaging/check.py [SIGNET]
+
+SIGNET is the program, which reads the settings of the chart and of compose.yaml.
+"""
+
+import fnmatch
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+
+import dockerfile
+import helm_python
+import kubernetes_validate
+import yaml
+from helm_python import chart as helm_chart
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+CHART = ROOT / "packaging/helm/signet"
+TOOLS = pathlib.Path(sys.executable).parent
+
+# What an installation has to set.
+REQUIRED = {"publicUrl": "https://id.example.com", "secrets": {"name": "signet"}}
+# Every optional part of the chart.
+EVERYTHING = REQUIRED | {
+    "image": {"repository": "registry.example.com/signet", "digest": "sha256:" + "0" * 64},
+    "imagePullSecrets": [{"name": "registry"}],
+    "settings": "[server]\ntrusted_proxies = [\"10.0.0.0/8\"]\n",
+    "extraEnv": [{"name": "SIGNET_AUDIT__KEEP", "value": "10d"}],
+    "drainSeconds": 30,
+    "preStopSeconds": 10,
+    "ingress": {"enabled": True, "host": "id.example.com", "className": "nginx", "tlsSecret": "tls",
+                "annotations": {"a": "b"}},
+    "autoscaling": {"enabled": True},
+    "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+    "networkPolicy": {
+        "enabled": True,
+        "clients": [{"namespaceSelector": {"matchLabels": {"name": "ingress"}}}],
+        "monitoring": [{"namespaceSelector": {"matchLabels": {"name": "monitoring"}}}],
+    },
+    "nodeSelector": {"kubernetes.io/os": "linux"},
+    "tolerations": [{"key": "a", "operator": "Exists"}],
+    "affinity": {"podAntiAffinity": {}},
+    "priorityClassName": "high",
+    "podAnnotations": {"a": "b"},
+    "podLabels": {"team": "identity"},
+}
+# Values that the schema refuses.
+REFUSED = [
+    {"secrets": {"name": "signet"}},
+    {"publicUrl": "https://id.example.com"},
+    REQUIRED | {"publicURL": "https://id.example.com"},
+    REQUIRED | {"replicas": "2"},
+    REQUIRED | {"drainSeconds": 0},
+    REQUIRED | {"image": {"repository": "signet", "digest": "latest"}},
+    REQUIRED | {"ingress": {"enabled": True}},
+]
+# The oldest version that the chart supports, and the newest whose schemas are here.
+VERSIONS = ["1.30", kubernetes_validate.latest_version().rpartition(".")[0]]
+# Defined by the Prometheus Operator, so Kubernetes has no schema for them.
+WITHOUT_SCHEMA = {"ServiceMonitor"}
+
+
+def check_settings(program, variables, settings=""):
+    """The program accepts these settings."""
+    if program is None:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        file = pathlib.Path(folder, "config.toml")
+        file.write_text(settings)
+        command = [program, "--config", str(file), "config", "show", "--changed"]
+        subprocess.run(command, env=variables, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+
+
+def manifests(values):
+    """The manifests of the chart, by kind and name."""
+    with helm_chart.Chart.load(CHART) as chart:
+        chart.validate_schema(values)
+        rendered = chart.render(values, name="id", namespace="login")
+    found = {}
+    for path, text in rendered.items():
+        for manifest in yaml.safe_load_all(text) if path.endswith(".yaml") else []:
+            if manifest:
+                key = (manifest["kind"], manifest["metadata"]["name"])
+                assert key not in found, key
+                found[key] = manifest
+    return found
+
+
+def check_chart(program):
+    with helm_chart.Chart.load(CHART) as chart:
+        version = tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]["version"]
+        assert chart.metadata["appVersion"] == version, chart.metadata
+    report = helm_chart.lint(CHART, REQUIRED, strict=True)
+    messages = [message for message in report["messages"] if message["severity"] > 1]
+    assert not messages and not report["errors"], report
+    for values in REFUSED:
+        try:
+            with helm_chart.Chart.load(CHART) as chart:
+                chart.validate_schema(values)
+        except helm_python.HelmError:
+            continue
+        raise AssertionError(f"the schema accepts {values}")
+
+    count = 0
+    for values in (REQUIRED, EVERYTHING):
+        found = manifests(values)
+        for (kind, name), manifest in found.items():
+            if kind not in WITHOUT_SCHEMA:
+                for version in VERSIONS:
+                    kubernetes_validate.validate(manifest, version, strict=True)
+                count += 1
+        check_manifests(found, values, program)
+    kinds = sorted({kind for kind, _ in manifests(EVERYTHING)})
+    print(f"chart: {count} manifests are valid in Kubernetes {' and '.join(VERSIONS)}; kinds: {', '.join(kinds)}")
+
+
+def check_manifests(found, values, program):
+    """What no schema says: names refer to each other, the times fit, and the program takes the settings."""
+    deployment = found["Deployment", "id-signet"]
+    pod = deployment["spec"]["template"]
+    labels = pod["metadata"]["labels"].items()
+    container = pod["spec"]["containers"][0]
+    ports = {port["name"] for port in container["ports"]}
+    assert deployment["spec"]["selector"]["matchLabels"].items() <= labels
+    for (kind, _), manifest in found.items():
+        if kind == "Service":
+            assert manifest["spec"]["selector"].items() <= labels
+            assert {port["targetPort"] for port in manifest["spec"]["ports"]} <= ports
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        assert container[probe]["httpGet"]["port"] in ports
+    drain, stop = values.get("drainSeconds", 10), values.get("preStopSeconds", 5)
+    assert pod["spec"]["terminationGracePeriodSeconds"] == drain + stop + 5
+    assert container["lifecycle"]["preStop"]["sleep"]["seconds"] == stop
+    assert ("replicas" in deployment["spec"]) == (("HorizontalPodAutoscaler", "id-signet") not in found)
+    if monitor := found.get(("ServiceMonitor", "id-signet")):
+        service = found["Service", "id-signet-management"]
+        assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+        assert monitor["spec"]["endpoints"][0]["port"] == service["spec"]["ports"][0]["name"]
+        assert service["metadata"]["labels"][monitor["spec"]["jobLabel"]] == "signet"
+
+    secret = {
+        "SIGNET_SECRET": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+        "DATABASE_URL": "postgres://signet@postgres/signet",
+        "REDIS_URL": "redis://redis",
+        "SMTP_URL": "smtps://mail.example.com",
+    }
+    variables = {}
+    for variable in container["env"]:
+        reference = variable.get("valueFrom", {}).get("secretKeyRef")
+        assert ("value" in variable) != bool(reference), variable
+        assert not reference or reference["name"] == "signet"
+        variables[variable["name"]] = secret[reference["key"]] if reference else variable["value"]
+    assert variables["SIGNET_SERVER__DRAIN_TIMEOUT"] == f"{drain}s"
+    check_settings(program, variables, found["ConfigMap", "id-signet"]["data"]["config.toml"])
+
+
+def check_compose(program):
+    variables = {"PATH": os.environ["PATH"], "SIGNET_SECRET": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
+                 "POSTGRES_PASSWORD": "password"}
+    command = [TOOLS / "docker-compose", "--file", ROOT / "compose.yaml", "config", "--format", "json"]
+    read = subprocess.run(command, env=variables, check=True, capture_output=True, text=True)
+    services = json.loads(read.stdout)["services"]
+    for name, service in services.items():
+        for volume in service.get("volumes", []):
+            if volume["type"] == "bind":
+                assert pathlib.Path(volume["source"]).exists(), f"{name}: {volume['source']}"
+        for port in service.get("ports", []):
+            assert port["host_ip"] == "127.0.0.1", f"{name}: {port}"
+    nodes = [name for name in services if name.startswith("signet-")]
+    for name in nodes:
+        check_settings(program, services[name]["environment"])
+    assert {"noeviction", "yes"} <= set(services["redis"]["command"])
+    scraped = yaml.safe_load((ROOT / "packaging/compose/prometheus.yml").read_text())["scrape_configs"][0]
+    assert scraped["static_configs"][0]["targets"] == [f"{name}:8001" for name in nodes]
+    print(f"compose.yaml: Docker Compose accepts {', '.join(services)}")
+
+
+def context(into):
+    """Copies what the build context has: .dockerignore excludes everything and includes paths again."""
+    rules = [line for line in (ROOT / ".dockerignore").read_text().split("\n") if line and not line.startswith("#")]
+    assert rules[0] == "*", rules
+    included = [rule[1:] for rule in rules if rule.startswith("!")]
+    excluded = [rule for rule in rules[1:] if not rule.startswith("!")]
+
+    def ignore(folder, names):
+        inside = pathlib.Path(folder).relative_to(ROOT)
+        return [name for name in names if any(fnmatch.fnmatch(str(inside / name), rule) for rule in excluded)]
+
+    for path in included:
+        source = ROOT / path
+        assert source.exists(), f".dockerignore includes {path}, which does not exist"
+        if source.is_dir():
+            shutil.copytree(source, into / path, ignore=ignore)
+        else:
+            shutil.copy(source, into / path)
+
+
+def check_dockerfile():
+    path = ROOT / "Dockerfile"
+    subprocess.run([TOOLS / "hadolint", path], check=True)
+    steps = dockerfile.parse_file(str(path))
+    stages = [step.value for step in steps if step.cmd.upper() == "FROM"]
+    for stage in stages:
+        assert stage[0] == "scratch" or "@sha256:" in stage[0], f"{stage[0]} is not pinned by a digest"
+    final = [step for step in steps[[step.cmd.upper() for step in steps].index("FROM", 1):]]
+    one = {step.cmd.upper(): step for step in final}
+    assert one["USER"].value[0].split(":")[0].isdigit() and one["USER"].value[0] != "0:0"
+    assert "health" in one["HEALTHCHECK"].original and not any(step.cmd.upper() == "RUN" for step in final)
+    run = " ".join(step.original for step in steps if step.cmd.upper() == "RUN")
+    build = next(part for part in run.split("&&") if "cargo build" in part).split("cargo build")[1].split()
+    assert "--locked" in build
+    option = lambda name: build[build.index(name) + 1]
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        context(folder)
+        command = ["cargo", "metadata", "--locked", "--offline", "--format-version=1"]
+        command += ["--features", option("--features")]
+        read = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+        packages = {package["name"]: package for package in json.loads(read.stdout)["packages"]}
+        binaries = [target["name"] for target in packages["signet"]["targets"] if "bin" in target["kind"]]
+        assert option("--bin") in binaries
+        assert option("--profile") in tomllib.loads((folder / "Cargo.toml").read_text())["profile"]
+        size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    print(f"Dockerfile: {len(steps)} steps; cargo reads the workspace in the build context of {size >> 10} KiB")
+
+
+def main():
+    program = str(pathlib.Path(sys.argv[1]).resolve()) if len(sys.argv) > 1 else None
+    check_chart(program)
+    check_compose(program)
+    check_dockerfile()
+
+
+if __name__ == "__main__":
+    main()
