@@ -54,10 +54,14 @@ fn fill_segment<K: Kernel>(
         let block = layout.of(Position { index, ..start });
         let step = Step { previous, reference, block, combine };
         let next = Position { index: index + 1, ..start };
-        reference = if next.index == layout.segment {
+        if next.index == layout.segment {
             // The next block is in another segment. It is not worth a prefetch.
-            kernel.fill(memory, step, scratch, |_| block)
-        } else if let Some(addresses) = &mut addresses {
+            kernel.fill(memory, step, scratch, |_| block);
+            return;
+        }
+        // Where the next block is written: its memory is fetched for writing too, and is read after the first pass.
+        kernel.prefetch(memory, block + 1);
+        reference = if let Some(addresses) = &mut addresses {
             let next = layout.reference(next, addresses.get(next.index));
             kernel.prefetch(memory, next);
             kernel.fill(memory, step, scratch, |_| next)

@@ -100,6 +100,7 @@ fn answers_are_those_of_the_rfc() {
 }
 
 #[test]
+#[allow(clippy::disallowed_methods, reason = "a test has no other setting")]
 fn random_parameters_give_what_the_crate_argon2_gives() {
     let sets = std::env::var("ARGON2_SETS").map_or(SETS, |sets| sets.parse().unwrap());
     let mut state = 0;
