@@ -1,4 +1,4 @@
-"""Preprocessor of mdBook for links that leave docs/: to README.md, sources and tests.
+"""Preprocessor of mdBook for links to what the book does not contain: README.md, sources, tests, its table of contents.
 
 With SIGNET_REPOSITORY_URL (such as https://forge.example.com/signet/blob/main) they lead there. Without it only their
 text stays, because the book does not contain those files.
@@ -19,7 +19,7 @@ def rewrite(text: str, page: str, repository: str) -> str:
         if "://" in target or target.startswith("#"):
             return link[0]
         path = posixpath.normpath(posixpath.join("docs", posixpath.dirname(page), target))
-        if path == "docs" or path.startswith("docs/"):
+        if path.startswith("docs/") and path != "docs/SUMMARY.md":
             return link[0]
         return f"[{label}]({repository}/{path})" if repository else label
 
