@@ -38,10 +38,12 @@ const FILES: [(&str, &str, &str); 7] = [
 ];
 
 /// The account page: signing in and up, and everything that a user may do with their account.
-const ACCOUNT: Page = Page { name: "account", folder: "account", preload: &["account", "base", "vendor"] };
+const ACCOUNT: Page =
+    Page { name: "account", folder: "account", preload: &["account", "base", "vendor"], own_frames: false };
 
 /// The console, which loads each of its screens when it is opened.
-const CONSOLE: Page = Page { name: "console", folder: "console", preload: &["console", "base", "vendor"] };
+const CONSOLE: Page =
+    Page { name: "console", folder: "console", preload: &["console", "base", "vendor"], own_frames: true };
 
 /// Adds the console, without the files that it loads.
 pub(super) fn add_console(group: RouteGroup<'_, Context>) {

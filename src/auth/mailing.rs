@@ -9,7 +9,7 @@ use super::Error;
 use crate::auth::context::Context;
 use crate::auth::request_context::RequestContext;
 use crate::clock::Timestamp;
-use crate::mail::{Letter, Mail, Origin, OriginBy};
+use crate::mail::{DeliveryFailure, Letter, Mail, Origin, OriginBy};
 use crate::store::accounts::User;
 
 /// How long a notice is worth sending.
@@ -59,6 +59,18 @@ pub(super) async fn send_and_wait(
         tracing::warn!(%error, "cannot send a mail");
         Error::MailNotSent
     })
+}
+
+/// Tries once to send a mail of an administrator or an operator, and waits up to `max_wait` for the result.
+pub(super) async fn try_once(
+    ctx: &Context,
+    to: &str,
+    letter: Letter,
+    language: Option<&str>,
+    max_wait: Duration,
+) -> Result<(), DeliveryFailure> {
+    let mail = mail(ctx, to, letter, ctx.now() + max_wait, language, OriginBy::Operator);
+    ctx.node.mailer.try_once(mail, max_wait).await
 }
 
 /// `by` is shown by notices only.

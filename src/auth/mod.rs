@@ -31,6 +31,7 @@ pub mod error;
 pub mod idempotency;
 pub mod identity;
 mod mailing;
+pub mod mails;
 pub mod mfa;
 pub mod one_time;
 pub mod overview;

@@ -27,7 +27,6 @@ use crate::telemetry::metrics::Counter;
 
 /// The period of `mailed.daily_tries`.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-
 /// True while the store fails, so that limits that fail open are logged once for each outage and not for each request.
 static IS_SKIPPING: AtomicBool = AtomicBool::new(false);
 
@@ -97,6 +96,8 @@ pub enum MailKind {
     EmailCode,
     /// A link that verifies an address.
     EmailLink,
+    /// A test.
+    Test,
 }
 
 impl MailKind {
@@ -107,6 +108,7 @@ impl MailKind {
             Self::PasswordReset => "reset",
             Self::EmailCode => "confirm-code",
             Self::EmailLink => "confirm",
+            Self::Test => "test",
         }
     }
 }

@@ -90,6 +90,12 @@ pub enum Command {
         #[arg(allow_hyphen_values = true)]
         token: String,
     },
+    /// Try whether mail can be sent.
+    Mail {
+        /// The command.
+        #[command(subcommand)]
+        command: MailCommand,
+    },
     /// Show the settings.
     Config {
         /// The command.
@@ -267,6 +273,19 @@ pub struct Audit {
     /// The maximum number of events.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub limit: u32,
+}
+
+/// Commands for mail.
+#[derive(Debug, Subcommand)]
+pub enum MailCommand {
+    /// Send a test mail and say whether the mail server accepted it, and why not. Tries once.
+    ///
+    /// Without `mail.smtp_url` it is written to the outbox. The exit code is 0 if it was accepted, and 1 if not.
+    #[command(after_help = "Example:\n  signet mail test you@example.org")]
+    Test {
+        /// The recipient.
+        address: String,
+    },
 }
 
 /// Commands for the settings.

@@ -14,6 +14,7 @@ mod config;
 mod error;
 mod health;
 mod keys;
+mod mail;
 mod migrate;
 mod output;
 mod propagation;
@@ -113,6 +114,9 @@ fn dispatch(
         }
         Command::Verify { token } => {
             with_context(load()?, start_log, async |ctx: &Context| verify::run(&token, ctx, output).await)
+        }
+        Command::Mail { command } => {
+            with_context(load()?, start_log, async |ctx: &Context| mail::run(&command, ctx, output).await)
         }
         Command::Config { command } => config::run(&command, &load()?, output),
         Command::Seed(options) => {

@@ -146,6 +146,8 @@ letters! {
     } => "credentials-removed" notice,
     /// Notice of a sign-in from a network that the user has not signed in from recently.
     NewSignIn => "new-sign-in" notice,
+    /// Sent by an administrator, to see that mails arrive.
+    Test => "test" notice,
 }
 
 /// Shows the kind only: codes and links are credentials, and addresses are private.

@@ -11,10 +11,12 @@ mod message;
 mod origin;
 mod outbox;
 mod queue;
-mod queue_age;
+mod queue_list;
 mod smtp;
+mod stored;
 mod templates;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +27,9 @@ pub use language::Language;
 pub use letter::Letter;
 pub use logo::{LogoError, LogoFile};
 pub use origin::{Origin, OriginBy};
+pub use queue_list::ListedMail;
 pub use smtp::SmtpError;
+pub use stored::{StoredLetter, StoredMail};
 pub use templates::TemplateError;
 
 use crate::clock::{Clock, Timestamp};
@@ -35,7 +39,7 @@ use crate::telemetry::Metrics;
 use crate::telemetry::metrics::Counter;
 use outbox::Outbox;
 use queue::{MailWorker, QueuedMail, Transport};
-use queue_age::QueueAge;
+use queue_list::QueueList;
 use smtp::Smtp;
 use templates::Templates;
 
@@ -96,6 +100,30 @@ pub enum DeliveryError {
     ShuttingDown,
 }
 
+/// The same, with the reason that the mail server or the connection gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeliveryFailure {
+    /// What happened.
+    pub error: DeliveryError,
+    /// Why. Never a text that quotes the mail.
+    pub reason: Option<String>,
+}
+
+impl fmt::Display for DeliveryFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.reason {
+            Some(reason) => f.write_str(reason),
+            None => self.error.fmt(f),
+        }
+    }
+}
+
+impl From<DeliveryError> for DeliveryFailure {
+    fn from(error: DeliveryError) -> Self {
+        Self { error, reason: None }
+    }
+}
+
 /// Handle to the mail queue. Clones share the queue; dropping the last one ends the mail thread.
 #[derive(Clone)]
 pub struct Mailer {
@@ -108,8 +136,9 @@ pub struct Mailer {
     languages: Arc<[String]>,
     logo: Option<LogoFile>,
     outbox: Option<PathBuf>,
+    destination: Arc<str>,
     metrics: Arc<Metrics>,
-    ages: Arc<QueueAge>,
+    list: Arc<QueueList>,
 }
 
 impl Mailer {
@@ -122,17 +151,21 @@ impl Mailer {
         rng: Rng,
     ) -> Result<Self, MailerError> {
         let sender = sender(settings)?;
-        let (transport, outbox) = match smtp(settings, &sender)? {
-            Some(smtp) => (Transport::Smtp(smtp), None),
+        let (transport, outbox, destination) = match smtp(settings, &sender)? {
+            Some(smtp) => {
+                let address = smtp.address();
+                (Transport::Smtp(smtp), None, address)
+            }
             None => {
                 let folder = outbox_dir(data_dir);
-                (Transport::Outbox(Outbox::new(folder.clone(), rng.clone())), Some(folder))
+                let name = folder.display().to_string();
+                (Transport::Outbox(Outbox::new(folder.clone(), rng.clone())), Some(folder), name)
             }
         };
         let (templates, logo) = (templates(settings)?, logo(settings)?);
-        let languages = templates.languages().into();
+        let (languages, destination) = (templates.languages().into(), destination.into());
         let (queue_sender, incoming) = mpsc::unbounded_channel();
-        let ages = Arc::<QueueAge>::default();
+        let list = Arc::<QueueList>::default();
         let (pending, closing) = (watch::Sender::new(0), watch::Sender::new(false));
         let worker = MailWorker {
             transport,
@@ -142,18 +175,29 @@ impl Mailer {
             rng,
             metrics: metrics.clone(),
             pending: pending.clone(),
-            ages: ages.clone(),
+            list: list.clone(),
             closing: closing.subscribe(),
         };
         queue::start(worker, incoming).map_err(MailerError::Thread)?;
-        Ok(Self { queue_sender, pending, closing, capacity: settings.queue, languages, logo, outbox, metrics, ages })
+        Ok(Self {
+            queue_sender,
+            pending,
+            closing,
+            capacity: settings.queue,
+            languages,
+            logo,
+            outbox,
+            destination,
+            metrics,
+            list,
+        })
     }
 
     /// Queues a mail and returns immediately: composing and sending happen on another thread, so a response takes the
     /// same time with and without a mail. Drops the mail if the queue is full.
     pub fn enqueue(&self, mail: Mail) {
         let kind = mail.letter.kind().name;
-        if let Err(error) = self.queue(mail, None) {
+        if let Err(error) = self.queue(mail, None, false) {
             tracing::warn!(letter = kind, %error, "mail dropped");
         }
     }
@@ -161,19 +205,38 @@ impl Mailer {
     /// Queues a mail and waits until the transport accepts it, for at most `max_wait`. For the one call whose contract
     /// waits.
     pub async fn send_and_wait(&self, mail: Mail, max_wait: Duration) -> Result<(), DeliveryError> {
+        self.wait(mail, max_wait, false).await.map_err(|failure| failure.error)
+    }
+
+    /// Queues a mail and waits for the result of the only try to send it, for at most `max_wait`.
+    pub async fn try_once(&self, mail: Mail, max_wait: Duration) -> Result<(), DeliveryFailure> {
+        self.wait(mail, max_wait, true).await
+    }
+
+    async fn wait(&self, mail: Mail, max_wait: Duration, single_try: bool) -> Result<(), DeliveryFailure> {
         let (reply, taken) = oneshot::channel();
-        self.queue(mail, Some(reply))?;
+        self.queue(mail, Some(reply), single_try)?;
         match tokio::time::timeout(max_wait, taken).await {
             Ok(Ok(answer)) => answer,
             // The reply channel was dropped with the mail thread, at the end of a drain.
-            Ok(Err(_)) => Err(DeliveryError::ShuttingDown),
-            Err(_) => Err(DeliveryError::TimedOut),
+            Ok(Err(_)) => Err(DeliveryError::ShuttingDown.into()),
+            Err(_) => Err(DeliveryError::TimedOut.into()),
         }
+    }
+
+    /// The oldest mails in the queue, at most `limit`.
+    pub fn queued(&self, limit: usize) -> Vec<ListedMail> {
+        self.list.list(limit)
+    }
+
+    /// The maximum number of mails in the queue.
+    pub fn capacity(&self) -> usize {
+        self.capacity
     }
 
     /// How long the oldest mail in the queue has waited; zero if there is none.
     pub fn oldest(&self) -> Duration {
-        self.ages.oldest()
+        self.list.oldest()
     }
 
     /// Returns the language for an `Accept-Language` header.
@@ -189,6 +252,11 @@ impl Mailer {
     /// The directory that mails are written to; `None` if they are sent.
     pub fn outbox(&self) -> Option<&Path> {
         self.outbox.as_deref()
+    }
+
+    /// The mail server and its port, or the directory of the outbox.
+    pub fn destination(&self) -> &str {
+        &self.destination
     }
 
     /// Closes the queue and sends what is queued, for at most `max_wait`. Mails that wait for a retry are retried
@@ -207,7 +275,8 @@ impl Mailer {
     fn queue(
         &self,
         mail: Mail,
-        reply: Option<oneshot::Sender<Result<(), DeliveryError>>>,
+        reply: Option<oneshot::Sender<Result<(), DeliveryFailure>>>,
+        single_try: bool,
     ) -> Result<(), DeliveryError> {
         let refused = if *self.closing.borrow() {
             Some(DeliveryError::ShuttingDown)
@@ -224,10 +293,9 @@ impl Mailer {
             return Err(refused);
         }
         self.metrics.count(Counter::MailQueue);
+        let number = self.list.enter(&mail);
         // The mail thread ends only after this sender is dropped.
-        self.queue_sender
-            .send(QueuedMail { mail, reply, number: self.ages.enter() })
-            .map_err(|_| DeliveryError::ShuttingDown)
+        self.queue_sender.send(QueuedMail { mail, reply, number, single_try }).map_err(|_| DeliveryError::ShuttingDown)
     }
 }
 
@@ -253,6 +321,16 @@ pub fn outbox_dir(data_dir: &Path) -> PathBuf {
 /// Removes the mails in the outbox that were written more than `keep` ago, and returns how many there were. Blocks.
 pub fn remove_old_mails(data_dir: &Path, keep: Duration, now: Timestamp) -> std::io::Result<u64> {
     outbox::remove_older(&outbox_dir(data_dir), keep, now)
+}
+
+/// The newest mails in an outbox that have been written before the mail `before`, at most `limit`. Blocks.
+pub fn list_stored(outbox: &Path, before: Option<&str>, limit: usize) -> std::io::Result<Vec<StoredMail>> {
+    stored::list(outbox, before, limit)
+}
+
+/// A mail in an outbox by its name; `None` if there is none. Blocks.
+pub fn read_stored(outbox: &Path, name: &str) -> std::io::Result<Option<StoredLetter>> {
+    stored::read(outbox, name)
 }
 
 fn sender(settings: &config::Mail) -> Result<message::Sender, MailerError> {

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
 use crate::clock::Timestamp;
@@ -15,6 +16,10 @@ use crate::rng::Rng;
 
 /// The directory's name in `data_dir`.
 pub(super) const NAME: &str = "outbox";
+
+/// The moment at the beginning of a name, so that names sort by time.
+pub(super) const STAMP: &[BorrowedFormatItem<'_>] =
+    format_description!("[year][month][day]T[hour][minute][second].[subsecond digits:3]Z");
 
 /// The directory that mails are written to.
 pub(super) struct Outbox {
@@ -77,7 +82,7 @@ pub(super) fn remove_older(folder: &Path, keep: Duration, now: Timestamp) -> std
 /// Whether a file of that name is a mail, complete or partial, from before `oldest`.
 fn is_older(name: &str, oldest: &str) -> bool {
     let mail = name.strip_prefix('.').or_else(|| name.strip_suffix(".eml"));
-    let written = mail.and_then(|mail| mail.split_once('-')).map(|(written, _)| written);
+    let written = mail.and_then(written).map(|(written, _)| written);
     // Stamps have one form, so comparing them as text compares the moments. An empty one is of a moment that cannot be
     // written.
     let is_stamp = |text: &str| {
@@ -87,11 +92,14 @@ fn is_older(name: &str, oldest: &str) -> bool {
     !oldest.is_empty() && written.is_some_and(|written| is_stamp(written) && written < oldest)
 }
 
-/// Formats a moment so that file names sort by time.
+/// The moment in the name of a mail, without its ending, and what follows it.
+pub(super) fn written(name: &str) -> Option<(&str, &str)> {
+    name.split_once('-')
+}
+
 fn stamp(now: Timestamp) -> String {
-    let format = format_description!("[year][month][day]T[hour][minute][second].[subsecond digits:3]Z");
     let moment = OffsetDateTime::from_unix_timestamp_nanos(i128::from(now.millis()) * 1_000_000);
-    moment.ok().and_then(|moment| moment.format(format).ok()).unwrap_or_default()
+    moment.ok().and_then(|moment| moment.format(STAMP).ok()).unwrap_or_default()
 }
 
 #[cfg(test)]

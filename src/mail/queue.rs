@@ -10,10 +10,10 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use super::message::{MessageSeed, Sender, compose};
 use super::outbox::Outbox;
-use super::queue_age::QueueAge;
+use super::queue_list::QueueList;
 use super::smtp::{SendError, Smtp};
 use super::templates::Templates;
-use super::{DeliveryError, Mail};
+use super::{DeliveryError, DeliveryFailure, Mail};
 use crate::clock::Clock;
 use crate::rng::Rng;
 use crate::telemetry::Metrics;
@@ -29,9 +29,11 @@ const MAX_PAUSE: Duration = Duration::from_secs(60);
 /// A mail, with the channel for its result if the caller waits for it.
 pub(super) struct QueuedMail {
     pub(super) mail: Mail,
-    pub(super) reply: Option<oneshot::Sender<Result<(), DeliveryError>>>,
-    /// By which [`QueueAge`] knows it.
+    pub(super) reply: Option<oneshot::Sender<Result<(), DeliveryFailure>>>,
+    /// By which [`QueueList`] knows it.
     pub(super) number: u64,
+    /// The first try is the only one: its result is what the caller waits for.
+    pub(super) single_try: bool,
 }
 
 /// Destination of mails.
@@ -49,7 +51,7 @@ pub(super) struct MailWorker {
     pub(super) rng: Rng,
     pub(super) metrics: Arc<Metrics>,
     pub(super) pending: watch::Sender<usize>,
-    pub(super) ages: Arc<QueueAge>,
+    pub(super) list: Arc<QueueList>,
     pub(super) closing: watch::Receiver<bool>,
 }
 
@@ -99,12 +101,13 @@ async fn handle(delivery: Arc<Delivery>, mut queued: QueuedMail) {
         Ok(()) => (Counter::MailsSent, Ok(())),
         Err(Undelivered(end, answer, why)) => {
             let domain = queued.mail.to.rsplit_once('@').map_or("", |(_, domain)| domain);
-            let (letter, why) = (queued.mail.letter.kind().name, why.unwrap_or_else(|| answer.to_string()));
-            tracing::warn!(letter, domain, end = end.label(), why, "mail not sent");
-            (end, Err(answer))
+            let letter = queued.mail.letter.kind().name;
+            let failure = DeliveryFailure { error: answer, reason: why };
+            tracing::warn!(letter, domain, end = end.label(), why = %failure, "mail not sent");
+            (end, Err(failure))
         }
     };
-    delivery.worker.ages.leave(queued.number);
+    delivery.worker.list.leave(queued.number);
     metrics.decrement(Counter::MailQueue);
     metrics.count(end);
     if let Some(reply) = queued.reply {
@@ -122,7 +125,7 @@ async fn handle(delivery: Arc<Delivery>, mut queued: QueuedMail) {
 
 impl Delivery {
     async fn deliver(&self, queued: &mut QueuedMail) -> Result<(), Undelivered> {
-        let MailWorker { clock, rng, metrics, closing, .. } = &self.worker;
+        let MailWorker { clock, rng, metrics, closing, list, .. } = &self.worker;
         let seed: MessageSeed = rng.bytes();
         let mut closing = closing.clone();
         let mut pause = FIRST_PAUSE;
@@ -133,7 +136,11 @@ impl Delivery {
                 None => return Ok(()),
                 Some(failed) => failed,
             };
+            if queued.single_try {
+                return Err(Undelivered(Counter::MailsExpired, DeliveryError::TimedOut, Some(reason)));
+            }
             metrics.count(Counter::MailRetries);
+            list.failed(queued.number, &reason);
             self.record_failure(reason);
             let wait = with_jitter(pause, rng);
             // A mail that would have expired by then is given up now.
@@ -217,7 +224,7 @@ impl Delivery {
 }
 
 /// Completes when the caller stops waiting. Never completes if no caller waits.
-async fn caller_gone(reply: &mut Option<oneshot::Sender<Result<(), DeliveryError>>>) {
+async fn caller_gone(reply: &mut Option<oneshot::Sender<Result<(), DeliveryFailure>>>) {
     match reply {
         Some(reply) => reply.closed().await,
         None => std::future::pending().await,

@@ -132,6 +132,15 @@ impl Smtp {
         Ok(Self { host, port, tls, hello, credentials, timeout: settings.timeout, idle })
     }
 
+    /// The server's name and port.
+    pub(super) fn address(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+
     /// Sends a mail. Cancelling the future discards the connection.
     pub(super) async fn send(&self, mail: &EncodedMail) -> Result<(), SendError> {
         let mut connection = match self.take_idle().await {

@@ -57,7 +57,7 @@ pub(super) struct EventList<'a> {
     "method": "password",
     "details": {"mfa": true},
 })))]
-struct Event<'a> {
+pub(super) struct Event<'a> {
     /// Unique, and the same in the log and in the webhook.
     id: &'a str,
     /// Its place in the list.
@@ -115,7 +115,7 @@ struct EventParty<'a> {
 }
 
 /// Addresses by the id of the user.
-type Emails = HashMap<String, String>;
+pub(super) type Emails = HashMap<String, String>;
 
 impl<'a> EventParty<'a> {
     fn new(party: &'a Party, emails: &'a Emails) -> Self {
@@ -124,7 +124,7 @@ impl<'a> EventParty<'a> {
 }
 
 impl<'a> Event<'a> {
-    fn new(event: &'a ListedEvent, emails: &'a Emails) -> Self {
+    pub(super) fn new(event: &'a ListedEvent, emails: &'a Emails) -> Self {
         let record = &event.record;
         Self {
             id: &record.id,

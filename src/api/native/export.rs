@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use super::Problem;
 use super::api_keys::ProjectApiKey;
+use super::audit::{Emails, Event};
 use super::profile::Profile;
 use super::projects::Project;
 use super::sessions::Session;
@@ -32,6 +33,8 @@ pub(super) struct Export<'a> {
     api_keys: Vec<ProjectApiKey>,
     /// The open sessions, newest first.
     sessions: Vec<Session<'a>>,
+    /// The security events that `GET /me/activity` lists, newest first.
+    activity: Vec<Event<'a>>,
 }
 
 /// Balance and usage.
@@ -58,7 +61,7 @@ async fn export(ctx: Context, request: Request) -> Result<Response, Problem> {
     let (caller, user) = require_user(&ctx, request.bearer()).await?;
     let current = caller.require_session()?;
     let data = export_user(&ctx, user).await?;
-    let now = ctx.now();
+    let (now, emails) = (ctx.now(), Emails::new());
     let Billing { token_balance, tokens_used, subscription_tier } = &data.user.billing;
     let body = Export {
         exported_at: now,
@@ -71,6 +74,7 @@ async fn export(ctx: Context, request: Request) -> Result<Response, Problem> {
         projects: data.projects.into_iter().map(|(id, name)| Project { id, name }).collect(),
         api_keys: data.api_keys.into_iter().map(|key| ProjectApiKey::new(key, now)).collect(),
         sessions: data.sessions.iter().map(|session| Session::new(session, Some(current))).collect(),
+        activity: data.activity.events.iter().map(|event| Event::new(event, &emails)).collect(),
     };
     let file = HeaderValue::from_static("attachment; filename=\"account.json\"");
     Ok(Response::json(StatusCode::OK, &body).header(CONTENT_DISPOSITION, file).no_store())

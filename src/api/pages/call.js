@@ -1,5 +1,5 @@
-// A form to call an operation: parameters, body and credential, with the call as code and the response below. Credentials stay
-// in this page and are lost when it closes.
+// A form to call an operation: parameters, body and credential, with the call as code and the response below.
+// Credentials stay in this page and are lost when it closes.
 
 import { copyButton, element } from './element.js';
 import { LANGUAGES } from './samples.js';
@@ -68,7 +68,8 @@ function carrier(definition) {
 }
 
 /** The value of the header field that carries a credential. */
-const carried = ({ scheme }, secret) => (scheme === 'Basic' ? `Basic ${btoa(`key:${secret}`)}` : `${scheme} ${secret}`.trim());
+const carried = ({ scheme }, secret) => (scheme === 'Basic' ? `Basic ${btoa(`key:${secret}`)}`
+  : `${scheme} ${secret}`.trim());
 
 /** The form that calls an operation. */
 export function tryIt(document, method, path, operation) {
@@ -83,7 +84,8 @@ export function tryIt(document, method, path, operation) {
   const code = samples(id, call);
   const result = element('div', { class: 'result', 'aria-live': 'polite' });
   const send = element('button', { type: 'submit' }, 'Send');
-  const form = element('form', { class: 'try', novalidate: true }, inputs.map((each) => each.element), credential?.element, body?.element,
+  const form = element('form', { class: 'try', novalidate: true }, inputs.map((each) => each.element),
+    credential?.element, body?.element,
     element('div', { class: 'actions' }, send));
   form.addEventListener('input', () => code.update());
   form.addEventListener('change', () => code.update());
@@ -136,7 +138,8 @@ export function tryIt(document, method, path, operation) {
     }
     const began = performance.now();
     try {
-      const response = await fetch(target, { method: method.toUpperCase(), headers, body: data, credentials: 'omit', cache: 'no-store' });
+      const response = await fetch(target, { method: method.toUpperCase(), headers, body: data, credentials: 'omit',
+        cache: 'no-store' });
       const text = await response.text();
       show(response, text, Math.round(performance.now() - began));
     } catch (error) {
@@ -150,8 +153,10 @@ export function tryIt(document, method, path, operation) {
     const names = [...response.headers].filter(([name]) => !['date', 'connection'].includes(name));
     const credentialOf = response.ok ? issued(text) : null;
     result.replaceChildren(...[
-      element('p', { class: 'status' }, element('span', { class: `code ${mood}` }, `${response.status}`), ` ${response.statusText} · ${took} ms`),
-      element('details', {}, element('summary', {}, 'Header fields'), element('pre', { tabindex: '0' }, names.map(([name, value]) => `${name}: ${value}`).join('\n'))),
+      element('p', { class: 'status' }, element('span', { class: `code ${mood}` }, `${response.status}`),
+        ` ${response.statusText} · ${took} ms`),
+      element('details', {}, element('summary', {}, 'Header fields'),
+        element('pre', { tabindex: '0' }, names.map(([name, value]) => `${name}: ${value}`).join('\n'))),
       credentialOf && useButton(credentialOf),
       text ? block(pretty(text, mediaType)) : element('p', { class: 'small' }, 'No body.'),
     ].filter(Boolean));
@@ -175,8 +180,10 @@ function useButton({ kind, secret, words }) {
 function samples(id, call) {
   const code = element('code', {});
   const whole = element('details', { class: 'samples' }, element('summary', {}, 'As code'));
-  const tabs = LANGUAGES.map(([name]) => element('button', { type: 'button', role: 'tab', id: `${id}-tab-${name}`, 'aria-controls': `${id}-code` }, name));
-  const panel = element('div', { class: 'block', role: 'tabpanel', id: `${id}-code` }, copyButton(() => code.textContent), element('pre', { tabindex: '0' }, code));
+  const tabs = LANGUAGES.map(([name]) => element('button', { type: 'button', role: 'tab', id: `${id}-tab-${name}`,
+    'aria-controls': `${id}-code` }, name));
+  const panel = element('div', { class: 'block', role: 'tabpanel', id: `${id}-code` },
+    copyButton(() => code.textContent), element('pre', { tabindex: '0' }, code));
   const choose = (at, focus) => {
     chosen = (at + LANGUAGES.length) % LANGUAGES.length;
     update();
@@ -185,11 +192,13 @@ function samples(id, call) {
   tabs.forEach((tab, at) => {
     tab.addEventListener('click', () => choose(at));
     tab.addEventListener('keydown', (event) => {
-      if (event.key === 'ArrowRight' || event.key === 'ArrowLeft') choose(at + (event.key === 'ArrowRight' ? 1 : -1), true);
+      const step = event.key === 'ArrowRight' ? 1 : -1;
+      if (step === 1 || event.key === 'ArrowLeft') choose(at + step, true);
     });
   });
   whole.append(element('div', { role: 'tablist', class: 'tabs', 'aria-label': 'Language' }, tabs), panel,
-    element('p', { class: 'small' }, 'The credential is not in the code: it reads $TOKEN or $API_KEY from the environment.'));
+    element('p', { class: 'small' },
+      'The credential is not in the code: it reads $TOKEN or $API_KEY from the environment.'));
   whole.addEventListener('toggle', () => update());
 
   function update() {
@@ -239,7 +248,8 @@ function mark(control, message, problem) {
 
 /** Text in a frame that can be copied. */
 export function block(text) {
-  return element('div', { class: 'block' }, copyButton(() => text), element('pre', { tabindex: '0' }, element('code', {}, text)));
+  return element('div', { class: 'block' }, copyButton(() => text),
+    element('pre', { tabindex: '0' }, element('code', {}, text)));
 }
 
 function parameterInput(id, parameter) {
@@ -247,14 +257,17 @@ function parameterInput(id, parameter) {
   const { schema } = resolve(parameter.schema ?? {});
   const options = schema.enum?.filter((value) => value !== null);
   const control = options
-    ? element('select', { id: name }, element('option', { value: '' }, parameter.required ? 'choose' : 'left out'), options.map((value) => element('option', {}, value)))
-    : element('input', { id: name, type: 'text', autocomplete: 'off', spellcheck: 'false', placeholder: typeWords(parameter.schema ?? {}) });
+    ? element('select', { id: name }, element('option', { value: '' }, parameter.required ? 'choose' : 'left out'),
+      options.map((value) => element('option', {}, value)))
+    : element('input', { id: name, type: 'text', autocomplete: 'off', spellcheck: 'false',
+      placeholder: typeWords(parameter.schema ?? {}) });
   const where = parameter.in === 'query' ? 'query' : parameter.in === 'header' ? 'header field' : 'path';
   const message = element('p', { class: 'wrong', id: `${name}-wrong`, hidden: true });
   control.setAttribute('aria-describedby', message.id);
   if (parameter.required) control.setAttribute('aria-required', 'true');
   const whole = element('div', { class: 'pair' },
-    element('label', { for: name }, element('code', {}, parameter.name), element('span', { class: 'small' }, ` ${where}${parameter.required ? ', required' : ''}`)), control, message);
+    element('label', { for: name }, element('code', {}, parameter.name),
+      element('span', { class: 'small' }, ` ${where}${parameter.required ? ', required' : ''}`)), control, message);
   const value = () => control.value.trim();
   const check = () => mark(control, message, parameter.required && !value() ? `${parameter.name} is required.` : '');
   control.addEventListener('input', () => { if (value()) mark(control, message, ''); });
@@ -262,14 +275,19 @@ function parameterInput(id, parameter) {
 }
 
 function credentialInput(id, operation, schemes) {
-  const names = [...new Set((operation.security ?? []).flatMap((requirement) => Object.keys(requirement)))].filter((name) => schemes[name]);
+  const named = (operation.security ?? []).flatMap((requirement) => Object.keys(requirement));
+  const names = [...new Set(named)].filter((name) => schemes[name]);
   if (!names.length) return null;
   const optional = (operation.security ?? []).some((requirement) => !Object.keys(requirement).length);
   const select = element('select', { id: `${id}-scheme` },
-    optional ? element('option', { value: '' }, 'none') : null, names.map((name) => element('option', { value: name }, name.replaceAll('_', ' '))));
-  const input = element('input', { id: `${id}-secret`, type: 'password', autocomplete: 'off', spellcheck: 'false', 'aria-label': 'Credential', placeholder: 'default: from the top of the page' });
-  const fallback = (name) => (schemes[name].type === 'apiKey' || schemes[name].scheme === 'basic' ? stored.key : stored.bearer);
-  const whole = element('div', { class: 'pair' }, element('label', { for: select.id }, 'Credential'), element('div', { class: 'row' }, select, input));
+    optional ? element('option', { value: '' }, 'none') : null,
+    names.map((name) => element('option', { value: name }, name.replaceAll('_', ' '))));
+  const input = element('input', { id: `${id}-secret`, type: 'password', autocomplete: 'off', spellcheck: 'false',
+    'aria-label': 'Credential', placeholder: 'default: from the top of the page' });
+  const fallback = (name) => (schemes[name].type === 'apiKey' || schemes[name].scheme === 'basic' ? stored.key
+    : stored.bearer);
+  const whole = element('div', { class: 'pair' }, element('label', { for: select.id }, 'Credential'),
+    element('div', { class: 'row' }, select, input));
   return {
     element: whole,
     header() {
@@ -283,8 +301,10 @@ function credentialInput(id, operation, schemes) {
 }
 
 function bodyInput(id, contents, required) {
-  const select = element('select', { 'aria-label': 'Media type' }, contents.map(([mediaType]) => element('option', {}, mediaType)));
-  const area = element('textarea', { id: `${id}-body`, class: 'mono', spellcheck: 'false', autocomplete: 'off', autocapitalize: 'none' });
+  const select = element('select', { 'aria-label': 'Media type' },
+    contents.map(([mediaType]) => element('option', {}, mediaType)));
+  const area = element('textarea', { id: `${id}-body`, class: 'mono', spellcheck: 'false', autocomplete: 'off',
+    autocapitalize: 'none' });
   const hint = element('p', { class: 'small' });
   const fill = () => {
     const [mediaType, media] = contents[select.selectedIndex];
@@ -298,7 +318,8 @@ function bodyInput(id, contents, required) {
   const message = element('p', { class: 'wrong', id: `${id}-body-wrong`, hidden: true });
   area.setAttribute('aria-describedby', message.id);
   const whole = element('div', { class: 'pair' },
-    element('label', { for: area.id }, 'Body'), contents.length > 1 ? select : element('span', { class: 'small' }, contents[0][0]), area, message, hint);
+    element('label', { for: area.id }, 'Body'),
+    contents.length > 1 ? select : element('span', { class: 'small' }, contents[0][0]), area, message, hint);
 
   /** The fields that the body must have and that are empty. */
   function missing(value) {

@@ -1,5 +1,5 @@
-// The API reference: the OpenAPI document of this server, grouped by task, and then by API. Each operation has an anchor (its
-// operation id), can be searched for, and is rendered when it is opened.
+// The API reference: the OpenAPI document of this server, grouped by task, and then by API. Each operation has an
+// anchor (its operation id), can be searched for, and is rendered when it is opened.
 
 import { element } from './element.js';
 import { block, credentials, tryIt } from './call.js';
@@ -67,13 +67,15 @@ function intro(api) {
     prose(api.info.description),
     element('dl', {},
       element('dt', {}, 'Base URL'), element('dd', {}, element('code', {}, api.servers?.[0]?.url ?? location.origin)),
-      element('dt', {}, 'OpenAPI document'), element('dd', {}, element('a', { href: `${base}/openapi.json` }, 'openapi.json'), ` (OpenAPI ${api.openapi})`)));
+      element('dt', {}, 'OpenAPI document'),
+      element('dd', {}, element('a', { href: `${base}/openapi.json` }, 'openapi.json'), ` (OpenAPI ${api.openapi})`)));
 }
 
 function contents(group) {
   group.list = element('ul', {}, group.operations.map((each) => {
     each.entry = element('li', {}, element('a', { href: `#${each.id}`, title: each.operation.summary },
-      element('span', { class: `method ${each.method}` }, short(each.method)), element('span', { class: 'path' }, breakable(each.path))));
+      element('span', { class: `method ${each.method}` }, short(each.method)),
+      element('span', { class: 'path' }, breakable(each.path))));
     return each.entry;
   }));
   group.nav = element('section', {}, element('h2', {}, element('a', { href: `#${group.id}` }, group.name)), group.list);
@@ -99,7 +101,8 @@ function card(api, each) {
     element('summary', {},
       element('span', { class: `method ${method}` }, method),
       element('span', { class: 'path' }, breakable(path)),
-      element('span', { class: 'what' }, inline(operation.summary ?? ''), operation.deprecated ? [' ', element('span', { class: 'badge warn' }, 'deprecated')] : null)));
+      element('span', { class: 'what' }, inline(operation.summary ?? ''),
+        operation.deprecated ? [' ', element('span', { class: 'badge warn' }, 'deprecated')] : null)));
   each.element.addEventListener('toggle', () => {
     if (!each.element.open) return;
     if (!each.drawn) each.element.append(drawn(api, each));
@@ -118,9 +121,11 @@ function drawn(api, { method, path, operation }) {
     operation.tags.length > 1 ? element('p', { class: 'small' }, `Shared by ${operation.tags.join(' and ')}.`) : null,
     security(api, operation),
     parameters.length ? [element('h3', {}, 'Parameters'), element('ul', { class: 'fields' }, parameters.map((each) =>
-      fieldLine(each.name, each.schema ?? {}, each.required, `${where(each.in)} ${each.description ?? ''}`.trim())))] : null,
+      fieldLine(each.name, each.schema ?? {}, each.required, `${where(each.in)} ${each.description ?? ''}`.trim())))]
+        : null,
     operation.requestBody ? requestBody(operation.requestBody) : null,
-    element('h3', {}, 'Responses'), Object.entries(operation.responses).map(([status, response]) => answer(status, resolve(response).schema)),
+    element('h3', {}, 'Responses'), Object.entries(operation.responses)
+      .map(([status, response]) => answer(status, resolve(response).schema)),
     element('h3', {}, 'Try it'), tryIt(api, method, path, operation));
 }
 
@@ -132,22 +137,28 @@ function security(api, operation) {
   const one = (requirement) => {
     const names = Object.keys(requirement);
     if (!names.length) return ['no authentication'];
-    return names.map((name) => element('span', { class: 'chip', title: api.components.securitySchemes[name]?.description ?? '' }, name.replaceAll('_', ' ')));
+    const title = (name) => api.components.securitySchemes[name]?.description ?? '';
+    return names.map((name) => element('span', { class: 'chip', title: title(name) }, name.replaceAll('_', ' ')));
   };
-  return element('p', { class: 'needs' }, 'Authentication: ', requirements.flatMap((requirement, at) => [at ? ' or ' : '', ...one(requirement)]));
+  return element('p', { class: 'needs' }, 'Authentication: ',
+    requirements.flatMap((requirement, at) => [at ? ' or ' : '', ...one(requirement)]));
 }
 
 function requestBody(body) {
   const contents = Object.entries(resolve(body).schema.content ?? {});
   const [, first] = contents[0] ?? [];
-  const example = first ? first.example ?? Object.values(first.examples ?? {})[0]?.value ?? sample(first.schema ?? {}) : null;
-  return [element('h3', {}, 'Body'), element('p', { class: 'small' }, contents.map(([mediaType]) => mediaType).join(' or ')),
-    element('div', { class: 'halves' }, fields(first?.schema ?? {}), example === null ? null : block(JSON.stringify(example, null, 2)))];
+  const example = first ? first.example ?? Object.values(first.examples ?? {})[0]?.value ?? sample(first.schema ?? {})
+    : null;
+  return [element('h3', {}, 'Body'),
+    element('p', { class: 'small' }, contents.map(([mediaType]) => mediaType).join(' or ')),
+    element('div', { class: 'halves' }, fields(first?.schema ?? {}),
+      example === null ? null : block(JSON.stringify(example, null, 2)))];
 }
 
 function answer(status, response) {
   const whole = element('details', { class: 'answer' },
-    element('summary', {}, element('span', { class: `code ${status < 400 ? 'good' : 'bad'}` }, status), ' ', inline(response.description ?? '')));
+    element('summary', {}, element('span', { class: `code ${status < 400 ? 'good' : 'bad'}` }, status), ' ',
+      inline(response.description ?? '')));
   whole.addEventListener('toggle', () => {
     if (whole.open && whole.childElementCount === 1) whole.append(answerInner(response));
   });
@@ -159,12 +170,16 @@ function answerInner(response) {
   const headers = Object.entries(response.headers ?? {});
   const contents = Object.entries(response.content ?? {});
   return element('div', { class: 'inner' },
-    headers.length ? element('ul', { class: 'fields' }, headers.map(([name, header]) => fieldLine(name, header.schema ?? {}, false, header.description ?? 'Header field.'))) : null,
+    headers.length ? element('ul', { class: 'fields' }, headers.map(([name, header]) =>
+      fieldLine(name, header.schema ?? {}, false, header.description ?? 'Header field.'))) : null,
     contents.map(([mediaType, media]) => {
       const given = Object.values(media.examples ?? {});
       const shown = given.length ? given : [{ value: media.example ?? sample(media.schema ?? {}) }];
-      return [element('p', { class: 'small' }, mediaType), element('div', { class: 'halves' }, fields(media.schema ?? {}),
-        element('div', {}, shown.map((each) => [each.summary && shown.length > 1 ? element('p', { class: 'small' }, each.summary) : null, block(JSON.stringify(each.value, null, 2))])))];
+      const named = (each) => (each.summary && shown.length > 1
+        ? element('p', { class: 'small' }, each.summary) : null);
+      return [element('p', { class: 'small' }, mediaType), element('div', { class: 'halves' },
+        fields(media.schema ?? {}),
+        element('div', {}, shown.map((each) => [named(each), block(JSON.stringify(each.value, null, 2))])))];
     }),
     !headers.length && !contents.length ? element('p', { class: 'small' }, 'No body.') : null);
 }
@@ -195,7 +210,8 @@ function keys(event) {
   const { activeElement } = document;
   if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector('dialog[open]')) return;
   const typing = /^(INPUT|TEXTAREA|SELECT)$/.test(activeElement?.tagName ?? '');
-  const summaries = [...content.querySelectorAll('.operation > summary')].filter((summary) => summary.checkVisibility());
+  const all = [...content.querySelectorAll('.operation > summary')];
+  const summaries = all.filter((summary) => summary.checkVisibility());
   const at = summaries.indexOf(activeElement);
   if (event.key === '/' && !typing) {
     event.preventDefault();

@@ -20,12 +20,13 @@ export default [
       sourceType: 'module',
       globals: Object.fromEntries(browser.map((name) => [name, 'readonly'])),
     },
-    rules: { eqeqeq: 'error', 'no-var': 'error', 'prefer-const': 'error', 'object-shorthand': 'error' },
-  },
-  {
-    // The pages that are built on base/.
-    files: ['account/**', 'base/**', 'console/**', 'home/**'],
-    rules: { 'max-len': ['error', 125] },
+    rules: {
+      eqeqeq: 'error',
+      'max-len': ['error', 120],
+      'no-var': 'error',
+      'object-shorthand': 'error',
+      'prefer-const': 'error',
+    },
   },
   { files: ['*/words/**'], rules: { 'max-len': 'off' } },
 ];

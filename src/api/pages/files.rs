@@ -28,6 +28,7 @@ macro_rules! files {
 const FILES: &[PageFile] = &files![
     "account/account.js",
     "account/activity.js",
+    "account/again.js",
     "account/api_keys.js",
     "account/device.js",
     "account/device_secret.js",
@@ -70,6 +71,7 @@ const FILES: &[PageFile] = &files![
     "console/screens/k6.js",
     "console/screens/keys.js",
     "console/screens/load_test.js",
+    "console/screens/mail.js",
     "console/screens/overview.js",
     "console/screens/settings.js",
     "console/screens/user.js",

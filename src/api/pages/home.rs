@@ -12,7 +12,7 @@ use crate::auth::context::Context;
 use crate::config::{Config, ConsoleListener, Home};
 use crate::http::{Rejection, Request, Response, RouteGroup, Routes};
 
-const HOME: Page = Page { name: "home", folder: "home", preload: &["home", "base", "vendor"] };
+const HOME: Page = Page { name: "home", folder: "home", preload: &["home", "base", "vendor"], own_frames: false };
 
 /// How long mail clients and browsers may keep the logo. Its URL stays the same when the file changes.
 const LOGO_MAX_AGE: HeaderValue = HeaderValue::from_static("public, max-age=3600");

@@ -1,9 +1,9 @@
-// A call as code: curl, JavaScript, Python, Rust. Credentials are never in the code: it reads them from the environment.
-// Knows nothing of elements, so that it runs without a browser.
+// A call as code: curl, JavaScript, Python, Rust. Credentials are never in the code: it reads them from the
+// environment. Knows nothing of elements, so that it runs without a browser.
 
 /**
- * A call: `method` in upper case, `url`, `headers` as pairs, `credential` as `{ header, scheme, variable }` or null, and
- * `body` as `{ mediaType, text, fields }` or null: `fields` are the pairs of a form, otherwise `text` is sent.
+ * A call: `method` in upper case, `url`, `headers` as pairs, `credential` as `{ header, scheme, variable }` or null,
+ * and `body` as `{ mediaType, text, fields }` or null: `fields` are the pairs of a form, otherwise `text` is sent.
  */
 
 const isJson = (body) => /json/.test(body?.mediaType ?? '');
@@ -63,13 +63,16 @@ export function javascript({ method, url, headers, credential, body }) {
     const text = value === undefined ? quoted(body.text) : `JSON.stringify(${indented(quotedValue(value), 2)})`;
     options.push(`body: ${text}`);
   }
+  const append = ([name, value]) => `form.append(${quoted(name)}, ${quoted(value)});\n`;
   const form = options.includes('body: form')
-    ? `const form = new FormData();\n${body.fields.map(([name, value]) => `form.append(${quoted(name)}, ${quoted(value)});\n`).join('')}` : '';
+    ? `const form = new FormData();\n${body.fields.map(append).join('')}` : '';
   const given = options.length ? `, {\n  ${options.join(',\n  ')},\n}` : '';
-  return `${form}const response = await fetch(${quoted(url)}${given});\nconsole.log(response.status, await response.text());`;
+  const print = 'console.log(response.status, await response.text());';
+  return `${form}const response = await fetch(${quoted(url)}${given});\n${print}`;
 }
 
-const quotedValue = (value) => JSON.stringify(value, null, 2).replaceAll('\u2028', '\\u2028').replaceAll('\u2029', '\\u2029');
+const quotedValue = (value) => JSON.stringify(value, null, 2).replaceAll('\u2028', '\\u2028')
+  .replaceAll('\u2029', '\\u2029');
 
 /** A value of JSON as Python writes it. */
 function pythonValue(value, depth = 0) {
@@ -83,7 +86,8 @@ function pythonValue(value, depth = 0) {
   const items = Array.isArray(value) ? value.map((each) => pythonValue(each, depth + 1))
     : Object.entries(value).map(([name, each]) => `${quoted(name)}: ${pythonValue(each, depth + 1)}`);
   const [begin, end] = Array.isArray(value) ? ['[', ']'] : ['{', '}'];
-  return items.length ? `${begin}\n${items.map((item) => `${inner}${item},\n`).join('')}${here}${end}` : `${begin}${end}`;
+  return items.length ? `${begin}\n${items.map((item) => `${inner}${item},\n`).join('')}${here}${end}`
+    : `${begin}${end}`;
 }
 
 export function python({ method, url, headers, credential, body }) {
@@ -115,7 +119,10 @@ export function python({ method, url, headers, credential, body }) {
 /** A string literal of Rust: raw, with as many # as the text needs, unless it has a lone carriage return. */
 function rustText(text) {
   if (!/["\\\n]/.test(text) && !text.includes('\r')) return `"${text}"`;
-  if (text.includes('\r')) return `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\r', '\\r').replaceAll('\n', '\\n')}"`;
+  if (text.includes('\r')) {
+    const escaped = text.replaceAll('\\', '\\\\').replaceAll('"', '\\"');
+    return `"${escaped.replaceAll('\r', '\\r').replaceAll('\n', '\\n')}"`;
+  }
   const longest = Math.max(0, ...[...text.matchAll(/"(#*)/g)].map(([, hashes]) => hashes.length + 1));
   const hashes = '#'.repeat(Math.max(1, longest));
   return `r${hashes}"${text}"${hashes}`;
@@ -125,7 +132,9 @@ export function rust({ method, url, headers, credential, body }) {
   const lines = headers.map(([name, value]) => `.header(${rustText(name)}, ${rustText(value)})`);
   const secret = credential && `std::env::var("${credential.variable}")?`;
   if (credential?.scheme === 'Basic') lines.unshift(`.basic_auth("key", Some(${secret}))`);
-  else if (credential?.scheme === 'Bearer' && credential.header === 'authorization') lines.unshift(`.bearer_auth(${secret})`);
+  else if (credential?.scheme === 'Bearer' && credential.header === 'authorization') {
+    lines.unshift(`.bearer_auth(${secret})`);
+  }
   else if (credential) lines.unshift(`.header(${rustText(credential.header)}, ${secret})`);
   let form = '';
   if (body?.fields && body.mediaType.startsWith('multipart/')) {

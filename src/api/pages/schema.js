@@ -1,4 +1,5 @@
-// Renders schemas as lists of fields with types, limits and descriptions, and makes example values for schemas without examples.
+// Renders schemas as lists of fields with types, limits and descriptions, and makes example values for schemas without
+// examples.
 
 import { element } from './element.js';
 
@@ -12,7 +13,8 @@ export function within(document) {
 /** Resolves a reference to its schema and name. */
 export function resolve(schema) {
   if (!schema?.$ref) return { schema: schema ?? {}, name: null };
-  const found = schema.$ref.slice(2).split('/').reduce((value, key) => value?.[key.replaceAll('~1', '/').replaceAll('~0', '~')], root);
+  const keys = schema.$ref.slice(2).split('/').map((key) => key.replaceAll('~1', '/').replaceAll('~0', '~'));
+  const found = keys.reduce((value, key) => value?.[key], root);
   const name = schema.$ref.split('/').pop();
   return { schema: { ...found, ...(schema.description ? { description: schema.description } : {}) }, name };
 }
@@ -52,17 +54,25 @@ export function typeWords(given) {
 
 function bounds(schema) {
   const parts = [];
-  if (schema.enum?.length > 1) parts.push(`one of ${schema.enum.filter((value) => value !== null).map((value) => JSON.stringify(value)).join(', ')}`);
-  if (schema.minLength !== undefined || schema.maxLength !== undefined) parts.push(range(schema.minLength, schema.maxLength, 'characters'));
-  if (schema.minItems !== undefined || schema.maxItems !== undefined) parts.push(range(schema.minItems, schema.maxItems, 'items'));
-  if (schema.minimum !== undefined || schema.maximum !== undefined) parts.push(range(schema.minimum, schema.maximum, ''));
+  if (schema.enum?.length > 1) {
+    const values = schema.enum.filter((value) => value !== null).map((value) => JSON.stringify(value));
+    parts.push(`one of ${values.join(', ')}`);
+  }
+  const bounds = [
+    [schema.minLength, schema.maxLength, 'characters'], [schema.minItems, schema.maxItems, 'items'],
+    [schema.minimum, schema.maximum, ''],
+  ];
+  for (const [least, most, unit] of bounds) {
+    if (least !== undefined || most !== undefined) parts.push(range(least, most, unit));
+  }
   if (schema.pattern) parts.push(`matches ${schema.pattern}`);
   if (schema.default !== undefined) parts.push(`${JSON.stringify(schema.default)} by default`);
   return parts.map((words) => element('span', { class: 'bound' }, words));
 }
 
 function range(least, most, unit) {
-  const words = least === undefined ? `at most ${most}` : most === undefined ? `at least ${least}` : `${least} to ${most}`;
+  const other = most === undefined ? `at least ${least}` : `${least} to ${most}`;
+  const words = least === undefined ? `at most ${most}` : other;
   return `${words} ${unit}`.trim();
 }
 
@@ -101,7 +111,8 @@ export function fields(given, depth = 0, seen = []) {
   if (variants(schema)) {
     const each = variants(schema).filter((variant) => !isNull(variant));
     each.forEach((variant, at) => {
-      parts.push(element('p', { class: 'or' }, at ? 'or ' : 'either ', element('strong', {}, typeWords(variant))), fields(variant, depth + 1, known));
+      parts.push(element('p', { class: 'or' }, at ? 'or ' : 'either ', element('strong', {}, typeWords(variant))),
+        fields(variant, depth + 1, known));
     });
     return element('div', { class: 'schema' }, parts);
   }
@@ -114,7 +125,8 @@ export function fields(given, depth = 0, seen = []) {
   const properties = Object.entries(schema.properties ?? {});
   properties.sort(([one], [other]) => required.has(other) - required.has(one));
   if (properties.length) {
-    parts.push(element('ul', { class: 'fields' }, properties.map(([key, value]) => fieldLine(key, value, required.has(key), undefined, depth, known))));
+    parts.push(element('ul', { class: 'fields' }, properties.map(([key, value]) =>
+      fieldLine(key, value, required.has(key), undefined, depth, known))));
   } else if (depth === 0 || !schema.description) {
     parts.push(element('p', { class: 'or' }, typeWords(given)), ...bounds(schema));
   }
@@ -134,7 +146,8 @@ export function sample(given, depth = 0) {
   if (variants(schema)) return sample(variants(schema).find((variant) => !isNull(variant)) ?? {}, depth + 1);
   const type = [schema.type].flat().find((each) => each !== 'null') ?? (schema.properties ? 'object' : undefined);
   if (type === 'object') {
-    return Object.fromEntries(Object.entries(schema.properties ?? {}).map(([key, value]) => [key, sample(value, depth + 1)]));
+    return Object.fromEntries(Object.entries(schema.properties ?? {})
+      .map(([key, value]) => [key, sample(value, depth + 1)]));
   }
   if (type === 'array') return [sample(schema.items ?? {}, depth + 1)];
   if (type === 'integer' || type === 'number') return schema.minimum ?? 0;

@@ -19,6 +19,13 @@ pub(super) const POLICY: HeaderValue = HeaderValue::from_static(
      trusted-types 'none'",
 );
 
+/// [`POLICY`] for a page with frames of its own.
+const POLICY_WITH_OWN_FRAMES: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; frame-src blob:; \
+     base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
+     trusted-types 'none'",
+);
+
 const COOP: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 const CORP: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
@@ -31,6 +38,8 @@ pub(super) struct Page {
     pub(super) folder: &'static str,
     /// The folders whose scripts the page loads at once.
     pub(super) preload: &'static [&'static str],
+    /// The page makes documents of its own and shows them in frames, which inherit its policy.
+    pub(super) own_frames: bool,
 }
 
 /// What pages know of this server.
@@ -90,7 +99,7 @@ pub(super) fn respond_with<H: Serialize>(ctx: &Context, page: &Page, home: Optio
         .replace("{facts}", &escape(&facts));
     let response = Response::bytes(StatusCode::OK, HTML, text).no_store();
     let response = with_policy(response).header(COOP, SAME_ORIGIN).header(CORP, SAME_ORIGIN);
-    response.header(CONTENT_SECURITY_POLICY, POLICY)
+    response.header(CONTENT_SECURITY_POLICY, if page.own_frames { POLICY_WITH_OWN_FRAMES } else { POLICY })
 }
 
 /// Escapes a text for an attribute in double quotes, or for content.

@@ -2,8 +2,8 @@
 // Knows nothing of elements, so that it runs without a browser.
 
 /**
- * The tasks in their order: a name, and the paths of Signet's own API that belong to it, if need be of one method. The first
- * match counts, and orders the calls of a task.
+ * The tasks in their order: a name, and the paths of Signet's own API that belong to it, if need be of one method. The
+ * first match counts, and orders the calls of a task.
  */
 const TASKS = [
   ['Sign in', /^\/sessions$/, 'post'],
@@ -36,8 +36,8 @@ const SIGNS_IN = /sign.?in|log.?in|verify-code|send-code|magic|claim|oauth$/;
 
 /**
  * Groups operations for the navigation: Signet's own by task, then the other APIs, each with its sign-in first.
- * `operations`: `{ path, method, operation }` in the order of the document. `own`: the tag of Signet's own API; `base`: its
- * prefix.
+ * `operations`: `{ path, method, operation }` in the order of the document. `own`: the tag of Signet's own API; `base`:
+ * its prefix.
  */
 export function grouped(tags, operations, { own, base }) {
   const of = (tag) => operations.filter((each) => each.operation.tags?.[0] === tag.name);
@@ -47,7 +47,8 @@ export function grouped(tags, operations, { own, base }) {
       const sorted = of(tag).sort((one, other) => first(one) - first(other));
       return [{ id: tag.name, name: tag.name, description: tag.description, operations: sorted }];
     }
-    const placed = of(tag).map((each) => ({ each, ...placeOf(each, base) })).sort((one, other) => one.order - other.order);
+    const placed = of(tag).map((each) => ({ each, ...placeOf(each, base) }))
+      .sort((one, other) => one.order - other.order);
     return NAMES.map((name) => ({
       id: name.toLowerCase().replaceAll(' ', '-'),
       name,
@@ -102,11 +103,13 @@ export function terms(search) {
 
 /** Whether an operation with these words, in lower case, is found by the terms. */
 export function matches(words, searched) {
-  return searched.every((line) => line.some((term) => (line.length === 1 ? words.includes(term) : hasWord(words, term))));
+  const matches = (line, term) => (line.length === 1 ? words.includes(term) : hasWord(words, term));
+  return searched.every((line) => line.some((term) => matches(line, term)));
 }
 
 /** POST calls that end or replace something, by their path. */
-const ENDS = /\/(revoke|sign-out|sign-out-everyone|rotate|reset-mfa|disable|deactivate|delete|toggle-state|logout)(-|\/|$)/;
+const ENDING = 'revoke|sign-out|sign-out-everyone|rotate|reset-mfa|disable|deactivate|delete|toggle-state|logout';
+const ENDS = new RegExp(`/(${ENDING})(-|/|$)`);
 
 /** Whether a call cannot be undone, so that the reader is asked first. */
 export function isDestructive(method, path) {

@@ -1,5 +1,6 @@
 //! Everything that is stored of a user, except what only Signet can read: hashes and sealed secrets.
 
+use crate::auth::audit::{EventPage, EventRange, list_of_user};
 use crate::auth::context::Context;
 use crate::auth::sessions::list::{Session, list_sessions};
 use crate::auth::{Error, mfa};
@@ -8,6 +9,9 @@ use crate::store::accounts::{ApiKey, User};
 
 /// API keys in an export: the newest, so that its size has a bound. A user can create a hundred in an hour.
 const MAX_API_KEYS: u32 = 1000;
+
+/// The classes of events, each of which has a list of `audit.events_per_user`.
+const EVENT_CLASSES: u32 = 2;
 
 /// The data of a user.
 pub struct Export {
@@ -21,15 +25,20 @@ pub struct Export {
     pub api_keys: Vec<ApiKey>,
     /// The open sessions.
     pub sessions: Vec<Session>,
+    /// The security events that concern the user, newest first, as the user may see them.
+    pub activity: EventPage,
 }
 
 /// Reads the data of a user.
 pub async fn export_user(ctx: &Context, user: User) -> Result<Export, Error> {
+    // One event at least, because a list of none is not a request that a store knows.
+    let max_events = (EVENT_CLASSES * ctx.node.config.audit.events_per_user).max(1);
     Ok(Export {
         recovery_codes_left: mfa::recovery_codes_left(ctx, &user).await?,
         projects: ctx.accounts.projects(user.id).await?,
         api_keys: ctx.accounts.api_keys_of_user(user.id, MAX_API_KEYS).await?,
         sessions: list_sessions(ctx, user.id).await?,
+        activity: list_of_user(ctx, user.id, EventRange::Newest, max_events).await?,
         user,
     })
 }

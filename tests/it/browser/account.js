@@ -26,6 +26,7 @@ await run(async () => {
   await keysAndData(page);
   await changePassword(page, tablet);
   await disableSecondFactor(page);
+  await signInAgain(page);
   await tabsTogether(laptop, page);
   await byMail(laptop, page);
   await forgotten(laptop, page);
@@ -246,6 +247,28 @@ async function disableSecondFactor(page) {
   await page.getByRole('dialog').getByLabel('Password', { exact: true }).fill(NEW_PASSWORD);
   await page.getByRole('dialog').getByRole('button', { name: 'Turn off the second factor' }).click();
   await button(page, 'Turn on the second factor').waitFor();
+}
+
+/** A change that needs a recent sign-in asks for the password and goes on; the session before it is ended. */
+async function signInAgain(page) {
+  await page.getByRole('link', { name: 'API keys' }).click();
+  await press(page, 'Create an API key');
+  await fill(page, { Name: 'deployments' });
+  const body = { type: 'insufficient_user_authentication', title: 'Sign in again.', status: 401 };
+  await page.route('**/projects/personal/api-keys', (route) => (route.request().method() === 'POST'
+    ? route.fulfill({ status: 401, contentType: 'application/problem+json', json: body }) : route.fallback()));
+  await press(page, 'Create an API key');
+  await shows(page, 'Sign in again');
+  await check(page, 'asked to sign in again');
+  await page.unroute('**/projects/personal/api-keys');
+  const dialog = page.getByRole('dialog');
+  await dialog.getByLabel('Password', { exact: true }).fill(NEW_PASSWORD);
+  await dialog.getByRole('button', { name: 'Sign in', exact: true }).click();
+  await says(page, 'deployments');
+  await page.getByRole('link', { name: 'Sessions' }).click();
+  await says(page, 'this one');
+  if (await page.getByRole('button', { name: /^End the session of/ }).count()) throw new Error('the old session is open');
+  await page.getByRole('link', { name: 'Security' }).click();
 }
 
 async function tabsTogether(laptop, page) {

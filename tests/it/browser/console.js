@@ -19,6 +19,7 @@ await run(async () => {
   await keys(page);
   await events(page);
   await settings(page);
+  await mail(page);
   await summary(page);
   await sessionTooOld(page);
   await sessionEnded(page);
@@ -236,6 +237,36 @@ async function settings(page) {
 }
 
 /** The file of a load test becomes a chart, and leaves the browser by no way. */
+/** The queue, a test, and a letter of the outbox as a mail client shows it. */
+async function mail(page) {
+  const failing = {
+    outbox: false, destination: 'mail.example.org:587', capacity: 10, queued: 1, oldest_seconds: 61, sent: 3, failed: 2,
+    retries: 5,
+    queue: [{ letter: 'magic-link', to: hostile, queued_at: new Date(), expires_at: new Date(), failed_tries: 5,
+      last_failure: 'sending: answered 451' }],
+  };
+  await page.route('**/admin/mail', (route) => route.fulfill({ json: failing }));
+  await go(page, 'Mail');
+  await says(page, 'Mails go to mail.example.org:587.');
+  await says(page, 'sending: answered 451');
+  await check(page, 'mail that waits');
+  await page.unroute('**/admin/mail');
+  await press(page, 'Send test mail');
+  await fill(page, { 'Email address': 'mail@example.org' });
+  await agree(page, 'Send');
+  await says(page, 'accepted the mail after');
+  await page.getByRole('button', { name: /^Read: Test of email .* mail@example\.org$/ }).click();
+  const letter = page.frameLocator('iframe.letter');
+  await letter.getByText('This is a test.').first().waitFor();
+  const styled = await letter.locator('body *').evaluateAll((all) => all.some((part) => part.style.length > 0));
+  if (!styled) throw new Error('the letter has no style');
+  await check(page, 'a letter');
+  await press(page, 'Show as text');
+  await dialog(page).getByText("You don't need to do anything.").waitFor();
+  await press(page, 'Close');
+  await dialog(page).waitFor({ state: 'detached' });
+}
+
 async function summary(page) {
   await go(page, 'Load tests');
   await says(page, 'k6 run -e SUMMARY=summary.json loadtest/mixed.js');

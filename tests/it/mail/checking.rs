@@ -1,6 +1,6 @@
 //! Mail in `signet check`, and mail settings that prevent the start.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{signet::Plan, smtp};
 
@@ -31,9 +31,19 @@ fn check_tests_connection_certificate_and_login() {
         assert!(detail.contains(why) && detail.contains("mail.smtp_url"), "{detail}");
         assert!(!detail.contains("sesame") && !detail.contains("hunter2"), "{detail}");
     }
+    let sent = valid.json(&["mail", "test", "ada@example.org"], "");
+    let (host, port) = server.address();
+    assert_eq!((&sent["to"], &sent["accepted_by"]), (&json!("ada@example.org"), &json!(format!("{host}:{port}"))));
+    assert_eq!(smtp::ParsedMail(server.accepted()[0]["mail"].clone()).header("subject"), "Test of email from Signet");
+    assert_eq!(valid.run(&["mail", "test", "ada"], "").status.code(), Some(1));
     server.kill();
     let (result, detail) = check_mail(&valid);
     assert!(result == "failed" && detail.contains("refused") && !detail.contains("sesame"), "{detail}");
+    // It tries once, and says why it failed.
+    let output = valid.run(&["mail", "test", "ada@example.org"], "");
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(1) && error.contains("did not accept the mail"), "{error}");
+    assert!(error.contains("refused") && !error.contains("sesame"), "{error}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::*;
 const LINK: &str = "https://id.example.com/reset?token=eyJhbGciOiJFZERTQSJ9.eyJhIjoiYiJ9-_~.sig&a=%20b";
 
 /// Every letter, with the code or link that must be alone on a line.
-fn all_letters() -> [(Letter, Option<&'static str>); 15] {
+fn all_letters() -> [(Letter, Option<&'static str>); 16] {
     let (code, link) = (|| "031415".to_owned(), || LINK.to_owned());
     [
         (Letter::SignInCode { code: code() }, Some("031415")),
@@ -25,6 +25,7 @@ fn all_letters() -> [(Letter, Option<&'static str>); 15] {
         (Letter::ApiKeyCreated { prefix: "sk_4k8wq0zj2m7n".to_owned() }, None),
         (Letter::AccountDeleted, None),
         (Letter::NewSignIn, None),
+        (Letter::Test, None),
     ]
 }
 

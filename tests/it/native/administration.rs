@@ -10,7 +10,7 @@ use crate::support::totp;
 over_both_stores!(|plan| plan;
     credentials_are_inspected, sessions_of_a_user_are_ended, second_factor_and_password_are_reset,
     api_keys_are_listed_by_last_use, signing_keys_are_rotated_and_revoked, settings_are_listed_with_their_source,
-    plain_users_are_forbidden);
+    mail_is_tested_listed_and_read, plain_users_are_forbidden);
 
 async fn get(server: &TestServer, bearer: &str, path: &str) -> Value {
     let response = server.get(path).bearer_auth(bearer).send_checked().await;
@@ -201,6 +201,57 @@ async fn settings_are_listed_with_their_source(server: &TestServer) {
     }
 }
 
+async fn mail_is_tested_listed_and_read(server: &TestServer) {
+    let root = server.sign_in(&server.create_user(&["--superuser"])).await.access;
+    let send = async |to: &str| {
+        server.post("/admin/mail/test").bearer_auth(&root).json(&json!({"to": to})).send_checked().await
+    };
+    let outbox = server.signet.data_dir().join("outbox").display().to_string();
+    let sent = send("Ä.Zoë@example.org").await.is(200).json();
+    assert_eq!(
+        (&sent["accepted"], &sent["reason"], &sent["destination"]),
+        (&json!(true), &Value::Null, &json!(outbox))
+    );
+    assert!(sent["took_ms"].is_u64());
+    send("no address").await.is_problem(400, "invalid_email");
+
+    let user = server.create_user(&["--verified"]);
+    server.post("/codes").json(&json!({"email": user.email})).send_checked().await.is(202);
+    let code = wait_for_mail(server, &user.email, 0).await.code();
+    let state = get(server, &root, "/admin/mail").await;
+    assert_eq!(
+        (&state["outbox"], &state["destination"], &state["capacity"]),
+        (&json!(true), &json!(outbox), &json!(1000))
+    );
+    assert!(state["queue"].is_array() && state["failed"] == 0 && state["sent"].as_u64().is_some_and(|sent| sent >= 1));
+
+    // The newest first, in pages, and without the code.
+    let first = get(server, &root, "/admin/mail/outbox?limit=1").await;
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let second = get(server, &root, &format!("/admin/mail/outbox?limit=1&cursor={cursor}")).await;
+    assert_eq!(second["next_cursor"], Value::Null);
+    assert_eq!(first["letters"][0]["subject"], "•••••• is your Signet sign-in code");
+    assert_eq!(second["letters"][0]["to"], "ä.zoë@example.org");
+    let read = async |letter: &Value| {
+        let path = format!("/admin/mail/outbox/{}", letter["name"].as_str().unwrap());
+        get(server, &root, &path).await
+    };
+    let letter = read(&first["letters"][0]).await;
+    assert_eq!(letter["subject"], format!("{code} is your Signet sign-in code"));
+    assert_eq!(letter["from"], "Signet <signet@localhost>");
+    assert!(letter["text"].as_str().unwrap().lines().any(|line| line == code), "{letter}");
+    assert!(letter["html"].as_str().unwrap().starts_with("<!doctype html>"), "{letter}");
+    let letter = read(&second["letters"][0]).await;
+    assert!(letter["text"].as_str().unwrap().contains("can send emails to ä.zoë@example.org.\n"), "{letter}");
+    assert!(letter["html"].as_str().unwrap().contains("can send emails to ä.zoë@example.org.</p>"), "{letter}");
+    for name in ["x", "20261121T040000.250Z-000000-00000000.eml", "..%2Fsignet.db", "%2Fetc%2Fpasswd"] {
+        let response = server.get(&format!("/admin/mail/outbox/{name}")).bearer_auth(&root).send_checked().await;
+        response.is_problem(404, "not_found");
+    }
+    let bad = server.get("/admin/mail/outbox?limit=0").bearer_auth(&root).send_checked().await;
+    bad.is_problem(400, "invalid_fields");
+}
+
 async fn plain_users_are_forbidden(server: &TestServer) {
     let user = server.create_user(&["--role", "admin"]);
     let (access, (key, _)) = (server.sign_in(&user).await.access, server.api_key(&user, &["admin"]));
@@ -219,6 +270,10 @@ async fn plain_users_are_forbidden(server: &TestServer) {
         (Method::POST, "/admin/inspect".to_owned()),
         (Method::GET, "/admin/settings".to_owned()),
         (Method::GET, "/admin/overview".to_owned()),
+        (Method::GET, "/admin/mail".to_owned()),
+        (Method::GET, "/admin/mail/outbox".to_owned()),
+        (Method::GET, "/admin/mail/outbox/x".to_owned()),
+        (Method::POST, "/admin/mail/test".to_owned()),
     ] {
         for bearer in [&access, &key, &narrow] {
             let response = server.request(method.clone(), &path).bearer_auth(bearer).send_checked().await;

@@ -7,6 +7,7 @@ use crate::support::outbox::{self, Mail};
 use crate::support::server::{HttpResponse, SendRequest, TestServer, TokenPair, over_both_stores};
 use crate::support::signet::Plan;
 use crate::support::totp;
+use crate::support::until;
 
 over_both_stores!(only_native; whole_life_needs_no_published_dialect);
 
@@ -245,13 +246,23 @@ async fn manage_keys(server: &TestServer, access: &str) {
 }
 
 async fn leave(server: &TestServer, access: &str, email: &str) {
-    let export = server.get("/me/export").bearer_auth(access).send_checked().await;
+    let mut export = server.get("/me/export").bearer_auth(access).send_checked().await;
+    until("the events are stored", async || {
+        let is_exported = export.text.contains(r#""type":"user.registered""#);
+        if !is_exported {
+            export = server.get("/me/export").bearer_auth(access).send_checked().await;
+        }
+        is_exported
+    })
+    .await;
     assert_eq!(export.is(200).header("content-disposition"), "attachment; filename=\"account.json\"");
     assert!(!export.text.contains("argon2"), "{export:?}");
     let data = export.json();
     assert_eq!((&data["user"]["email"], data["user"]["roles"].as_array().unwrap().len()), (&json!(email), 0));
     assert_eq!((data["projects"].as_array().unwrap().len(), data["api_keys"].as_array().unwrap().len()), (2, 1));
     assert_eq!((data["sessions"].as_array().unwrap().len(), &data["billing"]["token_balance"]), (1, &json!(0)));
+    let types = data["activity"].as_array().unwrap().iter().map(|event| event["type"].as_str().unwrap());
+    assert_eq!(types.last(), Some("user.registered"), "the newest first: {}", data["activity"]);
 
     let wrong = send(server, Method::DELETE, "/me", access, json!({"password": "a guess"})).await;
     wrong.is_problem(400, "invalid_current_password");

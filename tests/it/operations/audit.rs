@@ -7,6 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use signet::auth::audit::{EventType, Outcome};
 
+use crate::monitoring::{describe, metrics};
 use crate::support::server::{PASSWORD, SendRequest, TestServer, TestUser, over_both_stores};
 use crate::support::signet::{CLIENT_LIMITS, NEVER_REACHED, Plan};
 use crate::support::{outbox, totp, until};
@@ -256,6 +257,12 @@ async fn administration(server: &TestServer, secrets: &mut Secrets, admin: &str)
     let foreign = elsewhere.json(&["keys", "list"], "")[0]["kid"].as_str().unwrap().to_owned();
     let foreign = String::from_utf8(elsewhere.run(&["keys", "export", &foreign], "").stdout).unwrap();
     plan.json(&["keys", "import", "-"], &foreign);
+
+    let test = server.post("/admin/mail/test").bearer_auth(admin).json(&json!({"to": "tested@example.org"}));
+    assert_eq!(test.send_checked().await.is(200).json()["accepted"], true);
+    let listed = server.get("/admin/mail/outbox?limit=1").bearer_auth(admin).send_checked().await.is(200).json();
+    let name = listed["letters"][0]["name"].as_str().unwrap();
+    server.get(&format!("/admin/mail/outbox/{name}")).bearer_auth(admin).send_checked().await.is(200);
 }
 
 async fn events_are_filtered_paged_and_followed(server: &TestServer) {
@@ -356,7 +363,11 @@ async fn fresh_server_shows_few_series() {
         assert!(series.contains(&name), "{name}\n{page}");
     }
     assert!(series.iter().any(|line| line.starts_with("signet_disk_free_bytes ")));
-    assert!(!page.contains("signet_tls_certificate_expiry"), "without TLS there is none");
+    // The dashboard and the alerts are checked against this list.
+    let expected = metrics().into_iter().map(|metric| metric.name);
+    let expected: Vec<_> = expected.filter(|name| !name.starts_with("signet_tls_certificate_expiry")).collect();
+    let names: Vec<_> = describe(&page).into_iter().map(|metric| metric.name).collect();
+    assert_eq!(names, expected, "without TLS there is no certificate");
     for action in signet::config::LimitedAction::ALL {
         let name = format!(r#"signet_rate_limited_total{{limit="{}"}} 0"#, action.setting());
         assert!(series.contains(&name.as_str()), "{name}");

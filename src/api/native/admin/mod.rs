@@ -7,6 +7,7 @@
 mod api_keys;
 mod inspect;
 mod keys;
+mod mail;
 mod overview;
 mod settings;
 mod sign_out;
@@ -54,6 +55,10 @@ pub(super) const GROUP: EndpointGroup = EndpointGroup {
         keys::REVOKE,
         inspect::INSPECT,
         settings::LIST,
+        mail::STATE,
+        mail::LIST_OUTBOX,
+        mail::READ_LETTER,
+        mail::SEND_TEST,
         overview::OVERVIEW,
         super::audit::LIST_EVENTS,
     ],

@@ -8,6 +8,7 @@ import { restoreSession, session, signOut } from '../base/session.js';
 import { effect, html, useEffect } from '../base/view.js';
 import { t } from '../base/words.js';
 import { Activity } from './activity.js';
+import { SignInAgain } from './again.js';
 import { ApiKeys } from './api_keys.js';
 import { Forgotten } from './forgotten.js';
 import { LinkPage } from './links.js';
@@ -88,7 +89,8 @@ function SignedIn() {
     ${!me.value && (result && !result.ok
       ? html`<${Card} level=${1} title=${t('title.account')}><${Failed} result=${result} retry=${again} /><//>`
       : html`<${Loading} />`)}
-    ${me.value && html`<${Unconfirmed} key="unconfirmed" /><div class="views" key=${current}>${view?.()}</div>`}
+    ${me.value && html`<${Unconfirmed} key="unconfirmed" /><div class="views" key=${current}>${view?.()}</div>
+      <${SignInAgain} key="again" />`}
   <//>`;
 }
 

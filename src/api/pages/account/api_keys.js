@@ -4,6 +4,7 @@ import { ActionButton, Cancel, Card, CopyField, Field, Form, Loaded, Notice, Tim
 import { call } from '../base/session.js';
 import { html, useSignal, useState } from '../base/view.js';
 import { t } from '../base/words.js';
+import { change } from './again.js';
 
 const PATH = '/projects/personal/api-keys';
 
@@ -39,7 +40,8 @@ function List({ keys, again }) {
     <div class="what">
       <p><strong>${key.name}</strong> <code>${key.prefix}…</code></p>
       <p class="small">${t('keys.scopes')} ${key.scopes.length ? key.scopes.join(' ') : t('keys.no_scopes')}${' · '}
-        ${key.last_used_at ? html`${t('sessions.used')} <${Time} at=${key.last_used_at} />` : t('keys.never_used')}${' · '}
+        ${key.last_used_at ? html`${t('sessions.used')} <${Time} at=${key.last_used_at} />` : t('keys.never_used')}
+        ${' · '}
         ${key.expires_at ? html`${t('keys.expires')} <${Time} at=${key.expires_at} />` : t('keys.no_expiry')}</p>
     </div>
     <${ActionButton} kind="quiet bad" act=${remove(key)} label=${t('keys.delete_of', { name: key.name })}>
@@ -58,7 +60,8 @@ function Creation({ created }) {
   }
   const create = () => {
     const expiry = days.value ? { expires_in_days: Number(days.value) } : {};
-    return call('POST', PATH, { name: name.value.trim(), scopes: scopes.value.split(/\s+/).filter(Boolean), ...expiry });
+    const chosen = scopes.value.split(/\s+/).filter(Boolean);
+    return change('POST', PATH, { name: name.value.trim(), scopes: chosen, ...expiry });
   };
   const done = async (/** @type {import('../base/http.js').Result} */ result) => {
     setOpen(false);

@@ -9,7 +9,8 @@ const BROWSERS = [
 
 /** @type {[RegExp, string][]} */
 const SYSTEMS = [
-  [/iPhone/, 'iPhone'], [/iPad/, 'iPad'], [/Android/, 'Android'], [/Windows/, 'Windows'], [/Mac OS X|Macintosh/, 'macOS'],
+  [/iPhone/, 'iPhone'], [/iPad/, 'iPad'], [/Android/, 'Android'], [/Windows/, 'Windows'],
+  [/Mac OS X|Macintosh/, 'macOS'],
   [/CrOS/, 'ChromeOS'], [/Linux/, 'Linux'],
 ];
 

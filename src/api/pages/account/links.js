@@ -1,5 +1,5 @@
-// The landing pages of mailed links. Opening a link does not redeem it, because mail scanners open links too: the button
-// does. Every link that does not work says why, and offers a new one.
+// The landing pages of mailed links. Opening a link does not redeem it, because mail scanners open links too: the
+// button does. Every link that does not work says why, and offers a new one.
 
 import { Card, Field, Form, Frame, NewPasswordField } from '../base/components.js';
 import { BASE, FACTS, PAGE } from '../base/facts.js';
@@ -93,7 +93,8 @@ function Magic() {
     else return false;
     return true;
   };
-  return html`<${Card} level=${1} title=${t('link.magic_title')} lead=${t('link.magic_lead', { service: FACTS.service })}>
+  return html`<${Card} level=${1} title=${t('link.magic_title')}
+    lead=${t('link.magic_lead', { service: FACTS.service })}>
     <${Form} label=${t('sign_in.button')} send=${() => signIn(body)} failed=${failed}
       done=${() => forgetDeviceSecret('magic')} />
   <//>`;

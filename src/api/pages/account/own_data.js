@@ -5,6 +5,7 @@ import { call, signOut } from '../base/session.js';
 import { go } from '../base/route.js';
 import { html, useSignal, useState } from '../base/view.js';
 import { t } from '../base/words.js';
+import { change } from './again.js';
 import { download } from './download.js';
 import { me } from './me.js';
 
@@ -33,7 +34,7 @@ function Deletion({ close }) {
     if (typed.value.trim().toLowerCase() !== email.toLowerCase()) {
       return { ok: false, status: 0, body: null, type: 'other_email', retryAfter: 0 };
     }
-    const result = await call('DELETE', '/me', me.value?.has_password ? { password: password.value } : {});
+    const result = await change('DELETE', '/me', me.value?.has_password ? { password: password.value } : {});
     if (result.ok) {
       go('deleted', { replace: true });
       await signOut();

@@ -1,9 +1,9 @@
 // Changing the password, or setting the first one.
 
 import { Card, Form, NewPasswordField, Notice, PasswordField } from '../base/components.js';
-import { changePassword } from '../base/session.js';
 import { html, useSignal, useState } from '../base/view.js';
 import { t } from '../base/words.js';
+import { setPassword } from './again.js';
 import { loadMe, me } from './me.js';
 
 export function PasswordChange() {
@@ -14,7 +14,7 @@ export function PasswordChange() {
   const change = async () => {
     setSaved(false);
     const body = has ? { current_password: current.value, new_password: next.value } : { new_password: next.value };
-    return changePassword(body);
+    return setPassword(body);
   };
   const done = () => {
     current.value = next.value = '';

@@ -4,6 +4,7 @@ import { ActionButton, Cancel, Card, Field, Form, Notice, PasswordField } from '
 import { call } from '../base/session.js';
 import { html, useSignal, useState } from '../base/view.js';
 import { t } from '../base/words.js';
+import { change as changeAddress } from './again.js';
 import { loadMe, me } from './me.js';
 
 /** @typedef {import('./me.js').Me} Me */
@@ -52,7 +53,7 @@ function Address({ user }) {
   };
   const change = () => {
     const current = user.has_password ? { current_password: password.value } : {};
-    return call('POST', '/me/email', { email: email.value.trim(), ...current });
+    return changeAddress('POST', '/me/email', { email: email.value.trim(), ...current });
   };
   const done = () => {
     setSentTo(email.value.trim());

@@ -6,6 +6,7 @@ import {
 import { call } from '../base/session.js';
 import { html, useEffect, useRef, useSignal, useState } from '../base/view.js';
 import { t } from '../base/words.js';
+import { change } from './again.js';
 import { download } from './download.js';
 import { loadMe, me } from './me.js';
 
@@ -38,10 +39,10 @@ export function SecondFactor() {
         <button type="button" class="quiet bad" onClick=${() => setAsking('off')}>${t('mfa.disable')}</button>
       </div>`}
     ${asking === 'off' && html`<${Confirmation} title=${t('mfa.disable')} lead=${t('mfa.disable_lead')} kind="bad"
-      send=${(/** @type {object} */ body) => call('DELETE', '/totp', body)} close=${() => setAsking('')}
+      send=${(/** @type {object} */ body) => change('DELETE', '/totp', body)} close=${() => setAsking('')}
       done=${() => show([])} />`}
     ${asking === 'codes' && html`<${Confirmation} title=${t('mfa.new_codes')} lead=${t('mfa.new_codes_lead')}
-      send=${(/** @type {object} */ body) => call('POST', '/totp/recovery-codes', body)} close=${() => setAsking('')}
+      send=${(/** @type {object} */ body) => change('POST', '/totp/recovery-codes', body)} close=${() => setAsking('')}
       done=${(/** @type {Result} */ result) => show(result.body.recovery_codes)} />`}
   <//>`;
 }
@@ -70,7 +71,7 @@ function Enrolment({ show, cancel }) {
   const [image, setImage] = useState('');
   useEffect(() => {
     void (async () => {
-      const result = await call('POST', '/totp', {});
+      const result = await change('POST', '/totp', {});
       setBegun(result);
       if (!result.ok) return;
       const picture = await call('GET', '/totp/qr?format=svg');
@@ -84,15 +85,18 @@ function Enrolment({ show, cancel }) {
   }
   const confirm = () => {
     const proof = me.value?.has_password ? { password: password.value } : {};
-    return call('PUT', '/totp', { code: code.value.replace(/\s/g, ''), ...proof });
+    return change('PUT', '/totp', { code: code.value.replace(/\s/g, ''), ...proof });
   };
   return html`<${Card} title=${t('mfa.enable')} lead=${t('mfa.scan')}>
-    ${image ? html`<img class="qr" src=${image} alt=${t('mfa.qr_alt')} width="240" height="240" />` : html`<${Loading} />`}
-    <details><summary>${t('mfa.no_camera')}</summary><${CopyField} label=${t('mfa.key')} text=${begun.body.key} /></details>
+    ${image ? html`<img class="qr" src=${image} alt=${t('mfa.qr_alt')} width="240" height="240" />`
+      : html`<${Loading} />`}
+    <details><summary>${t('mfa.no_camera')}</summary>
+      <${CopyField} label=${t('mfa.key')} text=${begun.body.key} /></details>
     <${Form} label=${t('mfa.confirm')} send=${confirm}
       done=${(/** @type {Result} */ result) => show(result.body.recovery_codes)}
       secondary=${html`<${Cancel} cancel=${cancel} />`}>
-      <${Field} label=${t('mfa.first_code')} name="code" autocomplete="one-time-code" inputmode="numeric" value=${code} />
+      <${Field} label=${t('mfa.first_code')} name="code" autocomplete="one-time-code" inputmode="numeric"
+        value=${code} />
       ${me.value?.has_password && html`<${PasswordField} label=${t('field.password')} value=${password} />`}
     <//>
   <//>`;

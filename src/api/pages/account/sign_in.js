@@ -82,8 +82,10 @@ function MailedSignIn({ login, next }) {
   };
   return html`<hr /><h2>${t('sign_in.without')}</h2><p class="small">${t('sign_in.without_help')}</p>
     <div class="row">
-      <button type="button" class="quiet" aria-disabled=${busy} onClick=${request('code')}>${t('sign_in.send_code')}</button>
-      <button type="button" class="quiet" aria-disabled=${busy} onClick=${request('link')}>${t('sign_in.send_link')}</button>
+      <button type="button" class="quiet" aria-disabled=${busy} onClick=${request('code')}>
+        ${t('sign_in.send_code')}</button>
+      <button type="button" class="quiet" aria-disabled=${busy} onClick=${request('link')}>
+        ${t('sign_in.send_link')}</button>
     </div>
     ${error && html`<${Notice} kind="bad">${error}<//>`}`;
 }
@@ -101,7 +103,8 @@ function MailedCode({ email, needsCode, back }) {
     <${Form} label=${t('sign_in.button')} send=${() => signIn(body())}
       failed=${(/** @type {Result} */ result) => needsCode(body())(result)}
       secondary=${html`<button type="button" class="link" onClick=${resend}>${t('sign_in.code_resend')}</button>`}>
-      <${Field} label=${t('field.mailed_code')} name="code" autocomplete="one-time-code" inputmode="numeric" value=${code} />
+      <${Field} label=${t('field.mailed_code')} name="code" autocomplete="one-time-code" inputmode="numeric"
+        value=${code} />
       ${again && html`<${Notice}>${again}<//>`}
     <//>
     <${Back} back=${back} />
@@ -127,7 +130,8 @@ export function SecondStep({ body, back }) {
     code.value = '';
     setRecovery(!recovery);
   };
-  return html`<${Card} level=${1} title=${t('mfa.step_title')} lead=${t(recovery ? 'mfa.step_recovery' : 'mfa.step_app')}>
+  return html`<${Card} level=${1} title=${t('mfa.step_title')}
+    lead=${t(recovery ? 'mfa.step_recovery' : 'mfa.step_app')}>
     <${Form} key=${recovery} label=${t('sign_in.button')} send=${attempt}
       secondary=${html`<button type="button" class="link" onClick=${toggle}>
         ${t(recovery ? 'mfa.use_app' : 'mfa.use_recovery')}</button>`}>
@@ -140,5 +144,6 @@ export function SecondStep({ body, back }) {
 
 /** @param {{ back: () => void }} props */
 function Back({ back }) {
-  return html`<p class="below"><button type="button" class="link" onClick=${back}>${t('sign_in.other_way')}</button></p>`;
+  return html`<p class="below"><button type="button" class="link" onClick=${back}>
+    ${t('sign_in.other_way')}</button></p>`;
 }

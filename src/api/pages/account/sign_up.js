@@ -18,7 +18,8 @@ export function SignUp() {
       <p class="below"><a href="#/">${t('sign_in.title')}</a></p><//>`;
   }
   if (created) {
-    return html`<${Card} level=${1} title=${t('sign_up.created')} lead=${t('sign_up.confirm_first', { email: email.value })}>
+    return html`<${Card} level=${1} title=${t('sign_up.created')}
+      lead=${t('sign_up.confirm_first', { email: email.value })}>
       <p><a href="#/">${t('sign_in.title')}</a></p><//>`;
   }
   const create = async () => {

@@ -31,7 +31,8 @@ function skipToContent(event) {
 
 function Brand() {
   if (FACTS.logo) {
-    return html`<div class="brand"><img class="logo" src=${`${BASE}/pages/logo`} alt=${FACTS.service} height="40" /></div>`;
+    return html`<div class="brand">
+      <img class="logo" src=${`${BASE}/pages/logo`} alt=${FACTS.service} height="40" /></div>`;
   }
   return html`<div class="brand">
     <svg viewBox="0 0 32 32" width="28" height="28" aria-hidden="true"><circle cx="16" cy="16" r="14.5" fill="none"
@@ -43,7 +44,8 @@ function Brand() {
 function LanguageChoice() {
   return html`<div class="languages" role="group" aria-label=${t('frame.language')}>
     ${LANGUAGES.map(([tag, name]) => html`<button type="button" class="link" lang=${tag}
-      aria-pressed=${language.value === tag} onClick=${() => chooseLanguage(/** @type {string} */ (tag))}>${name}</button>`)}
+      aria-pressed=${language.value === tag} onClick=${() => chooseLanguage(/** @type {string} */ (tag))}>
+      ${name}</button>`)}
   </div>`;
 }
 
@@ -126,8 +128,8 @@ export function useLoad(load) {
 }
 
 /**
- * A form that sends one request. Disabled while it is being sent; shows the error under the fields, and puts the focus on
- * the first field that is empty or refused.
+ * A form that sends one request. Disabled while it is being sent; shows the error under the fields, and puts the focus
+ * on the first field that is empty or refused.
  * @param {object} props
  * @param {() => Promise<Result | null>} props.send  null: nothing was sent
  * @param {(result: Result) => void} [props.done]  called with a successful result
@@ -194,7 +196,8 @@ export function PasswordField({ label, value, name = 'password', help = null, ..
   return html`<div class="field">
     <label for=${id}>${label}</label>
     <div class="joined">
-      <input id=${id} name=${name} type=${shown ? 'text' : 'password'} autocomplete="current-password" autocapitalize="none"
+      <input id=${id} name=${name} type=${shown ? 'text' : 'password'} autocomplete="current-password"
+        autocapitalize="none"
         spellcheck=${false} required ...${rest} value=${value.value} aria-describedby=${help ? `${id}-help` : null}
         onInput=${(/** @type {any} */ event) => { value.value = event.target.value; }} />
       <button type="button" class="quiet" aria-pressed=${shown} aria-label=${t('password.show')}
@@ -230,14 +233,15 @@ export function NewPasswordField({ label, value }) {
       ${count > 0 && html`<span class="unseen">: ${met ? t('password.met') : t('password.unmet')}</span>`}</li>`)}
     ${common && html`<li><span aria-hidden="true">·</span> ${t('password.rule_common')}</li>`}
   </ul>`;
-  return html`<${PasswordField} label=${label} value=${value} name="new-password" autocomplete="new-password" help=${help}
+  return html`<${PasswordField} label=${label} value=${value} name="new-password" autocomplete="new-password"
+    help=${help}
     aria-invalid=${count > 0 && !isAllowedPassword(value.value)} />`;
 }
 
 /**
  * A button that acts at once: disabled meanwhile, with the error beside it.
- * @param {{ act: () => Promise<Result | null | void>, kind?: string, children: View, label?: string }} props  `label` names
- *   the button for screen readers
+ * @param {{ act: () => Promise<Result | null | void>, kind?: string, children: View, label?: string }} props
+ *   `label` names the button for screen readers
  */
 export function ActionButton({ act, kind = 'quiet', children, label }) {
   const [busy, setBusy] = useState(false);
@@ -277,7 +281,8 @@ export function CopyField({ label, text }) {
     }
   };
   return html`<div class="field"><label for=${id}>${label}</label><div class="joined">
-    <input id=${id} class="mono" readonly value=${text} onFocus=${(/** @type {any} */ event) => event.target.select()} />
+    <input id=${id} class="mono" readonly value=${text}
+      onFocus=${(/** @type {any} */ event) => event.target.select()} />
     <button type="button" class="quiet" onClick=${copy}>${copied ? t('copy.done') : t('copy.do')}</button>
   </div></div>`;
 }

@@ -8,8 +8,8 @@ import { signal } from './view.js';
 /** @typedef {import('./http.js').Options} Options */
 
 /**
- * `checking` until the cookie was tried; `ended` if a session of this page has ended without the user's doing; `offline`
- * if the server did not answer.
+ * `checking` until the cookie was tried; `ended` if a session of this page has ended without the user's doing;
+ * `offline` if the server did not answer.
  * @typedef {'checking' | 'signed-out' | 'signed-in' | 'ended' | 'offline'} SessionState
  */
 
@@ -51,9 +51,9 @@ function accept(result) {
 }
 
 /**
- * One tab refreshes at a time. Without the lock, a tab could send a refresh token that others have replaced twice, which
- * the server takes for theft. Browsers have no locks on plain http to other hosts; the server then answers two tabs at
- * once with the same token, as long as they ask within its grace.
+ * One tab refreshes at a time. Without the lock, a tab could send a refresh token that others have replaced twice,
+ * which the server takes for theft. Browsers have no locks on plain http to other hosts; the server then answers two
+ * tabs at once with the same token, as long as they ask within its grace.
  * @template T
  * @param {() => Promise<T>} action
  * @returns {Promise<T>}

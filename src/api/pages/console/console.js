@@ -22,6 +22,7 @@ const SCREENS = {
   keys: () => import('./screens/keys.js'),
   'api-keys': () => import('./screens/api_keys.js'),
   events: () => import('./screens/events.js'),
+  mail: () => import('./screens/mail.js'),
   settings: () => import('./screens/settings.js'),
   'load-test': () => import('./screens/load_test.js'),
 };
@@ -59,7 +60,8 @@ export function Console() {
   return html`<${Frame} wide=${true} nav=${html`<${Nav} label=${t('console')} current=${name} items=${items} />`}
       actions=${html`<span class="small">${result.body.email}</span> <${Leave} />`}>
     <${Health} /><${Screen} key=${name} name=${name} />
-    ${state === 'ended' && html`<${EnterAgain} reason=${t('enter.ended')} email=${result.body.email} done=${leaveIfNot} />`}
+    ${state === 'ended' && html`<${EnterAgain} reason=${t('enter.ended')} email=${result.body.email}
+      done=${leaveIfNot} />`}
     ${signInAgain.value && html`<${EnterAgain} reason=${t('enter.too_old')} email=${result.body.email}
       done=${signInAgain.value} />`}<//>`;
 }
@@ -89,7 +91,8 @@ function Screen({ name }) {
   }, [name]);
   if (module === null) return html`<${Loading} />`;
   const rest = route.value.split('/').slice(1).join('/');
-  return module.missing ? html`<${Offline} retry=${() => location.reload()} />` : html`<${module.Screen} rest=${rest} />`;
+  return module.missing ? html`<${Offline} retry=${() => location.reload()} />`
+    : html`<${module.Screen} rest=${rest} />`;
 }
 
 /** What is wrong with the server, on every screen. */

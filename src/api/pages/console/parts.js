@@ -29,7 +29,8 @@ export function Chart({ draw }) {
     if (place.current) observer.observe(place.current);
     return () => observer.disconnect();
   }, []);
-  return html`<div class="plot" ref=${place}>${width > 0 && html`<${Drawing} of=${draw(Math.max(width, 220))} />`}</div>`;
+  return html`<div class="plot" ref=${place}>
+    ${width > 0 && html`<${Drawing} of=${draw(Math.max(width, 220))} />`}</div>`;
 }
 
 /**
@@ -61,8 +62,8 @@ export const Badge = ({ tone = '', children }) => html`<span class=${`badge ${to
  *   `label` names it for screen readers
  */
 export const Act = ({ press, kind = 'quiet', disabled = false, label, children }) => html`
-  <button type="button" class=${kind} disabled=${disabled || readOnly.value} aria-label=${label ?? null} onClick=${press}>
-    ${children}</button>`;
+  <button type="button" class=${kind} disabled=${disabled || readOnly.value} aria-label=${label ?? null}
+    onClick=${press}>${children}</button>`;
 
 /** @param {{ label: string, value: import('../vendor/signals.js').Signal<boolean> }} props */
 export const Check = ({ label, value }) => html`<label class="check"><input type="checkbox" checked=${value.value}
@@ -89,7 +90,8 @@ export function Area({ label, value, rows = 4, ...rest }) {
   const id = useId();
   return html`<div class="field"><label for=${id}>${label}</label>
     <textarea id=${id} class="mono" rows=${rows} autocapitalize="none" spellcheck=${false} autocomplete="off" ...${rest}
-      value=${value.value} onInput=${(/** @type {any} */ event) => { value.value = event.currentTarget.value; }} /></div>`;
+      value=${value.value} onInput=${(/** @type {any} */ event) => { value.value = event.currentTarget.value; }} />
+  </div>`;
 }
 
 /**
@@ -98,7 +100,8 @@ export function Area({ label, value, rows = 4, ...rest }) {
  *   done: (result: Result) => void, close: () => void, children?: View }} props
  */
 export const FormDialog = ({ title, close, children, ...form }) => html`<${Dialog} title=${title} close=${close}>
-  <${Form} ...${form} secondary=${html`<button type="button" class="quiet" onClick=${close}>${t('action.cancel')}</button>`}>
+  <${Form} ...${form} secondary=${html`<button type="button" class="quiet" onClick=${close}>
+    ${t('action.cancel')}</button>`}>
     ${children}<//><//>`;
 
 /**
@@ -111,6 +114,7 @@ export function Confirm({ text, typed = '', send, ...rest }) {
   const checked = async () => (typed === '' || name.value.trim() === typed ? send()
     : { ok: false, status: 400, body: null, type: 'name_differs', retryAfter: 0 });
   return html`<${FormDialog} kind="bad" send=${checked} ...${rest}><p>${text}</p>
-    ${typed && html`<${Field} label=${t('confirm.type', { name: typed })} name="typed" value=${name} autocomplete="off" />`}
+    ${typed && html`<${Field} label=${t('confirm.type', { name: typed })} name="typed" value=${name}
+      autocomplete="off" />`}
   <//>`;
 }

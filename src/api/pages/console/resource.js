@@ -32,20 +32,23 @@ export async function readOverview() {
 }
 
 /**
- * Set while the user is asked to sign in again for a change that needs a recent sign-in. Called with whether it was done.
+ * Set while the user is asked to sign in again for a change that needs a recent sign-in. Called with whether it was
+ * done.
  * @type {import('../vendor/signals.js').Signal<((done: boolean) => void) | null>}
  */
 export const signInAgain = signal(/** @type {((done: boolean) => void) | null} */ (null));
 
 /**
- * Changes something on the server.
+ * Changes something on the server, or reads (`GET`) what needs a recent sign-in.
  * @param {string} method
  * @param {string} path
  * @param {unknown} [body]
  * @returns {Promise<Result>}
  */
 export async function change(method, path, body) {
-  if (readOnly.value) return { ok: false, status: 503, body: null, type: 'read_only', retryAfter: 0 };
+  if (method !== 'GET' && readOnly.value) {
+    return { ok: false, status: 503, body: null, type: 'read_only', retryAfter: 0 };
+  }
   // Creations can be repeated after a lost response without creating twice.
   const headers = { 'idempotency-key': crypto.getRandomValues(new Uint32Array(4)).join('-') };
   const options = method === 'POST' ? { headers } : {};

@@ -26,7 +26,7 @@ async fn ids_of_other_users_are_not_found_or_forbidden(server: &TestServer) {
         let path = path.replace("/projects/{id}", &format!("/projects/{}", victim.project));
         let path = path.replace("{key_id}", &text(&victim_key, "id")).replace("{key}", &text(&victim_key, "id"));
         let path = path.replace("{user_id}", &victim.user.id).replace("{session}", &victim.session);
-        let path = path.replace("{kid}", "a-key");
+        let path = path.replace("{kid}", "a-key").replace("{name}", "a-letter");
         let path = path.replace("{id}", &victim.user.id);
         assert!(!path.contains('{'), "{path}: add the victim's id for this parameter");
         let mut request = valid_request(server, &call, &admin).await;

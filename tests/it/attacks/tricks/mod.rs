@@ -167,6 +167,7 @@ async fn valid_request(server: &TestServer, call: &ApiCall, admin: &str) -> Vali
         }
         "POST /admin/users" => json!({"email": new_email, "username": new_username, "password": PASSWORD}),
         "POST /admin/inspect" => json!({"token": access}),
+        "POST /admin/mail/test" => json!({"to": new_email}),
         "PATCH /admin/users/{id}" => json!({"claims": {"plan": "pro"}}),
         "PATCH /admin/users/{id}/billing" => json!({"tokens_used": 0}),
         "POST /api/auth/login" | "POST /auth/login/oauth" => json!({"username": email, "password": PASSWORD}),

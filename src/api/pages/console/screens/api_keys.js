@@ -14,7 +14,8 @@ const PATH = '/admin/api-keys?sort=last_used&limit=50';
 export function Screen() {
   const keys = useResource(PATH);
   return html`<${Title}>${t('nav.api-keys')}<//><${Card} title=${t('keys.by_use')}>
-    <${Read} of=${keys}>${(/** @type {any} */ first) => html`<${List} first=${first} reload=${keys.reload} />`}<//><//>`;
+    <${Read} of=${keys}>${(/** @type {any} */ first) => html`
+      <${List} first=${first} reload=${keys.reload} />`}<//><//>`;
 }
 
 /** @param {{ first: any, reload: () => void }} props */
@@ -31,10 +32,11 @@ function List({ first, reload }) {
     if (result.ok) setMore([...more, result.body]);
   };
   if (keys.length === 0) {
-    return html`<${Empty} text=${t('keys.none')} command="signet api-keys create --user you@example.org --name NAME" />`;
+    return html`<${Empty} text=${t('keys.none')}
+      command="signet api-keys create --user you@example.org --name NAME" />`;
   }
-  return html`<${Table} label=${t('nav.api-keys')} head=${[t('keys.name'), t('keys.owner'), t('keys.scopes'), t('keys.used'),
-      t('users.created'), t('actions')]}>
+  return html`<${Table} label=${t('nav.api-keys')} head=${[t('keys.name'), t('keys.owner'), t('keys.scopes'),
+      t('keys.used'), t('users.created'), t('actions')]}>
       ${keys.map((key) => html`<tr key=${key.id}><td>${key.name}<div class="small"><code>${key.prefix}</code></div></td>
         <td>${key.owner && html`<a href=${`#/users/${key.owner.id}`}>${key.owner.email ?? key.owner.id}</a>`}</td>
         <td>${(key.scopes ?? []).join(' ')}</td>

@@ -1,9 +1,11 @@
-// Charts: pure functions from data to SVG elements, as plain objects {name, attributes, children}. They know no browser,
-// so tests run them alone. Colours are in the style sheet, by class.
+// Charts: pure functions from data to SVG elements, as plain objects {name, attributes, children}. They know no
+// browser, so tests run them alone. Colours are in the style sheet, by class.
 
 /** @typedef {{ name: string, attributes: Record<string, string | number>, children: (Drawn | string)[] }} Drawn */
 
-/** @type {(name: string, attributes: Drawn['attributes'], ...children: (Drawn | string | (Drawn | string)[])[]) => Drawn} */
+/** @typedef {Drawn | string} Part */
+
+/** @type {(name: string, attributes: Drawn['attributes'], ...children: (Part | Part[])[]) => Drawn} */
 const element = (name, attributes, ...children) => ({ name, attributes, children: children.flat() });
 
 const round = (/** @type {number} */ number) => Math.round(number * 10) / 10;
@@ -122,13 +124,15 @@ export function timeLine({ rows, now, width, label, format }) {
 }
 
 /**
- * Durations of operations on a logarithmic scale: from the median to the maximum, with marks at the percentiles between.
+ * Durations of operations on a logarithmic scale: from the median to the maximum, with marks at the percentiles
+ * between.
  * @param {{rows: {label: string, marks: (number | null)[], limit: number | null}[], width: number, label: string,
  *   format: (value: number) => string}} chart `marks` ascend; the first is the median.
  */
 export function durations({ rows, width, label, format }) {
   const [left, right, top, rowHeight, bottom] = [104, 16, 6, 30, 24];
-  const values = rows.flatMap((row) => [...row.marks, row.limit].map((value) => value ?? 0)).filter((value) => value > 0);
+  const durations = rows.flatMap((row) => [...row.marks, row.limit].map((value) => value ?? 0));
+  const values = durations.filter((value) => value > 0);
   const [low, high] = values.length > 0 ? [Math.min(...values), Math.max(...values)] : [1, 10];
   const first = Math.floor(Math.log10(low));
   const last = Math.max(first + 1, Math.ceil(Math.log10(high)));
@@ -145,7 +149,8 @@ export function durations({ rows, width, label, format }) {
     const limit = row.limit ? [line(x(row.limit), y - 11, x(row.limit), y + 11, 'limit')] : [];
     const range = marks.length > 1 ? [line(x(Math.min(...marks)), y, x(Math.max(...marks)), y, 'range')] : [];
     const dots = marks.map((value, position) =>
-      element('circle', { cx: round(x(value)), cy: round(y), r: position === 0 ? 5 : 3.5, class: `mark-${position + 1}` },
+      element('circle',
+        { cx: round(x(value)), cy: round(y), r: position === 0 ? 5 : 3.5, class: `mark-${position + 1}` },
         element('title', {}, format(value))));
     return [text(left - 8, y + 4, 'end', row.label), ...range, ...limit, ...dots];
   });

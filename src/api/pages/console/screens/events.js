@@ -11,7 +11,7 @@ import { Read, useResource } from '../resource.js';
 
 /** The subjects of events: the part of their types before the dot (docs/audit.md). */
 const SUBJECTS = ['sign_in', 'reauthentication', 'refresh', 'limit', 'sessions', 'user', 'users', 'everyone', 'token',
-  'superuser', 'password', 'email', 'credentials', 'mfa', 'api_key', 'signing_key'];
+  'superuser', 'password', 'email', 'credentials', 'mfa', 'api_key', 'signing_key', 'mail'];
 
 /** The server answers a live request after this time if there is no event. */
 const WAIT_SECONDS = 20;
@@ -69,7 +69,8 @@ function List({ first, filter }) {
       ${live && html` <span class="live" role="status">${t('events.is_live')}</span>`}</p>
     ${failure && html`<${Failed} result=${failure} />`}
     ${events.length === 0 ? html`<${Empty} text=${t('events.none')} command="signet audit" />` : html`
-      <${Table} label=${t('nav.events')} head=${[t('events.time'), t('events.event'), t('events.user'), t('events.from')]}>
+      <${Table} label=${t('nav.events')}
+        head=${[t('events.time'), t('events.event'), t('events.user'), t('events.from')]}>
         ${events.map((event) => html`<${Event} key=${event.id} of=${event} />`)}<//>`}
     ${next && html`<p><button type="button" class="quiet" onClick=${older}>${t('events.older')}</button></p>`}`;
 }

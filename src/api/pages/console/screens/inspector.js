@@ -21,7 +21,8 @@ export function Screen() {
 }
 
 /** Why it is refused. @param {{ of: any }} props */
-const Reason = ({ of }) => html`${hasText(`reason.${of.reason}`) ? t(`reason.${of.reason}`) : of.explanation ?? of.reason}`;
+const Reason = ({ of }) => html`${hasText(`reason.${of.reason}`)
+  ? t(`reason.${of.reason}`) : of.explanation ?? of.reason}`;
 
 /** @param {{ of: any }} props */
 const Found = ({ of }) => html`<${Card} title=${hasText(`inspect.${of.kind}`) ? t(`inspect.${of.kind}`) : of.kind}>

@@ -24,8 +24,9 @@ export function Screen() {
         <${Chart} draw=${(/** @type {number} */ width) => draw(data.keys, width)} />
         <p class="legend">${Object.keys(TONES).map((state) => html`
           <span class=${`swatch ${state}`}>${t(`ring.${state}`)}</span>`)}</p><//>
-      <${Card} title=${t('ring.all')}><${Table} label=${t('nav.keys')} head=${['kid', t('ring.algorithm'), t('ring.state'),
-        t('ring.from'), t('ring.until'), t('actions')]}>${data.keys.map((/** @type {any} */ key) => html`<tr key=${key.kid}>
+      <${Card} title=${t('ring.all')}><${Table} label=${t('nav.keys')} head=${['kid', t('ring.algorithm'),
+        t('ring.state'), t('ring.from'), t('ring.until'), t('actions')]}>
+        ${data.keys.map((/** @type {any} */ key) => html`<tr key=${key.kid}>
           <td><code>${key.kid}</code></td><td>${key.algorithm}</td><td><${Badge} tone=${TONES[key.state] ?? ''}>
           ${t(`ring.${key.state}`)}<//></td><td><${Time} at=${key.signs_from} /></td>
           <td><${Time} at=${key.verify_until} /></td>
@@ -64,8 +65,10 @@ function draw(keys, width) {
       { from: from ?? 0, to: signsUntil, kind: 'signing' },
       ...(signsUntil === null ? [] : [{ from: signsUntil, to: until, kind: 'verify_only' }]),
     ];
-    return { label: String(key.kid).slice(0, 10), spans: spans.filter((span) => span.from > 0 && span.to !== span.from) };
+    const visible = spans.filter((span) => span.from > 0 && span.to !== span.from);
+    return { label: String(key.kid).slice(0, 10), spans: visible };
   });
   const signing = keys.filter((key) => key.state === 'signing').map((key) => key.kid).join(', ');
-  return timeLine({ rows, now: Date.now(), width, label: t('ring.chart', { signing }), format: (time) => dateTime(time) });
+  const label = t('ring.chart', { signing });
+  return timeLine({ rows, now: Date.now(), width, label, format: (time) => dateTime(time) });
 }

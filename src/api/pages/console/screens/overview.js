@@ -13,7 +13,8 @@ export function Screen() {
   const { data, failure } = overview.value;
   return html`<${Title}>${t('nav.overview')}<//>
     ${data === null ? failure ? html`<${Failed} result=${failure} retry=${readOverview} />` : html`<${Loading} />`
-      : html`<${Numbers} node=${data.this_node} /><${Traffic} node=${data.this_node} /><${SignIns} node=${data.this_node} />
+      : html`<${Numbers} node=${data.this_node} /><${Traffic} node=${data.this_node} />
+        <${SignIns} node=${data.this_node} />
         <${Nodes} nodes=${data.nodes} /><${Stores} node=${data.this_node} />`}`;
 }
 
@@ -58,7 +59,8 @@ function Traffic({ node }) {
         <tr key=${each.operation}><td><code>${each.operation}</code></td>
           <td class="barred"><${Drawing} of=${bar(each.per_second, most)} /></td><td>${number(each.per_second)}</td>
           <td>${milliseconds(each.p50_ms)}</td><td>${milliseconds(each.p99_ms)}</td>
-          <td>${each.errors_per_second > 0 ? html`<${Badge} tone="bad">${number(each.errors_per_second)}<//>` : '0'}</td>
+          <td>${each.errors_per_second > 0
+            ? html`<${Badge} tone="bad">${number(each.errors_per_second)}<//>` : '0'}</td>
         </tr>`)}<//>`}<//>`;
 }
 

@@ -48,7 +48,9 @@ function Actions({ user, path, reload, setDone }) {
   const [open, setOpen] = useState('');
   const close = () => setOpen('');
   const finish = (/** @type {any} */ text) => () => { close(); setDone(text); reload(); };
-  const ask = (/** @type {string} */ name, /** @type {() => Promise<Result>} */ send, /** @type {any} */ done, more = {}) =>
+  const ask = (
+    /** @type {string} */ name, /** @type {() => Promise<Result>} */ send, /** @type {any} */ done, more = {},
+  ) =>
     open === name && html`<${Confirm} title=${t(`user.${name}`)} label=${t(`user.${name}`)} send=${send} close=${close}
       text=${t(`user.${name}_text`, { email: user.email })} done=${done} ...${more} />`;
   const disable = user.disabled ? 'enable' : 'disable';
@@ -63,7 +65,8 @@ function Actions({ user, path, reload, setDone }) {
     ${ask(disable, () => change('PATCH', path, { disabled: !user.disabled }), finish(t(`user.${disable}_done`)))}
     ${ask('delete', () => change('DELETE', path), () => go('users', { replace: true }),
     { typed: user.username ?? user.email })}
-    ${open === 'edit' && html`<${Edit} user=${user} path=${path} close=${close} done=${finish(t('user.edit_done'))} />`}`;
+    ${open === 'edit' && html`<${Edit} user=${user} path=${path} close=${close}
+      done=${finish(t('user.edit_done'))} />`}`;
 }
 
 /** How many sessions ended, and which node knew it how soon. @param {{ body: any }} props */
@@ -75,7 +78,8 @@ const SignedOut = ({ body }) => html`<p>${t('user.sign_out_done', { count: body.
 /** @param {{ user: any, path: string, close: () => void, done: () => void }} props */
 function Edit({ user, path, close, done }) {
   const name = useSignal(user.full_name ?? '');
-  const [roles, claims] = [useSignal((user.roles ?? []).join(', ')), useSignal(JSON.stringify(user.claims ?? {}, null, 2))];
+  const roles = useSignal((user.roles ?? []).join(', '));
+  const claims = useSignal(JSON.stringify(user.claims ?? {}, null, 2));
   const [superuser, verified] = [useSignal(user.superuser), useSignal(user.email_verified)];
   const send = async () => {
     /** @type {any} */
@@ -87,7 +91,8 @@ function Edit({ user, path, close, done }) {
     }
     /** @type {[string, any, any][]} */
     const fields = [['full_name', name.value.trim() || null, user.full_name ?? null],
-      ['roles', roles.value.split(',').map((/** @type {string} */ role) => role.trim()).filter(Boolean), user.roles ?? []],
+      ['roles', roles.value.split(',').map((/** @type {string} */ role) => role.trim()).filter(Boolean),
+        user.roles ?? []],
       ['claims', parsed, user.claims ?? {}], ['superuser', superuser.value, user.superuser],
       ['email_verified', verified.value, user.email_verified]];
     const changed = fields.filter(([, value, old]) => JSON.stringify(value) !== JSON.stringify(old));
@@ -140,5 +145,6 @@ export const Deactivate = ({ of, press }) => (of.active === false ? html`<${Badg
 
 /** @param {{ of: any, close: () => void, done: () => void }} props */
 export const RevokeKey = ({ of, close, done }) => html`<${Confirm} title=${t('keys.revoke')} label=${t('keys.revoke')}
-  text=${t('keys.revoke_text', { name: of.name })} send=${() => change('DELETE', `/admin/api-keys/${of.id}`)} close=${close}
+  text=${t('keys.revoke_text', { name: of.name })}
+  send=${() => change('DELETE', `/admin/api-keys/${of.id}`)} close=${close}
   done=${() => { close(); done(); }} />`;

@@ -32,11 +32,13 @@ function Users() {
   const users = useResource(path);
   return html`<${Title}>${t('nav.users')}<//>
     <${Card} title=${t('users.find')}>
-      <div class="filter"><${Field} label=${t('users.search')} name="query" type="search" required=${false} value=${typed} />
+      <div class="filter">
+        <${Field} label=${t('users.search')} name="query" type="search" required=${false} value=${typed} />
         <${Choice} label=${t('users.status')} value=${status} choose=${setStatus} options=${[['', t('users.all')],
           ['active', t('users.active')], ['disabled', t('users.disabled')], ['unverified', t('users.unverified')]]} />
         <${Act} kind="" press=${() => setCreating(true)}>${t('users.create')}<//></div>
-      <${Read} of=${users}>${(/** @type {any} */ first) => html`<${List} key=${path} first=${first} filter=${filter} />`}<//>
+      <${Read} of=${users}>${(/** @type {any} */ first) => html`
+        <${List} key=${path} first=${first} filter=${filter} />`}<//>
     <//>
     ${creating && html`<${Create} close=${() => setCreating(false)} />`}`;
 }
@@ -55,14 +57,16 @@ function List({ first, filter }) {
   };
   if (users.length === 0 && !cursor) {
     return Object.keys(filter).length > 0 ? html`<${Empty} text=${t('users.none_found')} />`
-      : html`<${Empty} text=${t('users.none')} command="signet users create --email you@example.org --password-stdin" />`;
+      : html`<${Empty} text=${t('users.none')}
+        command="signet users create --email you@example.org --password-stdin" />`;
   }
   const head = [t('users.user'), t('users.status'), t('users.roles'), t('users.created')];
   return html`${users.length === 0 ? html`<${Empty} text=${t('users.none_yet')} />` : html`
     <${Table} label=${t('nav.users')} head=${head}>
       ${users.map((user) => html`<tr key=${user.id}><td><a href=${`#/users/${user.id}`}>${user.email}</a>
         <div class="small">${[user.username, user.full_name].filter(Boolean).join(' · ')}</div></td>
-        <td><${Status} of=${user} /></td><td>${(user.roles ?? []).join(', ')}</td><td><${Time} at=${user.created_at} /></td>
+        <td><${Status} of=${user} /></td><td>${(user.roles ?? []).join(', ')}</td>
+        <td><${Time} at=${user.created_at} /></td>
       </tr>`)}<//>`}
     ${failed && html`<${Notice} kind="bad">${t('error.unavailable')}<//>`}
     ${cursor && html`<p><button type="button" class="quiet" onClick=${next}>${t('action.more')}</button></p>`}`;
@@ -81,7 +85,8 @@ function Create({ close }) {
   const [superuser, verified] = [useSignal(false), useSignal(false)];
   const send = () => change('POST', '/admin/users', {
     email: email.value.trim(), superuser: superuser.value, verified: verified.value,
-    ...(name.value.trim() ? { full_name: name.value.trim() } : {}), ...(password.value ? { password: password.value } : {}),
+    ...(name.value.trim() ? { full_name: name.value.trim() } : {}),
+    ...(password.value ? { password: password.value } : {}),
   });
   return html`<${FormDialog} title=${t('users.create')} label=${t('users.create')} send=${send} close=${close}
     done=${(/** @type {any} */ result) => go(`users/${result.body.id}`)}>

@@ -1,0 +1,93 @@
+// Changes that need a recent sign-in: a dialog asks for the password, or for a code that it mails where there is no
+// password, and the change is then repeated.
+
+import { Cancel, Dialog, Field, Form, Notice, PasswordField } from '../base/components.js';
+import { errorText, send } from '../base/http.js';
+import { call, changePassword, signIn } from '../base/session.js';
+import { html, signal, useEffect, useSignal, useState } from '../base/view.js';
+import { t } from '../base/words.js';
+import { me } from './me.js';
+
+/** @typedef {import('../base/http.js').Result} Result */
+
+/**
+ * Set while the user is asked. Called with whether they signed in.
+ * @type {import('../vendor/signals.js').Signal<((done: boolean) => void) | null>}
+ */
+const asked = signal(/** @type {((done: boolean) => void) | null} */ (null));
+
+/**
+ * @param {() => Promise<Result>} attempt
+ * @returns {Promise<Result>}
+ */
+async function repeated(attempt) {
+  const result = await attempt();
+  if (result.type !== 'insufficient_user_authentication') return result;
+  const done = await new Promise((resolve) => { asked.value = resolve; });
+  asked.value = null;
+  return done ? attempt() : result;
+}
+
+/**
+ * `call` for a change that may need a recent sign-in.
+ * @param {string} method
+ * @param {string} path
+ * @param {unknown} [body]
+ */
+export const change = (method, path, body) => repeated(() => call(method, path, body));
+
+/**
+ * The same for the password.
+ * @param {Record<string, unknown>} body
+ */
+export const setPassword = (body) => repeated(() => changePassword(body));
+
+/**
+ * Signs in, and ends the session that the new one replaces, which would be listed as another device.
+ * @param {Record<string, unknown>} body
+ */
+async function replaceSession(body) {
+  const listed = await call('GET', '/sessions');
+  const old = listed.body?.sessions?.find((/** @type {{ current: boolean }} */ each) => each.current);
+  const result = await signIn(body);
+  if (result.ok && old) await call('DELETE', `/sessions/${old.id}`);
+  return result;
+}
+
+/** The dialog, while somebody is asked. */
+export const SignInAgain = () => (asked.value && me.value
+  ? html`<${Question} email=${me.value.email} has=${me.value.has_password} answer=${asked.value} />` : null);
+
+/** @param {{ email: string, has: boolean, answer: (done: boolean) => void }} props */
+function Question({ email, has, answer }) {
+  const [proof, factor] = [useSignal(''), useSignal('')];
+  const [needed, setNeeded] = useState(false);
+  const [problem, setProblem] = useState('');
+  const mail = async () => {
+    const result = await send('POST', '/codes', { body: { email } });
+    setProblem(result.ok ? '' : errorText(result));
+  };
+  useEffect(() => { if (!has) void mail(); }, []);
+  const attempt = () => replaceSession({
+    email, [has ? 'password' : 'code']: has ? proof.value : proof.value.replace(/\s/g, ''),
+    ...(needed ? { mfa_code: factor.value.trim() } : {}),
+  });
+  const failed = (/** @type {Result} */ result) => {
+    const first = result.type === 'mfa_required' && !needed;
+    if (first) setNeeded(true);
+    return first;
+  };
+  return html`<${Dialog} title=${t('again.title')} close=${() => answer(false)}>
+    <p>${t(has ? 'again.password' : 'again.code', { email })}</p>
+    ${problem && html`<${Notice} kind="bad">${problem}<//>`}
+    <${Form} label=${t('sign_in.button')} send=${attempt} failed=${failed} done=${() => answer(true)}
+      secondary=${html`<${Cancel} cancel=${() => answer(false)} />`}>
+      ${has ? html`<${PasswordField} label=${t('field.password')} value=${proof} />`
+        : html`<${Field} label=${t('field.mailed_code')} name="code" autocomplete="one-time-code" inputmode="numeric"
+          value=${proof} />`}
+      ${needed && html`<${Field} label=${t('again.factor')} name="mfa-code" autocomplete="one-time-code"
+        value=${factor} />`}
+    <//>
+    ${!has && html`<p class="below"><button type="button" class="link" onClick=${mail}>${t('sign_in.code_resend')}
+      </button></p>`}<//>`;
+}
