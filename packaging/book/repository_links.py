@@ -19,8 +19,10 @@ def rewrite(text: str, page: str, repository: str) -> str:
         if "://" in target or target.startswith("#"):
             return link[0]
         path = posixpath.normpath(posixpath.join("docs", posixpath.dirname(page), target))
-        if path.startswith("docs/") and path != "docs/SUMMARY.md":
-            return link[0]
+        if path.startswith("docs/") and path.split("#")[0] != "docs/SUMMARY.md":
+            # mdBook calls the page of a folder index.
+            target = re.sub(r"(^|/)README[.]md", r"\1index.md", target)
+            return f"[{label}]({target})"
         return f"[{label}]({repository}/{path})" if repository else label
 
     return LINK.sub(replace, text)

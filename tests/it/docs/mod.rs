@@ -1,0 +1,156 @@
+//! The documentation: everything that it links to exists, the commands, settings and calls that it names exist, and what
+//! is generated from the code is up to date.
+
+mod commands;
+mod generated;
+mod names;
+mod quickstart;
+
+use std::path::{Path, PathBuf};
+
+/// The pages at the top of the repository, of the book in docs/, and of the load tests.
+fn pages() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut pages: Vec<_> = [root.to_owned(), root.join("loadtest")].iter().flat_map(|folder| list(folder).0).collect();
+    pages.extend(book_pages());
+    pages
+}
+
+fn book_pages() -> Vec<PathBuf> {
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")];
+    let mut pages = Vec::new();
+    while let Some(folder) = folders.pop() {
+        let (found, below) = list(&folder);
+        pages.extend(found);
+        folders.extend(below);
+    }
+    pages
+}
+
+/// The pages in a folder, and its folders.
+fn list(folder: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
+    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let (folders, files): (Vec<_>, Vec<_>) = paths.partition(|path| path.is_dir());
+    (files.into_iter().filter(|path| path.extension().is_some_and(|kind| kind == "md")).collect(), folders)
+}
+
+/// A piece of code of a page.
+struct Code {
+    /// The language of a block; `None` for code within a line.
+    language: Option<String>,
+    text: String,
+}
+
+/// The code of a page, in its order.
+fn code(text: &str) -> Vec<Code> {
+    let mut found = Vec::new();
+    let mut block: Option<Code> = None;
+    let mut prose = String::new();
+    let end_prose = |prose: &mut String, found: &mut Vec<Code>| {
+        let spans =
+            prose.split('`').skip(1).step_by(2).map(|span| span.split_whitespace().collect::<Vec<_>>().join(" "));
+        found.extend(spans.map(|text| Code { language: None, text }));
+        prose.clear();
+    };
+    for line in text.lines() {
+        match (line.trim_start().strip_prefix("```"), &mut block) {
+            (Some(language), None) => {
+                end_prose(&mut prose, &mut found);
+                block = Some(Code { language: Some(language.to_owned()), text: String::new() });
+            }
+            (Some(_), Some(_)) => found.extend(block.take()),
+            (None, Some(block)) => block.text += &format!("{line}\n"),
+            (None, None) if line.starts_with("    ") && line.trim_start().starts_with("signet ") => {
+                found.push(Code { language: Some("sh".to_owned()), text: line.trim_start().to_owned() });
+            }
+            (None, None) if line.trim().is_empty() => end_prose(&mut prose, &mut found),
+            (None, None) => prose += &format!("{line}\n"),
+        }
+    }
+    end_prose(&mut prose, &mut found);
+    found
+}
+
+/// The pages whose commands, settings and calls are those of this version: not the history.
+fn current_pages() -> impl Iterator<Item = (PathBuf, String)> {
+    let pages = pages().into_iter().filter(|page| !page.ends_with("CHANGELOG.md"));
+    pages.map(|page| {
+        let text = std::fs::read_to_string(&page).unwrap();
+        (page, text)
+    })
+}
+
+#[test]
+fn every_page_is_in_the_table_of_contents() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let summary = std::fs::read_to_string(docs.join("SUMMARY.md")).unwrap();
+    let mut listed: Vec<_> = targets(&summary).map(|target| docs.join(target)).collect();
+    let mut pages: Vec<_> = book_pages().into_iter().filter(|page| !page.ends_with("SUMMARY.md")).collect();
+    listed.sort();
+    pages.sort();
+    assert_eq!(listed, pages, "each page of docs/ once");
+}
+
+/// The targets of the links and images of a page: `](target)`.
+fn targets(text: &str) -> impl Iterator<Item = &str> {
+    text.match_indices("](").filter_map(|(at, opening)| {
+        let rest = &text[at + opening.len()..];
+        rest.split_once(')').map(|(target, _)| target)
+    })
+}
+
+/// The anchor of a heading, as GitHub and other hosts derive it.
+fn anchor(heading: &str) -> String {
+    let slug = heading
+        .trim()
+        .to_lowercase()
+        .chars()
+        .filter(|char| char.is_alphanumeric() || " -_".contains(*char))
+        .collect::<String>();
+    slug.replace(' ', "-")
+}
+
+/// Texts in backticks that have the form of the path of a test or a module: `fleet/keys`.
+fn names(text: &str) -> impl Iterator<Item = &str> {
+    let plain = |name: &&str| name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'/'));
+    text.split('`').skip(1).step_by(2).filter(|name| name.contains('/') && !name.starts_with('/')).filter(plain)
+}
+
+#[test]
+fn tests_named_in_security_md_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("docs/security.md")).unwrap();
+    let exists = |name: &str| {
+        ["", "src", "tests/it"].iter().any(|folder| {
+            let path = root.join(folder).join(name);
+            path.exists() || ["rs", "js"].iter().any(|extension| path.with_extension(extension).exists())
+        })
+    };
+    assert!(names(&text).count() > 40, "too few names were found");
+    assert_eq!(names(&text).filter(|name| !exists(name)).collect::<Vec<_>>(), [""; 0]);
+}
+
+#[test]
+fn links_in_the_documentation_resolve() {
+    let mut dead = Vec::new();
+    let mut link_count = 0;
+    for page in pages() {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for target in targets(&text).filter(|target| !target.contains("://")) {
+            link_count += 1;
+            let (file, fragment) = target.split_once('#').unwrap_or((target, ""));
+            let file = if file.is_empty() { page.clone() } else { page.with_file_name(file) };
+            let resolves = file.exists()
+                && (fragment.is_empty()
+                    || std::fs::read_to_string(&file)
+                        .unwrap()
+                        .lines()
+                        .any(|line| line.starts_with('#') && anchor(line.trim_start_matches('#')) == fragment));
+            if !resolves {
+                dead.push(format!("{}: {target}", page.display()));
+            }
+        }
+    }
+    assert!(link_count > 20, "only {link_count} links were found");
+    assert!(dead.is_empty(), "{dead:#?}");
+}
