@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::options::Options;
 use crate::report::Report;
-use crate::support::http::{build_request, post_json, send};
+use crate::support::http::{post_form, post_json, send};
 use crate::support::redis::Redis;
 use crate::support::signet::{Signet, SignetSettings};
 
@@ -47,9 +47,7 @@ pub(crate) fn run(options: &Options, report: &mut Report) {
     let meter = CostMeter { redis: &redis, signet: &signet };
     meter.measure(report, "a refresh", refreshes, |_| {
         let form = format!("grant_type=refresh_token&refresh_token={token}");
-        let request =
-            build_request("POST", "/oauth/token", "content-type: application/x-www-form-urlencoded\r\n", &form);
-        let (status, body) = send(signet.address, &request);
+        let (status, body) = send(signet.address, &post_form("/oauth/token", &form));
         assert_eq!(status, 200, "{body}");
         let response: Value = serde_json::from_str(&body).expect("JSON");
         token = response["refresh_token"].as_str().expect("a token").to_owned();

@@ -37,7 +37,7 @@ use pollers::Traffic;
 use signet_verify::follow::Verifier;
 use support::cores::Cores;
 use support::signet::{SeededSession, SignetSettings};
-use support::stats::Histogram;
+use support::load::Histogram;
 use support::{free_port, lock_machine, temp_folder};
 
 /// Time between two sign-outs whose effect is measured.

@@ -3,16 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-/// Builds an HTTP/1.1 request.
-pub(crate) fn build_request(method: &str, path: &str, headers: &str, body: &str) -> String {
-    let length = if method == "GET" { String::new() } else { format!("content-length: {}\r\n", body.len()) };
-    format!("{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n{headers}{length}\r\n{body}")
-}
-
-/// Builds a POST request with JSON.
-pub(crate) fn post_json(path: &str, body: &str) -> String {
-    build_request("POST", path, "content-type: application/json\r\n", body)
-}
+pub(crate) use signet_load::{build_request, post_form, post_json};
 
 /// Sends a request on a new connection. Returns the status and the body.
 pub(crate) fn send(address: SocketAddr, request: &str) -> (u16, String) {

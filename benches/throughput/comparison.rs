@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
-use crate::support::load::{self, Job, Outcome, Requests};
-use crate::support::stats::{Histogram, median};
+use crate::support::load::{self, Histogram, Job, Outcome, Requests};
+use crate::support::stats::median;
 
 /// The number of pairs of slices, and the length of a slice.
 #[derive(Clone, Copy, Debug, Serialize)]

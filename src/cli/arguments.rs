@@ -1,5 +1,8 @@
 //! The arguments of the command line and their help texts. Executes nothing.
 
+mod backup;
+mod bench;
+mod demo;
 mod users;
 
 use std::path::PathBuf;
@@ -11,6 +14,9 @@ use clap_complete::Shell;
 use crate::auth::api_keys::is_scope;
 use crate::config;
 
+pub(super) use backup::{Backup, Restore};
+pub(super) use bench::Bench;
+pub(super) use demo::Demo;
 pub(super) use users::{CreateUser, UpdateUser, UserName, Users};
 
 /// Signet, a token server: signs people in and issues JWTs that any service verifies from a JWKS.
@@ -21,6 +27,7 @@ pub(super) use users::{CreateUser, UpdateUser, UserName, Users};
     after_help = "Without a command, `signet` runs the server.
 
 Examples:
+  signet demo                                try it, in a temporary folder
   signet                                     run the server, with ./config.toml if it exists
   signet --set server.listen=0.0.0.0:8000    listen on every address
   signet check                               test the settings, stores, ports and mail without changing anything
@@ -29,7 +36,8 @@ Examples:
 Commands work beside running servers. A command that ends sessions, users or keys returns when every running server has
 applied it, which takes milliseconds; after 2 s it returns with a warning that names the servers that have not.
 
-config.toml describes every setting. Exit codes: 0 success, 1 failure, 2 invalid arguments or settings."
+config.toml describes every setting. Exit codes: 0 success, 1 failure, 2 invalid arguments or settings, 3 a backup
+that is not complete."
 )]
 pub struct Arguments {
     /// The settings file. Default: ./config.toml if it exists, otherwise the built-in values.
@@ -51,6 +59,8 @@ pub struct Arguments {
 pub enum Command {
     /// Run the server until SIGTERM or SIGINT (the default).
     Serve,
+    /// Try Signet: run a server with a few users in a temporary folder, which is deleted when it ends.
+    Demo(Demo),
     /// Create, show, change, sign out, disable, delete, import and export users.
     Users {
         /// The command.
@@ -104,6 +114,16 @@ pub enum Command {
     },
     /// Create users, sessions and API keys for a load test, and the file that the scripts in loadtest/ read.
     Seed(Seed),
+    /// Measure verifications, refreshes and sign-ins a second on this machine, in about ten seconds.
+    Bench(Bench),
+    /// Save the embedded store in a file, beside a running server, and verify it. Say what to take of stores that are
+    /// servers.
+    Backup(Backup),
+    /// Put a backup of the embedded store in place, and end everything that may have been revoked since it was taken.
+    ///
+    /// The server must be stopped. All sessions end, and all API keys are deactivated, because nothing tells which of
+    /// them were revoked after the backup was taken.
+    Restore(Restore),
     /// Update the schemas of the stores. `serve` does so as well; use this to do it beforehand.
     Migrate,
     /// Test the settings, the secret, every store, the ports and mail, and say what is wrong and what to do. Changes
@@ -238,10 +258,15 @@ pub enum ApiKeys {
         #[arg(long, value_name = "ID")]
         project: Option<String>,
     },
-    /// Deactivate a key: every server refuses it when this returns; see `signet --help`.
+    /// Deactivate a key, or all: every server refuses it when this returns; see `signet --help`.
     Deactivate {
         /// The visible prefix of the key, as `api-keys list` prints it.
-        prefix: String,
+        #[arg(required_unless_present = "all")]
+        prefix: Option<String>,
+        /// Deactivate every key of every user: after an old Postgres was restored, in which keys that were deactivated
+        /// since are active again.
+        #[arg(long, conflicts_with = "prefix")]
+        all: bool,
     },
 }
 
@@ -250,14 +275,21 @@ pub enum ApiKeys {
 pub enum Sessions {
     /// List the open sessions of a user, the newest first.
     List(UserName),
-    /// End a session: every server refuses its tokens when this returns; see `signet --help`.
-    #[command(after_help = "Example:\n  signet sessions end a@example.com 019a8b1c-2d3e-7f40-8a1b-2c3d4e5f6071")]
+    /// End a session, or all: every server refuses its tokens when this returns; see `signet --help`.
+    #[command(after_help = "Examples:
+  signet sessions end a@example.com 019a8b1c-2d3e-7f40-8a1b-2c3d4e5f6071
+  signet sessions end --all")]
     End {
-        /// The user.
-        #[command(flatten)]
-        name: UserName,
+        /// An e-mail address, a username or an id.
+        #[arg(required_unless_present = "all")]
+        user: Option<String>,
         /// The id of the session, as `sessions list` prints it.
-        session: String,
+        #[arg(required_unless_present = "all")]
+        session: Option<String>,
+        /// End every session of every user, and revoke every access token issued until now: after an old Redis was
+        /// restored, in which sessions that were ended since are open again.
+        #[arg(long, conflicts_with_all = ["user", "session"])]
+        all: bool,
     },
 }
 

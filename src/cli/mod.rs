@@ -1,16 +1,19 @@
 //! The command line: parses arguments, calls operations, prints results and errors for people and scripts.
 //!
-//! [`Arguments`] defines the syntax; each other file implements the commands of one noun. Apart from `serve`,
-//! `migrate` and `check`, a command opens the stores as a node without workers ([`build_command_context`]) and calls
-//! the operations of [`auth`] directly. It works beside running servers. A command that ends sessions,
-//! users or keys returns only when they have applied the change (`propagation`). Must not know which stores are
-//! configured.
+//! [`Arguments`] defines the syntax; each other file implements the commands of one noun. Apart from `serve`, `demo`,
+//! `bench`, `migrate`, `check`, `backup` and `restore`, a command opens the stores as a node without workers
+//! ([`build_command_context`]) and calls the operations of [`auth`] directly. It works beside running servers. A command
+//! that ends sessions, users or keys returns only when they have applied the change (`propagation`). Must not know which
+//! stores are configured.
 
 mod api_keys;
 mod arguments;
 mod audit;
+mod backup;
+mod bench;
 mod check;
 mod config;
+mod demo;
 mod error;
 mod health;
 mod keys;
@@ -48,7 +51,7 @@ use output::Output;
 /// What commands log: security events. The command itself reports failures of stores and mails.
 const LOGGED: &str = concat!(env!("CARGO_CRATE_NAME"), "::auth=info,", env!("CARGO_CRATE_NAME"), "::audit=info");
 
-/// Runs the command line and returns the exit code: 0 success, 1 failure, 2 invalid arguments or settings.
+/// Runs the command line and returns the exit code: see [`CliError::exit_code`].
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments = match Arguments::try_parse_from(args) {
         Ok(arguments) => arguments,
@@ -59,10 +62,20 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let Arguments { config, set, json, command } = arguments;
-    let load = || Config::load(config.as_deref(), &set).map_err(CliError::from);
+    let mut command = command.unwrap_or(Command::Serve);
+    if let Command::Bench(options) = &mut command {
+        options.configured |= config.is_some();
+    }
+    let load = |from: Settings| {
+        let loaded = match from {
+            Settings::Configured => Config::load(config.as_deref(), &set),
+            Settings::BuiltIn(flags) => Config::from_flags(&[&flags[..], &set].concat()),
+        };
+        loaded.map_err(CliError::from)
+    };
     // Not locked, because the server writes to stdout from other threads.
     let mut stdout = io::stdout();
-    match dispatch(command.unwrap_or(Command::Serve), load, start_log, &mut Output::new(&mut stdout, json)) {
+    match dispatch(command, load, start_log, &mut Output::new(&mut stdout, json)) {
         Ok(()) => ExitCode::SUCCESS,
         // The reader has closed the pipe, as in `signet users list | head`.
         Err(CliError::Io { cause, .. }) if cause.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
@@ -73,14 +86,24 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
+/// The settings of a command.
+enum Settings {
+    /// The file, the environment and `--set`, as a server uses them.
+    Configured,
+    /// The built-in ones with these `key=value` flags, and `--set`, which overrides them.
+    BuiltIn(Vec<String>),
+}
+
 fn dispatch(
     command: Command,
-    load: impl FnOnce() -> Result<Config, CliError>,
+    load: impl FnOnce(Settings) -> Result<Config, CliError>,
     start_log: fn(&Config) -> Result<Option<Logs>, CliError>,
     output: &mut Output<'_>,
 ) -> Result<(), CliError> {
     match command {
-        Command::Serve => Ok(serve(load()?)?),
+        Command::Serve => Ok(serve(load(Settings::Configured)?)?),
+        Command::Demo(options) => demo::run(&options, load, output),
+        Command::Bench(options) => bench::run(&options, load, output),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "signet", &mut script);
@@ -88,40 +111,42 @@ fn dispatch(
         }
         Command::Man { directory } => clap_mangen::generate_to(Arguments::command(), &directory)
             .map_err(CliError::io(format!("writing the manual pages to {}", directory.display()))),
-        Command::Health { alive } => health::run(alive, &load()?, output),
+        Command::Health { alive } => health::run(alive, &load(Settings::Configured)?, output),
+        Command::Backup(options) => backup::run(&options, &load(Settings::Configured)?, output),
+        Command::Restore(options) => backup::restore(&options, &load(Settings::Configured)?, start_log, output),
         Command::Migrate => {
-            let config = load()?;
+            let config = load(Settings::Configured)?;
             block_on(migrate::run(&config, output))
         }
         Command::Check => {
-            let config = load()?;
+            let config = load(Settings::Configured)?;
             block_on(check::run(&config, output))
         }
-        Command::Users { command } => {
-            with_context(load()?, start_log, async |ctx: &Context| users::run(command, ctx, output).await)
-        }
-        Command::Keys { command } => {
-            with_context(load()?, start_log, async |ctx: &Context| keys::run(command, ctx, output).await)
-        }
-        Command::ApiKeys { command } => {
-            with_context(load()?, start_log, async |ctx: &Context| api_keys::run(command, ctx, output).await)
-        }
-        Command::Sessions { command } => {
-            with_context(load()?, start_log, async |ctx: &Context| sessions::run(command, ctx, output).await)
-        }
-        Command::Audit(options) => {
-            with_context(load()?, start_log, async |ctx: &Context| audit::run(options, ctx, output).await)
-        }
-        Command::Verify { token } => {
-            with_context(load()?, start_log, async |ctx: &Context| verify::run(&token, ctx, output).await)
-        }
-        Command::Mail { command } => {
-            with_context(load()?, start_log, async |ctx: &Context| mail::run(&command, ctx, output).await)
-        }
-        Command::Config { command } => config::run(&command, &load()?, output),
-        Command::Seed(options) => {
-            with_context(load()?, start_log, async |ctx: &Context| seed::run(options, ctx, output).await)
-        }
+        Command::Users { command } => with_context(load(Settings::Configured)?, start_log, async |ctx: &Context| {
+            users::run(command, ctx, output).await
+        }),
+        Command::Keys { command } => with_context(load(Settings::Configured)?, start_log, async |ctx: &Context| {
+            keys::run(command, ctx, output).await
+        }),
+        Command::ApiKeys { command } => with_context(load(Settings::Configured)?, start_log, async |ctx: &Context| {
+            api_keys::run(command, ctx, output).await
+        }),
+        Command::Sessions { command } => with_context(load(Settings::Configured)?, start_log, async |ctx: &Context| {
+            sessions::run(command, ctx, output).await
+        }),
+        Command::Audit(options) => with_context(load(Settings::Configured)?, start_log, async |ctx: &Context| {
+            audit::run(options, ctx, output).await
+        }),
+        Command::Verify { token } => with_context(load(Settings::Configured)?, start_log, async |ctx: &Context| {
+            verify::run(&token, ctx, output).await
+        }),
+        Command::Mail { command } => with_context(load(Settings::Configured)?, start_log, async |ctx: &Context| {
+            mail::run(&command, ctx, output).await
+        }),
+        Command::Config { command } => config::run(&command, &load(Settings::Configured)?, output),
+        Command::Seed(options) => with_context(load(Settings::Configured)?, start_log, async |ctx: &Context| {
+            seed::run(options, ctx, output).await
+        }),
     }
 }
 

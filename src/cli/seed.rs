@@ -48,11 +48,11 @@ const CONCURRENCY: usize = 32;
 const API_KEY_DAYS: u32 = 30;
 
 /// A session opened without a sign-in. Without `Debug`, because it holds secrets only.
-struct SeededSession {
+pub(super) struct SeededSession {
     id: SessionId,
-    access: Zeroizing<String>,
+    pub(super) access: Zeroizing<String>,
     access_expires_at: Timestamp,
-    refresh: Zeroizing<String>,
+    pub(super) refresh: Zeroizing<String>,
 }
 
 /// The file for the load test scripts; `loadtest/lib/dataset.js` reads it.
@@ -144,7 +144,7 @@ fn entry<'a>(user: usize, users: &[User], session: &'a SeededSession) -> Session
     }
 }
 
-fn address(number: u32) -> String {
+pub(super) fn address(number: u32) -> String {
     format!("{}{number:08}{}", ADDRESS.0, ADDRESS.1)
 }
 
@@ -172,7 +172,7 @@ async fn refuse_other_users(ctx: &Context) -> Result<(), CliError> {
 }
 
 /// Generates a password that cannot be guessed, and its hash.
-async fn generate_password(ctx: &Context) -> Result<(Zeroizing<String>, PasswordHash), CliError> {
+pub(super) async fn generate_password(ctx: &Context) -> Result<(Zeroizing<String>, PasswordHash), CliError> {
     let password = Zeroizing::new(URL_SAFE_NO_PAD.encode(*Zeroizing::new(ctx.node.rng.bytes::<18>())));
     let hash = ctx.node.hasher.hash(&Password::new(password.to_string())).await;
     Ok((password, hash.map_err(auth::Error::from)?))
@@ -220,7 +220,7 @@ fn conflict(problem: String) -> CliError {
     CliError::Failed { problem, remedy: "`signet seed --remove` deletes all seeded users".to_owned() }
 }
 
-async fn create_session(ctx: &Context, user: &User) -> Result<SeededSession, CliError> {
+pub(super) async fn create_session(ctx: &Context, user: &User) -> Result<SeededSession, CliError> {
     let localhost = Ipv4Addr::LOCALHOST.into();
     let request_ctx = RequestContext {
         dialect: native::NAME,
@@ -279,7 +279,7 @@ async fn remove(ctx: &Context) -> Result<u64, CliError> {
 }
 
 /// Runs all futures, [`CONCURRENCY`] at a time, and returns their results in order.
-async fn run_concurrently<T>(
+pub(super) async fn run_concurrently<T>(
     mut work: impl Iterator<Item = impl Future<Output = Result<T, CliError>>>,
 ) -> Result<Vec<T>, CliError> {
     let mut results = Vec::new();

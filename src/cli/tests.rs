@@ -40,7 +40,7 @@ impl TestCli {
         let mut printed = Vec::new();
         let mut output = Output::new(&mut printed, arguments.json);
         let command = arguments.command.unwrap_or(Command::Serve);
-        let result = dispatch(command, || Ok(self.config.clone()), |_| Ok(None), &mut output);
+        let result = dispatch(command, |_| Ok(self.config.clone()), |_| Ok(None), &mut output);
         (String::from_utf8(printed).unwrap(), result)
     }
 

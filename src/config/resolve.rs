@@ -69,6 +69,14 @@ impl Config {
         Self::resolve(raw)
     }
 
+    /// The built-in settings with these `key=value` flags, of which the last one of a key counts. Reads neither a file
+    /// nor the environment.
+    pub fn from_flags(flags: &[String]) -> Result<Self, ConfigErrors> {
+        let mut raw = RawConfig::default();
+        raw.add_flags(flags);
+        Self::resolve(raw)
+    }
+
     /// Turns raw settings into typed ones and checks them. Fails with all errors at once.
     pub(super) fn resolve(raw: RawConfig) -> Result<Self, ConfigErrors> {
         let mut reader = Reader::new(raw, ENV_ALIASES);

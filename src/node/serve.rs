@@ -1,14 +1,17 @@
-//! `signet serve`: builds a node, answers requests until SIGTERM or SIGINT, then finishes what it has begun.
+//! `signet serve`: builds a node, answers requests until SIGTERM or SIGINT, then finishes what it has begun. A command
+//! can run a server for as long as it works ([`serve_during`]).
 //!
 //! The workers answer requests, each on its own thread. One more runtime, on the main thread, follows revocations, runs
 //! maintenance and waits for signals.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 use super::banner::announce;
 use super::build;
@@ -69,45 +72,119 @@ pub enum ServeError {
     Stdout(io::Error),
 }
 
-/// Runs the server. Returns once it has stopped.
+/// A running server, for what a command does beside it.
+pub struct Running<'a> {
+    /// The node, with store connections for the runtime that maintenance uses.
+    pub ctx: &'a Context,
+    /// The URL that it listens on.
+    pub url: String,
+    /// The address that it listens on.
+    pub address: SocketAddr,
+    /// Whether the process is to end.
+    pub stop: StopSignal,
+}
+
+/// Whether a signal has asked the process to end. Once it exists, those signals no longer kill the process.
+#[derive(Clone)]
+pub struct StopSignal(watch::Receiver<bool>);
+
+impl StopSignal {
+    /// Completes once a signal has arrived.
+    pub async fn requested(&self) {
+        // An error means that the task that waits for signals is gone, as on shutdown.
+        let _ = self.0.clone().wait_for(|requested| *requested).await;
+    }
+
+    /// Catches `kinds` from now on.
+    fn catch(kinds: &[SignalKind]) -> io::Result<Self> {
+        let (sender, receiver) = watch::channel(false);
+        for kind in kinds {
+            let mut signals = signal(*kind)?;
+            let sender = sender.clone();
+            tokio::spawn(async move {
+                signals.recv().await;
+                sender.send_replace(true);
+            });
+        }
+        Ok(Self(receiver))
+    }
+}
+
+/// Runs the server until SIGTERM or SIGINT. Returns once it has stopped.
 pub fn serve(config: Config) -> Result<(), ServeError> {
+    run_on_new_runtime(config, &[SignalKind::terminate(), SignalKind::interrupt()], async |running| {
+        announce(&running.ctx.node.config, &running.url).map_err(ServeError::Stdout)?;
+        running.stop.requested().await;
+        Ok(())
+    })
+}
+
+/// Runs the server until `work` is done, for commands in the foreground. Returns once it has stopped. A signal ends a
+/// start; from then on `work` decides what it does about one. Closing the terminal is a signal too.
+pub fn serve_during<E: From<ServeError>>(
+    config: Config,
+    work: impl AsyncFnOnce(Running<'_>) -> Result<(), E>,
+) -> Result<(), E> {
+    run_on_new_runtime(config, &[SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()], work)
+}
+
+fn run_on_new_runtime<E: From<ServeError>>(
+    config: Config,
+    signals: &[SignalKind],
+    work: impl AsyncFnOnce(Running<'_>) -> Result<(), E>,
+) -> Result<(), E> {
     let clock = Clock::system();
-    let logs = Arc::new(Logs::start(&config.log, clock.clone())?);
+    let logs = Arc::new(Logs::start(&config.log, clock.clone()).map_err(ServeError::Log)?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServeError::Runtime)?;
-    let result = runtime.block_on(run(config, clock, logs));
+    let result = runtime.block_on(async {
+        let stop = StopSignal::catch(signals).map_err(ServeError::Signals)?;
+        run(config, clock, logs, stop, work).await
+    });
     // Not a plain drop, which would wait for a blocking call on a store that hangs.
     runtime.shutdown_background();
     result
 }
 
-async fn run(config: Config, clock: Clock, logs: Arc<Logs>) -> Result<(), ServeError> {
+async fn run<E: From<ServeError>>(
+    config: Config,
+    clock: Clock,
+    logs: Arc<Logs>,
+    stop: StopSignal,
+    work: impl AsyncFnOnce(Running<'_>) -> Result<(), E>,
+) -> Result<(), E> {
     for advice in config.advice() {
         tracing::warn!("{advice}");
     }
 
     // Build the node. It answers nothing before it has read all revocations.
-    let router = Arc::new(api::router(&config)?);
-    let stores = Arc::new(Stores::open(&config, &clock).await?);
-    let ctx = build::build_context(config, clock, &stores, router.metric_labels()).await?;
-    let cursor = load_revocations(&ctx).await?;
+    let router = Arc::new(api::router(&config).map_err(ServeError::Routes)?);
+    let build = async {
+        let stores = Arc::new(Stores::open(&config, &clock).await?);
+        let ctx = build::build_context(config, clock, &stores, router.metric_labels()).await?;
+        let cursor = load_revocations(&ctx).await?;
+        Ok::<_, StartError>((stores, ctx, cursor))
+    };
+    let (stores, ctx, cursor) = tokio::select! {
+        built = build => built.map_err(ServeError::Start)?,
+        () = stop.requested() => return Ok(()),
+    };
 
     // Maintenance runs from here on, without a gap: revocations made while the workers connect must be applied too.
     let mut maintenance = pin!(async { tokio::join!(maintenance::run(&ctx, cursor), watch_readiness(&ctx)) });
     let listen = async {
-        let server = listen(&ctx, &stores, router).await?;
+        let server = listen(&ctx, &stores, router.clone()).await?;
         Ok::<_, ServeError>((server, listen_for_management(&ctx, &stores, logs).await?))
     };
     let (server, management) = tokio::select! {
         listening = listen => listening?,
         _ = &mut maintenance => return Ok(()),
+        () = stop.requested() => return Ok(()),
     };
-    let mut stop_signal = pin!(stop_signal()?);
-    announce(&ctx.node.config, &server.url()).map_err(ServeError::Stdout)?;
-
-    tokio::select! {
-        () = &mut stop_signal => {}
-        _ = &mut maintenance => {}
-    }
+    let running = Running { ctx: &ctx, url: server.url(), address: server.address(), stop };
+    let result = tokio::select! {
+        result = work(running) => result,
+        _ = &mut maintenance => Ok(()),
+    };
 
     // Drain: no new connections, requests in flight finish, and revocations are applied until the last one has.
     tracing::info!("stopping: no new connections, finishing requests in flight");
@@ -138,7 +215,7 @@ async fn run(config: Config, clock: Clock, logs: Arc<Logs>) -> Result<(), ServeE
         let _ = tokio::task::spawn_blocking(move || management.drain()).await;
     }
     tracing::info!("stopped");
-    Ok(())
+    result
 }
 
 async fn listen(
@@ -196,16 +273,4 @@ async fn start_listener<E: std::fmt::Debug + std::fmt::Display + Send + 'static>
         Ok(Err(error)) => Err(ServeError::Listener(error.to_string())),
         Err(_) => Err(ServeError::Listener(format!("the listener of {setting} could not be started"))),
     }
-}
-
-/// Completes on SIGTERM or SIGINT. Both are caught from now on.
-fn stop_signal() -> Result<impl Future<Output = ()>, ServeError> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
 }

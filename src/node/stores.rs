@@ -125,8 +125,8 @@ pub(super) fn uses_embedded(config: &Config) -> bool {
     config.postgres.is_none() || config.redis.is_none()
 }
 
-/// The configured stores, for logs: `sqlite`, or the servers with `sqlite` for a role that has none.
-pub(super) fn store_names(config: &Config) -> &'static str {
+/// The configured stores by name: `sqlite`, or the servers with `sqlite` for a role that has none.
+pub fn store_names(config: &Config) -> &'static str {
     match (&config.redis, &config.postgres) {
         (None, None) => "sqlite",
         (None, Some(_)) => "postgres, sqlite",

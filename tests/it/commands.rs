@@ -6,8 +6,10 @@ use std::process::Output;
 use serde_json::{Value, json};
 
 mod administration;
+mod bench;
 mod check;
 mod custom_claims;
+mod demo;
 mod health;
 mod last_superuser;
 mod password;
@@ -393,7 +395,8 @@ async fn flags_and_environment_change_settings() {
 fn help_version_and_completions_open_no_store() {
     let plan = Plan::embedded();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        assert!(done(&plan, &["completions", shell], "").contains("api-keys"), "{shell}");
+        let script = done(&plan, &["completions", shell], "");
+        assert!(["api-keys", "bench", "demo"].iter().all(|command| script.contains(command)), "{shell}");
     }
     let mut bash = std::process::Command::new("bash");
     bash.args(["-c", "set -eu; source /dev/stdin; complete -p signet"]);
