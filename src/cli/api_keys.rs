@@ -10,6 +10,7 @@ use super::output::{Columns, Output, or_dash};
 use super::propagation::wait_for_nodes;
 use super::users::find;
 use crate::auth;
+use crate::auth::api_keys::administer::deactivate_all;
 use crate::auth::api_keys::{ApiKey, CreateApiKey, create, deactivate};
 use crate::auth::audit::Origin;
 use crate::auth::context::Context;
@@ -53,7 +54,15 @@ pub(super) async fn run(command: ApiKeys, ctx: &Context, output: &mut Output<'_>
             }
             output.rows(&rows, COLUMNS)
         }
-        ApiKeys::Deactivate { prefix } => {
+        ApiKeys::Deactivate { prefix: None, .. } => {
+            let deactivated = deactivate_all(ctx, Origin::process()).await?;
+            match output.is_json() {
+                true => output.json(&serde_json::json!({"deactivated": deactivated}))?,
+                false => output.line(&format!("API keys deactivated: {deactivated}."))?,
+            }
+            wait_for_nodes(ctx, output).await
+        }
+        ApiKeys::Deactivate { prefix: Some(prefix), .. } => {
             let not_found = || CliError::NotFound { kind: "API key", name: prefix.clone() };
             let (key, _) = ctx.accounts.api_key(&prefix).await?.ok_or_else(not_found)?;
             let key = match deactivate(ctx, key.project, key.id, Origin::process()).await {

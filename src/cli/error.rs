@@ -42,6 +42,14 @@ pub enum CliError {
         /// What to do.
         remedy: String,
     },
+    /// The command did what it could, and somebody else must do the rest.
+    #[error("{problem}")]
+    Incomplete {
+        /// What is missing.
+        problem: String,
+        /// What to do.
+        remedy: String,
+    },
     /// A store call failed.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -66,7 +74,7 @@ impl CliError {
     pub fn remedy(&self) -> Option<&str> {
         match self {
             Self::Settings(_) => Some("config.toml describes every setting; nothing was started or changed"),
-            Self::Usage { remedy, .. } | Self::Failed { remedy, .. } => Some(remedy),
+            Self::Usage { remedy, .. } | Self::Failed { remedy, .. } | Self::Incomplete { remedy, .. } => Some(remedy),
             Self::NotFound { kind: "user", .. } => Some("`signet users list` lists all users"),
             Self::NotFound { kind: "session", .. } => Some("`signet sessions list USER` lists a user's open sessions"),
             Self::NotFound { kind: "signing key", .. } => Some("`signet keys list` lists all signing keys"),
@@ -84,10 +92,12 @@ impl CliError {
         }
     }
 
-    /// The process's exit code: 2 if other arguments or settings help, 1 otherwise.
+    /// The process's exit code: 2 if other arguments or settings help, 3 if something else must be done besides, 1
+    /// otherwise.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Settings(_) | Self::Usage { .. } => 2,
+            Self::Incomplete { .. } => 3,
             Self::NotFound { .. } | Self::Failed { .. } | Self::Store(_) | Self::Io { .. } => 1,
         }
     }

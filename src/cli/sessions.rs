@@ -1,4 +1,4 @@
-//! `signet sessions`: lists and ends the sessions of a user.
+//! `signet sessions`: lists and ends the sessions of a user, or ends all of everyone.
 
 use serde::Serialize;
 
@@ -10,7 +10,7 @@ use super::users::find;
 use crate::auth::audit::Origin;
 use crate::auth::context::Context;
 use crate::auth::sessions::list::{Session, list_sessions};
-use crate::auth::sessions::sign_out::{SignOutScope, sign_out};
+use crate::auth::sessions::sign_out::{SignOutScope, sign_out, sign_out_everyone};
 use crate::clock::Timestamp;
 use crate::id::SessionId;
 
@@ -43,14 +43,23 @@ pub(super) async fn run(command: Sessions, ctx: &Context, output: &mut Output<'_
             let rows: Vec<_> = list_sessions(ctx, user.id).await?.iter().map(SessionRow::from).collect();
             output.rows(&rows, COLUMNS)
         }
-        Sessions::End { name, session } => {
-            let user = find(ctx, &name.user).await?;
+        Sessions::End { user: Some(name), session: Some(session), all: false } => {
+            let user = find(ctx, &name).await?;
             let not_found = || CliError::NotFound { kind: "session", name: session.clone() };
             let id = SessionId::parse(&session).ok_or_else(not_found)?;
             let open = list_sessions(ctx, user.id).await?;
             let row = open.iter().find(|open| open.id == id).map(SessionRow::from).ok_or_else(not_found)?;
             sign_out(ctx, user.id, SignOutScope::One(id), Origin::process()).await?;
             output.one(&row, COLUMNS)?;
+            wait_for_nodes(ctx, output).await
+        }
+        // The arguments are all or none.
+        Sessions::End { .. } => {
+            sign_out_everyone(ctx, Origin::process()).await?;
+            match output.is_json() {
+                true => output.json(&serde_json::json!({"ended": "all"}))?,
+                false => output.line("All sessions have ended.")?,
+            }
             wait_for_nodes(ctx, output).await
         }
     }

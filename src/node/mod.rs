@@ -4,6 +4,7 @@
 //! `maintenance` beside the workers and `management` for operators; `check` tests a configuration without changing
 //! anything. Must not know how the command line prints results.
 
+pub mod backup;
 mod banner;
 pub mod build;
 pub mod check;

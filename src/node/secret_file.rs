@@ -41,7 +41,13 @@ pub enum SecretFileError {
     },
 }
 
-const NAME: &str = "secret";
+/// Its name in `data_dir`.
+pub(super) const NAME: &str = "secret";
+
+/// The content of the file.
+pub(super) fn encode(secret: &Secret) -> String {
+    STANDARD.encode(*secret.0) + "\n"
+}
 
 /// The secret in `data_dir`. Creates it if there is none.
 pub(super) fn load_or_create(data_dir: &Path, rng: &Rng) -> Result<Secret, SecretFileError> {

@@ -30,6 +30,30 @@ pub async fn list_all(
     Ok(ApiKeyPage { keys, next })
 }
 
+/// Keys read at a time by [`deactivate_all`].
+const PAGE: u32 = 500;
+
+/// Deactivates every key of every user, as [`deactivate`] does, and returns how many were active. Keys that are created
+/// meanwhile may stay.
+pub async fn deactivate_all(ctx: &Context, origin: Origin) -> Result<u64, Error> {
+    let (mut after, mut count) = (None, 0);
+    loop {
+        let page = list_all(ctx, ApiKeyOrder::Created, after, PAGE).await?;
+        for (key, _) in page.keys.iter().filter(|(key, _)| key.deactivated_at.is_none()) {
+            match deactivate(ctx, key.project, key.id, origin.clone()).await {
+                Ok(_) => count += 1,
+                // Its owner or project was deleted meanwhile.
+                Err(Error::NotFound) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        match page.next {
+            Some(next) => after = Some(next),
+            None => return Ok(count),
+        }
+    }
+}
+
 /// Deactivates a key, whoever owns it. Idempotent.
 pub async fn deactivate_as_admin(ctx: &Context, key: ApiKeyId, origin: Origin) -> Result<ApiKey, Error> {
     let (row, _) = ctx.accounts.api_key_by_id(key).await?.ok_or(Error::NotFound)?;

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use super::{KeyringError, KeyringStore, USAGE};
 use crate::token::keyring::ring::Ring;
 
-const NAME: &str = "keyring.sealed";
+/// Its name in `data_dir`.
+pub const NAME: &str = "keyring.sealed";
 
 pub(super) async fn read(store: &KeyringStore<'_>) -> Result<Option<Ring>, KeyringError> {
     let path = store.data_dir.join(NAME);

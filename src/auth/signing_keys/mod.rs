@@ -24,6 +24,7 @@ use crate::token::keyring::ring::{Key, KeyPolicy, Ring, RingError};
 use crate::token::secret::{OpenError, Secrets};
 
 pub use crate::token::keyring::ring::KeyState;
+pub use mirror::NAME as MIRROR_FILE;
 
 /// Why the keyring cannot be read or changed.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -86,6 +86,13 @@ pub(super) fn open_writer(path: &Path, durability: Durability) -> rusqlite::Resu
     Ok(connection)
 }
 
+/// Opens a connection that copies the whole file, or takes it for itself.
+pub(super) fn open_for_copy(path: &Path) -> rusqlite::Result<Connection> {
+    let mut connection = connect(path)?;
+    set_busy_timeout(&mut connection, BUSY_TIMEOUT)?;
+    Ok(connection)
+}
+
 /// Opens a reader's connection. Readers of a WAL never wait, except while another connection recovers it after a crash.
 pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     let mut connection = connect(path)?;

@@ -5,6 +5,7 @@
 //! timeout. Other processes (the command line, another server) may work on the same file. The roles' statements are in
 //! `accounts::sqlite` and `ephemeral::sqlite`.
 
+pub mod backup;
 mod file;
 mod readers;
 mod schema;

@@ -9,6 +9,7 @@ mod idempotency;
 mod keyring;
 mod limits;
 mod nodes;
+pub mod restored;
 mod revocations;
 mod sessions;
 mod sweep;

@@ -1,0 +1,212 @@
+//! Restores the embedded store from a backup, in three steps: [`stage`] verifies the backup and unpacks it beside the
+//! store; [`end_access`] ends in the unpacked store what may have been revoked since; [`Staged::install`] puts it in
+//! place. Until the last step the store is as it was.
+//!
+//! Nothing but the store itself knew which sessions, API keys and codes were revoked after the backup was taken. So all
+//! of them are, unless the operator knows that nothing was: after a move, in which the server was stopped before.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use super::format::{Manifest, Reader};
+use super::{Backup, BackupError, folder_of, roles, sync_folder, temporary_folder};
+use crate::auth::api_keys::administer::deactivate_all;
+use crate::auth::audit::Origin;
+use crate::auth::context::Context;
+use crate::auth::sessions::sign_out::sign_out_everyone;
+use crate::auth::{self, signing_keys};
+use crate::clock::Timestamp;
+use crate::config::Config;
+use crate::node::secret_file;
+use crate::node::stores::uses_embedded;
+use crate::store::ephemeral::sqlite::restored::start_new_history;
+use crate::store::sqlite::backup::{Existing, FILE, FILES_BESIDE, inspect, lock};
+
+/// What a restore keeps of what the backup has.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Keep {
+    /// Sessions, access tokens, and codes and links that were mailed.
+    pub sessions: bool,
+    /// API keys.
+    pub api_keys: bool,
+}
+
+/// Verifies a backup as [`stage`] does, and changes nothing.
+pub fn verify(config: &Config, file: &Path) -> Result<Backup, BackupError> {
+    let reader = open(config, file)?;
+    let temporary = temporary_folder(folder_of(file))?;
+    let manifest = extract(reader, file, temporary.path())?;
+    Ok(Backup::new(file, &manifest, config))
+}
+
+fn open(config: &Config, file: &Path) -> Result<Reader, BackupError> {
+    if !uses_embedded(config) {
+        return Err(BackupError::Servers);
+    }
+    let reader = Reader::open(file).map_err(|error| BackupError::Unreadable { path: file.to_owned(), error })?;
+    let (has, wanted) = (&reader.manifest.holds, roles(config));
+    if *has != wanted {
+        return Err(BackupError::OtherStores { has: has.join(" and "), wanted: wanted.join(" and ") });
+    }
+    Ok(reader)
+}
+
+fn extract(reader: Reader, file: &Path, folder: &Path) -> Result<Manifest, BackupError> {
+    let database = folder.join(FILE);
+    let manifest =
+        reader.extract(&database).map_err(|error| BackupError::Unreadable { path: file.to_owned(), error })?;
+    inspect(&database)?;
+    Ok(manifest)
+}
+
+/// A verified backup, unpacked beside the store, which is locked.
+pub struct Staged {
+    folder: TempDir,
+    data_dir: PathBuf,
+    existing: Existing,
+    backup: Backup,
+    now: Timestamp,
+}
+
+/// Verifies the backup, locks the store in `data_dir`, and unpacks the backup beside it. Refuses a store that is in
+/// use, and unless `force` also one that has users or cannot be read, and a secret that is not the backup's.
+pub fn stage(config: &Config, file: &Path, force: bool, keep: Keep, now: Timestamp) -> Result<Staged, BackupError> {
+    let reader = open(config, file)?;
+    let data_dir = &config.data_dir;
+    let creating = BackupError::io(format!("creating {}", data_dir.display()));
+    DirBuilder::new().recursive(true).mode(0o700).create(data_dir).map_err(creating)?;
+    let existing = lock(data_dir)?;
+    let is_empty = matches!(existing, Existing::Missing | Existing::Locked { users: 0, .. });
+    if !is_empty && !force {
+        return Err(BackupError::NotEmpty { path: data_dir.join(FILE) });
+    }
+    let folder = temporary_folder(data_dir)?;
+    let manifest = extract(reader, file, folder.path())?;
+    if config.secrets.is_none() {
+        stage_secret(&manifest, data_dir, folder.path(), force)?;
+    }
+    // It may know of a signing key that was revoked since.
+    let mirror = signing_keys::MIRROR_FILE;
+    copy_if_exists(&data_dir.join(mirror), &folder.path().join(mirror))
+        .map_err(BackupError::io(format!("copying {mirror}")))?;
+    start_new_history(folder.path(), keep.sessions, now)?;
+    let backup = Backup::new(file, &manifest, config);
+    Ok(Staged { folder, data_dir: data_dir.clone(), existing, backup, now })
+}
+
+/// Puts the secret file that the restored store needs into `folder`: the backup's, or the one in `data_dir`.
+fn stage_secret(manifest: &Manifest, data_dir: &Path, folder: &Path, force: bool) -> Result<(), BackupError> {
+    let (present, staged) = (data_dir.join(secret_file::NAME), folder.join(secret_file::NAME));
+    let Some(text) = &manifest.secret else {
+        let secret = secret_file::load(data_dir)?.ok_or(BackupError::NoSecret { path: present })?;
+        let writing = BackupError::io("writing the secret");
+        return write_private(&staged, secret_file::encode(&secret).as_bytes()).map_err(writing);
+    };
+    write_private(&staged, text.as_bytes()).map_err(BackupError::io("writing the secret"))?;
+    let own = secret_file::load(folder)?;
+    // With a file that holds no secret the store could not be opened: it is replaced as one that differs.
+    let other = match secret_file::load(data_dir) {
+        Ok(None) => false,
+        Ok(Some(secret)) => own.is_none_or(|own| own.0 != secret.0),
+        Err(_) => true,
+    };
+    if other && !force {
+        return Err(BackupError::OtherSecret { path: present });
+    }
+    Ok(())
+}
+
+fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+fn copy_if_exists(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::read(from) {
+        Ok(bytes) => write_private(to, &bytes),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// What was ended in a restored store.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended {
+    /// Whether all sessions were.
+    pub sessions: bool,
+    /// The number of API keys that were active.
+    pub api_keys: u64,
+}
+
+/// Ends in the staged store what may have been revoked since the backup was taken. API keys only if the backup holds
+/// them.
+pub async fn end_access(ctx: &Context, keep: Keep) -> Result<Ended, auth::Error> {
+    let mut ended = Ended { sessions: !keep.sessions, api_keys: 0 };
+    if !keep.sessions {
+        sign_out_everyone(ctx, Origin::process()).await?;
+    }
+    if !keep.api_keys && ctx.node.config.postgres.is_none() {
+        ended.api_keys = deactivate_all(ctx, Origin::process()).await?;
+    }
+    Ok(ended)
+}
+
+impl Staged {
+    /// The settings of the staged store.
+    pub fn config(&self, config: &Config) -> Config {
+        Config { data_dir: self.folder.path().to_owned(), ..config.clone() }
+    }
+
+    /// Puts the staged store in place, and returns the backup and the names under which the old files were kept.
+    /// Nothing may have the staged store open. The database comes last: before, the old one is in place.
+    pub fn install(self) -> Result<(Backup, Vec<PathBuf>), BackupError> {
+        // Everything is in the file itself from here on.
+        drop(lock(self.folder.path())?);
+        let suffix = format!("replaced-{}", self.now.secs());
+        let mut kept = Vec::new();
+        self.replace(&suffix, &mut kept).map_err(BackupError::io(format!("replacing {}", self.data_dir.display())))?;
+        Ok((self.backup, kept))
+    }
+
+    fn replace(&self, suffix: &str, kept: &mut Vec<PathBuf>) -> io::Result<()> {
+        let (from, to) = (self.folder.path(), &self.data_dir);
+        let kept_name = |name: &str| to.join(format!("{name}.{suffix}"));
+        if matches!(self.existing, Existing::Damaged) {
+            // A log of the old database must not be applied to the new one.
+            for beside in FILES_BESIDE {
+                let name = format!("{FILE}{beside}");
+                if to.join(&name).exists() {
+                    fs::rename(to.join(&name), kept_name(&name))?;
+                    kept.push(kept_name(&name));
+                }
+            }
+        }
+        for name in [secret_file::NAME, signing_keys::MIRROR_FILE, FILE] {
+            let (new, old) = (from.join(name), to.join(name));
+            if !new.exists() {
+                continue;
+            }
+            let is_other = old.exists() && (name == FILE || fs::read(&old)? != fs::read(&new)?);
+            // The old database is never read here: closing a file gives up the lock on it.
+            if is_other && name != signing_keys::MIRROR_FILE {
+                keep(&old, &kept_name(name))?;
+                kept.push(kept_name(name));
+            }
+            fs::rename(new, old)?;
+        }
+        sync_folder(to)
+    }
+}
+
+/// Gives the file a second name, so that it is never gone; on a file system without hard links, another name.
+fn keep(file: &Path, name: &Path) -> io::Result<()> {
+    match fs::hard_link(file, name) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => fs::rename(file, name),
+        linked => linked,
+    }
+}
