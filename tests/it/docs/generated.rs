@@ -81,9 +81,9 @@ fn settings_page() -> String {
             if shown.starts_with('[') && shown.ends_with(']') {
                 // What stands before the first table of a section describes the section.
                 section = shown.trim_matches(['[', ']']).to_owned();
-                let about = std::mem::take(&mut comments);
+                let mut about = std::mem::take(&mut comments);
                 writeln!(page, "## `[{section}]`\n").unwrap();
-                end(&mut about.clone(), &mut Vec::new(), &mut page);
+                end(&mut about, &mut Vec::new(), &mut page);
             } else if is_setting(shown) {
                 settings.push(line);
             } else if line.starts_with('#') {

@@ -20,11 +20,11 @@ fn settings() -> (BTreeSet<String>, BTreeSet<String>) {
         if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
             section = name.replace("audiences.orders", "audiences.<name>");
             sections.extend([section.clone(), name.to_owned()]);
-        } else if let Some((key, _)) = line.split_once(" = ") {
-            if key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
-                let dot = if section.is_empty() { "" } else { "." };
-                settings.insert(format!("{section}{dot}{key}"));
-            }
+        } else if let Some((key, _)) = line.split_once(" = ")
+            && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        {
+            let dot = if section.is_empty() { "" } else { "." };
+            settings.insert(format!("{section}{dot}{key}"));
         }
     }
     (settings, sections)
@@ -133,4 +133,33 @@ fn calls_in_the_documentation_exist() {
     }
     assert!(count > 50, "only {count} calls were found");
     assert!(unknown.is_empty(), "{unknown:#?}");
+}
+
+/// The status and the code of each error in the sources of the native API.
+fn native_errors() -> BTreeSet<(String, String)> {
+    let source = include_str!("../../../src/api/native/problem.rs");
+    let calls = source.match_indices("problem(").filter_map(|(at, opening)| {
+        let (status, rest) = source[at + opening.len()..].trim_start().split_once(", \"")?;
+        let code = rest.split('"').next()?;
+        status.bytes().all(|byte| byte.is_ascii_digit()).then(|| (status.to_owned(), code.to_owned()))
+    });
+    calls.chain([("400".to_owned(), "invalid_fields".to_owned())]).collect()
+}
+
+#[test]
+fn errors_page_has_every_error_of_the_native_api() {
+    let page = include_str!("../../../docs/build/errors.md");
+    let rows = page.lines().filter_map(|row| row.strip_prefix("| ")?.split_once(" | "));
+    let mut documented = BTreeSet::new();
+    for (statuses, row) in rows {
+        let codes: Vec<_> = row.split(" | ").next().unwrap().split('`').skip(1).step_by(2).collect();
+        let statuses: Vec<_> = statuses.split(", ").collect();
+        // A row with several statuses gives one for each code.
+        for (index, code) in codes.iter().enumerate() {
+            let status = if statuses.len() == 1 { statuses[0] } else { statuses[index] };
+            documented.insert((status.to_owned(), (*code).to_owned()));
+        }
+    }
+    documented.retain(|(status, _)| status != "status");
+    assert_eq!(documented, native_errors());
 }
