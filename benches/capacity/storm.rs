@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use argon2::{Algorithm, Argon2, Block, Params, Version};
 use serde::{Deserialize, Serialize};
+use signet_argon2::{Algorithm, Argon2, Block, Implementation, Params, Version};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
 
 use crate::support::http::{is_complete, read_response};
-use crate::support::stats::Histogram;
+use crate::support::load::Histogram;
 
 /// The names of the jobs for `JobProcess`.
 pub(crate) const HASH_JOB: &str = "hash";
@@ -47,11 +47,11 @@ pub(crate) fn hash(job: HashJob) -> HashOutcome {
     let _ = rustix::process::nice(NICE);
     let run_thread = || {
         let params = Params::new(MEMORY_KIB, PASSES, 1, None).unwrap();
-        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let argon2 = Argon2::new(Implementation::fastest(), Algorithm::Argon2id, Version::V0x13, params);
         let mut blocks = vec![Block::default(); MEMORY_KIB as usize];
         let mut hash = || {
             let mut output = [0; 32];
-            argon2.hash_password_into_with_memory(b"a quiet harbour", &[7; 16], &mut output, &mut blocks).unwrap();
+            argon2.hash_into(b"a quiet harbour", &[7; 16], &mut output, &mut blocks).unwrap();
             std::hint::black_box(output);
         };
         hash();

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic reports a violated property")]
 #![allow(unreachable_pub, reason = "the tests include this file as a module")]
 
+pub mod argon2;
 pub mod config;
 pub mod cost;
 pub mod cpu_time;

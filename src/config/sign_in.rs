@@ -11,6 +11,8 @@ pub struct Passwords {
     pub passes: u32,
     /// Argon2id lanes.
     pub lanes: u32,
+    /// Which code computes Argon2.
+    pub argon2_implementation: Argon2Implementation,
     /// Number of hashing threads.
     pub threads: usize,
     /// Maximum number of waiting hashes.
@@ -23,6 +25,15 @@ pub struct Passwords {
     pub max_length: usize,
     /// The response time of a refused sign-in is a multiple of this.
     pub refusal_step: Duration,
+}
+
+/// Which code computes Argon2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Argon2Implementation {
+    /// The fastest that this processor can run.
+    Auto,
+    /// The reference.
+    Reference,
 }
 
 /// Account creation.

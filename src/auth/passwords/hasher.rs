@@ -6,11 +6,13 @@
 
 use std::sync::Arc;
 
+use signet_argon2::Implementation;
+
 use super::Memory;
 use super::formats::{Argon2Cost, Argon2Hash, StoredHash};
 use super::pool::{self, Busy, Limits, Pool};
 use super::{InvalidHash, Password};
-use crate::config;
+use crate::config::{self, Argon2Implementation};
 use crate::rng::Rng;
 use crate::store::accounts::PasswordHash;
 use crate::telemetry::metrics::Hashing;
@@ -19,6 +21,7 @@ use crate::telemetry::metrics::Hashing;
 pub struct Hasher {
     pool: Pool,
     cost: Argon2Cost,
+    implementation: Implementation,
     dummy: Arc<StoredHash>,
     rng: Rng,
 }
@@ -70,7 +73,8 @@ impl Hasher {
         };
         let pool = Pool::start(limits).map_err(StartError::Threads)?;
         let dummy = Argon2Hash::dummy(cost, rng.bytes(), rng.bytes());
-        Ok(Self { pool, cost, dummy: Arc::new(StoredHash::Argon2(dummy)), rng })
+        let implementation = choose(settings.argon2_implementation, Implementation::agrees_with_reference);
+        Ok(Self { pool, cost, implementation, dummy: Arc::new(StoredHash::Argon2(dummy)), rng })
     }
 
     /// Reserves a slot in the queue before the stored hash is known. If the queue is full, the request is rejected
@@ -92,11 +96,12 @@ impl Hasher {
 
     /// Hashes several new passwords in one job, so that it is rejected as a whole or not at all.
     pub async fn hash_all(&self, passwords: Vec<Password>) -> Result<Vec<PasswordHash>, Busy> {
-        let (slot, cost) = (self.pool.reserve_slot()?, self.cost);
+        let (slot, cost, implementation) = (self.pool.reserve_slot()?, self.cost, self.implementation);
         let hashes = u32::try_from(passwords.len()).unwrap_or(u32::MAX);
         let salted: Vec<_> = passwords.into_iter().map(|password| (password, self.rng.bytes())).collect();
         let hash_all = move |memory: &mut Memory| {
-            salted.iter().map(|(password, salt)| Argon2Hash::create(password, cost, *salt, memory)).collect()
+            let create = |(password, salt): &(_, _)| Argon2Hash::create(password, cost, *salt, implementation, memory);
+            salted.iter().map(create).collect()
         };
         slot.run(hashes, hash_all).await
     }
@@ -106,8 +111,10 @@ impl Hasher {
         let (slot, hashes) = (self.pool.reserve_slot()?, u32::try_from(stored.len()).unwrap_or(u32::MAX));
         let parse = |hash: &PasswordHash| StoredHash::parse(&hash.0).map_err(log_invalid_hash).ok();
         let (password, stored) = (password.clone(), stored.iter().map(parse).collect::<Vec<_>>());
+        let implementation = self.implementation;
         let find_match = move |memory: &mut Memory| {
-            stored.iter().position(|hash| hash.as_ref().is_some_and(|hash| hash.matches(&password, memory)))
+            let mut matches = |hash: &StoredHash| hash.matches(&password, implementation, memory);
+            stored.iter().position(|hash| hash.as_ref().is_some_and(&mut matches))
         };
         slot.run(hashes, find_match).await
     }
@@ -122,7 +129,8 @@ impl QueueSlot<'_> {
     /// Hashes a new password. Dropping the future before the job starts cancels it.
     pub async fn hash(self, password: &Password) -> Result<PasswordHash, Busy> {
         let (password, cost, salt) = (password.clone(), self.hasher.cost, self.hasher.rng.bytes());
-        self.slot.run(1, move |memory| Argon2Hash::create(&password, cost, salt, memory)).await
+        let implementation = self.hasher.implementation;
+        self.slot.run(1, move |memory| Argon2Hash::create(&password, cost, salt, implementation, memory)).await
     }
 
     /// Checks the current password and hashes the new one, in one job; `None` if the current one is wrong.
@@ -134,10 +142,10 @@ impl QueueSlot<'_> {
     ) -> Result<Option<PasswordHash>, Busy> {
         let stored = StoredHash::parse(&stored.0).map_err(log_invalid_hash).ok();
         let (current, new) = (current.clone(), new.clone());
-        let (cost, salt) = (self.hasher.cost, self.hasher.rng.bytes());
+        let (cost, salt, implementation) = (self.hasher.cost, self.hasher.rng.bytes(), self.hasher.implementation);
         let verify_and_hash = move |memory: &mut Memory| {
-            let correct = stored.is_some_and(|stored| stored.matches(&current, memory));
-            correct.then(|| Argon2Hash::create(&new, cost, salt, memory))
+            let correct = stored.is_some_and(|stored| stored.matches(&current, implementation, memory));
+            correct.then(|| Argon2Hash::create(&new, cost, salt, implementation, memory))
         };
         self.slot.run(2, verify_and_hash).await
     }
@@ -152,20 +160,37 @@ impl QueueSlot<'_> {
         let has_hash = parsed.is_some();
         let stored = parsed.map_or_else(|| Arc::clone(&self.hasher.dummy), Arc::new);
         let (password, cost, salt) = (password.clone(), self.hasher.cost, self.hasher.rng.bytes());
+        let implementation = self.hasher.implementation;
         self.slot
             .run(1, move |memory| {
-                let matches = stored.matches(&password, memory);
+                let matches = stored.matches(&password, implementation, memory);
                 if !(matches && has_hash) {
                     Verdict::Wrong
                 } else if stored.has_cost(cost) {
                     Verdict::Correct { upgrade: None }
                 } else {
                     // In the same job: a second job might miss its deadline, and the old hash would stay.
-                    Verdict::Correct { upgrade: Some(Argon2Hash::create(&password, cost, salt, memory)) }
+                    let upgrade = Argon2Hash::create(&password, cost, salt, implementation, memory);
+                    Verdict::Correct { upgrade: Some(upgrade) }
                 }
             })
             .await
     }
+}
+
+/// The code that computes Argon2. It is compared with the reference, because a wrong hash is worse than a slow one: a
+/// correct password would be refused, and a new one would be known to this node only.
+fn choose(setting: Argon2Implementation, agrees: impl Fn(Implementation) -> bool) -> Implementation {
+    let fastest = match setting {
+        Argon2Implementation::Auto => Implementation::fastest(),
+        Argon2Implementation::Reference => Implementation::REFERENCE,
+    };
+    if fastest.is_reference() || agrees(fastest) {
+        tracing::debug!(implementation = %fastest, "implementation of Argon2");
+        return fastest;
+    }
+    tracing::error!(implementation = %fastest, "Argon2 computes a wrong hash: the slower reference is used instead");
+    Implementation::REFERENCE
 }
 
 /// Imported hashes are parsed before they are stored, so another program wrote this row. It is logged here, in the
@@ -185,6 +210,7 @@ mod tests {
             memory_kib: 64,
             passes: 1,
             lanes: 1,
+            argon2_implementation: Argon2Implementation::Auto,
             threads: 2,
             queue: 8,
             deadline: Duration::from_secs(60),
@@ -267,6 +293,27 @@ mod tests {
         assert_eq!(hasher.hash(&password("correct horse")).await, Err(Busy));
         assert_eq!(hasher.verify(&password("correct horse"), None).await, Err(Busy));
         assert_eq!((hasher.load().shed_late, hasher.load().done), (2, 0));
+    }
+
+    #[test]
+    fn implementation_that_differs_from_the_reference_is_not_used() {
+        use Argon2Implementation::{Auto, Reference};
+        assert!(choose(Auto, |_| false).is_reference());
+        assert!(choose(Reference, |_| true).is_reference());
+        assert_eq!(choose(Auto, |_| true).to_string(), Implementation::fastest().to_string());
+        assert_eq!(hasher(&settings()).implementation.to_string(), Implementation::fastest().to_string());
+    }
+
+    #[tokio::test]
+    async fn every_implementation_checks_hashes_of_the_others() {
+        let fastest = hasher(&settings());
+        let reference = config::Passwords { argon2_implementation: Argon2Implementation::Reference, ..settings() };
+        let reference = hasher(&reference);
+        for (create, check) in [(&fastest, &reference), (&reference, &fastest)] {
+            let hash = create.hash(&password("correct horse")).await.unwrap();
+            let verdict = check.verify(&password("correct horse"), Some(&hash)).await;
+            assert_eq!(verdict, Ok(Verdict::Correct { upgrade: None }));
+        }
     }
 
     #[test]

@@ -8,8 +8,8 @@
 //! It is not wiped in between. The next hash overwrites it, and an attacker who can read it can also read the passwords
 //! in requests. Knows nothing of passwords.
 
-use argon2::Block;
 use memmap2::MmapMut;
+use signet_argon2::Block;
 
 /// Size of a huge page on every machine with 4 KiB pages. If huge pages are larger, less of the memory is in them.
 const HUGE_PAGE: usize = 2 << 20;

@@ -2,15 +2,20 @@
 //! value.
 
 use super::super::reader::{Reader, Section};
-use super::super::{Accounts, Api, Codes, Dialect, Limits, Mailed, Passwords, RotationPolicy, SecondFactor};
+use super::super::{
+    Accounts, Api, Argon2Implementation, Codes, Dialect, Limits, Mailed, Passwords, RotationPolicy, SecondFactor,
+};
 use super::{days, minutes, ms, seconds};
 use crate::config::values::{Bool, Cores, DurationRange, Integer, LinkAddress, OneOf, Prefix, RateSpec, Text};
 
 pub(super) fn passwords(from: &mut Section<'_>) -> Passwords {
+    const IMPLEMENTATIONS: OneOf<Argon2Implementation> =
+        OneOf(&[("auto", Argon2Implementation::Auto), ("reference", Argon2Implementation::Reference)]);
     Passwords {
         memory_kib: from.read("memory_kib", Integer(8, 4 << 20), 19_456) as u32,
         passes: from.read("passes", Integer(1, 1_000), 2) as u32,
         lanes: from.read("lanes", Integer(1, 64), 1) as u32,
+        argon2_implementation: from.read("argon2_implementation", IMPLEMENTATIONS, Argon2Implementation::Auto),
         threads: from.read("threads", Cores, Cores::here()),
         queue: from.read("queue", Integer(1, 1_000_000), 256) as usize,
         deadline: from.read("deadline", DurationRange(ms(10), minutes(1)), seconds(2)),

@@ -3,9 +3,9 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use ::argon2::{Algorithm, Argon2, Params, Version};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use signet_argon2::{Algorithm, Argon2, Implementation, MIN_SALT_LEN, Params, Version};
 
 use super::{
     InvalidHash, MAX_MEMORY, MAX_WRITTEN, constant_time_eq, decode_base64, decode_output, number, split_fields, value,
@@ -61,11 +61,12 @@ impl Argon2Hash {
         password: &Password,
         cost: Argon2Cost,
         salt: [u8; SALT],
+        implementation: Implementation,
         memory: &mut Memory,
     ) -> PasswordHash {
         let mut new = Self::dummy(cost, salt, [0; OUTPUT]);
         #[allow(clippy::expect_used, reason = "`cost` was checked at the start; the lengths are constants")]
-        let hash = new.compute(password, memory).expect("valid Argon2 parameters");
+        let hash = new.compute(password, implementation, memory).expect("valid Argon2 parameters");
         new.hash = hash;
         PasswordHash(new.to_phc_string())
     }
@@ -107,7 +108,7 @@ impl Argon2Hash {
             return Err(InvalidHash::TooExpensive("m times t"));
         }
         let salt = decode_base64(salt)?;
-        if salt.len() < ::argon2::MIN_SALT_LEN {
+        if salt.len() < MIN_SALT_LEN {
             return Err(InvalidHash::Malformed("the salt is too short"));
         }
         Ok(Self { variant, version, cost, salt, hash: decode_output(hash)? })
@@ -123,19 +124,20 @@ impl Argon2Hash {
         (self.variant, self.version, self.cost, self.salt.len(), self.hash.len())
     }
 
-    pub(super) fn matches(&self, password: &Password, memory: &mut Memory) -> bool {
-        self.compute(password, memory).is_ok_and(|hash| constant_time_eq(&hash, &self.hash))
+    pub(super) fn matches(&self, password: &Password, implementation: Implementation, memory: &mut Memory) -> bool {
+        self.compute(password, implementation, memory).is_ok_and(|hash| constant_time_eq(&hash, &self.hash))
     }
 
-    fn compute(&self, password: &Password, memory: &mut Memory) -> Result<Vec<u8>, &'static str> {
+    fn compute(
+        &self,
+        password: &Password,
+        implementation: Implementation,
+        memory: &mut Memory,
+    ) -> Result<Vec<u8>, &'static str> {
         let mut hash = vec![0; self.hash.len()];
-        Argon2::new(self.variant, self.version, self.cost.check()?)
-            .hash_password_into_with_memory(
-                password.reveal().as_bytes(),
-                &self.salt,
-                &mut hash,
-                memory.blocks(self.cost.memory_kib),
-            )
+        let blocks = memory.blocks(self.cost.memory_kib);
+        Argon2::new(implementation, self.variant, self.version, self.cost.check()?)
+            .hash_into(password.reveal().as_bytes(), &self.salt, &mut hash, blocks)
             .map_err(|_| "a length that Argon2 does not take")?;
         Ok(hash)
     }

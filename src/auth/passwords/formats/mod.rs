@@ -24,6 +24,7 @@ mod scrypt;
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use signet_argon2::Implementation;
 use subtle::ConstantTimeEq;
 
 pub(super) use self::argon2::{Argon2Cost, Argon2Hash};
@@ -113,9 +114,9 @@ impl StoredHash {
     }
 
     /// Returns true if the password matches. Slow on purpose.
-    pub(super) fn matches(&self, password: &Password, memory: &mut Memory) -> bool {
+    pub(super) fn matches(&self, password: &Password, argon2: Implementation, memory: &mut Memory) -> bool {
         match self {
-            Self::Argon2(hash) => hash.matches(password, memory),
+            Self::Argon2(hash) => hash.matches(password, argon2, memory),
             Self::Bcrypt(hash) => hash.matches(password),
             Self::Scrypt(hash) => hash.matches(password),
             Self::Firebase(hash) => hash.matches(password),

@@ -60,7 +60,7 @@ const PUBLISHED: &[(&str, &str)] = &[
 
 fn matches(password: &str, text: &str) -> bool {
     let stored = StoredHash::parse(text).unwrap_or_else(|fault| panic!("{text}: {fault}"));
-    stored.matches(&Password::new(password.to_owned()), &mut Memory::default())
+    stored.matches(&Password::new(password.to_owned()), Implementation::fastest(), &mut Memory::default())
 }
 
 fn parse_error(text: &str) -> InvalidHash {
@@ -192,7 +192,7 @@ fn memory_is_retained_up_to_a_limit() {
     assert_eq!(memory.kib(), 0, "none is allocated before it is needed");
     let hash = |kib, memory: &mut Memory| {
         let cost = Argon2Cost { memory_kib: kib, passes: 1, lanes: 1 };
-        let hash = Argon2Hash::create(&password, cost, rng.bytes(), memory);
+        let hash = Argon2Hash::create(&password, cost, rng.bytes(), Implementation::fastest(), memory);
         assert!(matches("correct horse", &hash.0));
         let taken = memory.kib();
         memory.release_excess();
