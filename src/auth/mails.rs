@@ -121,7 +121,7 @@ async fn try_once(
     origin: Origin,
 ) -> Option<DeliveryFailure> {
     let failure = mailing::try_once(ctx, to.as_str(), Letter::Test, language, max_wait).await.err();
-    audit::record(ctx, Event::new(EventType::TestMailSent, origin).detail("accepted", failure.is_none()));
+    audit::record(ctx, Event::new(EventType::MailTested, origin).detail("accepted", failure.is_none()));
     failure
 }
 

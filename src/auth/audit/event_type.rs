@@ -146,8 +146,8 @@ event_types! {
     /// A signing key left the JWKS, because no token can be valid that it signed.
     SigningKeyRemoved: "signing_key.removed", Success, Action, "signing key removed";
 
-    /// An administrator sent a test mail.
-    TestMailSent: "mail.test_sent", Success, Action, "test mail sent";
+    /// An administrator or an operator tried whether mail can be sent.
+    MailTested: "mail.tested", Success, Action, "mail tested";
     /// An administrator read a letter in the outbox, with its codes and links.
     MailRead: "mail.read", Success, Action, "letter in the outbox read";
 }
