@@ -3,7 +3,7 @@
 //!
 //!     cargo bench --bench capacity -- [--quick] [--only PART,PART] [--server PATH] [--out DIR]
 //!
-//! The parts are `sign_in`, `idle`, `cached`, `sessions`, `growth` and `cost`.
+//! The parts are `sign_in`, `pressure`, `idle`, `cached`, `sessions`, `growth` and `cost`.
 //!
 //! Rates are ratios to the hash alone on the same cores, measured in turn in the same run. Memory is in bytes for each
 //! object, which other work on the machine does not affect. `--quick` uses smaller numbers; `--server` measures another
@@ -26,6 +26,7 @@ mod footprint;
 mod growth;
 mod idle;
 mod options;
+mod pressure;
 mod report;
 mod sign_in;
 mod storm;
@@ -40,8 +41,9 @@ use support::{job, load};
 /// Measures one part and adds its figures to the report.
 type Part = fn(&Options, &mut Report);
 
-const PARTS: [(&str, Part); 6] = [
+const PARTS: [(&str, Part); 7] = [
     ("sign_in", sign_in::run),
+    ("pressure", pressure::run),
     ("idle", idle::run),
     ("cached", footprint::cached_tokens),
     ("sessions", footprint::sessions),

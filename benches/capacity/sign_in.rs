@@ -11,8 +11,9 @@ use crate::report::Report;
 use crate::storm::{HASH_JOB, HashJob, HashOutcome, MEMORY_KIB, STORM_JOB, SignIns, StormJob, StormOutcome};
 use crate::support::http::{build_request, post_json, send};
 use crate::support::job::JobProcess;
+use crate::support::load::Histogram;
 use crate::support::signet::{Signet, SignetSettings};
-use crate::support::stats::{Histogram, median};
+use crate::support::stats::median;
 use crate::support::target::Target;
 
 const PART: &str = "sign_in";
@@ -134,13 +135,13 @@ fn metric(signet: &Signet, series: &str) -> f64 {
 }
 
 /// Requests of the users who sign in, and of one other user who only verifies a token.
-struct Users {
+pub(crate) struct Users {
     sign_ins: Vec<String>,
     verify: String,
 }
 
 impl Users {
-    fn seed(settings: &SignetSettings) -> Self {
+    pub(crate) fn seed(settings: &SignetSettings) -> Self {
         let file = settings.folder().join("users.json");
         let (count, path) = ((USERS + 1).to_string(), file.display().to_string());
         settings.run_cli(&["seed", "--users", &count, "--sessions", "1", "--api-keys", "0", "--out", &path]);
@@ -154,7 +155,13 @@ impl Users {
         }
     }
 
-    fn start_storm(&self, options: &Options, signet: &Signet, seconds: f64, sign_ins: SignIns) -> JobProcess {
+    pub(crate) fn start_storm(
+        &self,
+        options: &Options,
+        signet: &Signet,
+        seconds: f64,
+        sign_ins: SignIns,
+    ) -> JobProcess {
         let job = StormJob {
             address: signet.address,
             seconds,

@@ -46,6 +46,7 @@ struct Inner {
     headers: HeaderMap,
     body: Bytes,
     cause: Option<Box<dyn fmt::Display>>,
+    summarized: bool,
 }
 
 impl Response {
@@ -63,7 +64,7 @@ impl Response {
 
     /// A response with the header fields of a template.
     pub fn from_template(fields: &HeaderTemplate, status: StatusCode, body: impl Into<Bytes>) -> Self {
-        Self(Box::new(Inner { status, headers: fields.0.clone(), body: body.into(), cause: None }))
+        Self(Box::new(Inner { status, headers: fields.0.clone(), body: body.into(), ..Inner::default() }))
     }
 
     /// A response with `value` as JSON.
@@ -135,6 +136,13 @@ impl Response {
         self
     }
 
+    /// Marks an error that the log reports in summaries, because many requests can have it at the same time.
+    #[must_use]
+    pub fn summarized(mut self) -> Self {
+        self.0.summarized = true;
+        self
+    }
+
     /// The status.
     pub fn status(&self) -> StatusCode {
         self.0.status
@@ -172,11 +180,16 @@ impl Response {
     pub fn cause(&self) -> Option<&dyn fmt::Display> {
         self.0.cause.as_deref()
     }
+
+    /// Returns true if the log reports this error in summaries, and not for each request.
+    pub fn is_summarized(&self) -> bool {
+        self.0.summarized
+    }
 }
 
 impl From<Response> for http::Response<Bytes> {
     fn from(response: Response) -> Self {
-        let Inner { status, headers, body, cause: _ } = *response.0;
+        let Inner { status, headers, body, cause: _, summarized: _ } = *response.0;
         let mut http_response = http::Response::new(body);
         *http_response.status_mut() = status;
         *http_response.headers_mut() = headers;

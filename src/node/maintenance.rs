@@ -32,6 +32,9 @@ const OUTBOX_INTERVAL: Duration = Duration::from_secs(60 * 60);
 /// How often durable revocations are read again, in case a failover of the ephemeral store has undone them.
 const REAPPLY_INTERVAL: Duration = Duration::from_secs(60);
 
+/// How often refused requests are reported. One line for each of them would make the log the larger part of their cost.
+const REFUSALS_INTERVAL: Duration = Duration::from_secs(1);
+
 /// How often readiness is checked.
 const READINESS_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -75,6 +78,7 @@ pub async fn run(ctx: &Context, cursor: Cursor) {
         clean_outbox(ctx),
         audit::run(ctx),
         sample_traffic(ctx),
+        report_refusals(ctx),
         webhook::run(ctx)
     );
 }
@@ -87,6 +91,20 @@ async fn sample_traffic(ctx: &Context) {
     };
     sample().await;
     every(SAMPLE_INTERVAL, sample).await;
+}
+
+/// Logs how many requests were refused because too many passwords wait to be hashed, if there were any.
+async fn report_refusals(ctx: &Context) {
+    let mut reported = 0;
+    every(REFUSALS_INTERVAL, async || {
+        let load = ctx.node.hasher.load();
+        let refused = load.refused() - std::mem::replace(&mut reported, load.refused());
+        if refused > 0 {
+            let (waiting, held) = (load.waiting, load.held);
+            tracing::warn!(refused, waiting, held, "requests refused: too many passwords are waiting to be hashed");
+        }
+    })
+    .await;
 }
 
 /// Removes mails that have been in the outbox for too long. Also with a mail server, because the outbox may hold mails

@@ -35,8 +35,8 @@ impl Observer for ManagementObserver {
     }
 }
 
-/// Logs a request that failed. A client's mistakes are logged at debug only, because anyone can make them as often as
-/// they like.
+/// Logs a request that failed. A client's mistakes, and errors that the log reports in summaries, are logged at debug
+/// only, because anyone can cause them as often as they like.
 fn log_failure(answered: &CompletedRequest<'_>) {
     let status = answered.response.status().as_u16();
     if status < 400 {
@@ -44,7 +44,7 @@ fn log_failure(answered: &CompletedRequest<'_>) {
     }
     let cause = answered.response.cause().map(tracing::field::display);
     let (route, id, client) = (answered.metric_label, answered.id.as_str(), answered.client_ip);
-    if status >= 500 {
+    if status >= 500 && !answered.response.is_summarized() {
         tracing::error!(request_id = id, route, status, %client, cause, "request failed");
     } else {
         tracing::debug!(request_id = id, route, status, %client, cause, "request rejected");

@@ -1,11 +1,12 @@
-//! More concurrent sign-ins than can be hashed: accepted ones succeed, the others are rejected immediately, `/verify`
-//! keeps working, and the memory is released afterwards.
+//! More concurrent sign-ins than can be hashed: accepted ones succeed, the others are held for a moment and rejected,
+//! `/verify` keeps working, and the memory is released afterwards.
 
 use std::net::IpAddr;
 use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use serde_json::Value;
 
 use signet::auth::accounts::create::{CreateUser, create_user};
 use signet::auth::passwords::Password;
@@ -73,6 +74,9 @@ async fn flood_is_shed_and_its_memory_is_released(server: &TestServer) {
     for (reason, count) in [("queue_full", rejected.len() as u64), ("deadline", 0), ("abandoned", 0)] {
         assert_eq!(server.metric(&format!("signet_hashes_shed_total{{reason=\"{reason}\"}}")).await, count, "{reason}");
     }
+    until("all refusals are in summaries of the log", async || refusals_in_log(server) == rejected.len() as u64).await;
+    assert!(!server.signet.log().contains("request failed"), "a refusal has a line of its own");
+    assert_eq!(server.metric("signet_hash_queue_held").await, 0);
     assert!(verify_count > 0, "no token was verified meanwhile");
     assert!(
         peak_memory < before + (HASH_KIB << 10) + ALLOWANCE,
@@ -82,6 +86,13 @@ async fn flood_is_shed_and_its_memory_is_released(server: &TestServer) {
     server.sign_in(&target).await;
     let is_released = async || server.metric("process_resident_memory_bytes").await < before + ALLOWANCE;
     until("the memory is released", is_released).await;
+}
+
+/// The sum of the refusals that the log reports.
+fn refusals_in_log(server: &TestServer) -> u64 {
+    let log = server.signet.log();
+    let lines = log.lines().filter(|line| line.contains("requests refused"));
+    lines.map(|line| serde_json::from_str::<Value>(line).unwrap()["refused"].as_u64().unwrap()).sum()
 }
 
 mod admission {
@@ -125,9 +136,11 @@ mod admission {
         let user = create_user(&ctx, new_user, ctx.node.password_policy).await.unwrap();
         let slots: Vec<_> = (0..QUEUE).map(|_| ctx.node.hasher.reserve_slot().unwrap()).collect();
         until("the hash of the new user's password is counted", async || ctx.node.hasher.load().done == 1).await;
-        for login in [login, "nobody@example.org", login, "nobody@example.org"] {
-            let rejected = check_password(&ctx, login, &password, request_ctx(&ctx, 1)).await;
-            assert!(matches!(rejected, Err(Error::Overloaded)), "{login}: {rejected:?}");
+        // At the same time, because each is held for half a second.
+        let attempts = [login, "nobody@example.org", login, "nobody@example.org"]
+            .map(|login| check_password(&ctx, login, &password, request_ctx(&ctx, 1)));
+        for rejected in join_all(attempts).await {
+            assert!(matches!(rejected, Err(Error::Overloaded)), "{rejected:?}");
         }
         assert_eq!(ctx.node.hasher.load().done, 1, "a password was hashed");
         drop(slots);

@@ -53,6 +53,7 @@ pub(super) fn render(error: impl Into<CodesError>, in_band: bool) -> Response {
                 }
                 (401, _) => response.challenge("Bearer"),
                 (_, Error::RateLimited { retry_after }) => response.retry_after(retry_after),
+                (503, Error::Overloaded) => response.retry_after(SOON).summarized(),
                 (503, _) => response.retry_after(SOON),
                 _ => response,
             }

@@ -103,9 +103,8 @@ fn render(error: Error, call: Call) -> Response {
         Error::BalanceOutOfRange => detail(409, "The balance would be out of range."),
         Error::MailNotSent => detail(503, "The email could not be sent.").retry_after(SOON),
         Error::RateLimited { retry_after } => detail(429, "Too Many Requests").retry_after(retry_after),
-        Error::Overloaded | Error::Stale | Error::Unavailable(_) => {
-            detail(503, "Service Unavailable").retry_after(SOON)
-        }
+        Error::Overloaded => detail(503, "Service Unavailable").retry_after(SOON).summarized(),
+        Error::Stale | Error::Unavailable(_) => detail(503, "Service Unavailable").retry_after(SOON),
         Error::Internal(_) => detail(500, "Internal Server Error"),
     };
     response.with_cause(cause).no_store()

@@ -180,7 +180,7 @@ fn render_error(error: Error) -> Response {
         }
         Error::Overloaded => {
             let title = "Too many sign-ins at the same time. Try again soon.";
-            problem(503, "overloaded", title, cause).retry_after(SOON)
+            problem(503, "overloaded", title, cause).retry_after(SOON).summarized()
         }
         Error::Stale => problem(503, "stale", "Revocations may be out of date.", cause).retry_after(SOON),
         Error::Unavailable(_) => {

@@ -79,7 +79,8 @@ fn render(error: &Error) -> Response {
             invalid_fields(&[password_error("password", *violation)])
         }
         Error::RateLimited { retry_after } => detail(429, "Too Many Requests").retry_after(*retry_after),
-        Error::Overloaded | Error::Stale | Error::Unavailable(_) | Error::MailNotSent => {
+        Error::Overloaded => detail(503, "Service Unavailable").retry_after(SOON).summarized(),
+        Error::Stale | Error::Unavailable(_) | Error::MailNotSent => {
             detail(503, "Service Unavailable").retry_after(SOON)
         }
         Error::Internal(_) => detail(500, "Internal Server Error"),

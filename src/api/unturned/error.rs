@@ -117,7 +117,9 @@ fn render(error: Error) -> Response {
         Error::RateLimited { retry_after } => {
             failure(429, "too_many_requests", "Too many tries; wait a while.").retry_after(retry_after)
         }
-        Error::Overloaded => failure(503, "busy", "Too many sign-ins at once; try again soon.").retry_after(SOON),
+        Error::Overloaded => {
+            failure(503, "busy", "Too many sign-ins at once; try again soon.").retry_after(SOON).summarized()
+        }
         Error::Stale => failure(503, "behind", "Revocations may be out of date.").retry_after(SOON),
         Error::Unavailable(_) => {
             failure(503, "unavailable", "A part of the service does not answer.").retry_after(SOON)

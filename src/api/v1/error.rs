@@ -118,7 +118,8 @@ fn render(error: &Error) -> Response {
         Error::Idempotency(_) => error_with_details(409, "conflict", "the request was sent before"),
         Error::BalanceOutOfRange => error_with_details(409, "conflict", "the balance would be out of range"),
         Error::RateLimited { retry_after } => error_response(429, "too many requests").retry_after(*retry_after),
-        Error::Overloaded | Error::Stale | Error::Unavailable(_) | Error::MailNotSent => {
+        Error::Overloaded => error_response(503, "service unavailable").retry_after(SOON).summarized(),
+        Error::Stale | Error::Unavailable(_) | Error::MailNotSent => {
             error_response(503, "service unavailable").retry_after(SOON)
         }
         Error::Internal(_) => error_response(500, "internal error"),

@@ -5,6 +5,7 @@
 //! task.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use signet_argon2::Implementation;
 
@@ -16,6 +17,11 @@ use crate::config::{self, Argon2Implementation};
 use crate::rng::Rng;
 use crate::store::accounts::PasswordHash;
 use crate::telemetry::metrics::Hashing;
+
+/// How long a request is held for which the queue has no place, or a quarter of the deadline if that is shorter. A client
+/// that repeats refused sign-ins without a pause then sends two a second. Short, because somebody may be waiting for
+/// the answer.
+const MAX_HOLD: Duration = Duration::from_millis(500);
 
 /// Creates and checks password hashes on threads of its own. All workers share one, whatever their runtimes.
 pub struct Hasher {
@@ -29,7 +35,7 @@ pub struct Hasher {
 /// A reserved slot in the queue, for one job. Dropping it releases the slot.
 pub struct QueueSlot<'a> {
     hasher: &'a Hasher,
-    slot: pool::Slot<'a>,
+    slot: pool::Slot,
 }
 
 /// The result of checking a password against a stored hash.
@@ -68,6 +74,7 @@ impl Hasher {
             threads: settings.threads,
             queue: settings.queue,
             deadline: settings.deadline,
+            hold: MAX_HOLD.min(settings.deadline / 4),
             initial_estimate: cost.estimate(),
             retained_kib: settings.memory_kib as usize,
         };
@@ -77,26 +84,31 @@ impl Hasher {
         Ok(Self { pool, cost, implementation, dummy: Arc::new(StoredHash::Argon2(dummy)), rng })
     }
 
-    /// Reserves a slot in the queue before the stored hash is known. If the queue is full, the request is rejected
-    /// before the user is looked up: the response time reveals nothing of the user, and the stores are spared the
-    /// lookup.
+    /// Reserves a slot in the queue before the stored hash is known. If the queue is full, the request is held for a
+    /// moment and then rejected, before the user is looked up: the response time reveals nothing of the user, and the
+    /// stores are spared the lookup.
+    pub async fn acquire_slot(&self) -> Result<QueueSlot<'_>, Busy> {
+        Ok(QueueSlot { hasher: self, slot: self.pool.acquire_slot().await? })
+    }
+
+    /// Reserves a slot in the queue, or is rejected immediately if the queue is full.
     pub fn reserve_slot(&self) -> Result<QueueSlot<'_>, Busy> {
         Ok(QueueSlot { hasher: self, slot: self.pool.reserve_slot()? })
     }
 
     /// Hashes a new password. Dropping the future before the job starts cancels it.
     pub async fn hash(&self, password: &Password) -> Result<PasswordHash, Busy> {
-        self.reserve_slot()?.hash(password).await
+        self.acquire_slot().await?.hash(password).await
     }
 
     /// Checks a password against a stored hash, as [`QueueSlot::verify`] does.
     pub async fn verify(&self, password: &Password, stored: Option<&PasswordHash>) -> Result<Verdict, Busy> {
-        self.reserve_slot()?.verify(password, stored).await
+        self.acquire_slot().await?.verify(password, stored).await
     }
 
     /// Hashes several new passwords in one job, so that it is rejected as a whole or not at all.
     pub async fn hash_all(&self, passwords: Vec<Password>) -> Result<Vec<PasswordHash>, Busy> {
-        let (slot, cost, implementation) = (self.pool.reserve_slot()?, self.cost, self.implementation);
+        let (slot, cost, implementation) = (self.pool.acquire_slot().await?, self.cost, self.implementation);
         let hashes = u32::try_from(passwords.len()).unwrap_or(u32::MAX);
         let salted: Vec<_> = passwords.into_iter().map(|password| (password, self.rng.bytes())).collect();
         let hash_all = move |memory: &mut Memory| {
@@ -108,7 +120,7 @@ impl Hasher {
 
     /// Finds the first of these hashes that matches the password, in one job.
     pub async fn find_match(&self, password: &Password, stored: &[PasswordHash]) -> Result<Option<usize>, Busy> {
-        let (slot, hashes) = (self.pool.reserve_slot()?, u32::try_from(stored.len()).unwrap_or(u32::MAX));
+        let (slot, hashes) = (self.pool.acquire_slot().await?, u32::try_from(stored.len()).unwrap_or(u32::MAX));
         let parse = |hash: &PasswordHash| StoredHash::parse(&hash.0).map_err(log_invalid_hash).ok();
         let (password, stored) = (password.clone(), stored.iter().map(parse).collect::<Vec<_>>());
         let implementation = self.implementation;
@@ -201,8 +213,6 @@ fn log_invalid_hash(error: InvalidHash) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn settings() -> config::Passwords {

@@ -2,8 +2,8 @@
 //! password resets and re-authentication.
 //!
 //! Hashing is slow on purpose, so it has threads of its own. A rush of sign-ins fills their queue, further sign-ins are
-//! rejected with a request to retry, and nothing else slows down. Policy and hashing know nothing of users, requests or
-//! stores.
+//! held for a moment and then rejected with a request to retry, and nothing else slows down. Policy and hashing know
+//! nothing of users, requests or stores.
 
 mod formats;
 mod hasher;

@@ -97,7 +97,7 @@ async fn reserve_attempt<'a, 'p>(
 ) -> Result<Attempt<'a, 'p>, Error> {
     let password = password.ok_or(Error::WrongCurrentPassword)?;
     rate_limit::check_sign_in(ctx, request_ctx).await?;
-    let slot = ctx.node.hasher.reserve_slot()?;
+    let slot = ctx.node.hasher.acquire_slot().await?;
     let permit = rate_limit::check_reauthentication(ctx, user.id, request_ctx).await?;
     Ok(Attempt { password, slot, permit })
 }

@@ -58,7 +58,7 @@ pub async fn check_password(
     rate_limit::check_sign_in(ctx, request_ctx).await?;
     // Before the user is looked up and before the account's limit is counted: if the queue is full, the answer reveals
     // nothing about the login, and the attempt does not count against the account.
-    let slot = ctx.node.hasher.reserve_slot()?;
+    let slot = ctx.node.hasher.acquire_slot().await?;
     let user = match &login {
         Some(Login::Email(email)) => ctx.accounts.user(Find::Email(email.as_str())).await?,
         Some(Login::Username(username)) => ctx.accounts.user(Find::UsernameKey(username.key())).await?,

@@ -61,6 +61,8 @@ pub struct Snapshot {
     pub revocations_fresh_at: Option<Timestamp>,
     /// When the signing key started to sign.
     pub signing_since: Option<Timestamp>,
+    /// The age at which the next key takes over.
+    pub signing_key_max_age: Duration,
     /// Number of lost log lines.
     pub log_lines_lost: u64,
     /// Bytes buffered for clients.
@@ -84,13 +86,15 @@ pub struct RevocationFeed {
     pub snapshot_bytes: usize,
 }
 
-/// State of password hashing. `waiting` and `running` are current; the others count since start.
+/// State of password hashing. `waiting`, `running` and `held` are current; the others count since start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hashing {
     /// Hashes waiting now.
     pub waiting: usize,
     /// Hashes running now.
     pub running: usize,
+    /// Requests held now because the queue is full.
+    pub held: usize,
     /// Hashes completed.
     pub done: u64,
     /// Hashes refused because the queue was full.
@@ -99,10 +103,19 @@ pub struct Hashing {
     pub shed_late: u64,
     /// Hashes whose caller had gone when their turn came.
     pub abandoned: u64,
+    /// Jobs started at the priority of the process, because other programs use the processor.
+    pub raised: u64,
     /// Waiting times of hashes that ran.
     pub waits: LocalHistogram,
     /// Total running time.
     pub worked: Duration,
+}
+
+impl Hashing {
+    /// Requests refused since start, because the queue was full or they missed their deadline.
+    pub fn refused(&self) -> u64 {
+        self.shed_full + self.shed_late
+    }
 }
 
 /// The metrics of this process.
@@ -274,6 +287,8 @@ impl Metrics {
             page.gauge("signet_signing_key_age_seconds", "Time since the signing key started to sign.")
                 .value(now.since(since).as_secs_f64());
         }
+        page.gauge("signet_signing_key_max_age_seconds", "Age at which the next signing key takes over.")
+            .value(snapshot.signing_key_max_age.as_secs_f64());
     }
 
     fn route(&self, route: usize) -> usize {
@@ -292,11 +307,21 @@ impl Metrics {
 fn add_hashing(page: &mut Exposition, hashing: &Hashing) {
     page.gauge("signet_hash_queue_waiting", "Password hashes waiting for a thread.").value(hashing.waiting);
     page.gauge("signet_hash_queue_running", "Password hashes running.").value(hashing.running);
+    page.gauge(
+        "signet_hash_queue_held",
+        "Requests held for a moment before they are refused, because the queue is full.",
+    )
+    .value(hashing.held);
     page.counter("signet_hashes_total", "Password hashes completed.").value(hashing.done);
     let mut shed = page.counter("signet_hashes_shed_total", "Password hashes refused or abandoned.");
     shed.labelled(&[("reason", "queue_full")], hashing.shed_full);
     shed.labelled(&[("reason", "deadline")], hashing.shed_late);
     shed.labelled(&[("reason", "abandoned")], hashing.abandoned);
+    page.counter(
+        "signet_hash_priority_raised_total",
+        "Hashing jobs run at the priority of the process, beside busy programs.",
+    )
+    .value(hashing.raised);
     page.histogram("signet_hash_wait_seconds", "Time that password hashes waited for a thread.")
         .buckets(&[], hashing.waits.read());
     page.counter("signet_hash_work_seconds_total", "Total time that password hashes ran.")

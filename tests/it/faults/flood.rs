@@ -1,4 +1,4 @@
-//! Twenty times as many sign-ins as can be hashed: excess sign-ins are refused immediately, memory is bounded,
+//! Twenty times as many sign-ins as can be hashed: excess sign-ins are refused within a second, memory is bounded,
 //! signed-in users are not affected, and sign-ins work again when the flood is over.
 
 use futures_util::future::join_all;
@@ -12,8 +12,8 @@ use crate::support::client::HttpResponse;
 /// The sign-ins per second, as a multiple of what can be hashed.
 const OVERLOAD: f64 = 20.0;
 
-/// The time within which an excess sign-in must be refused.
-const MAX_REFUSAL_DELAY: Duration = Duration::from_millis(100);
+/// The time within which an excess sign-in must be refused: it is held for half a second.
+const MAX_REFUSAL_DELAY: Duration = Duration::from_millis(600);
 
 const MAX_RECOVERY: Duration = Duration::from_secs(2);
 

@@ -118,7 +118,11 @@ fn render_error(error: Error) -> Response {
         Error::RateLimited { retry_after } => {
             respond(429, "temporarily_unavailable", "too many attempts").retry_after(retry_after)
         }
-        Error::Overloaded | Error::Stale | Error::MailNotSent | Error::Unavailable(_) => {
+        Error::Overloaded => {
+            let description = "a part of the service is unavailable";
+            respond(503, "temporarily_unavailable", description).retry_after(SOON).summarized()
+        }
+        Error::Stale | Error::MailNotSent | Error::Unavailable(_) => {
             respond(503, "temporarily_unavailable", "a part of the service is unavailable").retry_after(SOON)
         }
         Error::Internal(_) => respond(500, "server_error", "internal error"),

@@ -1,9 +1,13 @@
 //! The threads that hash, and the queue in front of them.
 //!
 //! On any machine, a hash costs tens of milliseconds of one core and tens of megabytes. So three numbers are limited:
-//! the jobs that run at the same time (and with them the memory), the jobs that wait, and how long they wait. A job
-//! whose expected wait is too long is rejected immediately, not when its deadline has passed: making a client wait for
-//! a refusal helps nobody. An abandoned job costs nothing. Knows nothing of what a job does.
+//! the jobs that run at the same time (and with them the memory), the jobs that wait, and how long they wait. A request
+//! whose expected wait is too long is held for a moment (`held`) and then rejected, if no place has become free. How
+//! long a hash takes and at which priority it runs is judged by `pace`. An abandoned job costs nothing. Knows nothing
+//! of what a job does.
+
+mod held;
+mod pace;
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,6 +17,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use self::held::Held;
+use self::pace::{Pace, Priority, Stopwatch, Taken};
 use super::Memory;
 use crate::telemetry::metrics::Hashing;
 
@@ -36,6 +42,8 @@ pub(super) struct Limits {
     pub(super) queue: usize,
     /// Longest time that a job waits.
     pub(super) deadline: Duration,
+    /// How long a request for which there is no slot is held before it is rejected.
+    pub(super) hold: Duration,
     /// Expected time of one hash, until the first has been measured.
     pub(super) initial_estimate: Duration,
     /// KiB of memory that a thread retains between jobs.
@@ -43,11 +51,14 @@ pub(super) struct Limits {
 }
 
 /// A reserved slot in the queue. Dropping it releases the slot.
-pub(super) struct Slot<'a>(&'a Shared);
+pub(super) struct Slot(Arc<Shared>);
 
 struct Shared {
     state: Mutex<State>,
-    changed: Condvar,
+    /// Wakes the threads of low priority.
+    low: Condvar,
+    /// Wakes the threads of normal priority.
+    normal: Condvar,
     limits: Limits,
 }
 
@@ -55,13 +66,15 @@ struct State {
     waiting: VecDeque<Waiting>,
     /// Number of reserved slots whose job is not in the queue yet.
     reserved: usize,
-    /// Expected time of one hash: a moving average.
-    estimate: Duration,
+    held: Held<Slot>,
+    pace: Pace,
+    /// The memory of threads that have no job, the last used one at the end.
+    unused: Vec<(Memory, Instant)>,
     closed: bool,
     load: Hashing,
 }
 
-/// Time after which a thread without work releases its memory. Longer than the pauses of a server with occasional
+/// Time after which unused memory is released. Longer than the pauses of a server with occasional
 /// sign-ins, because the first hash in new memory takes longer (17 to 23 ms instead of 15). No longer, because an
 /// idle server should be small.
 const RELEASE_AFTER: Duration = Duration::from_secs(2);
@@ -101,47 +114,68 @@ impl<T: Send, F: FnOnce(&mut Memory) -> T + Send> Job for Task<T, F> {
 }
 
 impl Pool {
-    /// Starts the threads.
+    /// Starts the threads. A thread cannot raise its priority again without a privilege, so there are as many threads
+    /// of each priority as jobs may run.
     pub(super) fn start(limits: Limits) -> std::io::Result<Self> {
+        let cores = std::thread::available_parallelism().map_or(limits.threads, usize::from);
         let state = State {
             waiting: VecDeque::new(),
             reserved: 0,
-            estimate: limits.initial_estimate,
+            held: Held::new(),
+            pace: Pace::new(limits.initial_estimate, cores),
+            unused: Vec::new(),
             closed: false,
             load: Hashing::default(),
         };
-        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new(), limits });
-        let mut pool = Self { shared, threads: Vec::with_capacity(limits.threads) };
-        for number in 0..limits.threads {
+        let (low, normal) = (Condvar::new(), Condvar::new());
+        let shared = Arc::new(Shared { state: Mutex::new(state), low, normal, limits });
+        let mut pool = Self { shared, threads: Vec::with_capacity(2 * limits.threads) };
+        for number in 0..2 * limits.threads {
             let shared = Arc::clone(&pool.shared);
-            let body = move || shared.work();
+            let priority = if number < limits.threads { Priority::Low } else { Priority::Normal };
+            let body = move || shared.work(priority);
             pool.threads.push(std::thread::Builder::new().name(format!("signet-hash-{number}")).spawn(body)?);
         }
         Ok(pool)
     }
 
     /// Reserves a slot for one job, if the job can be done in time.
-    pub(super) fn reserve_slot(&self) -> Result<Slot<'_>, Busy> {
-        let (mut state, limits) = (self.shared.lock(), self.shared.limits);
-        if !state.can_accept(limits) {
-            // Abandoned and late jobs must not occupy the queue. Only a full queue pays for this scan.
-            state.discard_unwanted(limits.deadline);
+    pub(super) fn reserve_slot(&self) -> Result<Slot, Busy> {
+        let mut state = self.shared.lock();
+        if state.reserve(self.shared.limits) {
+            return Ok(Slot(Arc::clone(&self.shared)));
         }
-        if !state.can_accept(limits) {
-            state.load.shed_full += 1;
-            return Err(Busy);
+        state.load.shed_full += 1;
+        Err(Busy)
+    }
+
+    /// Reserves a slot for one job. If there is none, waits for one for a moment, after the requests that do so
+    /// already.
+    pub(super) async fn acquire_slot(&self) -> Result<Slot, Busy> {
+        self.shared.grant_slots();
+        let granted = {
+            let mut state = self.shared.lock();
+            if state.held.is_empty() && state.reserve(self.shared.limits) {
+                return Ok(Slot(Arc::clone(&self.shared)));
+            }
+            state.held.hold()
+        };
+        if let Some(granted) = granted
+            && let Ok(Ok(slot)) = tokio::time::timeout(self.shared.limits.hold, granted).await
+        {
+            return Ok(slot);
         }
-        state.reserved += 1;
-        Ok(Slot(&self.shared))
+        self.shared.lock().load.shed_full += 1;
+        Err(Busy)
     }
 
     pub(super) fn load(&self) -> Hashing {
         let state = self.shared.lock();
-        Hashing { waiting: state.waiting.len(), ..state.load }
+        Hashing { waiting: state.waiting.len(), held: state.held.count(), ..state.load }
     }
 }
 
-impl Slot<'_> {
+impl Slot {
     /// Runs a job of so many hashes on one of the threads. Dropping the future before the job starts cancels it.
     pub(super) async fn run<T, F>(self, hashes: u32, work: F) -> Result<T, Busy>
     where
@@ -155,20 +189,24 @@ impl Slot<'_> {
     }
 }
 
-impl Drop for Slot<'_> {
+impl Drop for Slot {
     fn drop(&mut self) {
         self.0.lock().reserved -= 1;
+        self.0.grant_slots();
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
         self.shared.lock().closed = true;
-        self.shared.changed.notify_all();
+        self.shared.low.notify_all();
+        self.shared.normal.notify_all();
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
-        self.shared.lock().waiting.clear();
+        let mut state = self.shared.lock();
+        state.waiting.clear();
+        state.held.clear();
     }
 }
 
@@ -179,75 +217,146 @@ impl Shared {
     }
 
     fn queue(&self, job: Box<dyn Job>) {
-        self.lock().waiting.push_back(Waiting { job, since: Instant::now() });
-        self.changed.notify_one();
+        let (mut state, now) = (self.lock(), Instant::now());
+        state.waiting.push_back(Waiting { job, since: now });
+        self.threads_of(state.pace.priority(now)).notify_one();
     }
 
-    fn work(&self) {
-        lower_priority();
-        let retained_kib = self.limits.retained_kib;
-        let mut memory = Memory::retaining(retained_kib);
-        while let Some(job) = self.next(&mut memory) {
-            let (hashes, began) = (job.hashes(), Instant::now());
-            // A job that panics is dropped, which fails its caller with Busy. It must not end the thread too.
-            if catch_unwind(AssertUnwindSafe(|| job.run(&mut memory))).is_err() {
-                memory = Memory::retaining(retained_kib);
-            }
-            memory.release_excess();
-            self.lock().record_done(hashes, began.elapsed());
+    fn threads_of(&self, priority: Priority) -> &Condvar {
+        match priority {
+            Priority::Low => &self.low,
+            Priority::Normal => &self.normal,
         }
     }
 
-    /// The next job to run, or `None` when the pool is closed.
-    fn next(&self, memory: &mut Memory) -> Option<Box<dyn Job>> {
+    /// Gives free slots to the requests that are held.
+    fn grant_slots(self: &Arc<Self>) {
+        loop {
+            let mut state = self.lock();
+            if state.held.is_empty() || !state.reserve(self.limits) {
+                return;
+            }
+            let mut free = Slot(Arc::clone(self));
+            let unwanted = loop {
+                let Some(held) = state.held.pop() else { break Some(free) };
+                match held.send(free) {
+                    Ok(()) => break None,
+                    // This request has just ended.
+                    Err(returned) => free = returned,
+                }
+            };
+            // In this order: dropping a slot takes the lock.
+            drop(state);
+            drop(unwanted);
+        }
+    }
+
+    fn work(self: Arc<Self>, priority: Priority) {
+        if priority == Priority::Low {
+            lower_priority();
+        }
+        while let Some((job, mut memory)) = self.next(priority) {
+            self.grant_slots();
+            let (hashes, stopwatch) = (job.hashes(), Stopwatch::start());
+            // A job that panics is dropped, which fails its caller with Busy. It must not end the thread too.
+            if catch_unwind(AssertUnwindSafe(|| job.run(&mut memory))).is_err() {
+                memory = Memory::retaining(self.limits.retained_kib);
+            }
+            memory.release_excess();
+            let (taken, now) = (stopwatch.stop(), Instant::now());
+            let mut state = self.lock();
+            state.record_done(now, hashes, taken, priority);
+            if memory.is_held() {
+                state.unused.push((memory, now));
+            }
+        }
+    }
+
+    /// The next job to run, with memory for it, or `None` when the pool is closed.
+    fn next(&self, own: Priority) -> Option<(Box<dyn Job>, Memory)> {
         let mut state = self.lock();
         loop {
             if state.closed {
                 return None;
             }
-            match state.waiting.pop_front() {
-                None if memory.is_held() => {
-                    let (guard, timeout) =
-                        self.changed.wait_timeout(state, RELEASE_AFTER).unwrap_or_else(PoisonError::into_inner);
-                    state = guard;
-                    if timeout.timed_out() && state.waiting.is_empty() {
-                        drop(state);
-                        memory.release();
-                        state = self.lock();
-                    }
-                }
-                None => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(Waiting { job, since }) if state.load.is_wanted(&*job, since.elapsed(), self.limits.deadline) => {
-                    state.load.running += 1;
-                    state.load.waits.observe(since.elapsed());
-                    return Some(job);
-                }
-                Some(_) => {}
+            let now = Instant::now();
+            let required = state.pace.priority(now);
+            if required != own && !state.waiting.is_empty() {
+                self.threads_of(required).notify_one();
+            }
+            if required == own
+                && state.load.running < self.limits.threads
+                && let Some(job) = state.next_job(now, self.limits.deadline)
+            {
+                state.load.running += 1;
+                state.load.raised += u64::from(own == Priority::Normal);
+                let memory = state.unused.pop().map(|(memory, _)| memory);
+                return Some((job, memory.unwrap_or_else(|| Memory::retaining(self.limits.retained_kib))));
+            }
+            let wakes = self.threads_of(own);
+            let Some(release_at) = state.unused.first().map(|(_, since)| *since + RELEASE_AFTER) else {
+                state = wakes.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            if release_at <= now {
+                let released = state.unused.remove(0);
+                // Unmapping takes a millisecond.
+                drop(state);
+                drop(released);
+                state = self.lock();
+            } else {
+                let wait = wakes.wait_timeout(state, release_at - now);
+                state = wait.unwrap_or_else(PoisonError::into_inner).0;
             }
         }
     }
 }
 
 impl State {
-    /// Returns true if one more job is expected to start within half of the deadline. The other half is a reserve for
-    /// work that slows down meanwhile, as the threads do when they give way to the workers: an accepted job should be
-    /// done.
+    /// Reserves a slot, if one more job is expected to start within half of the deadline. The other half is a reserve
+    /// for work that slows down meanwhile, as the threads do when they give way to the workers: an accepted job should
+    /// be done.
+    fn reserve(&mut self, limits: Limits) -> bool {
+        let now = Instant::now();
+        if self.waiting.is_empty() && self.load.running == 0 {
+            self.pace.idle(now);
+        }
+        if !self.can_accept(limits) {
+            // Abandoned and late jobs must not occupy the queue. Only a full queue pays for this scan.
+            let load = &mut self.load;
+            let waited = |waiting: &Waiting| now.saturating_duration_since(waiting.since);
+            self.waiting.retain(|waiting| load.is_wanted(&*waiting.job, waited(waiting), limits.deadline));
+            if !self.can_accept(limits) {
+                return false;
+            }
+        }
+        self.reserved += 1;
+        true
+    }
+
     fn can_accept(&self, limits: Limits) -> bool {
         let ahead = self.waiting.len() + self.reserved;
-        let expected_wait = self.estimate.as_secs_f64() * ahead as f64 / limits.threads as f64;
+        let expected_wait = self.pace.expected().as_secs_f64() * ahead as f64 / limits.threads as f64;
         ahead < limits.queue && expected_wait <= limits.deadline.as_secs_f64() / 2.0
     }
 
-    fn record_done(&mut self, hashes: u32, took: Duration) {
-        self.load.running -= 1;
-        self.load.done += u64::from(hashes);
-        self.load.worked += took;
-        self.estimate = (self.estimate * 7 + took / hashes.max(1)) / 8;
+    /// The job that has waited longest and is still wanted.
+    fn next_job(&mut self, now: Instant, deadline: Duration) -> Option<Box<dyn Job>> {
+        while let Some(Waiting { job, since }) = self.waiting.pop_front() {
+            let waited = now.saturating_duration_since(since);
+            if self.load.is_wanted(&*job, waited, deadline) {
+                self.load.waits.observe(waited);
+                return Some(job);
+            }
+        }
+        None
     }
 
-    fn discard_unwanted(&mut self, deadline: Duration) {
-        let load = &mut self.load;
-        self.waiting.retain(|waiting| load.is_wanted(&*waiting.job, waiting.since.elapsed(), deadline));
+    fn record_done(&mut self, now: Instant, hashes: u32, taken: Taken, priority: Priority) {
+        self.load.running -= 1;
+        self.load.done += u64::from(hashes);
+        self.load.worked += taken.elapsed;
+        self.pace.record(now, hashes, taken, priority);
     }
 }
 
@@ -272,7 +381,8 @@ impl Hashing {
 /// Measured on one core under a storm of sign-ins (Linux 6.18): one verification in ten took longer than 1.7 ms at nice
 /// 0 and 0.5 ms at nice 5. At nice 10, at nice 19 and with `SCHED_IDLE` it was 0.2 to 0.3 ms, the same as without load.
 /// If verifications want the whole core, hashing keeps a quarter of it at nice 5, a tenth at nice 10, a seventieth at
-/// nice 19 and half of that with `SCHED_IDLE`: with the last two, no sign-in would be done before its deadline.
+/// nice 19 and half of that with `SCHED_IDLE`: with the last two, no sign-in would be done before its deadline. `pace`
+/// says when a hash does not run at this priority.
 ///
 /// On Linux a priority belongs to a thread (setpriority(2), "C library/kernel differences"). Elsewhere it would slow
 /// down the whole process, so it is left alone. Lowering it needs no privilege, and a failure affects only latency.

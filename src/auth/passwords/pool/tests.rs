@@ -11,7 +11,7 @@ use super::*;
 const SECOND: Duration = Duration::from_secs(1);
 
 fn limits(threads: usize, queue: usize, deadline: Duration) -> Limits {
-    Limits { threads, queue, deadline, initial_estimate: Duration::ZERO, retained_kib: 64 }
+    Limits { threads, queue, deadline, hold: 60 * SECOND, initial_estimate: Duration::ZERO, retained_kib: 64 }
 }
 
 fn pool(queue: usize, deadline: Duration) -> Pool {
@@ -61,7 +61,9 @@ async fn full_queue_rejects_immediately() {
 
 #[tokio::test]
 async fn job_past_its_deadline_is_not_run() {
-    let pool = pool(2, Duration::from_millis(20));
+    // Longer than a thread takes to start on a busy machine.
+    let deadline = SECOND / 2;
+    let pool = pool(2, deadline);
     let done = Arc::new(AtomicBool::new(false));
     let (held, release) = hold(&pool);
     let mut held = pin!(held);
@@ -74,7 +76,7 @@ async fn job_past_its_deadline_is_not_run() {
     begin(late.as_mut());
     // After the job was queued, because its deadline counts from then.
     let since = Instant::now();
-    until("the deadline passes", || since.elapsed() > Duration::from_millis(20));
+    until("the deadline passes", || since.elapsed() > deadline);
     drop(release);
     assert_eq!(late.await, Err(Busy));
     assert_eq!(pool.load().shed_late, 1);
@@ -198,4 +200,72 @@ async fn slot_is_reserved_until_used_or_dropped() {
     let again = (pool.reserve_slot().unwrap(), pool.reserve_slot().unwrap());
     assert!(pool.reserve_slot().is_err(), "{:?}", pool.load());
     drop(again);
+}
+
+#[tokio::test]
+async fn held_requests_get_free_slots_in_order() {
+    let pool = pool(1, 60 * SECOND);
+    let slot = pool.reserve_slot().unwrap();
+    let (mut first, mut second) = (Box::pin(pool.acquire_slot()), Box::pin(pool.acquire_slot()));
+    let mut gone = Box::pin(pool.acquire_slot());
+    begin(gone.as_mut());
+    begin(first.as_mut());
+    begin(second.as_mut());
+    assert_eq!(pool.load().held, 3);
+    drop(gone);
+    drop(slot);
+    let Ok(slot) = first.await else { panic!("the slot that was released") };
+    begin(second.as_mut());
+    assert_eq!(slot.run(1, |_| 1).await, Ok(1));
+    let Ok(slot) = second.await else { panic!("the slot of the job that was run") };
+    assert_eq!(pool.load().held, 0);
+    // A slot that was granted to a request that then ends is released.
+    let mut third = Box::pin(pool.acquire_slot());
+    begin(third.as_mut());
+    drop(slot);
+    drop(third);
+    assert!(pool.reserve_slot().is_ok());
+    assert_eq!(pool.load().shed_full, 0);
+}
+
+#[tokio::test]
+async fn a_request_that_is_held_in_vain_is_rejected_and_counted_once() {
+    let pool = Pool::start(Limits { hold: Duration::from_millis(1), ..limits(1, 1, 60 * SECOND) }).unwrap();
+    let slot = pool.reserve_slot().unwrap();
+    for refused in 1..4 {
+        assert!(pool.acquire_slot().await.is_err());
+        assert_eq!((pool.load().shed_full, pool.load().held), (refused, 0));
+    }
+    drop(slot);
+    assert!(pool.acquire_slot().await.is_ok());
+}
+
+#[tokio::test]
+async fn beyond_the_bound_requests_are_rejected_and_not_held() {
+    let pool = pool(1, 60 * SECOND);
+    let slot = pool.reserve_slot().unwrap();
+    let mut held: Vec<_> = (0..held::MAX_HELD).map(|_| Box::pin(pool.acquire_slot())).collect();
+    held.iter_mut().for_each(|one| begin(one.as_mut()));
+    assert!(pool.acquire_slot().await.is_err());
+    assert_eq!((pool.load().shed_full, pool.load().held), (1, held::MAX_HELD));
+    drop(held);
+    drop(slot);
+    assert!(pool.acquire_slot().await.is_ok());
+}
+
+/// Jobs go to the other threads while the priority is raised, and back afterwards.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn jobs_run_at_the_priority_of_the_process_beside_busy_programs() {
+    let nice = || rustix::process::getpriority_process(None).unwrap();
+    let pool = pool(8, 60 * SECOND);
+    let starved = Taken { elapsed: SECOND, thread: SECOND / 100, process: SECOND / 100 };
+    let now = Instant::now();
+    let raise = |at| pool.shared.lock().pace.record(at, 1, starved, Priority::Low);
+    // Until a minute later, so that it does not end during this test.
+    raise(now + 60 * SECOND);
+    assert_eq!(run(&pool, move |_| nice()).await, Ok(nice()));
+    raise(now.checked_sub(60 * SECOND).unwrap());
+    assert_eq!(run(&pool, move |_| nice()).await, Ok((nice() + 10).min(19)));
+    assert_eq!(pool.load().raised, 1);
 }

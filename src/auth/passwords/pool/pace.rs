@@ -1,0 +1,205 @@
+//! How long a hash takes, and which priority the hashing threads need. Both are judged by the hashes that were done
+//! last, and neither outlasts the pressure under which it was measured.
+//!
+//! **Duration.** The time of a hash is that of its computation and that for which its thread waited for the processor.
+//! The second part is seen only while there is pressure. So a faster hash counts more than a slower one, and after an
+//! idle second only the computation counts: a pessimistic estimate rejects sign-ins that could be served, while an
+//! optimistic one only makes some of them miss their deadline, before anything was hashed for them.
+//!
+//! **Priority.** The threads run at low priority, so that `/verify` does not wait for them. Programs of other processes
+//! at ordinary priority then leave them a tenth of the processor. If that is seen, the next hashes run at the priority
+//! of the process, so that they get as much as any other program. This ends by itself after [`NORMAL_FOR`].
+//!
+//! Knows nothing of jobs and threads.
+
+use std::time::{Duration, Instant};
+
+use rustix::time::{ClockId, Timespec, clock_gettime};
+
+/// Time without a hash after which the durations that were measured under pressure are forgotten.
+const FORGET_AFTER: Duration = Duration::from_secs(1);
+
+/// How long hashes run at the priority of the process, after one at low priority was starved. The next hash at low
+/// priority finds out whether the pressure is still there. With one other program on the core it takes 0.14 s, so this
+/// costs a twentieth of the rate.
+const NORMAL_FOR: Duration = Duration::from_secs(2);
+
+/// A hash is starved if it had the processor for less than a quarter of its time. At low priority a thread has a tenth
+/// beside a program that never waits, and more than a quarter beside workers that are busy for three quarters of the
+/// time, which must not lose any of it.
+const STARVED: u32 = 4;
+
+/// Shorter jobs say nothing: one interruption is a large part of them.
+const SHORTEST: Duration = Duration::from_millis(10);
+
+/// If this process had more of the cores than this, its own workers have starved the hash. They are the reason for
+/// the low priority, so it stays.
+const OWN_SHARE: f64 = 0.75;
+
+/// The priority of hashing threads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Priority {
+    /// Lower than that of the workers.
+    Low,
+    /// That of the process.
+    Normal,
+}
+
+/// What one job took.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Taken {
+    /// Time on the clock.
+    pub(super) elapsed: Duration,
+    /// CPU time of the job's thread.
+    pub(super) thread: Duration,
+    /// CPU time of all threads of the process meanwhile.
+    pub(super) process: Duration,
+}
+
+/// Measures a job on the thread that runs it.
+pub(super) struct Stopwatch {
+    began: Instant,
+    thread: Duration,
+    process: Duration,
+}
+
+/// The durations of the last hashes, and the priority that follows from them.
+#[derive(Debug)]
+pub(super) struct Pace {
+    /// Expected time of one hash: a moving average.
+    expected: Duration,
+    /// CPU time of one hash: a moving average.
+    computing: Duration,
+    last_done: Option<Instant>,
+    normal_until: Option<Instant>,
+    cores: f64,
+}
+
+impl Stopwatch {
+    pub(super) fn start() -> Self {
+        Self {
+            began: Instant::now(),
+            thread: cpu_time(ClockId::ThreadCPUTime),
+            process: cpu_time(ClockId::ProcessCPUTime),
+        }
+    }
+
+    pub(super) fn stop(&self) -> Taken {
+        Taken {
+            elapsed: self.began.elapsed(),
+            thread: cpu_time(ClockId::ThreadCPUTime).saturating_sub(self.thread),
+            process: cpu_time(ClockId::ProcessCPUTime).saturating_sub(self.process),
+        }
+    }
+}
+
+fn cpu_time(clock: ClockId) -> Duration {
+    let Timespec { tv_sec, tv_nsec } = clock_gettime(clock);
+    Duration::new(u64::try_from(tv_sec).unwrap_or(0), u32::try_from(tv_nsec).unwrap_or(0))
+}
+
+impl Pace {
+    /// `initial` is the expected time of one hash, until the first has been measured.
+    pub(super) fn new(initial: Duration, cores: usize) -> Self {
+        Self { expected: initial, computing: initial, last_done: None, normal_until: None, cores: cores as f64 }
+    }
+
+    /// Expected time of one hash.
+    pub(super) fn expected(&self) -> Duration {
+        self.expected
+    }
+
+    /// Records that no hash waits or runs.
+    pub(super) fn idle(&mut self, now: Instant) {
+        if self.last_done.is_some_and(|done| now.saturating_duration_since(done) >= FORGET_AFTER) {
+            self.expected = self.expected.min(self.computing);
+        }
+    }
+
+    /// The priority for the next hash.
+    pub(super) fn priority(&self, now: Instant) -> Priority {
+        match self.normal_until {
+            Some(until) if now < until => Priority::Normal,
+            _ => Priority::Low,
+        }
+    }
+
+    /// Records a job of so many hashes that ran at `priority`.
+    pub(super) fn record(&mut self, now: Instant, hashes: u32, taken: Taken, priority: Priority) {
+        let (elapsed, computing) = (taken.elapsed / hashes.max(1), taken.thread / hashes.max(1));
+        self.expected =
+            if elapsed < self.expected { (self.expected + elapsed) / 2 } else { (self.expected * 7 + elapsed) / 8 };
+        self.computing = (self.computing * 7 + computing) / 8;
+        self.last_done = Some(now);
+        if priority == Priority::Low && self.is_starved_by_others(taken) {
+            self.normal_until = Some(now + NORMAL_FOR);
+        }
+    }
+
+    fn is_starved_by_others(&self, taken: Taken) -> bool {
+        taken.elapsed >= SHORTEST
+            && taken.thread * STARVED < taken.elapsed
+            && taken.process.as_secs_f64() < taken.elapsed.as_secs_f64() * self.cores * OWN_SHARE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn millis(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    /// A job of one hash of 10 ms on one core.
+    fn taken(elapsed: u64, process: u64) -> Taken {
+        Taken { elapsed: millis(elapsed), thread: millis(10), process: millis(process) }
+    }
+
+    #[test]
+    fn slow_hashes_raise_the_estimate_and_fast_ones_lower_it_faster() {
+        let (mut pace, now) = (Pace::new(millis(10), 1), Instant::now());
+        for _ in 0..40 {
+            pace.record(now, 1, taken(100, 100), Priority::Low);
+        }
+        assert!(pace.expected() > millis(99), "{pace:?}");
+        for _ in 0..8 {
+            pace.record(now, 1, taken(10, 10), Priority::Low);
+        }
+        assert!(pace.expected() < millis(11), "{pace:?}");
+    }
+
+    #[test]
+    fn an_idle_second_forgets_what_was_seen_under_pressure() {
+        let (mut pace, now) = (Pace::new(millis(10), 1), Instant::now());
+        for _ in 0..40 {
+            pace.record(now, 1, taken(100, 100), Priority::Low);
+        }
+        pace.idle(now + SECOND / 2);
+        assert!(pace.expected() > millis(99), "{pace:?}");
+        pace.idle(now + SECOND);
+        assert!(pace.expected() <= millis(10), "{pace:?}");
+    }
+
+    #[test]
+    fn only_other_programs_raise_the_priority_and_only_for_a_while() {
+        let now = Instant::now();
+        let priority_after = |taken, priority| {
+            let mut pace = Pace::new(millis(10), 1);
+            pace.record(now, 1, taken, priority);
+            pace
+        };
+        let starved = priority_after(taken(100, 12), Priority::Low);
+        assert_eq!(starved.priority(now), Priority::Normal);
+        assert_eq!(starved.priority(now + NORMAL_FOR), Priority::Low);
+        for (why, pace) in [
+            ("the workers used the core", priority_after(taken(100, 95), Priority::Low)),
+            ("it had a third of the core", priority_after(taken(30, 12), Priority::Low)),
+            ("the priority was raised already", priority_after(taken(100, 12), Priority::Normal)),
+        ] {
+            assert_eq!(pace.priority(now), Priority::Low, "{why}");
+        }
+    }
+}
