@@ -17,7 +17,10 @@
 //! # How it is checked
 //! Against RFC 9106's vectors, the answers of the reference implementation, and the crate `argon2` with random
 //! parameters (`tests/equal.rs`, and the fuzz target `argon2`), on every path that the processor has. A server checks
-//! the path that it uses when it starts ([`Implementation::agrees_with_reference`]).
+//! the path that it uses when it starts ([`Implementation::agrees_with_reference`]). Without a processor that has AVX-512,
+//! its path can be run in the emulator Bochs, with the model `corei7_skylake_x`.
+//!
+//! Everything but the kernels is tested with a scalar kernel without unsafe code too, which Miri can run.
 
 mod fill;
 mod hash;
