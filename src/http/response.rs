@@ -64,7 +64,8 @@ impl Response {
 
     /// A response with the header fields of a template.
     pub fn from_template(fields: &HeaderTemplate, status: StatusCode, body: impl Into<Bytes>) -> Self {
-        Self(Box::new(Inner { status, headers: fields.0.clone(), body: body.into(), ..Inner::default() }))
+        let (headers, body) = (fields.0.clone(), body.into());
+        Self(Box::new(Inner { status, headers, body, cause: None, summarized: false }))
     }
 
     /// A response with `value` as JSON.
