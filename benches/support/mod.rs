@@ -1,10 +1,10 @@
 //! Shared code of the benches that start real servers: cores, processes and their use of resources, Redis, Signet, a
-//! client, a description of the machine.
+//! client (the crate `signet-load` in a process of its own), a description of the machine.
 //!
 //! A bench includes it with `#[path = "../support/mod.rs"] mod support;`. It does not know the benches, and it does not
 //! use the crate `signet`: it runs the servers as programs.
 
-#![allow(dead_code, reason = "not every bench needs all of it")]
+#![allow(dead_code, unused_imports, reason = "not every bench needs all of it")]
 
 pub(crate) mod cores;
 pub(crate) mod http;

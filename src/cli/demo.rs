@@ -1,6 +1,7 @@
 //! `signet demo`: a server with a few users, everything in a temporary folder that is deleted when it ends.
 //!
-//! It reads neither a file nor the environment, so it cannot touch a store that somebody has configured.
+//! It reads neither a file nor the environment, and flags cannot name a server with a password, so it cannot touch a
+//! store that somebody has configured.
 
 use std::fs::Permissions;
 use std::io::ErrorKind;
@@ -59,12 +60,6 @@ pub(super) fn run(
     let address = choose_address(options.listen)?;
     let folder = temporary_folder("signet-demo-")?;
     let config = load(Settings::BuiltIn(settings(address, &folder)))?;
-    if config.redis.is_some() || config.postgres.is_some() {
-        return Err(CliError::Usage {
-            problem: "the demo has a store of its own, in a temporary folder".to_owned(),
-            remedy: "remove redis.url and postgres.url, or run the server with `signet serve`".to_owned(),
-        });
-    }
     serve_during(config, async |running: Running<'_>| {
         let users = create_users(running.ctx).await?;
         print(&record(running.ctx, &folder, users), output)?;
