@@ -26,6 +26,7 @@ mod links;
 mod loadtest;
 mod lost_sessions;
 mod mail;
+mod monitoring;
 mod myauth;
 mod native;
 mod openapi;

@@ -41,7 +41,7 @@ pub(super) async fn totp_is_read_back_as_enabled(store: Arc<dyn Accounts>) {
         let expected = User { totp: Some(secret), updated_at: at(10), ..ada };
         assert_eq!(row(&*store, expected.id).await, expected, "no session ends");
         assert_eq!(store.recovery_codes(expected.id).await.unwrap(), kept);
-        assert!(!format!("{expected:?}").contains("255"), "the secret is not in the debug output");
+        assert!(!format!("{expected:?}").contains("254, 255"), "the secret is not in the debug output");
 
         // Every way to read the user returns the secret.
         let key = key(&given, &format!("sk_{number}"), START);

@@ -9,6 +9,7 @@ pub(crate) mod example_service;
 pub(crate) mod faketime;
 pub(crate) mod fleet;
 pub(crate) mod forge;
+pub(crate) mod generated;
 pub(crate) mod http2;
 pub(crate) mod outbox;
 pub(crate) mod postgres;
