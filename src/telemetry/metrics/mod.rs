@@ -63,8 +63,6 @@ pub struct Snapshot {
     pub signing_since: Option<Timestamp>,
     /// The age at which the next key takes over.
     pub signing_key_max_age: Duration,
-    /// The age at which the next key takes over.
-    pub signing_key_max_age: Duration,
     /// Number of lost log lines.
     pub log_lines_lost: u64,
     /// Bytes buffered for clients.
