@@ -22,6 +22,7 @@
 //! - [`id`], [`clock`], [`rng`]: ids, time and randomness, passed in so that tests control them.
 //!
 //! Verifying an access token is in a crate of its own, `signet-verify` (`crates/verify`), which other services use too.
+//! The load generator of `signet bench` and of the benches is `signet-load` (`crates/load`).
 //!
 //! Imports run one way: `main -> cli -> node -> {server, api} -> auth -> {token, store, mail}`. `http` knows no auth,
 //! and `auth` names no HTTP library and no database driver. A test of the source tree checks this.
