@@ -36,8 +36,8 @@ use std::time::{Duration, Instant};
 use pollers::Traffic;
 use signet_verify::follow::Verifier;
 use support::cores::Cores;
-use support::signet::{SeededSession, SignetSettings};
 use support::load::Histogram;
+use support::signet::{SeededSession, SignetSettings};
 use support::{free_port, lock_machine, temp_folder};
 
 /// Time between two sign-outs whose effect is measured.
