@@ -18,12 +18,13 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::CONNECTION;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Method, Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tracing::field::Empty;
 
 use super::observer::{CompletedRequest, CutOffReason};
 use super::socket::Socket;
@@ -31,6 +32,7 @@ use super::state::{ConnectionSlot, Phase, WorkerState};
 use super::timeouts::{DriveOutcome, LINGER, aborted, drain_grace_over, drive, hibernate};
 use super::unread_responses::ResponseBody;
 use super::wire::{ConnectionActivity, InFlightRequest, ReturnedStream, Version, Wire};
+use crate::http::{Exchange, RequestId};
 
 /// Serves one connection until it ends.
 pub(super) async fn serve<C: Clone + 'static>(slot: &ConnectionSlot<C>, stream: TcpStream, peer: SocketAddr) {
@@ -119,11 +121,10 @@ fn respond<C: Clone + 'static>(
     let begun = worker.router.begin(&worker.context, request);
     async move {
         let exchange = pin!(worker.router.finish(begun, &worker.context, &id));
-        // A span per request allocates and is entered at every poll, so there is one only at debug level. The observer
-        // gets the id of every failed request without it.
-        let exchange = if tracing::enabled!(tracing::Level::DEBUG) {
-            let span = tracing::debug_span!("request", %id, %method);
-            tracing::Instrument::instrument(exchange, span).await
+        // A span per request allocates and is entered at every poll, so there is one only at debug level or with traces.
+        // The observer gets the id of every failed request without it.
+        let exchange = if tracing::span_enabled!(tracing::Level::DEBUG) {
+            Box::pin(in_span(exchange, &id, &method, worker.router.metric_labels())).await
         } else {
             exchange.await
         };
@@ -149,6 +150,35 @@ fn respond<C: Clone + 'static>(
         }
         Ok(Response::from_parts(head, body))
     }
+}
+
+/// Handles a request in a span of its own. The fields that begin with `otel` are for traces: the name of the span, and
+/// whether it failed.
+async fn in_span(
+    exchange: impl Future<Output = Exchange>,
+    id: &RequestId,
+    method: &Method,
+    labels: &[&'static str],
+) -> Exchange {
+    let span = tracing::debug_span!(
+        "request",
+        %id,
+        %method,
+        route = Empty,
+        status = Empty,
+        otel.kind = "server",
+        otel.name = Empty,
+        otel.status_code = Empty,
+    );
+    let exchange = tracing::Instrument::instrument(exchange, span.clone()).await;
+    let (route, status) = (labels[exchange.route], exchange.response.status());
+    span.record("route", route);
+    span.record("status", status.as_u16());
+    span.record("otel.name", format!("{method} {route}"));
+    if status.is_server_error() {
+        span.record("otel.status_code", "ERROR");
+    }
+    exchange
 }
 
 /// The size of a request head as HTTP/2 counts it (RFC 9113, 6.5.2).

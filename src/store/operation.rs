@@ -139,7 +139,12 @@ impl Probe {
         Error: From<E>,
     {
         let start = Instant::now();
-        work.map(move |result| {
+        // At trace level, because in the log the span of the request is to stay the current one.
+        let span = match tracing::span_enabled!(tracing::Level::TRACE) && !tracing::Span::current().is_none() {
+            true => tracing::trace_span!("store", store = operation.role(), operation = operation.name()),
+            false => tracing::Span::none(),
+        };
+        tracing::Instrument::instrument(work, span).map(move |result| {
             let result = result.map_err(Error::from);
             if let Some(observer) = self.0.get() {
                 let elapsed = (operation != Operation::Follow).then(|| start.elapsed());

@@ -62,12 +62,17 @@ impl Logs {
         let lines = Lines { queue, lost: Arc::default() };
         let thread =
             std::thread::Builder::new().name("log".to_owned()).spawn(move || write(&waiting, &mut io::stderr()))?;
-        let layers = vec![layer(settings.format, io::stderr().is_terminal(), clock, lines.clone())];
+        let log = layer(settings.format, io::stderr().is_terminal(), clock, lines.clone());
         #[cfg(feature = "otlp")]
         let traces = settings.otlp_endpoint.as_deref().map(traces::Traces::to).transpose()?;
         #[cfg(feature = "otlp")]
-        let layers = layers.into_iter().chain(traces.as_ref().map(traces::Traces::layer)).collect();
-        subscriber(layers, &settings.filter)?.try_init()?;
+        if let Some(traces) = &traces {
+            with_traces(log, traces.layer(), &settings.filter)?.try_init()?;
+        } else {
+            subscriber(log, &settings.filter)?.try_init()?;
+        }
+        #[cfg(not(feature = "otlp"))]
+        subscriber(log, &settings.filter)?.try_init()?;
         Ok(Self {
             lines,
             thread: Some(thread),
@@ -151,9 +156,24 @@ fn write(waiting: &Receiver<Message>, to: &mut dyn Write) {
     }
 }
 
-/// The filters enclose the layers: inside a list of layers, one without a filter would enable every event.
-fn subscriber(layers: Vec<Boxed>, filter: &str) -> Result<impl Subscriber + Send + Sync, ParseError> {
-    Ok(tracing_subscriber::registry().with(layers).with(EnvFilter::try_new(filter)?).with(filter_fn(is_loggable)))
+/// The filters enclose the layer, so that what they refuse costs nothing.
+fn subscriber(log: Boxed, filter: &str) -> Result<impl Subscriber + Send + Sync, ParseError> {
+    Ok(tracing_subscriber::registry().with(log).with(EnvFilter::try_new(filter)?).with(filter_fn(is_loggable)))
+}
+
+/// Each layer has a filter of its own: traces have the spans of every request, whatever the log shows.
+#[cfg(any(feature = "otlp", test))]
+fn with_traces(log: Boxed, traces: Boxed, filter: &str) -> Result<impl Subscriber + Send + Sync, ParseError> {
+    let log = log.with_filter(EnvFilter::try_new(filter)?).boxed();
+    let traces = traces.with_filter(filter_fn(is_traced)).boxed();
+    Ok(tracing_subscriber::registry().with(vec![log, traces]).with(filter_fn(is_loggable)))
+}
+
+/// The spans of this program, and what it logs at info or above while one is open.
+#[cfg(any(feature = "otlp", test))]
+fn is_traced(metadata: &Metadata<'_>) -> bool {
+    metadata.target().split("::").next() == Some(env!("CARGO_CRATE_NAME"))
+        && (metadata.is_span() || *metadata.level() <= Level::INFO)
 }
 
 fn layer<W>(format: LogFormat, terminal: bool, clock: Clock, to: W) -> Boxed
@@ -188,7 +208,7 @@ mod tests {
         let (queue, waiting) = sync_channel(8);
         let lines = Lines { queue, lost: Arc::default() };
         let clock = Clock::manual(Timestamp::from_millis(1_763_130_320_050));
-        let subscriber = subscriber(vec![layer(format, terminal, clock, lines.clone())], "info").unwrap();
+        let subscriber = subscriber(layer(format, terminal, clock, lines.clone()), "info").unwrap();
         tracing::subscriber::with_default(subscriber, || {
             let _request = tracing::info_span!("request", request_id = "abc").entered();
             tracing::debug!("not worth a line");
@@ -217,6 +237,39 @@ mod tests {
         assert!(!plain.contains("not worth a line"), "{plain}");
         assert!(plain.starts_with("2025-11-14T14:25:20.05Z  WARN request{request_id=\"abc\"}: "), "{plain}");
         assert!(logged(LogFormat::Auto, true).contains("\u{1b}["));
+    }
+
+    #[test]
+    fn traces_have_the_spans_that_the_log_does_not_show() {
+        let (queue, waiting) = sync_channel(8);
+        let lines = Lines { queue, lost: Arc::default() };
+        let clock = Clock::manual(Timestamp::from_millis(0));
+        // In place of the exporter: a log of the spans that it would get.
+        let (spans, exported) = sync_channel(8);
+        let spans = Lines { queue: spans, lost: Arc::default() };
+        let exporter = fmt::layer().json().with_span_events(fmt::format::FmtSpan::CLOSE).with_writer(spans.clone());
+        let log = layer(LogFormat::Json, false, clock, lines.clone());
+        let subscriber = with_traces(log, exporter.boxed(), "warn").unwrap();
+        tracing::subscriber::with_default(subscriber, || {
+            assert!(tracing::span_enabled!(Level::DEBUG));
+            let _request = tracing::debug_span!("request").entered();
+            drop(tracing::trace_span!("store").entered());
+            tracing::info!("event of the trace");
+            tracing::debug!("neither");
+            tracing::warn!("in both");
+        });
+        let text = |queue: SyncSender<Message>, waiting| {
+            queue.send(Message::Stop).unwrap();
+            let mut written = Vec::new();
+            write(&waiting, &mut written);
+            String::from_utf8(written).unwrap()
+        };
+        let (log, traces) = (text(lines.queue, waiting), text(spans.queue, exported));
+        assert_eq!((log.lines().count(), log.contains("in both"), log.contains("\"span\"")), (1, true, false), "{log}");
+        for expected in ["event of the trace", "in both", "\"name\":\"store\"", "\"name\":\"request\""] {
+            assert!(traces.contains(expected), "{expected}: {traces}");
+        }
+        assert!(!traces.contains("neither"), "{traces}");
     }
 
     #[test]
