@@ -4,6 +4,7 @@
 
 mod attacks;
 mod audit;
+mod backup;
 mod browser;
 mod cancellation;
 mod clients;
