@@ -290,7 +290,7 @@ fn spawn(command: Command) -> Child {
 }
 
 /// The path of a program: from PATH, or the newest version where Debian installs them.
-fn program(name: &str) -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     if Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success()) {
         return name.into();
     }
