@@ -12,7 +12,7 @@ pub struct Passwords {
     /// Argon2id lanes.
     pub lanes: u32,
     /// Which code computes Argon2.
-    pub argon2_implementation: Argon2Implementation,
+    pub implementation: Argon2Implementation,
     /// Number of hashing threads.
     pub threads: usize,
     /// Maximum number of waiting hashes.

@@ -80,7 +80,7 @@ impl Hasher {
         };
         let pool = Pool::start(limits).map_err(StartError::Threads)?;
         let dummy = Argon2Hash::dummy(cost, rng.bytes(), rng.bytes());
-        let implementation = choose(settings.argon2_implementation, Implementation::agrees_with_reference);
+        let implementation = choose(settings.implementation, Implementation::agrees_with_reference);
         Ok(Self { pool, cost, implementation, dummy: Arc::new(StoredHash::Argon2(dummy)), rng })
     }
 
@@ -220,7 +220,7 @@ mod tests {
             memory_kib: 64,
             passes: 1,
             lanes: 1,
-            argon2_implementation: Argon2Implementation::Auto,
+            implementation: Argon2Implementation::Auto,
             threads: 2,
             queue: 8,
             deadline: Duration::from_secs(60),
@@ -317,7 +317,7 @@ mod tests {
     #[tokio::test]
     async fn every_implementation_checks_hashes_of_the_others() {
         let fastest = hasher(&settings());
-        let reference = config::Passwords { argon2_implementation: Argon2Implementation::Reference, ..settings() };
+        let reference = config::Passwords { implementation: Argon2Implementation::Reference, ..settings() };
         let reference = hasher(&reference);
         for (create, check) in [(&fastest, &reference), (&reference, &fastest)] {
             let hash = create.hash(&password("correct horse")).await.unwrap();

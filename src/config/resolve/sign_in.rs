@@ -15,7 +15,7 @@ pub(super) fn passwords(from: &mut Section<'_>) -> Passwords {
         memory_kib: from.read("memory_kib", Integer(8, 4 << 20), 19_456) as u32,
         passes: from.read("passes", Integer(1, 1_000), 2) as u32,
         lanes: from.read("lanes", Integer(1, 64), 1) as u32,
-        argon2_implementation: from.read("argon2_implementation", IMPLEMENTATIONS, Argon2Implementation::Auto),
+        implementation: from.read("implementation", IMPLEMENTATIONS, Argon2Implementation::Auto),
         threads: from.read("threads", Cores, Cores::here()),
         queue: from.read("queue", Integer(1, 1_000_000), 256) as usize,
         deadline: from.read("deadline", DurationRange(ms(10), minutes(1)), seconds(2)),
