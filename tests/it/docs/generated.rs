@@ -1,23 +1,14 @@
 //! The pages that are generated: the settings from config.toml, which tests of `config` compare with the code, and the
-//! commands from the definitions of clap. `SIGNET_UPDATE=1 ./test docs::generated` writes them anew.
+//! commands from the definitions of clap. `SIGNET_UPDATE=1 ./test generated` writes them anew.
 
 use std::fmt::Write;
-use std::path::Path;
 
 use clap::{Arg, ArgAction, Command, CommandFactory};
 use signet::cli::Arguments;
 
-const CONFIG: &str = include_str!("../../../config.toml");
+use crate::support::generated::assert_generated;
 
-#[allow(clippy::disallowed_methods, reason = "a switch of this test")]
-fn check(page: &str, generated: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
-    if std::env::var_os("SIGNET_UPDATE").is_some() {
-        std::fs::write(&path, generated).unwrap();
-    }
-    let current = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(current == generated, "{page} is out of date: SIGNET_UPDATE=1 ./test docs::generated writes it anew");
-}
+const CONFIG: &str = include_str!("../../../config.toml");
 
 /// Escapes what Markdown or HTML would interpret, outside of code.
 fn prose(text: &str) -> String {
@@ -170,10 +161,10 @@ fn commands_page() -> String {
 
 #[test]
 fn settings_page_is_up_to_date() {
-    check("docs/operate/settings.md", &settings_page());
+    assert_generated("docs/operate/settings.md", &settings_page());
 }
 
 #[test]
 fn commands_page_is_up_to_date() {
-    check("docs/operate/commands.md", &commands_page());
+    assert_generated("docs/operate/commands.md", &commands_page());
 }
