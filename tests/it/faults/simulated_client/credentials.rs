@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{Result, SimulatedClient};
+use super::{NodeUnreachable, Result, SimulatedClient};
 use crate::faults::ledger::{MailedCode, OpenSession, Refusal};
 use crate::faults::traffic::{Call, ROOT};
 use crate::support::client::{PASSWORD, TokenPair, sid, text};
@@ -35,6 +35,11 @@ impl SimulatedClient {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        // A node that was killed after its response has lost the mail: the queue is in its memory.
+        if let Err(error) = self.client.execute(self.client.get("/.well-known/jwks.json")).await {
+            self.ledger.stop_reason = Some(format!("waiting for a code: {error:?}"));
+            return Err(NodeUnreachable);
         }
         self.ledger.violations.push(format!("no code was mailed to {email}"));
         Ok(())
