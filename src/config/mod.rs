@@ -36,7 +36,9 @@ pub use limits::{LimitedAction, Limits, OnFailure, Rate};
 pub use mail::{Logo, Mail};
 pub use pages::{Home, Pages};
 pub use settings::{GivenSetting, MASK, Setting};
-pub use sign_in::{Accounts, Api, Argon2Implementation, Codes, Dialect, Mailed, Passwords, RotationPolicy, SecondFactor};
+pub use sign_in::{
+    Accounts, Api, Argon2Implementation, Codes, Dialect, Mailed, Passwords, RotationPolicy, SecondFactor,
+};
 pub use values::{format_duration, parse_duration};
 
 /// All settings, checked.
