@@ -9,7 +9,7 @@ const STEPS: u64 = 64;
 
 /// A histogram of durations in a few kilobytes, whose percentiles are accurate to one part in 64.
 ///
-/// Counts nanoseconds: exactly below [`STEPS`], then in that many buckets for each power of two.
+/// Counts nanoseconds: exactly below 64, then in 64 buckets for each power of two.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Histogram {
     counts: Vec<u64>,
