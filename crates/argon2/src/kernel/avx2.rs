@@ -4,6 +4,7 @@ use std::arch::x86_64::*;
 
 use argon2::Block;
 
+use super::memory::{prefetch, vectors, vectors_mut};
 use super::{Kernel, Step};
 
 /// Proof that the processor has AVX2.
@@ -42,8 +43,8 @@ type Words = [u64; 4];
 #[target_feature(enable = "avx2")]
 fn fill(memory: &mut [Block], step: Step, scratch: &mut [Block; 2], next: impl FnOnce(u64) -> usize) -> usize {
     let [sum, mixed] = scratch;
-    let (sum, mixed) = (vectors_mut(sum), vectors_mut(mixed));
-    let (previous, reference) = (vectors(&memory[step.previous]), vectors(&memory[step.reference]));
+    let (sum, mixed) = (vectors_mut::<4, 32>(sum), vectors_mut::<4, 32>(mixed));
+    let (previous, reference) = (vectors::<4, 32>(&memory[step.previous]), vectors::<4, 32>(&memory[step.reference]));
     // Two rows at a time, because one alone would wait for its own results.
     for rows in 0..4 {
         let mut state = [_mm256_setzero_si256(); 8];
@@ -61,13 +62,13 @@ fn fill(memory: &mut [Block], step: Step, scratch: &mut [Block; 2], next: impl F
     let first = {
         let mut first = _mm256_xor_si256(state[0], load(&sum[0]));
         if step.combine {
-            first = _mm256_xor_si256(first, load(&vectors(&memory[step.block])[0]));
+            first = _mm256_xor_si256(first, load(&vectors::<4, 32>(&memory[step.block])[0]));
         }
         _mm256_extract_epi64::<0>(first).cast_unsigned()
     };
     let next = next(first);
     prefetch(&memory[next]);
-    let block = vectors_mut(&mut memory[step.block]);
+    let block = vectors_mut::<4, 32>(&mut memory[step.block]);
     write(block, sum, &state, 0, step.combine);
     for quarter in 1..4 {
         let state = columns(mixed, quarter);
@@ -184,26 +185,4 @@ fn store(words: &mut Words, vector: __m256i) {
     // SAFETY: the reference is to 32 bytes that can be written, and nothing else refers to them. The instruction
     // requires no alignment, and any bits are valid words.
     unsafe { _mm256_storeu_si256(words.as_mut_ptr().cast(), vector) }
-}
-
-/// Fetches a block into the first cache.
-#[inline]
-#[allow(unsafe_code, reason = "see SAFETY")]
-pub(super) fn prefetch(block: &Block) {
-    // A line of the cache is eight words.
-    for line in block.as_ref().as_chunks::<8>().0 {
-        // SAFETY: every processor with x86-64 has SSE. The instruction changes no memory and ignores invalid
-        // addresses; this one is valid.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) }
-    }
-}
-
-fn vectors(block: &Block) -> &[Words; 32] {
-    let Some(words) = block.as_ref().as_chunks().0.first_chunk() else { unreachable!("a block has 128 words") };
-    words
-}
-
-fn vectors_mut(block: &mut Block) -> &mut [Words; 32] {
-    let Some(words) = block.as_mut().as_chunks_mut().0.first_chunk_mut() else { unreachable!("a block has 128 words") };
-    words
 }

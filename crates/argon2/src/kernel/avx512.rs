@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 
 use argon2::Block;
 
-use super::avx2::prefetch;
+use super::memory::{prefetch, vectors, vectors_mut};
 use super::{Kernel, Step};
 
 /// Proof that the processor has AVX-512 with the extensions F and BW, which every server processor with AVX-512 has.
@@ -42,8 +42,8 @@ type Words = [u64; 8];
 
 #[target_feature(enable = "avx512f,avx512bw")]
 fn fill(memory: &mut [Block], step: Step, scratch: &mut [Block; 2], next: impl FnOnce(u64) -> usize) -> usize {
-    let sum = vectors_mut(&mut scratch[0]);
-    let (previous, reference) = (vectors(&memory[step.previous]), vectors(&memory[step.reference]));
+    let sum = vectors_mut::<8, 16>(&mut scratch[0]);
+    let (previous, reference) = (vectors::<8, 16>(&memory[step.previous]), vectors::<8, 16>(&memory[step.reference]));
     let mut state = [_mm512_setzero_si512(); 16];
     for (i, vector) in state.iter_mut().enumerate() {
         *vector = _mm512_xor_si512(load(&previous[i]), load(&reference[i]));
@@ -58,14 +58,14 @@ fn fill(memory: &mut [Block], step: Step, scratch: &mut [Block; 2], next: impl F
     let first = {
         let mut first = _mm512_xor_si512(state[0], load(&sum[0]));
         if step.combine {
-            first = _mm512_xor_si512(first, load(&vectors(&memory[step.block])[0]));
+            first = _mm512_xor_si512(first, load(&vectors::<8, 16>(&memory[step.block])[0]));
         }
         _mm_cvtsi128_si64(_mm512_castsi512_si128(first)).cast_unsigned()
     };
     let next = next(first);
     prefetch(&memory[next]);
     round_of_columns(&mut state, 1);
-    let block = vectors_mut(&mut memory[step.block]);
+    let block = vectors_mut::<8, 16>(&mut memory[step.block]);
     for (i, vector) in state.iter().enumerate() {
         let mut result = _mm512_xor_si512(*vector, load(&sum[i]));
         if step.combine {
@@ -180,14 +180,4 @@ fn store(words: &mut Words, vector: __m512i) {
     // SAFETY: the reference is to 64 bytes that can be written, and nothing else refers to them. The instruction
     // requires no alignment, and any bits are valid words.
     unsafe { _mm512_storeu_si512(words.as_mut_ptr().cast(), vector) }
-}
-
-fn vectors(block: &Block) -> &[Words; 16] {
-    let Some(words) = block.as_ref().as_chunks().0.first_chunk() else { unreachable!("a block has 128 words") };
-    words
-}
-
-fn vectors_mut(block: &mut Block) -> &mut [Words; 16] {
-    let Some(words) = block.as_mut().as_chunks_mut().0.first_chunk_mut() else { unreachable!("a block has 128 words") };
-    words
 }

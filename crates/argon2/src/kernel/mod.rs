@@ -7,6 +7,8 @@
 pub(crate) mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod memory;
 #[cfg(test)]
 pub(crate) mod scalar;
 
@@ -19,7 +21,7 @@ pub(crate) struct Step {
     pub(crate) reference: usize,
     /// The block to write, neither of the other two.
     pub(crate) block: usize,
-    /// Whether to XOR the result into the block instead of overwriting it.
+    /// The result is XORed into the block instead of overwriting it.
     pub(crate) combine: bool,
 }
 
