@@ -79,7 +79,7 @@ pub enum RouteTableError {
     InvalidPath {
         /// The path.
         path: String,
-        /// What is wrong with it.
+        /// The reason.
         detail: String,
     },
 }

@@ -10,7 +10,7 @@ use zeroize::Zeroize;
 
 use crate::layout::Layout;
 
-/// What is hashed besides the parameters.
+/// The input of a hash, without its parameters.
 #[derive(Clone, Copy)]
 pub(crate) struct Inputs<'a> {
     pub(crate) password: &'a [u8],

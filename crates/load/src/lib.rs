@@ -113,9 +113,9 @@ pub enum LoadError {
     /// A response was not as expected.
     #[error("{problem}:\n{response}")]
     BadResponse {
-        /// What is wrong with it.
+        /// The difference from the expected response.
         problem: String,
-        /// What was received.
+        /// The response, as text.
         response: String,
     },
     /// The server does not respond.
