@@ -23,6 +23,29 @@ fn prose(text: &str) -> String {
     parts.fold(first, |text, part| text + "`" + &part)
 }
 
+/// Breaks lines of prose that are longer than 120 columns, but not within code.
+fn wrapped(text: &str, indent: &str) -> String {
+    let line = |line: &str| {
+        let (mut page, mut width, mut in_code) = (String::new(), 0, false);
+        for (index, word) in line.split(' ').enumerate() {
+            let length = word.chars().count();
+            if index > 0 && !in_code && width + 1 + length > 120 {
+                page += "\n";
+                page += indent;
+                width = indent.len();
+            } else if index > 0 {
+                page.push(' ');
+                width += 1;
+            }
+            page += word;
+            width += length;
+            in_code ^= word.matches('`').count() % 2 == 1;
+        }
+        page
+    };
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// Whether a line of config.toml, without the `#` of a comment, is a setting.
 fn is_setting(line: &str) -> bool {
     line.split_once(" = ").is_some_and(|(key, _)| key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'))
@@ -117,7 +140,7 @@ fn option(argument: &Arg) -> String {
         format!(" One of {}.", possible.join(", "))
     };
     let stop = if help.ends_with(['.', ':']) { "" } else { "." };
-    format!("- `{name}`: {}{stop}{default}{possible}\n", prose(&help))
+    wrapped(&format!("- `{name}`: {}{stop}{default}{possible}", prose(&help)), "  ") + "\n"
 }
 
 fn describe(command: &Command, path: &str, page: &mut String) {
@@ -125,7 +148,8 @@ fn describe(command: &Command, path: &str, page: &mut String) {
     let stop = if about.trim().ends_with(['.', ':']) { "" } else { "." };
     let subcommands: Vec<_> = command.get_subcommands().filter(|command| command.get_name() != "help").collect();
     let level = if path.contains(' ') && path.matches(' ').count() > 1 { "###" } else { "##" };
-    write!(page, "{level} {path}\n\n{}{stop}\n\n", prose(about.trim())).unwrap();
+    let about = wrapped(&format!("{}{stop}", prose(about.trim())), "");
+    write!(page, "{level} {path}\n\n{about}\n\n").unwrap();
     if subcommands.is_empty() {
         let arguments =
             command.get_arguments().filter(|argument| !argument.is_global_set() && argument.get_id() != "help");
