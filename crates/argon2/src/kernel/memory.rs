@@ -1,5 +1,5 @@
-//! Blocks as the kernels for x86-64 use them: as vectors, and fetched before they are used. Knows nothing of the widths of
-//! vectors.
+//! Blocks as the kernels for x86-64 use them: as vectors, and fetched before they are used. Knows nothing of the width
+//! of a vector.
 
 use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 
