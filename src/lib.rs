@@ -41,6 +41,10 @@
 //!
 //! Every other node learns of a revocation by following the feed ([`auth::revocation::feed`]), so that verifying a
 //! token ([`auth::tokens::verify`]) is a lookup in memory.
+//!
+//! # Changing it
+//! `docs/project/contributing.md` says where to add a call, an error, a setting, a limit, a metric, a letter, a claim, a
+//! column, or a step of the schema.
 
 pub mod api;
 pub mod auth;

@@ -130,6 +130,54 @@ fn tests_named_in_security_md_exist() {
     assert_eq!(names(&text).filter(|name| !exists(name)).collect::<Vec<_>>(), [""; 0]);
 }
 
+/// The rows of the table of promises, and the controls, each with the lines that belong to it.
+fn promises(text: &str) -> Vec<String> {
+    let section = |heading: &str| {
+        let (_, rest) = text.split_once(&format!("\n## {heading}\n")).expect("a section with this heading");
+        rest.split("\n#").next().unwrap().to_owned()
+    };
+    let rows = section("Promises and their tests");
+    let rows = rows.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| promise "));
+    let controls = section("Guessing and floods: the controls");
+    let controls = controls.split("\n- **").skip(1);
+    rows.chain(controls).map(str::to_owned).collect()
+}
+
+#[test]
+fn promises_in_security_md_name_their_tests() {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/security.md")).unwrap();
+    let promises = promises(&text);
+    assert!(promises.len() > 60, "only {} promises were found", promises.len());
+    let is_tested =
+        |promise: &String| targets(promise).any(|it| it.starts_with("../tests/") || it.starts_with("../src/"));
+    let untested: Vec<_> = promises.iter().filter(|promise| !is_tested(promise)).collect();
+    assert!(untested.is_empty(), "{untested:#?}");
+}
+
+/// Folders of the repository that the documentation names in code.
+const FOLDERS: &[&str] =
+    &["src/", "tests/", "crates/", "benches/", "packaging/", "loadtest/", "migrations/", "clients/", "fuzz/", "docs/"];
+
+#[test]
+fn paths_in_the_documentation_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (mut count, mut missing) = (0, Vec::new());
+    for (page, text) in current_pages() {
+        for code in code(&text).iter().filter(|code| code.language.is_none()) {
+            // A command with its arguments, or a path alone.
+            let path = code.text.split(' ').next().unwrap();
+            if FOLDERS.iter().any(|folder| path.starts_with(folder)) && !path.contains(['…', '*', '<']) {
+                count += 1;
+                if !root.join(path).exists() && !page.with_file_name(path).exists() {
+                    missing.push(format!("{}: {path}", page.display()));
+                }
+            }
+        }
+    }
+    assert!(count > 20, "only {count} paths were found");
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
 #[test]
 fn links_in_the_documentation_resolve() {
     let mut dead = Vec::new();

@@ -61,8 +61,15 @@ async fn verify_all(server: &TestServer, tokens: &[&str]) -> Vec<Value> {
 async fn verifiers_in_readme_accept_only_access_tokens() {
     let server = TestServer::embedded(|plan| plan);
     let set = TokenSet::make(&server).await;
-    let texts = set.tokens.iter().map(|token| token.text.as_str()).collect::<Vec<_>>();
-    for (token, result) in set.tokens.iter().zip(verify_all(&server, &texts).await) {
+    // The same keys sign the frames of the revocation feed.
+    let feed = server.get("/.well-known/signet-revocations").send_checked().await.text;
+    let frame = feed.lines().next().unwrap();
+    assert_eq!(frame.split('.').count(), 3, "{frame}");
+    let texts = set.tokens.iter().map(|token| token.text.as_str()).chain([frame]).collect::<Vec<_>>();
+    let results = verify_all(&server, &texts).await;
+    assert_eq!(results.last(), Some(&json!([null, null])), "a frame");
+    server.verify(frame).await.is(401);
+    for (token, result) in set.tokens.iter().zip(results) {
         let expected = match token.kind {
             TokenKind::Access => [decode(&token.text).1["sub"].clone(), decode(&token.text).1["sub"].clone()],
             TokenKind::Client => [decode(&token.text).1["sub"].clone(), Value::Null],
