@@ -10,7 +10,7 @@ use std::time::Duration;
 use signet_verify::TokenError;
 use signet_verify::follow::{StalePolicy, Verifier, VerifyError};
 
-use crate::support::postgres::free_port;
+use crate::support::ports::free_port;
 use crate::support::server::{SendRequest, TestServer, TokenPair, over_both_stores};
 use crate::support::signet::Plan;
 use crate::support::until;
@@ -30,12 +30,13 @@ fn at_its_issuer(plan: Plan) -> Plan {
 async fn follower(server: &TestServer, policy: StalePolicy) -> Verifier {
     let issuer = server.signet.url_of("");
     let verifier = Verifier::builder(issuer.trim_end_matches('/')).audience("signet").policy(policy).start().unwrap();
-    assert!(
-        tokio::time::timeout(Duration::from_secs(10), verifier.ready()).await.is_ok(),
-        "{:?}",
-        verifier.last_error()
-    );
+    until_ready(&verifier).await;
     verifier
+}
+
+async fn until_ready(verifier: &Verifier) {
+    let ready = tokio::time::timeout(Duration::from_secs(60), verifier.ready()).await;
+    assert!(ready.is_ok(), "{:?}", verifier.last_error());
 }
 
 fn result(verifier: &Verifier, token: &str) -> Result<(), VerifyError> {
@@ -108,7 +109,7 @@ async fn stale_follower_asks_the_server(server: &TestServer) {
         .max_staleness(Duration::ZERO)
         .start()
         .unwrap();
-    verifier.ready().await;
+    until_ready(&verifier).await;
     sign_out(server, &ended).await;
     until("the ended session is refused", async || {
         verifier.verify(&ended.access).await.map(|_| ()) == Err(VerifyError::Revoked)

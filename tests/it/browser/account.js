@@ -1,7 +1,8 @@
 // The whole life of an account, in browsers alone.
 
 import {
-  button, check, device, field, fill, heading, mailedCode, mailedLink, open, press, readQr, run, says, shows, totp,
+  agree, button, check, device, dialog, field, fill, heading, mailedCode, mailedLink, noDialog, open, press, readQr, run,
+  says, shows, totp,
 } from './harness.js';
 
 const EMAIL = 'zoe@example.org';
@@ -235,17 +236,18 @@ async function changePassword(page, tablet) {
 
 async function disableSecondFactor(page) {
   await press(page, 'New recovery codes');
-  await page.getByRole('dialog').getByLabel('Password', { exact: true }).fill(NEW_PASSWORD);
+  await field(dialog(page), 'Password').fill(NEW_PASSWORD);
   await check(page, 'question');
-  await page.getByRole('dialog').getByRole('button', { name: 'New recovery codes' }).click();
+  await agree(page, 'New recovery codes');
   await shows(page, 'Keep these recovery codes');
   await press(page, 'I have kept them');
   await press(page, 'Turn off the second factor');
+  // The dialog is open as soon as the button is pressed, so the key is for it.
   await page.keyboard.press('Escape');
-  await page.getByRole('dialog').waitFor({ state: 'detached' });
+  await noDialog(page);
   await press(page, 'Turn off the second factor');
-  await page.getByRole('dialog').getByLabel('Password', { exact: true }).fill(NEW_PASSWORD);
-  await page.getByRole('dialog').getByRole('button', { name: 'Turn off the second factor' }).click();
+  await field(dialog(page), 'Password').fill(NEW_PASSWORD);
+  await agree(page, 'Turn off the second factor');
   await button(page, 'Turn on the second factor').waitFor();
 }
 
@@ -261,9 +263,8 @@ async function signInAgain(page) {
   await shows(page, 'Sign in again');
   await check(page, 'asked to sign in again');
   await page.unroute('**/projects/personal/api-keys');
-  const dialog = page.getByRole('dialog');
-  await dialog.getByLabel('Password', { exact: true }).fill(NEW_PASSWORD);
-  await dialog.getByRole('button', { name: 'Sign in', exact: true }).click();
+  await field(dialog(page), 'Password').fill(NEW_PASSWORD);
+  await agree(page, 'Sign in');
   await says(page, 'deployments');
   await page.getByRole('link', { name: 'Sessions' }).click();
   await says(page, 'this one');
@@ -378,14 +379,13 @@ async function forgotten(laptop, page) {
 async function remove(page) {
   await page.getByRole('link', { name: 'Your data' }).click();
   await press(page, 'Delete your account');
-  const dialog = page.getByRole('dialog');
-  await dialog.getByLabel(`Type ${NEW_EMAIL} to confirm`).fill('something else');
-  await dialog.getByLabel('Password', { exact: true }).fill(LAST_PASSWORD);
-  await dialog.getByRole('button', { name: 'Delete for good' }).click();
-  await dialog.getByRole('alert').waitFor();
+  await field(dialog(page), `Type ${NEW_EMAIL} to confirm`).fill('something else');
+  await field(dialog(page), 'Password').fill(LAST_PASSWORD);
+  await agree(page, 'Delete for good');
+  await dialog(page).getByRole('alert').waitFor();
   await check(page, 'deletion');
-  await dialog.getByLabel(`Type ${NEW_EMAIL} to confirm`).fill(NEW_EMAIL);
-  await dialog.getByRole('button', { name: 'Delete for good' }).click();
+  await field(dialog(page), `Type ${NEW_EMAIL} to confirm`).fill(NEW_EMAIL);
+  await agree(page, 'Delete for good');
   await says(page, 'Your account is deleted.');
   await fill(page, { 'Email address or username': NEW_EMAIL, Password: LAST_PASSWORD });
   await press(page, 'Sign in');

@@ -2,7 +2,7 @@
 // page at `/`.
 
 import assert from 'node:assert/strict';
-import { check, device, open, run, says, server, shows } from './harness.js';
+import { check, device, noDialog, open, run, says, server, shows } from './harness.js';
 
 /** The open operation. */
 const operation = (page, id) => page.locator(`details.operation[id="${id}"]`);
@@ -84,14 +84,16 @@ async function code(page) {
   const call = operation(page, 'native_sign_in');
   await call.getByText('As code').press('Enter');
   const tabs = call.getByRole('tab');
-  const text = () => call.getByRole('tabpanel').locator('code').innerText();
-  assert.match(await text(), /^curl -X POST 'http/);
+  // The browser tells the page of an opened part a moment later.
+  const reads = (text) => call.getByRole('tabpanel').locator('code').filter({ hasText: text }).waitFor();
+  await reads(/^curl -X POST 'http/);
   await tabs.first().press('ArrowRight');
-  assert.match(await text(), /await fetch\("http/);
+  await reads(/await fetch\("http/);
   assert.equal(await page.evaluate(() => document.activeElement.textContent), 'JavaScript');
   await page.keyboard.press('ArrowLeft');
   await page.keyboard.press('ArrowLeft');
-  assert.match(await text(), /reqwest::Client/, 'the last one follows the first');
+  // The last one follows the first.
+  await reads(/reqwest::Client/);
   await check(page, 'code', 'details.operation[open]');
 }
 
@@ -118,7 +120,7 @@ async function useToken(page) {
   await question.waitFor();
   await check(page, 'the question before a call', 'dialog, [role=dialog]');
   await page.keyboard.press('Escape');
-  await question.waitFor({ state: 'detached' });
+  await noDialog(page);
   assert.equal(await end.locator('.status').count(), 0);
   await send.press('Enter');
   await question.getByRole('button', { name: 'Send it' }).press('Enter');

@@ -21,6 +21,9 @@ const failures = [];
 /** The last responses, which say more than the page if a test fails. */
 const responses = [];
 
+/** How long a test waits for what must come: much, because the machine may be busy with other tests. */
+const TIMEOUT = 60_000;
+
 /** Without a sandbox, because root cannot have one. */
 const ARGUMENTS = ['--no-sandbox', '--disable-gpu'];
 
@@ -28,7 +31,7 @@ let browser;
 
 /** Runs a test and ends the process. */
 export async function run(test) {
-  browser = await chromium.launch({ executablePath: program, args: ARGUMENTS });
+  browser = await chromium.launch({ executablePath: program, args: ARGUMENTS, timeout: TIMEOUT });
   let code = 0;
   try {
     await test();
@@ -52,7 +55,7 @@ export async function run(test) {
  */
 export async function device({ strict = true, ...options } = {}) {
   const context = await browser.newContext({ locale: 'en-US', viewport: { width: 900, height: 600 }, ...options });
-  context.setDefaultTimeout(20_000);
+  context.setDefaultTimeout(TIMEOUT);
   await context.exposeBinding('reportViolation', (_, text) => strict && failures.push(`policy: ${text}`));
   await context.addInitScript(() => addEventListener('securitypolicyviolation', (event) => {
     window.reportViolation(`${event.violatedDirective} ${event.blockedURI} at ${event.sourceFile} ${event.sample}`);
@@ -90,8 +93,20 @@ export async function fill(page, values) {
   for (const [label, value] of Object.entries(values)) await field(page, label).fill(value);
 }
 
+/** The open dialog; the one on top if there are two. */
+export const dialog = (page) => page.getByRole('dialog').last();
+
 /** Presses a button of the part that has just appeared. */
 export const press = (page, name) => button(page, name).last().click();
+
+/** Presses a button of the open dialog. */
+export const agree = (page, name) => button(dialog(page), name).click();
+
+/**
+ * Waits until no dialog is left. A role does not say so: a dialog is hidden as soon as it is closed, and goes when the
+ * page has learned of that.
+ */
+export const noDialog = (page) => page.locator('dialog').first().waitFor({ state: 'detached' });
 
 /** Waits until a heading is shown. */
 export const shows = (page, name) => heading(page, name).waitFor();
@@ -141,7 +156,7 @@ function mails(to) {
 
 /** Waits for a mail to an address that has what `find` looks for, and that is not one of those seen before. */
 export async function mailed(to, find) {
-  const deadline = Date.now() + 20_000;
+  const deadline = Date.now() + TIMEOUT;
   for (;;) {
     for (const mail of mails(to).reverse()) {
       const found = mail.split('\r\n').find(find);

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::support::outbox::wait_for_mail;
-use crate::support::postgres::free_port;
+use crate::support::ports::free_port;
 use crate::support::server::{PASSWORD, SendRequest, TestServer, over_both_stores};
 use crate::support::signet::Plan;
 use crate::support::tool;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::support::every_token::TokenSet;
-use crate::support::postgres::free_port;
+use crate::support::ports::free_port;
 use crate::support::server::{PASSWORD, TestServer};
 
 /// Runs commands at the same time.

@@ -1,11 +1,12 @@
 //! `POST /auth/mail/verify/send` and `/auth/mail/verify`.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 
 use serde_json::json;
 
 use super::*;
 use crate::support::outbox;
+use crate::support::ports::free_port;
 use crate::support::server::over_both_stores;
 
 over_both_stores!(
@@ -131,7 +132,7 @@ async fn send_in_english(server: &TestServer, member: &Member) {
 async fn unresponsive_mail_server_is_reported_in_time() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = listener.local_addr().unwrap();
-    let refusing = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let refusing = SocketAddr::from(([127, 0, 0, 1], free_port()));
     for address in [silent, refusing] {
         let plan = |plan| {
             documented(plan)

@@ -105,7 +105,7 @@ fn check_fails_if_a_port_is_taken() {
 
 #[test]
 fn check_accepts_the_port_of_its_own_running_server() {
-    let port = crate::support::signet::free_port();
+    let port = crate::support::ports::free_port();
     let plan = Plan::embedded().set("SIGNET_SERVER__LISTEN", &format!("127.0.0.1:{port}"));
     let _server = plan.start();
     let (result, detail) = finding(&plan, "server.listen");

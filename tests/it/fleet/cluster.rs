@@ -1,11 +1,10 @@
 //! The life of a session on a Redis Cluster and behind Sentinel, each with Postgres and two nodes.
 
-use std::time::Duration;
-
-use super::{Client, PASSWORD, SOON, kid, until_within, wait_until_refused};
+use super::{Client, PASSWORD, kid, wait_until_refused};
 use crate::support::postgres::Database;
 use crate::support::redis::{Cluster, Sentinel};
 use crate::support::signet::Plan;
+use crate::support::until;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn session_lifecycle_on_a_redis_cluster() {
@@ -20,7 +19,8 @@ async fn session_lifecycle_behind_sentinel() {
 }
 
 async fn test_session_lifecycle(plan: &Plan) {
-    let plan = plan.clone().set("SIGNET_KEYS__ANNOUNCE", "2s").set("SIGNET_KEYS__JWKS_MAX_AGE", "1s");
+    let plan =
+        plan.clone().with_patient_stores().set("SIGNET_KEYS__ANNOUNCE", "2s").set("SIGNET_KEYS__JWKS_MAX_AGE", "1s");
     let nodes = [plan.start(), plan.another_node().start()];
     let [a, b] = nodes.each_ref().map(Client::new);
     let mut pairs = Vec::new();
@@ -50,13 +50,13 @@ async fn test_session_lifecycle(plan: &Plan) {
             next = node.refresh(&next).await;
             kid(&next.access) != first
         };
-        until_within("the new key new_key_signs", Duration::from_secs(10), new_key_signs).await;
+        until("the new key signs", new_key_signs).await;
         for other in [&a, &b] {
             assert_eq!(other.verify(&next.access).await.status, 200);
             assert_eq!(other.verify(&pair.access).await.status, 200);
         }
     }
     for node in [&a, &b] {
-        until_within("the node is ready", SOON * 3, async || node.failing_conditions().await.is_empty()).await;
+        until("the node is ready", async || node.failing_conditions().await.is_empty()).await;
     }
 }

@@ -5,14 +5,18 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::{Client, Fleet, PASSWORD, SOON, TokenPair, kid, until_within, wait_until_refused};
+use tokio::task::JoinHandle;
+
+use super::{Client, Fleet, PASSWORD, TokenPair, kid, wait_until_refused};
+use crate::support::until;
 
 const MAX_AGE: Duration = Duration::from_secs(1);
 const ACCESS: Duration = Duration::from_secs(3);
 
 /// A downstream service, which fetches the JWKS again only when its cached copy is too old.
 struct Service {
-    cached: Mutex<Vec<String>>,
+    /// The key ids of the copy, and when it was requested.
+    cached: Mutex<(Vec<String>, Instant)>,
     /// The time at which the last token of each key expires.
     live: Mutex<HashMap<String, Instant>>,
     errors: Mutex<Vec<String>>,
@@ -28,11 +32,18 @@ impl Service {
     /// Checks a token that was issued just now.
     fn receive_token(&self, token: &str, issued_at: Instant) {
         let kid = kid(token);
-        if !self.cached.lock().unwrap().contains(&kid) {
-            self.report_error(format!("a token signed by {kid}, which the cached JWKS lacks"));
+        let (is_known, age) = {
+            let cached = self.cached.lock().unwrap();
+            (cached.0.contains(&kid), cached.1.elapsed())
+        };
+        // With an older copy, the service would fetch the JWKS first.
+        if age <= MAX_AGE {
+            self.tokens.fetch_add(1, Ordering::Relaxed);
+            if !is_known {
+                self.report_error(format!("a token signed by {kid}, which the cached JWKS lacks"));
+            }
         }
         self.live.lock().unwrap().insert(kid, issued_at + ACCESS);
-        self.tokens.fetch_add(1, Ordering::Relaxed);
     }
 
     async fn fetch(&self, from: &Client) {
@@ -40,11 +51,12 @@ impl Service {
             let now = Instant::now();
             self.live.lock().unwrap().iter().filter(|(_, end)| **end > now).map(|(kid, _)| kid.clone()).collect()
         };
+        let requested = Instant::now();
         let kids = from.kids().await;
         for kid in live.iter().filter(|kid| !kids.contains(kid)) {
             self.report_error(format!("the JWKS lacks {kid}, which signed a live token"));
         }
-        *self.cached.lock().unwrap() = kids;
+        *self.cached.lock().unwrap() = (kids, requested);
     }
 }
 
@@ -71,7 +83,7 @@ async fn rotation_under_load_refuses_no_token() {
     let plan = &plans[0];
     plan.create_user("ann@example.org", PASSWORD, &[]);
     let service = Arc::new(Service {
-        cached: Mutex::new(clients[0].kids().await),
+        cached: Mutex::new((clients[0].kids().await, Instant::now())),
         live: Mutex::default(),
         errors: Mutex::default(),
         tokens: AtomicUsize::new(0),
@@ -108,18 +120,20 @@ async fn rotation_under_load_refuses_no_token() {
                 pair = client.refresh(&pair).await;
                 kid(&pair.access) == new
             };
-            until_within("the new key signs", Duration::from_secs(10), new_key_signs).await;
+            until("the new key signs", new_key_signs).await;
         }
         // Wait until every token of the previous key has expired.
         began = Instant::now();
         let have_expired = async || began.elapsed() > ACCESS + MAX_AGE;
-        until_within("the tokens of the previous key have expired", ACCESS * 3, have_expired).await;
+        until("the tokens of the previous key have expired", have_expired).await;
     }
     assert!(began.elapsed() > ACCESS);
     // The clock of the node that issued a token, or of a service that checks it, may be behind by some minutes.
     for client in &clients {
         assert!(client.kids().await.contains(&first), "the first key is not published any more");
     }
+    let enough = async || service.tokens.load(Ordering::Relaxed) > 100 || load.iter().any(JoinHandle::is_finished);
+    until("enough tokens were issued", enough).await;
     service.is_done.store(true, Ordering::Relaxed);
     for task in load {
         task.await.unwrap();
@@ -127,8 +141,6 @@ async fn rotation_under_load_refuses_no_token() {
     fetching.await.unwrap();
     let errors = std::mem::take(&mut *service.errors.lock().unwrap());
     assert!(errors.is_empty(), "{} errors, first: {:?}", errors.len(), &errors[..errors.len().min(5)]);
-    let tokens = service.tokens.load(Ordering::Relaxed);
-    assert!(tokens > 100, "only {tokens} tokens were issued");
 }
 
 /// Refreshes on alternating nodes, and verifies new, older and almost expired tokens on both.
@@ -182,7 +194,7 @@ async fn revoking_a_key_refuses_exactly_its_tokens() {
         later = a.refresh(&later).await;
         kid(&later.access) != first
     };
-    until_within("the new key signs", Duration::from_secs(10), new_key_signs).await;
+    until("the new key signs", new_key_signs).await;
     let second = kid(&later.access);
     for client in &clients {
         assert_eq!(client.verify(&cached.access).await.status, 200);
@@ -211,7 +223,7 @@ async fn revoking_a_key_refuses_exactly_its_tokens() {
     let after = clients[1].refresh(&later).await;
     assert_eq!(kid(&after.access), known[1]);
     for client in &clients {
-        until_within("the new key is known", SOON, async || client.verify(&after.access).await.status == 200).await;
+        until("the new key is known", async || client.verify(&after.access).await.status == 200).await;
         let kids = client.kids().await;
         assert_eq!((&kids[0], kids.len()), (&known[1], 2), "the signing key and another standby");
         assert!(!known.contains(&kids[1]));

@@ -16,8 +16,12 @@ use crate::support::client::{Client, PASSWORD, TokenPair, kid, print_timings, te
 use crate::support::signet::{Plan, Signet};
 use crate::support::{postgres, redis};
 
-/// The time within which every node must apply a change made on one of them.
+/// The time within which every node applies a change made on one of them. Compared with the median of many: a node that
+/// gets no processor for a second, because of other tests, is no error.
 const SOON: Duration = Duration::from_secs(1);
+
+/// How long a test waits for a change.
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// One Redis and one Postgres, and the plan of nodes on them.
 struct Fleet {
@@ -29,7 +33,7 @@ struct Fleet {
 impl Fleet {
     fn new() -> Self {
         let (redis, postgres) = (redis::Server::start(), postgres::Server::start());
-        let plan = Plan::on(&redis, &postgres);
+        let plan = Plan::on(&redis, &postgres).with_patient_stores();
         Self { redis, postgres, plan }
     }
 
@@ -41,5 +45,5 @@ impl Fleet {
 
 /// Waits until a node refuses a token.
 async fn wait_until_refused(node: &Client, token: &str) -> Duration {
-    until_within("the token is refused", SOON, async || node.verify(token).await.status == 401).await
+    until_within("the token is refused", DEADLINE, async || node.verify(token).await.status == 401).await
 }

@@ -8,8 +8,9 @@ use signet::store::Accounts;
 use signet::store::accounts::postgres::Postgres;
 use signet::store::accounts::{Changed, Changes};
 
-use super::{Client, Fleet, PASSWORD, SOON, TokenPair, text, until_within, wait_until_refused};
+use super::{Client, Fleet, PASSWORD, TokenPair, text, wait_until_refused};
 use crate::support::redis::Server;
+use crate::support::until;
 
 /// Copies the present content of Redis, like a replica that receives nothing from now on.
 const SNAPSHOT: &str = "for _, key in ipairs(redis.call('KEYS', 'signet:*')) do
@@ -168,8 +169,8 @@ async fn nodes_learn_of_a_missed_revocation_from_the_row() {
     fleet.redis.restart();
     for (node, pair) in [(&a, &pairs[0]), (&b, &pairs[1])] {
         let is_revoked = async || node.verify(&pair.access).await.rejection_reason() == Some("revoked");
-        until_within("the revocation is known", SOON * 3, is_revoked).await;
-        until_within("the node has Redis again", SOON * 3, async || node.failing_conditions().await.is_empty()).await;
+        until("the revocation is known", is_revoked).await;
+        until("the node has Redis again", async || node.failing_conditions().await.is_empty()).await;
         assert_ended(node, &fleet.redis, &user, pair).await;
     }
 }

@@ -1,14 +1,14 @@
 //! The start of a fleet: many nodes at once on empty stores, and a node with the keyring of another fleet.
 
-use super::{Client, Fleet, PASSWORD, SOON, kid, until_within};
+use super::{Client, Fleet, PASSWORD, kid};
 use crate::support::redis;
 use crate::support::signet::Plan;
+use crate::support::until;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_nodes_starting_at_once_share_one_keyring() {
     let fleet = Fleet::new();
-    let plan = fleet.plan.clone().with_patient_stores();
-    let mut nodes = (0..10).map(|_| plan.another_node().spawn()).collect::<Vec<_>>();
+    let mut nodes = (0..10).map(|_| fleet.plan.another_node().spawn()).collect::<Vec<_>>();
     for node in &mut nodes {
         if !node.wait_until_listening() {
             node.wait_for_exit();
@@ -25,7 +25,7 @@ async fn ten_nodes_starting_at_once_share_one_keyring() {
         for other in &clients {
             assert_eq!(other.verify(&pair.access).await.status, 200);
         }
-        until_within("the node is ready", SOON * 2, async || node.failing_conditions().await.is_empty()).await;
+        until("the node is ready", async || node.failing_conditions().await.is_empty()).await;
     }
 }
 
@@ -35,7 +35,7 @@ async fn ten_nodes_starting_at_once_share_one_keyring() {
 async fn node_with_a_foreign_keyring_adopts_the_fleets() {
     let fleet = Fleet::new();
     let other_redis = redis::Server::start();
-    let same_version = Plan::on(&other_redis, &fleet.postgres);
+    let same_version = Plan::on(&other_redis, &fleet.postgres).with_patient_stores();
     assert!(same_version.start().data_dir().join("keyring.sealed").exists());
     // The command line writes the mirror of its own folder.
     let newer_version = same_version.another_node();

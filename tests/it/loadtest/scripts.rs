@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::{LoadTest, SCRIPTS, shared_settings};
+use crate::support::ports::free_port;
 use crate::support::server::TestServer;
-use crate::support::signet::free_port;
 
 /// The requests of each script, by operation and route.
 fn expected_requests(script: &str) -> Vec<&'static str> {

@@ -140,7 +140,7 @@ mod full_hashing_queue {
             }
         }
         let each = shedding / rounds.max(1);
-        assert!(rounds > 1 && each < Duration::from_secs(1), "{rounds} rounds, each {each:?}");
+        assert!(rounds > 1 && each < Duration::from_secs(5), "{rounds} rounds, each {each:?}");
         assert!(server.metric("signet_hashes_shed_total{reason=\"queue_full\"}").await > 0);
         server.sign_in(&user).await;
     }

@@ -4,8 +4,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::Method;
 
+use crate::support::ports::free_port;
 use crate::support::server::{SendRequest, TestServer, over_both_stores};
-use crate::support::signet::{Plan, free_port};
+use crate::support::signet::Plan;
 
 /// The metadata contains the service's own URL, so the port must be known before the start.
 fn plan(plan: Plan) -> Plan {

@@ -8,8 +8,8 @@ use std::process::{Child, Stdio};
 
 use super::build;
 use super::root::Root;
+use crate::support::ports::free_port;
 use crate::support::run_with_stdin;
-use crate::support::signet::free_port;
 
 /// Stands in for systemctl: records what it is asked to do, and answers whether the service is enabled and runs.
 const SYSTEMCTL: &str = r#"#!/bin/sh

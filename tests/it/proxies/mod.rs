@@ -5,14 +5,17 @@ mod service;
 mod tls;
 
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::support::signet::free_port;
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use crate::support::ports::free_port;
 use crate::support::wait_until;
 
-const TIMEOUT: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The addresses that the pages use.
 const SIGNET: &str = "127.0.0.1:8000";
@@ -29,7 +32,7 @@ fn block(page: &str, file: &str) -> String {
     code.split_once("```").unwrap().0.to_owned()
 }
 
-/// A running proxy. Dropping it kills the process.
+/// A running proxy. Dropping it kills the process and its workers.
 struct Proxy {
     child: Child,
     port: u16,
@@ -70,14 +73,12 @@ impl Proxy {
             }
             let log = fs::File::create(dir.path().join("output.log")).unwrap();
             let command = (program.command)(dir.path());
-            let mut killed_with_the_test = Command::new("setpriv");
-            killed_with_the_test
-                .args(["--pdeathsig", "KILL", "--"])
-                .arg(command.get_program())
-                .args(command.get_args());
-            killed_with_the_test.current_dir(dir.path()).env("HOME", dir.path());
-            killed_with_the_test.stdout(log.try_clone().unwrap()).stderr(log).stdin(Stdio::null());
-            let mut proxy = Self { child: killed_with_the_test.spawn().unwrap(), port, dir };
+            // A signal that programs pass on to their workers.
+            let mut ended_with_the_test = Command::new("setpriv");
+            ended_with_the_test.args(["--pdeathsig", "TERM", "--"]).arg(command.get_program()).args(command.get_args());
+            ended_with_the_test.current_dir(dir.path()).env("HOME", dir.path()).process_group(0);
+            ended_with_the_test.stdout(log.try_clone().unwrap()).stderr(log).stdin(Stdio::null());
+            let mut proxy = Self { child: ended_with_the_test.spawn().unwrap(), port, dir };
             if proxy.wait_until_listening() {
                 return proxy;
             }
@@ -114,7 +115,8 @@ impl Drop for Proxy {
         if std::thread::panicking() {
             println!("the proxy's log:\n{}", self.log());
         }
-        let _ = self.child.kill();
+        // The workers of Apache outlive it if it is killed alone.
+        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
         let _ = self.child.wait();
     }
 }

@@ -62,8 +62,14 @@ async fn open(store: &Redis, session: &Session) {
     assert_eq!(opened, Opened::Opened { ended: vec![], from_new_network: false });
 }
 
+/// How long a test waits for the store to work again.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// The longest call, whose time-out is half a second: the rest is for a machine that is busy with other tests.
+const LONGEST_CALL: Duration = Duration::from_secs(5);
+
 /// Calls until the store works again; asserts that every call before that fails as `Unavailable`, and in time.
-async fn until_available<T>(timeout: Duration, mut call: impl AsyncFnMut() -> Result<T>) -> (T, Duration) {
+async fn until_available<T>(mut call: impl AsyncFnMut() -> Result<T>) -> (T, Duration) {
     let began = Instant::now();
     loop {
         let began_call = Instant::now();
@@ -71,10 +77,16 @@ async fn until_available<T>(timeout: Duration, mut call: impl AsyncFnMut() -> Re
             Ok(result) => return (result, began.elapsed()),
             Err(error) => assert_unavailable(&error),
         }
-        assert!(began_call.elapsed() < Duration::from_millis(700), "an error took {:?}", began_call.elapsed());
-        assert!(began.elapsed() < timeout, "not within {timeout:?}");
+        assert!(began_call.elapsed() < LONGEST_CALL, "an error took {:?}", began_call.elapsed());
+        assert!(began.elapsed() < DEADLINE, "not within {DEADLINE:?}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// The median: a single call may take longer on a machine that is busy with other tests.
+fn median(mut durations: Vec<Duration>) -> Duration {
+    durations.sort();
+    durations[durations.len() / 2]
 }
 
 #[track_caller]

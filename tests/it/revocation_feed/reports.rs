@@ -7,7 +7,7 @@ use serde_json::json;
 use signet_verify::follow::Verifier;
 
 use super::*;
-use crate::support::postgres::free_port;
+use crate::support::ports::free_port;
 use crate::support::server::{SendRequest, TestServer, over_both_stores};
 use crate::support::signet::Plan;
 

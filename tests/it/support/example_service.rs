@@ -9,7 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::faketime;
-use super::postgres::free_port;
+use super::ports::free_port;
 
 /// A running service, with a clock of its own. Dropping it kills the process.
 pub(crate) struct ExampleService {
@@ -100,6 +100,10 @@ impl ExampleService {
 
 impl Drop for ExampleService {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            // It may have ended early: then it says why on stderr.
+            println!("the service at {}: {:?}", self.address, self.child.try_wait());
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

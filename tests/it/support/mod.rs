@@ -12,6 +12,7 @@ pub(crate) mod forge;
 pub(crate) mod generated;
 pub(crate) mod http2;
 pub(crate) mod outbox;
+pub(crate) mod ports;
 pub(crate) mod postgres;
 pub(crate) mod redis;
 pub(crate) mod response;
@@ -42,9 +43,9 @@ pub(crate) fn wait_until(what: &str, timeout: Duration, mut condition: impl FnMu
 /// Waits until an asynchronous condition holds.
 ///
 /// # Panics
-/// If it does not hold within ten seconds.
+/// If it does not hold within a minute, which is much even for a machine that is busy with other tests.
 pub(crate) async fn until(what: &str, condition: impl AsyncFnMut() -> bool) {
-    poll_until(what, Duration::from_secs(10), Duration::from_millis(10), condition).await;
+    poll_until(what, Duration::from_secs(60), Duration::from_millis(10), condition).await;
 }
 
 /// Waits until an asynchronous condition holds, polling every 2 ms; returns how long that took.

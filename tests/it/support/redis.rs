@@ -4,19 +4,18 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use signet::config;
 use tempfile::TempDir;
 
+use super::ports::free_port;
 use super::wait_until;
 
-const TIMEOUT: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(60);
 const INSTALL: &str = "apt-get install redis-server redis-sentinel";
 
 /// Settings of a server.
@@ -56,8 +55,13 @@ impl Options {
             write_certificates(dir.path());
         }
         for _ in 0..50 {
-            let mut server =
-                Server { port: port(), options: self.clone(), child: None, dir: dir.path().into(), owned_dir: None };
+            let mut server = Server {
+                port: free_port(),
+                options: self.clone(),
+                child: None,
+                dir: dir.path().into(),
+                owned_dir: None,
+            };
             if server.try_start() {
                 server.owned_dir = Some(dir);
                 return server;
@@ -364,7 +368,7 @@ impl Drop for Sentinel {
 
 fn sentinel(dir: &Path, master: u16) -> (u16, Child) {
     for _ in 0..50 {
-        let port = port();
+        let port = free_port();
         let file = dir.join(format!("{port}.conf"));
         let settings = format!(
             "bind 127.0.0.1\nport {port}\ndir {}\nlogfile {port}.log\nsentinel monitor main 127.0.0.1 {master} 2\n\
@@ -412,20 +416,6 @@ fn spawn(program: &str, arguments: &[impl AsRef<OsStr>]) -> Child {
         .stderr(Stdio::null())
         .spawn()
         .expect("setpriv is part of util-linux")
-}
-
-/// A free port below the ephemeral range, so that a server can restart on it. The port ten thousand above it, which the
-/// cluster bus uses, is free as well.
-fn port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    loop {
-        let step = NEXT.fetch_add(1, Ordering::Relaxed);
-        let port = 12_000 + (std::process::id() as u16).wrapping_mul(31).wrapping_add(step) % 10_000;
-        let free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
-        if free(port) && free(port + 10_000) {
-            return port;
-        }
-    }
 }
 
 /// Creates a CA and a certificate for 127.0.0.1 and localhost: `ca.pem`, `cert.pem`, `key.pem`.

@@ -11,11 +11,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::disk::{self, Disk};
+use super::ports::free_port;
 use super::postgres::Database;
-pub(crate) use super::postgres::free_port;
 use super::{faketime, redis, run_with_stdin, wait_until};
 
-const TIMEOUT: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The secret of a fleet, for plans that need one.
 pub(crate) const SECRET: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";

@@ -12,10 +12,11 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::ports::free_port;
 use super::redis::write_certificates;
 use super::{run_with_stdin, wait_until};
 
-const TIMEOUT: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Settings of a server.
 #[derive(Clone, Default)]
@@ -58,7 +59,8 @@ impl Options {
 
     pub(crate) fn start(self) -> Server {
         let (reports, sync_requests) = (Arc::default(), AtomicUsize::new(0));
-        let mut server = Server { options: self, port: 0, child: None, refusal: None, reports, sync_requests };
+        let port = free_port();
+        let mut server = Server { options: self, port, child: None, refusal: None, reports, sync_requests };
         assert!(server.try_start(), "the mail server does not start");
         server
     }

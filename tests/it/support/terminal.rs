@@ -13,7 +13,7 @@ use rustix::termios::{LocalModes, tcgetattr};
 
 use super::wait_until;
 
-const TIMEOUT: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A program on a terminal.
 pub(crate) struct Terminal {

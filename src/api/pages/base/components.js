@@ -2,7 +2,7 @@
 
 import { BASE, FACTS } from './facts.js';
 import { errorText } from './http.js';
-import { html, useEffect, useId, useRef, useState } from './view.js';
+import { html, useEffect, useId, useLayoutEffect, useRef, useState } from './view.js';
 import { ago, chooseLanguage, dateTime, language, LANGUAGES, t } from './words.js';
 
 /** @typedef {import('./http.js').Result} Result */
@@ -294,7 +294,8 @@ export function CopyField({ label, text }) {
 export function Dialog({ title, close, children }) {
   const id = useId();
   const dialog = useRef(/** @type {HTMLDialogElement | null} */ (null));
-  useEffect(() => {
+  // Before the browser handles the next key: an Escape right after the click must close the dialog.
+  useLayoutEffect(() => {
     const before = /** @type {HTMLElement | null} */ (document.activeElement);
     dialog.current?.showModal();
     return () => before?.focus();

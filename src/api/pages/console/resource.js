@@ -24,9 +24,16 @@ export const storesDown = computed(() => {
 /** True while a store or the server is down: what is on the screen can be read, and nothing can be changed. */
 export const readOnly = computed(() => storesDown.value.length > 0 || overview.value.failure?.type === 'offline');
 
-/** Reads the overview once. */
+/** The number of readings that have begun, and that of the newest one with a result. */
+const readings = { begun: 0, shown: 0 };
+
+/** Reads the overview once. A result that arrives after that of a later reading is ignored. */
 export async function readOverview() {
+  readings.begun += 1;
+  const number = readings.begun;
   const result = await call('GET', '/admin/overview');
+  if (number < readings.shown) return;
+  readings.shown = number;
   overview.value = result.ok
     ? { data: result.body, at: Date.now(), failure: null } : { ...overview.value, failure: result };
 }

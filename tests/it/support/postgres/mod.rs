@@ -12,7 +12,6 @@ use std::fs::{self, File};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, LazyLock, mpsc};
 use std::time::{Duration, Instant};
 
@@ -21,6 +20,7 @@ use tempfile::TempDir;
 
 pub(crate) use self::database::Database;
 use super::disk::{self, Disk};
+use super::ports::free_port;
 
 /// Contains characters that must be escaped in a URL.
 pub(crate) const PASSWORD: &str = "hunter2/@?:&";
@@ -339,18 +339,6 @@ fn template() -> PathBuf {
 fn run(command: &mut Command) {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-/// A free port below the ephemeral range, so that the system gives it to nobody else while a server restarts.
-pub(crate) fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let offset = std::process::id().wrapping_mul(7919) as u16;
-    loop {
-        let port = 12_000 + offset.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000;
-        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
 }
 
 fn pid(child: &Child) -> Pid {
