@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::options::Options;
 use crate::report::Report;
 use crate::support::http::post_json;
-use crate::support::load::{Job, Requests, run_in_process};
+use crate::support::load::{Job, Protocol, Requests, run_in_process};
 use crate::support::redis::Redis;
 use crate::support::signet::SignetSettings;
 
@@ -33,6 +33,7 @@ pub(crate) fn cached_tokens(options: &Options, report: &mut Report) {
         let job = Job {
             addresses: vec![signet.address],
             connections: 16,
+            protocol: Protocol::Http1,
             warmup: 0,
             count: size as u64,
             requests: Requests::Cycle(sessions.iter().map(|seeded| request(&seeded.access_token)).collect()),

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::options::Options;
 use crate::report::Report;
 use crate::support::http::post_json;
-use crate::support::load::{Job, Requests, run_in_process};
+use crate::support::load::{Job, Protocol, Requests, run_in_process};
 use crate::support::signet::SignetSettings;
 use crate::support::target::Target;
 
@@ -25,6 +25,7 @@ pub(crate) fn run(options: &Options, report: &mut Report) {
         let job = Job {
             addresses: vec![signet.address],
             connections: 64,
+            protocol: Protocol::Http1,
             warmup: 0,
             count: slice,
             requests: Requests::Cycle(requests.clone()),

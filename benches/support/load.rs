@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use signet_load::{Bound, Client, Load};
+use signet_load::{Bound, Client, Http2Client, Load, LoadError};
 
-pub(crate) use signet_load::{Histogram, Requests, RotatedToken};
+pub(crate) use signet_load::{Handshakes, Histogram, Requests, RotatedToken};
 
 use super::job::{self, JobProcess};
 use super::process::cpu_time;
@@ -14,12 +14,25 @@ use super::process::cpu_time;
 /// The name of this job for [`JobProcess`].
 pub(crate) const JOB: &str = "load";
 
+/// How requests travel.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(crate) enum Protocol {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/1.1 over TLS 1.3.
+    Tls(Handshakes),
+    /// HTTP/2, with this many requests in flight on each connection.
+    Http2 { streams: usize },
+}
+
 /// A number of requests to send.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Job {
     /// The servers. Connections are distributed over them.
     pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) connections: usize,
+    pub(crate) protocol: Protocol,
     /// Requests that are sent first, on the same connections, and not counted.
     pub(crate) warmup: u64,
     pub(crate) count: u64,
@@ -56,6 +69,44 @@ pub(crate) fn serve() {
     job::serve(|job: Job| run(&job).unwrap_or_else(|error| panic!("{error}")));
 }
 
+/// A client that speaks one of the protocols.
+enum AnyClient<'a> {
+    Http1(Client<'a>),
+    Http2(Http2Client<'a>),
+}
+
+impl<'a> AnyClient<'a> {
+    fn connect(load: Load<'a>, protocol: Protocol) -> Result<Self, LoadError> {
+        match protocol {
+            Protocol::Http1 => Client::connect(load).map(Self::Http1),
+            Protocol::Tls(handshakes) => Client::connect_tls(load, handshakes).map(Self::Http1),
+            Protocol::Http2 { streams } => Http2Client::connect(load, streams).map(Self::Http2),
+        }
+    }
+
+    fn drive(&mut self, requests: u64) -> Result<(), String> {
+        let driven = match self {
+            Self::Http1(client) => client.drive(Bound::requests(requests)),
+            Self::Http2(client) => client.drive(Bound::requests(requests)),
+        };
+        driven.map_err(|error| error.to_string())
+    }
+
+    fn take_latency(&mut self) -> Histogram {
+        match self {
+            Self::Http1(client) => client.take_latency(),
+            Self::Http2(client) => client.take_latency(),
+        }
+    }
+
+    fn into_tokens(self) -> Vec<RotatedToken> {
+        match self {
+            Self::Http1(client) => client.into_tokens(),
+            Self::Http2(_) => Vec::new(),
+        }
+    }
+}
+
 fn run(job: &Job) -> Result<Outcome, String> {
     let load = Load {
         addresses: &job.addresses,
@@ -65,13 +116,13 @@ fn run(job: &Job) -> Result<Outcome, String> {
         expected_text: &job.expected_text,
         stop_on_disconnect: job.stop_on_disconnect,
     };
-    let mut client = Client::connect(load).map_err(|error| error.to_string())?;
-    client.drive(Bound::requests(job.warmup)).map_err(|error| error.to_string())?;
+    let mut client = AnyClient::connect(load, job.protocol).map_err(|error| error.to_string())?;
+    client.drive(job.warmup)?;
     client.take_latency();
     let used = |pid: &u32| cpu_time(*pid).map(|used| used.as_nanos() as u64).ok_or("a watched process has exited");
     let before = job.watched_pids.iter().map(used).collect::<Result<Vec<_>, _>>()?;
     let (client_before, started) = (cpu_time(std::process::id()), Instant::now());
-    client.drive(Bound::requests(job.count)).map_err(|error| error.to_string())?;
+    client.drive(job.count)?;
     let seconds = started.elapsed().as_secs_f64();
     // The CPU time of a process that was killed is unknown: report zero.
     let watched = job.watched_pids.iter().zip(&before);

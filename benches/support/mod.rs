@@ -11,6 +11,7 @@ pub(crate) mod http;
 pub(crate) mod job;
 pub(crate) mod load;
 pub(crate) mod machine;
+pub(crate) mod nginx;
 pub(crate) mod process;
 pub(crate) mod redis;
 pub(crate) mod signet;

@@ -118,7 +118,8 @@ impl SignetSettings {
         let mut process = Process::start(command, &log);
         let mut line = String::new();
         BufReader::new(process.stdout()).read_line(&mut line).expect("the server writes text");
-        let address = line.trim().strip_prefix("listening on http://").and_then(|address| address.parse().ok());
+        let url = line.trim().strip_prefix("listening on ");
+        let address = url.and_then(|url| url.split_once("://")).and_then(|(_, address)| address.parse().ok());
         let address = address.unwrap_or_else(|| panic!("signet did not start: {line}\n{}", process.log_text()));
         Signet { process, address, management: SocketAddr::from(([127, 0, 0, 1], management)) }
     }

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
-use crate::support::load::{self, Histogram, Job, Outcome, Requests};
+use crate::support::load::{self, Histogram, Job, Outcome, Protocol, Requests};
 use crate::support::stats::median;
 
 /// The number of pairs of slices, and the length of a slice.
@@ -41,10 +41,21 @@ pub(crate) enum RequestSource<'a> {
 /// The load for both servers.
 pub(crate) struct Workload<'a> {
     pub(crate) connections: usize,
+    pub(crate) protocol: Protocol,
     pub(crate) expected_text: &'a str,
     pub(crate) source: RequestSource<'a>,
     /// The process of a Redis that serves both.
     pub(crate) redis_pid: Option<u32>,
+}
+
+impl Workload<'_> {
+    /// Requests in flight at the same time.
+    fn in_flight(&self) -> usize {
+        match self.protocol {
+            Protocol::Http1 | Protocol::Tls(_) => self.connections,
+            Protocol::Http2 { streams } => self.connections * streams,
+        }
+    }
 }
 
 /// The result of one side in one slice.
@@ -89,19 +100,19 @@ pub(crate) struct Comparison {
     pub(crate) sides: [SideResult; 2],
 }
 
-/// Requests on each connection in the first slice. It is not counted and gives the size of the others.
+/// Requests one after the other in the first slice. It is not counted and gives the size of the others.
 const FIRST: u64 = 4;
 
 /// Drives the two servers in turn.
 pub(crate) fn compare(schedule: Schedule, sides: [&Side<'_>; 2], workload: &mut Workload<'_>) -> Comparison {
-    let connections = workload.connections as u64;
-    let warmup = connections * 4;
+    let warmup = workload.in_flight() as u64 * 4;
     // The first requests are slower because of caches, branch prediction and page faults. So measure the rate twice.
-    let mut count = connections * FIRST;
+    let least = workload.in_flight() as u64 * FIRST;
+    let mut count = least;
     for _ in 0..2 {
         let [one, other] = run_pair(sides, workload, warmup, count, false);
         let rate = (one.count as f64 / one.seconds).min(other.count as f64 / other.seconds);
-        count = ((rate * schedule.seconds) as u64).clamp(connections * FIRST, 200_000);
+        count = ((rate * schedule.seconds) as u64).clamp(least, 200_000);
     }
     let (mut slices, mut latencies) = ([Vec::new(), Vec::new()], [Histogram::default(), Histogram::default()]);
     for round in 0..schedule.pairs {
@@ -146,6 +157,7 @@ fn run_pair(
         let job = Job {
             addresses: sides[side].addresses.clone(),
             connections: workload.connections,
+            protocol: workload.protocol,
             warmup,
             count,
             requests,

@@ -10,7 +10,7 @@ use crate::report::Finding;
 use crate::setup::{ROTATED, Setup, refresh_request};
 use crate::support::http;
 use crate::support::job::JobProcess;
-use crate::support::load::{self, Job, Outcome, Requests};
+use crate::support::load::{self, Job, Outcome, Protocol, Requests};
 use crate::support::target::Target;
 
 const SESSIONS: usize = 512;
@@ -23,6 +23,7 @@ pub(crate) fn check(setup: &Setup) -> Finding {
     let job = Job {
         addresses: vec![signet.address],
         connections: 64,
+        protocol: Protocol::Http1,
         warmup: 0,
         count: u64::MAX,
         requests: Requests::Rotate { prefix: prefix.clone(), tokens, suffix: suffix.clone() },

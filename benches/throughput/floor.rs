@@ -22,7 +22,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize};
@@ -56,12 +56,28 @@ pub(crate) struct Session {
 
 type FullResponse = Response<Full<Bytes>>;
 
+/// The sockets of the baseline, and their protocol.
+struct Listener {
+    socket: TcpListener,
+    http2: bool,
+}
+
+/// Runs HTTP/2 streams on the thread of their connection.
+#[derive(Clone)]
+struct LocalExecutor;
+
+impl<F: Future<Output: 'static> + 'static> hyper::rt::Executor<F> for LocalExecutor {
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(future);
+    }
+}
+
 /// Runs in the process of the baseline: reads a [`Floor`] from stdin and serves it until the process is killed.
-pub(crate) fn serve() {
+pub(crate) fn serve(http2: bool) {
     let floor: Floor = serde_json::from_reader(std::io::stdin().lock()).expect("a description of a baseline");
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).expect("a runtime");
     runtime.block_on(async {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let listener = Listener { socket: TcpListener::bind("127.0.0.1:0").await.expect("a port"), http2 };
         match floor {
             Floor::Canned { body } => {
                 let body = Bytes::from(body);
@@ -89,16 +105,16 @@ pub(crate) fn serve() {
     });
 }
 
-async fn accept<F>(listener: TcpListener, handler: impl Fn(Request<Incoming>) -> F + Clone + 'static)
+async fn accept<F>(listener: Listener, handler: impl Fn(Request<Incoming>) -> F + Clone + 'static)
 where
     F: Future<Output = FullResponse> + 'static,
 {
     #[allow(clippy::print_stdout, reason = "the parent process waits for this line")]
     {
-        println!("listening on {}", listener.local_addr().expect("the address of a bound socket"));
+        println!("listening on {}", listener.socket.local_addr().expect("the address of a bound socket"));
     }
     loop {
-        let (stream, _) = listener.accept().await.expect("a connection");
+        let (stream, _) = listener.socket.accept().await.expect("a connection");
         stream.set_nodelay(true).expect("a connection");
         let handler = handler.clone();
         tokio::task::spawn_local(async move {
@@ -106,7 +122,12 @@ where
                 let response = handler(request);
                 async move { Ok::<_, Infallible>(response.await) }
             });
-            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            let io = TokioIo::new(stream);
+            let _ = if listener.http2 {
+                http2::Builder::new(LocalExecutor).serve_connection(io, service).await
+            } else {
+                http1::Builder::new().serve_connection(io, service).await
+            };
         });
     }
 }

@@ -6,7 +6,7 @@
 //! `report.html`. Options after `--`:
 //!
 //! - `--quick`: fewer and shorter slices; `--pairs N`, `--seconds S`: their number and length;
-//! - `--only NAME,NAME`: only these paths (`--list` prints all);
+//! - `--only NAME,NAME`: only these paths (`--list` prints all); `h2` is HTTP/2, `tls` compares with nginx;
 //! - `--server PATH`: another build of Signet. Build the baseline with the same profile: `cargo bench --profile …`;
 //! - `--out FOLDER`: the folder of the report.
 //!
@@ -25,6 +25,7 @@ mod report;
 mod setup;
 #[path = "../support/mod.rs"]
 mod support;
+mod tls;
 mod tokens;
 
 use std::path::{Path, PathBuf};
@@ -53,7 +54,8 @@ fn main() {
     let mut args = std::env::args().skip(1).peekable();
     match args.peek().map(String::as_str) {
         Some(support::load::JOB) => return support::load::serve(),
-        Some("floor") => return floor::serve(),
+        Some("floor") => return floor::serve(false),
+        Some("floor-http2") => return floor::serve(true),
         _ => {}
     }
     let Some(options) = parse_options(args) else { return };

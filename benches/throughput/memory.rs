@@ -3,7 +3,7 @@
 use crate::report::Finding;
 use crate::setup::Setup;
 use crate::support::http;
-use crate::support::load::{self, Job, Requests};
+use crate::support::load::{self, Job, Protocol, Requests};
 use crate::support::target::Target;
 
 const MB: f64 = 1e6;
@@ -31,6 +31,7 @@ pub(crate) fn memory(setup: &Setup) -> Vec<Finding> {
         let job = Job {
             addresses: vec![signet.address],
             connections: 64,
+            protocol: Protocol::Http1,
             warmup: 0,
             count,
             requests: Requests::Cycle(requests.clone()),

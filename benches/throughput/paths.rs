@@ -2,30 +2,39 @@
 
 use serde_json::json;
 
-use crate::comparison::{RequestSource, Side, Workload, compare};
+use crate::comparison::{Comparison, RequestSource, Side, Workload, compare};
 use crate::durability;
 use crate::floor::{Floor, Session};
 use crate::memory;
 use crate::report::Finding;
 use crate::setup::{ROTATED, SESSIONS, Setup, refresh_request};
 use crate::support::http;
+use crate::support::load::Protocol;
 use crate::support::redis::Redis;
 use crate::support::signet::SeededSession;
 use crate::support::target::Target;
+use crate::tls;
 use crate::tokens::{self, TokenMinter};
 
 /// The number of connections of most paths.
 const CONNECTIONS: usize = 64;
 
+/// Requests in flight over HTTP/2, and connections. A connection to Signet has at most 32 streams.
+const HTTP2_STREAMS: [(usize, usize); 3] = [(1, 1), (8, 1), (64, 2)];
+
+/// The path of the keys, and text of every response to it.
+pub(crate) const JWKS: &str = "/.well-known/jwks.json";
+pub(crate) const JWKS_TEXT: &str = r#""keys":["#;
+
 /// A path: its name on the command line, and its measurement.
 pub(crate) type Path = (&'static str, fn(&Setup) -> Vec<Finding>);
 
 /// All paths, in the order of the report.
-pub(crate) const PATHS: [Path; 9] = [
+pub(crate) const PATHS: [Path; 11] = [
     ("jwks", jwks),
     ("verify_seen", verify_seen),
     ("verify_unseen", |setup| {
-        verify_unseen(setup, "verify_unseen", "/verify, new token", CONNECTIONS, Target::AtMost(0.80))
+        verify_unseen(setup, "verify_unseen", "/verify, new token", CONNECTIONS, Target::AtMost(0.60))
     }),
     ("verify_unseen_alone", |setup| {
         let title = "/verify, new token, one connection";
@@ -35,6 +44,8 @@ pub(crate) const PATHS: [Path; 9] = [
     ("refresh", refresh),
     ("refresh_embedded", refresh_embedded),
     ("two_workers", two_workers),
+    ("h2", http2),
+    ("tls", tls::tls),
     ("memory", memory::memory),
 ];
 
@@ -43,19 +54,29 @@ fn verify_request(token: &str) -> String {
 }
 
 fn workload<'a>(connections: usize, expected_text: &'a str, source: RequestSource<'a>) -> Workload<'a> {
-    Workload { connections, expected_text, source, redis_pid: None }
+    Workload { connections, protocol: Protocol::Http1, expected_text, source, redis_pid: None }
 }
 
 fn jwks(setup: &Setup) -> Vec<Finding> {
+    let comparison = compare_jwks(setup, CONNECTIONS, Protocol::Http1);
+    vec![Finding::cpu("jwks", "JWKS", Target::AtMost(1.08), comparison)]
+}
+
+fn compare_jwks(setup: &Setup, connections: usize, protocol: Protocol) -> Comparison {
     let signet = setup.settings().start();
-    let request = http::build_request("GET", "/.well-known/jwks.json", "", "");
+    let request = http::build_request("GET", JWKS, "", "");
     let (_, body) = http::send(signet.address, &request);
-    let workload = workload(CONNECTIONS, r#""keys":["#, RequestSource::Same(vec![request]));
-    let comparison = setup.compare_with_floor(&signet, &Floor::Canned { body }, "canned response", workload);
-    vec![Finding::cpu("jwks", "JWKS", Target::AtMost(1.15), comparison)]
+    let workload = workload(connections, JWKS_TEXT, RequestSource::Same(vec![request]));
+    let workload = Workload { protocol, ..workload };
+    setup.compare_with_floor(&signet, &Floor::Canned { body }, "canned response", workload)
 }
 
 fn verify_seen(setup: &Setup) -> Vec<Finding> {
+    let comparison = compare_verify_seen(setup, CONNECTIONS, Protocol::Http1);
+    vec![Finding::cpu("verify_seen", "/verify, cached token", Target::AtMost(1.12), comparison)]
+}
+
+fn compare_verify_seen(setup: &Setup, connections: usize, protocol: Protocol) -> Comparison {
     let (_, signet, sessions) = setup.start_seeded();
     let requests: Vec<_> = sessions.iter().map(|session| verify_request(&session.access_token)).collect();
     let response = |session: &SeededSession| {
@@ -63,9 +84,25 @@ fn verify_seen(setup: &Setup) -> Vec<Finding> {
         (session.access_token.clone(), format!(r#"{{"active":true,"claims":{claims}}}"#))
     };
     let known = sessions.iter().map(response).collect();
-    let workload = workload(CONNECTIONS, r#"{"active":true,"claims":{"#, RequestSource::Same(requests));
-    let comparison = setup.compare_with_floor(&signet, &Floor::LookUp { known }, "parse + lookup", workload);
-    vec![Finding::cpu("verify_seen", "/verify, cached token", Target::AtMost(1.20), comparison)]
+    let workload = workload(connections, r#"{"active":true,"claims":{"#, RequestSource::Same(requests));
+    let workload = Workload { protocol, ..workload };
+    setup.compare_with_floor(&signet, &Floor::LookUp { known }, "parse + lookup", workload)
+}
+
+/// The same two paths over HTTP/2, by the number of requests in flight.
+fn http2(setup: &Setup) -> Vec<Finding> {
+    let target = Target::AtMost(1.15);
+    let mut findings = Vec::new();
+    for (in_flight, connections) in HTTP2_STREAMS {
+        let protocol = Protocol::Http2 { streams: in_flight / connections };
+        let title = format!("JWKS over HTTP/2, {in_flight} streams");
+        let comparison = compare_jwks(setup, connections, protocol);
+        findings.push(Finding::cpu(&format!("h2_jwks_{in_flight}"), &title, target, comparison));
+        let title = format!("/verify, cached token, over HTTP/2, {in_flight} streams");
+        let comparison = compare_verify_seen(setup, connections, protocol);
+        findings.push(Finding::cpu(&format!("h2_verify_{in_flight}"), &title, target, comparison));
+    }
+    findings
 }
 
 fn verify_unseen(setup: &Setup, name: &str, title: &str, connections: usize, target: Target) -> Vec<Finding> {

@@ -41,6 +41,12 @@ impl Finding {
         Self::from_ratios("two_workers", title, Target::AtLeast(1.8), &gains, comparison)
     }
 
+    /// The speed by CPU time, as a multiple of that of the other side.
+    pub(crate) fn speed(name: &str, title: &str, target: Target, comparison: Comparison) -> Self {
+        let speeds: Vec<_> = comparison.cpu_ratios.iter().rev().map(|ratio| 1.0 / ratio).collect();
+        Self::from_ratios(name, title, target, &speeds, comparison)
+    }
+
     fn from_ratios(name: &str, title: &str, target: Target, ratios: &[f64], comparison: Comparison) -> Self {
         let at = |fraction: f64| ratios[((ratios.len() - 1) as f64 * fraction).round() as usize];
         let finding = Self::single(name, title, target, median(ratios.to_vec()));

@@ -12,6 +12,7 @@ use crate::comparison::{Comparison, Schedule, Side, Workload, compare};
 use crate::floor::Floor;
 use crate::support::cores::Cores;
 use crate::support::http;
+use crate::support::load::Protocol;
 use crate::support::process::{Process, pinned_command};
 use crate::support::signet::{SeededSession, Signet, SignetSettings};
 use crate::support::temp_folder;
@@ -60,7 +61,8 @@ impl Setup {
         floor_name: &str,
         mut workload: Workload<'_>,
     ) -> Comparison {
-        let floor = FloorServer::start(floor, &self.cores);
+        let http2 = matches!(workload.protocol, Protocol::Http2 { .. });
+        let floor = FloorServer::start(floor, http2, &self.cores);
         let floor = Side {
             name: floor_name,
             addresses: vec![floor.address],
@@ -71,7 +73,7 @@ impl Setup {
     }
 }
 
-/// The baseline in its own process: this program with the argument `floor`.
+/// The baseline in its own process: this program with the argument `floor` or `floor-http2`.
 struct FloorServer {
     process: Process,
     address: SocketAddr,
@@ -79,12 +81,12 @@ struct FloorServer {
 }
 
 impl FloorServer {
-    fn start(floor: &Floor, cores: &Cores) -> Self {
+    fn start(floor: &Floor, http2: bool, cores: &Cores) -> Self {
         let folder = temp_folder();
         let log = folder.path().join("log");
         let program = std::env::current_exe().expect("the path of the running bench");
         let mut command = pinned_command(&cores.server(), program, &log);
-        command.arg("floor").stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.arg(if http2 { "floor-http2" } else { "floor" }).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = Process::start(command, &log);
         serde_json::to_writer(process.stdin(), floor).expect("the baseline reads its description");
         let mut line = String::new();

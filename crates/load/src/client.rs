@@ -1,26 +1,23 @@
-//! The client.
+//! The client for HTTP/1.1, on plain connections or over TLS.
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::TcpStream;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use memchr::memmem;
-use rustix::buffer::spare_capacity;
-use rustix::event::Timespec;
-use rustix::event::epoll::{self, EventData, EventFlags};
 
-use super::{Bound, Histogram, Load, LoadError, MAX_CONNECTIONS, Requests, RotatedToken};
-
-/// Without any response for this long, the run fails.
-const RESPONSE_TIMEOUT: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
+use super::drive::{Pace, check_load, new_epoll, wait};
+use super::stream::Stream;
+#[cfg(feature = "tls")]
+use super::tls::{self, Connector, Handshakes};
+use super::{Bound, Histogram, Load, LoadError, Requests, RotatedToken};
 
 /// Longer responses are refused before they are buffered.
 const MAX_RESPONSE: usize = 64 << 20;
 
 struct Connection {
-    stream: TcpStream,
+    stream: Stream,
+    #[cfg(feature = "tls")]
+    connector: Option<Connector>,
     /// The current request, of which `sent` bytes were sent.
     request: Vec<u8>,
     sent: usize,
@@ -44,16 +41,27 @@ pub struct Client<'a> {
 }
 
 impl<'a> Client<'a> {
-    /// Opens the connections.
+    /// Opens plain connections.
     pub fn connect(load: Load<'a>) -> Result<Self, LoadError> {
-        if let Some(address) = load.addresses.iter().find(|address| !address.ip().is_loopback()) {
-            return Err(LoadError::NotLoopback(*address));
-        }
-        if load.addresses.is_empty() || !(1..=MAX_CONNECTIONS).contains(&load.connections) {
-            return Err(LoadError::Impossible("no address, no connection or too many"));
-        }
+        Self::open(load, |stream| Ok(Connection::new(Stream::Plain(stream))))
+    }
+
+    /// Opens connections with TLS 1.3.
+    #[cfg(feature = "tls")]
+    pub fn connect_tls(load: Load<'a>, handshakes: Handshakes) -> Result<Self, LoadError> {
+        Self::open(load, |stream| {
+            let mut connector = Connector::new(handshakes)?;
+            let stream = connector.begin(stream)?;
+            Ok(Connection { connector: Some(connector), ..Connection::new(stream) })
+        })
+    }
+
+    fn open(
+        load: Load<'a>,
+        connection: impl Fn(std::net::TcpStream) -> Result<Connection, LoadError>,
+    ) -> Result<Self, LoadError> {
+        check_load(&load)?;
         let tokens = match load.requests {
-            Requests::Cycle(requests) if requests.is_empty() => return Err(LoadError::Impossible("no requests")),
             Requests::Cycle(_) => Vec::new(),
             Requests::Rotate { tokens, .. } if tokens.len() < load.connections => {
                 return Err(LoadError::Impossible("fewer tokens than connections"));
@@ -63,23 +71,12 @@ impl<'a> Client<'a> {
                 tokens.iter().map(unused).collect()
             }
         };
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(io::Error::from);
-        let epoll = epoll.map_err(LoadError::Disconnected)?;
-        let mut connections = Vec::with_capacity(load.connections);
-        for index in 0..load.connections {
-            let address = load.addresses[index % load.addresses.len()];
-            let open = || {
-                let stream = TcpStream::connect(address)?;
-                stream.set_nodelay(true)?;
-                stream.set_nonblocking(true)?;
-                let events = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
-                epoll::add(&epoll, &stream, EventData::new_u64(index as u64), events)?;
-                Ok(stream)
-            };
-            let stream = open().map_err(|cause| LoadError::Connect { address, cause })?;
-            let (request, received, started) = (Vec::new(), Vec::with_capacity(16 * 1024), Instant::now());
-            connections.push(Connection { stream, request, sent: 0, received, length: None, started, token: index });
-        }
+        let epoll = new_epoll()?;
+        let open = |index: usize| {
+            let stream = Stream::open(load.addresses[index % load.addresses.len()], &epoll, index)?;
+            Ok(Connection { token: index, ..connection(stream)? })
+        };
+        let connections = (0..load.connections).map(open).collect::<Result<Vec<_>, LoadError>>()?;
         let expected = memmem::Finder::new(load.expected_text);
         Ok(Self { load, expected, epoll, connections, tokens, next: 0, latency: Histogram::default() })
     }
@@ -103,35 +100,21 @@ impl<'a> Client<'a> {
     }
 
     fn drive_connected(&mut self, bound: Bound<'_>) -> Result<(), LoadError> {
-        let mut left = bound.requests;
-        let mut waiting = 0_u64;
-        let end = bound.time.map(|time| Instant::now() + time);
-        let is_over = |now: Instant| {
-            end.is_some_and(|end| now >= end) || bound.stop.is_some_and(|stop| stop.load(Ordering::Relaxed))
-        };
+        let mut pace = Pace::new(bound);
         for index in 0..self.connections.len() {
-            if left > 0 {
-                left -= 1;
-                waiting += 1;
+            if pace.begin_first() {
                 self.send_next(index, Instant::now())?;
             }
         }
         let mut events = Vec::with_capacity(self.connections.len());
-        while waiting > 0 {
-            match epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&RESPONSE_TIMEOUT)) {
-                Ok(0) => return Err(LoadError::NoResponse(waiting)),
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(LoadError::Disconnected(error.into())),
-            }
+        while pace.is_waiting() {
+            wait(&self.epoll, &mut events, &pace)?;
             for event in events.drain(..) {
                 let index = event.data.u64() as usize;
-                match self.make_progress(index)? {
-                    None => {}
-                    Some(ended) if left > 0 && !is_over(ended) => {
-                        left -= 1;
-                        self.send_next(index, ended)?;
-                    }
-                    Some(_) => waiting -= 1,
+                if let Some(ended) = self.make_progress(index)?
+                    && pace.begin_next(ended)
+                {
+                    self.send_next(index, ended)?;
                 }
             }
         }
@@ -140,6 +123,8 @@ impl<'a> Client<'a> {
 
     fn send_next(&mut self, index: usize, now: Instant) -> Result<(), LoadError> {
         let connection = &mut self.connections[index];
+        #[cfg(feature = "tls")]
+        connection.reopen(&self.load, &self.epoll, index)?;
         connection.request.clear();
         match self.load.requests {
             Requests::Cycle(requests) => {
@@ -167,34 +152,32 @@ impl<'a> Client<'a> {
         loop {
             let len = connection.received.len();
             let space = connection.length.map_or(4096, |length| length - len + 1);
-            connection.received.resize(len + space, 0);
-            let read = connection.stream.read(&mut connection.received[len..]);
-            connection.received.truncate(len + *read.as_ref().unwrap_or(&0));
-            match read {
-                Ok(0) => return Err(LoadError::Disconnected(ErrorKind::UnexpectedEof.into())),
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
-                Err(error) => return Err(LoadError::Disconnected(error)),
+            if connection.stream.receive(&mut connection.received, space)?.is_none() {
+                return Ok(None);
             }
             if connection.length.is_none() {
                 connection.length = response_length(&connection.received, self.load.expected_status)
-                    .map_err(|problem| bad_response(&problem, &connection.received))?;
+                    .map_err(|problem| LoadError::bad_response(&problem, &connection.received))?;
             }
             if connection.length.is_some_and(|length| connection.received.len() >= length) {
                 break;
             }
         }
         let ended = Instant::now();
+        #[cfg(feature = "tls")]
+        if let Some(connector) = &connection.connector {
+            connector.check(&connection.stream)?;
+        }
         self.latency.record(ended - connection.started);
         if self.expected.find(&connection.received).is_none() {
-            return Err(bad_response(
+            return Err(LoadError::bad_response(
                 &format!("a response without `{}`", self.load.expected_text),
                 &connection.received,
             ));
         }
         if matches!(self.load.requests, Requests::Rotate { .. }) {
             let successor = refresh_token(&connection.received)
-                .ok_or_else(|| bad_response("a response without a refresh token", &connection.received))?;
+                .ok_or_else(|| LoadError::bad_response("a response without a refresh token", &connection.received))?;
             let token = &mut self.tokens[connection.token];
             token.previous = Some(std::mem::replace(&mut token.newest, successor));
             token.in_flight = false;
@@ -208,15 +191,36 @@ impl<'a> Client<'a> {
 }
 
 impl Connection {
-    fn send(&mut self) -> Result<(), LoadError> {
-        while self.sent < self.request.len() {
-            match self.stream.write(&self.request[self.sent..]) {
-                Ok(written) => self.sent += written,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) => return Err(LoadError::Disconnected(error)),
-            }
+    fn new(stream: Stream) -> Self {
+        Self {
+            stream,
+            #[cfg(feature = "tls")]
+            connector: None,
+            request: Vec::new(),
+            sent: 0,
+            received: Vec::with_capacity(16 * 1024),
+            length: None,
+            started: Instant::now(),
+            token: 0,
+        }
+    }
+
+    /// Replaces a connection that was used by a new one, if each request needs a handshake.
+    #[cfg(feature = "tls")]
+    fn reopen(&mut self, load: &Load<'_>, epoll: &OwnedFd, index: usize) -> Result<(), LoadError> {
+        if let Some(connector) = &mut self.connector
+            && connector.reconnects()
+            && !self.request.is_empty()
+        {
+            tls::close(&mut self.stream);
+            let stream = Stream::open(load.addresses[index % load.addresses.len()], epoll, index)?;
+            self.stream = connector.begin(stream)?;
         }
         Ok(())
+    }
+
+    fn send(&mut self) -> Result<(), LoadError> {
+        self.stream.send(&self.request, &mut self.sent)
     }
 }
 
@@ -244,8 +248,4 @@ fn refresh_token(received: &[u8]) -> Option<String> {
     let begin = memmem::find(received, NAME)? + NAME.len();
     let end = begin + memchr::memchr(b'"', &received[begin..])?;
     String::from_utf8(received[begin..end].to_vec()).ok()
-}
-
-fn bad_response(problem: &str, received: &[u8]) -> LoadError {
-    LoadError::BadResponse { problem: problem.to_owned(), response: String::from_utf8_lossy(received).into_owned() }
 }

@@ -1,5 +1,7 @@
 //! The load generator of `signet bench` and of the benches: HTTP/1.1 on a number of connections with one request in
-//! flight on each. It sends the next request as soon as the response is complete.
+//! flight on each. It sends the next request as soon as the response is complete. The benches also use HTTP/2 with
+//! several requests in flight on each connection, and TLS (the feature `tls`), with a handshake for each connection or
+//! for each request.
 //!
 //! This is a closed loop: a slow server receives fewer requests, and latencies are those under full load, not those at
 //! a given rate. The client must be cheaper than the server, or it would measure itself. So it uses one thread, one
@@ -10,8 +12,13 @@
 //! Signet but the name of the field with a refresh token.
 
 mod client;
+mod drive;
 mod histogram;
+mod http2;
 mod request;
+mod stream;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::io;
 use std::net::SocketAddr;
@@ -22,7 +29,10 @@ use serde::{Deserialize, Serialize};
 
 pub use client::Client;
 pub use histogram::Histogram;
+pub use http2::Http2Client;
 pub use request::{build_request, post_form, post_json};
+#[cfg(feature = "tls")]
+pub use tls::Handshakes;
 
 /// Connections of one client at most: a bound for mistakes, far above what saturates a server.
 pub const MAX_CONNECTIONS: usize = 4096;
@@ -121,4 +131,10 @@ pub enum LoadError {
     /// The server does not respond.
     #[error("no response to {0} requests within a minute")]
     NoResponse(u64),
+}
+
+impl LoadError {
+    fn bad_response(problem: &str, received: &[u8]) -> Self {
+        Self::BadResponse { problem: problem.to_owned(), response: String::from_utf8_lossy(received).into_owned() }
+    }
 }
