@@ -257,12 +257,12 @@ async function signInAgain(page) {
   await press(page, 'Create an API key');
   await fill(page, { Name: 'deployments' });
   const body = { type: 'insufficient_user_authentication', title: 'Sign in again.', status: 401 };
-  await page.route('**/projects/personal/api-keys', (route) => (route.request().method() === 'POST'
+  await page.route('**/projects/*/api-keys', (route) => (route.request().method() === 'POST'
     ? route.fulfill({ status: 401, contentType: 'application/problem+json', json: body }) : route.fallback()));
   await press(page, 'Create an API key');
   await shows(page, 'Sign in again');
   await check(page, 'asked to sign in again');
-  await page.unroute('**/projects/personal/api-keys');
+  await page.unroute('**/projects/*/api-keys');
   await field(dialog(page), 'Password').fill(NEW_PASSWORD);
   await agree(page, 'Sign in');
   await says(page, 'deployments');

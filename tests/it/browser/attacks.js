@@ -2,17 +2,23 @@
 
 import { createServer } from 'node:http';
 
-import { device, fill, open, press, run, says, server, shows } from './harness.js';
+import { button, check, device, field, fill, open, press, run, says, server, shows } from './harness.js';
 
 const { user, attacker, password } = server;
+
+/** What a stored text must not become. */
+const AGENT = '<img src=//evil.example onerror=alert(1)>';
 
 await run(async () => {
   const strict = await device();
   const own = await signIn(strict, user);
   await cookieIsOutOfReach(strict, own);
   await storedTextIsText(own);
+  await addressesLeadNowhereElse(own);
+  await byKeyboardAlone();
   const victim = await device({ strict: false });
   const page = await signIn(victim, user);
+  await own.close();
   // Another port of the same host is the same site, so its requests carry the cookie; `localhost` is another site.
   for (const host of ['127.0.0.1', 'localhost']) await otherOrigin(victim, page, host);
   await plantedSession();
@@ -38,16 +44,102 @@ async function cookieIsOutOfReach(context, page) {
   if (/ey|signet=/.test(stored)) throw new Error(`scripts can read ${stored}`);
 }
 
-/** The agent of a session is chosen by whoever opens it. */
+/** Calls the native API as a program with a hostile agent does. */
+async function call(method, path, body, token) {
+  const headers = { 'content-type': 'application/json', 'user-agent': AGENT };
+  if (token) headers.authorization = `Bearer ${token}`;
+  const response = await fetch(`${server.url}${path}`, { method, headers, body: JSON.stringify(body) });
+  if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
+  return response.json();
+}
+
+/** Everything that a user or a client chooses, in every view of the account page. */
 async function storedTextIsText(page) {
-  const agent = '<img src=//evil.example onerror=alert(1)>';
-  const response = await fetch(`${server.url}/sessions`, {
-    method: 'POST', headers: { 'content-type': 'application/json', 'user-agent': agent },
-    body: JSON.stringify({ email: user, password }),
-  });
-  if (response.status !== 201) throw new Error(`sign-in: ${response.status}`);
+  const text = AGENT.replace('src', 'alt=x src');
+  const word = '<img/src=//evil.example/onerror=alert(1)>';
+  const { access_token: token } = await call('POST', '/sessions', { email: user, password });
+  await call('PATCH', '/me', { full_name: text, username: word }, token);
+  const { id } = await call('POST', '/projects', { name: text }, token);
+  await call('POST', `/projects/${id}/api-keys`, { name: text, scopes: [word] }, token);
+
+  await page.reload();
+  for (const [label, value] of [['Name', text], ['Username', word]]) {
+    await field(page, label).waitFor();
+    const found = await field(page, label).inputValue();
+    if (found !== value) throw new Error(`${label} is ${found}`);
+  }
   await page.getByRole('link', { name: 'Sessions' }).click();
-  await says(page, agent);
+  await says(page, AGENT);
+  await page.getByRole('link', { name: 'API keys' }).click();
+  await shows(page, `Project ${text}`);
+  await says(page, word);
+  await button(page, `Delete the key ${text}`).waitFor();
+  await check(page, 'keys of two projects');
+  // A new key goes into the project that is chosen, and a deleted one comes from there.
+  await press(page, 'Create an API key');
+  await field(page, 'Project').selectOption({ label: text });
+  await fill(page, { Name: 'second' });
+  await press(page, 'Create an API key');
+  const { api_keys: keys } = await call('GET', `/projects/${id}/api-keys`, undefined, token);
+  if (!keys.some(({ name }) => name === 'second')) throw new Error(`keys of the project: ${JSON.stringify(keys)}`);
+  await button(page, `Delete the key ${text}`).click();
+  await button(page, `Delete the key ${text}`).waitFor({ state: 'detached' });
+  await button(page, 'Delete the key second').waitFor();
+  await page.getByRole('link', { name: 'Activity' }).click();
+  await page.getByRole('listitem').filter({ hasText: 'API key created' }).first().waitFor();
+}
+
+/** Nothing in the address of a page sends the browser elsewhere: not to another host, and not to a script. */
+async function addressesLeadNowhereElse(page) {
+  const elsewhere = ['//evil.example', 'javascript:window.attacked=1'];
+  for (const target of elsewhere) {
+    const value = encodeURIComponent(target);
+    for (const address of [`/account?next=${value}&redirect_uri=${value}&return_to=${value}`, `/account#${target}`,
+      `/account#/${target}`, `/links/magic?token=a.b.c&next=${value}#claim=${value}`, `/?next=${value}#${target}`]) {
+      await page.goto(new URL(address, server.url).href);
+      await page.getByRole('main').waitFor();
+      const { origin } = new URL(page.url());
+      if (origin !== server.url || await page.evaluate(() => window.attacked)) throw new Error(`${address}: ${page.url()}`);
+    }
+  }
+  await page.goto(new URL('/account', server.url).href);
+  await shows(page, 'Profile');
+}
+
+/** Signs in, ends a session and signs out without a pointer, and sees at each step where the focus is. */
+async function byKeyboardAlone() {
+  const page = await open(await device(), '/account');
+  await shows(page, 'Sign in');
+  const reach = async (name) => {
+    for (let presses = 0; presses < 40; presses += 1) {
+      await page.keyboard.press('Tab');
+      const { label, seen } = await page.evaluate(() => {
+        const at = document.activeElement;
+        const text = at.getAttribute('aria-label') ?? at.labels?.[0]?.textContent ?? at.textContent;
+        return { label: text.trim(), seen: getComputedStyle(at).outlineStyle !== 'none' };
+      });
+      if (label === name) {
+        if (!seen) throw new Error(`the focus on ${name} is not seen`);
+        return;
+      }
+    }
+    throw new Error(`${name} is not reached by keyboard`);
+  };
+  await reach('Email address or username');
+  await page.keyboard.type(user);
+  await reach('Password');
+  await page.keyboard.type(password);
+  await page.keyboard.press('Enter');
+  await shows(page, 'Profile');
+  await reach('Sessions');
+  await page.keyboard.press('Enter');
+  await says(page, 'this one');
+  await reach('End all other sessions');
+  await page.keyboard.press('Space');
+  await says(page, 'There are no other sessions.');
+  await reach('Sign out');
+  await page.keyboard.press('Enter');
+  await shows(page, 'Sign in');
 }
 
 /** A page of another origin sends requests in the user's name, and frames the account page. */

@@ -184,7 +184,14 @@ async function inspector(page) {
 }
 
 async function keys(page) {
+  // While it is being read, a screen says so.
+  let answer;
+  const held = new Promise((resolve) => { answer = resolve; });
+  await page.route('**/admin/api-keys?*', async (route) => { await held; await route.continue(); });
   await go(page, 'API keys');
+  await says(page, 'Loading…');
+  await check(page, 'loading');
+  answer();
   await page.getByRole('button', { name: `Deactivate ${hostile}`, exact: true }).click();
   await check(page, 'deactivating an API key');
   await agree(page, 'Deactivate');

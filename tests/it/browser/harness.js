@@ -108,6 +108,15 @@ export const agree = (page, name) => button(dialog(page), name).click();
  */
 export const noDialog = (page) => page.locator('dialog').first().waitFor({ state: 'detached' });
 
+/** Has the Rust side do something that only it can do, and waits until it is done. */
+export async function ask(what) {
+  const done = new Promise((resolve, reject) => {
+    process.stdin.once('data', resolve).once('end', () => reject(new Error(`${what}: failed`)));
+  });
+  process.stdout.write(`ask: ${what}\n`);
+  await done;
+}
+
 /** Waits until a heading is shown. */
 export const shows = (page, name) => heading(page, name).waitFor();
 
@@ -115,7 +124,7 @@ export const shows = (page, name) => heading(page, name).waitFor();
 export const says = (page, text) => page.getByText(text).first().waitFor();
 
 /**
- * What must hold in every state: nothing that axe finds, in light and dark, and no overflow on the smallest screen. A
+ * What must hold in every state: nothing that axe finds, in light and dark, and no overflow on the smallest screen or at 200 %. A
  * state is looked at once, over one of the stores. On a page of thousands of elements axe looks only at the part that
  * has changed, by its selector.
  */
@@ -138,6 +147,14 @@ export async function check(page, state, part) {
   await page.setViewportSize({ width: 320, height: 640 });
   const width = await page.evaluate(() => document.documentElement.scrollWidth);
   if (width > 320) failures.push(`${state} is ${width} pixels wide on a screen of 320`);
+  // A window of 900 by 600 pixels that is zoomed to 200 %. The page may scroll down; a dialog lies above it and must fit.
+  await page.setViewportSize({ width: 450, height: 300 });
+  const zoomed = await page.evaluate(() => {
+    const { bottom = 0, right = 0 } = [...document.querySelectorAll('dialog[open]')].at(-1)?.getBoundingClientRect() ?? {};
+    return { width: document.documentElement.scrollWidth, fits: bottom <= innerHeight && right <= innerWidth };
+  });
+  if (zoomed.width > 450) failures.push(`${state} is ${zoomed.width} pixels wide at 200 %`);
+  if (!zoomed.fits) failures.push(`${state} has a dialog that does not fit at 200 %`);
   await page.setViewportSize(size);
 }
 

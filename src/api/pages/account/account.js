@@ -4,7 +4,7 @@ import { Card, Failed, Frame, Loading, Nav, Notice, useLoad } from '../base/comp
 import { PAGE } from '../base/facts.js';
 import { useTitle } from '../base/page.js';
 import { go, route } from '../base/route.js';
-import { restoreSession, session, signOut } from '../base/session.js';
+import { failure, restoreSession, session, signOut } from '../base/session.js';
 import { effect, html, useEffect } from '../base/view.js';
 import { t } from '../base/words.js';
 import { Activity } from './activity.js';
@@ -65,7 +65,8 @@ function SignedOut() {
   const view = ENTRANCES[route.value] ?? (() => html`<${SignIn} />`);
   return html`<${Frame}>
     ${session.value === 'ended' && html`<${Notice} kind="warn">${t('session.ended')}<//>`}
-    ${session.value === 'offline' && html`<${Notice} kind="bad">${t('error.offline')}<//>`}
+    ${session.value === 'offline' && failure.value
+      && html`<${Failed} result=${failure.value} retry=${restoreSession} />`}
     ${route.value === 'deleted' && html`<${Notice} kind="good">${t('data.deleted')}<//>`}
     ${view()}
   <//>`;

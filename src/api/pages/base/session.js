@@ -9,12 +9,18 @@ import { signal } from './view.js';
 
 /**
  * `checking` until the cookie was tried; `ended` if a session of this page has ended without the user's doing;
- * `offline` if the server did not answer.
+ * `offline` if the server did not answer, or could not.
  * @typedef {'checking' | 'signed-out' | 'signed-in' | 'ended' | 'offline'} SessionState
  */
 
 /** @type {import('../vendor/signals.js').Signal<SessionState>} */
 export const session = signal(/** @type {SessionState} */ ('checking'));
+
+/**
+ * Why it is not known whether there is a session, while `session` is `offline`.
+ * @type {import('../vendor/signals.js').Signal<Result | null>}
+ */
+export const failure = signal(/** @type {Result | null} */ (null));
 
 const PATH = '/account/session';
 
@@ -77,7 +83,9 @@ function refresh() {
 /** Signs in with the cookie, if there is one. */
 export async function restoreSession() {
   const result = await refresh();
-  if (!result.ok && result.status !== 401 && session.value !== 'signed-in') session.value = 'offline';
+  if (result.ok || result.status === 401 || session.value === 'signed-in') return;
+  failure.value = result;
+  session.value = 'offline';
 }
 
 /**

@@ -3,7 +3,7 @@
 import { Card, Failed, Frame, Loading, Nav, Notice } from '../base/components.js';
 import { useTitle } from '../base/page.js';
 import { route } from '../base/route.js';
-import { call, restoreSession, session, signOut } from '../base/session.js';
+import { call, failure, restoreSession, session, signOut } from '../base/session.js';
 import { html, signal, useEffect, useState } from '../base/view.js';
 import { dateTime, hasText, t } from '../base/words.js';
 import { Enter, EnterAgain } from './enter.js';
@@ -45,8 +45,10 @@ export function Console() {
   // Someone whose session has ended sees the screen as it was, and a question above it.
   if (state === 'signed-out' || (me.value === null && state === 'ended')) return html`<${Frame}><${Enter} /><//>`;
   const result = me.value;
-  if (result === null) return html`<${Frame}>${state === 'offline'
-    ? html`<${Offline} retry=${restoreSession} />` : html`<${Loading} />`}<//>`;
+  if (result === null) {
+    return html`<${Frame}>${state === 'offline' && failure.value
+      ? html`<${Failed} result=${failure.value} retry=${restoreSession} />` : html`<${Loading} />`}<//>`;
+  }
   if (!result.ok) {
     return html`<${Frame} actions=${html`<${Leave} />`}><${Card} level=${1} title=${t('console')}>
       <${Failed} result=${result} retry=${readMe} /><//><//>`;

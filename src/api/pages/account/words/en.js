@@ -145,6 +145,8 @@ export default {
   'sessions.only': 'There are no other sessions.',
   'keys.lead': 'For programs that act in your name. Treat them like passwords.',
   'keys.empty': 'You have no API keys.',
+  'keys.of_project': 'Project {name}',
+  'keys.project': 'Project',
   'keys.create': 'Create an API key',
   'keys.created': 'Copy the key now. It is not shown again.',
   'keys.key': 'API key',

@@ -145,6 +145,8 @@ export default {
   'sessions.only': '沒有其他工作階段。',
   'keys.lead': '供代表您的程式使用。請像密碼一樣保管。',
   'keys.empty': '您沒有 API 金鑰。',
+  'keys.of_project': '專案 {name}',
+  'keys.project': '專案',
   'keys.create': '建立 API 金鑰',
   'keys.created': '請立即複製金鑰，它不會再次顯示。',
   'keys.key': 'API 金鑰',
