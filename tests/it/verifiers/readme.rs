@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{node, python, run_verifier};
 use crate::support::every_token::{TokenKind, TokenSet};
 use crate::support::forge::{decode, sign, signing_key, with};
-use crate::support::server::TestServer;
+use crate::support::server::{SendRequest, TestServer};
 
 /// The code block of README in this language that verifies tokens.
 fn snippet(language: &str, server: &TestServer) -> String {
