@@ -1,9 +1,9 @@
 //! Measures the capacity of a node: a storm of sign-ins, idle connections, cached tokens, sessions, growth of memory,
-//! and the cost of single operations.
+//! the cost of single operations, and what a megabit a second of the dearest requests does to `/verify`.
 //!
 //!     cargo bench --bench capacity -- [--quick] [--only PART,PART] [--server PATH] [--out DIR]
 //!
-//! The parts are `sign_in`, `pressure`, `idle`, `cached`, `sessions`, `growth` and `cost`.
+//! The parts are `sign_in`, `pressure`, `idle`, `cached`, `sessions`, `growth`, `cost` and `attack`.
 //!
 //! Rates are ratios to the hash alone on the same cores, measured in turn in the same run. Memory is in bytes for each
 //! object, which other work on the machine does not affect. `--quick` uses smaller numbers; `--server` measures another
@@ -21,6 +21,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod attack;
 mod cost;
 mod footprint;
 mod growth;
@@ -30,6 +31,8 @@ mod pressure;
 mod report;
 mod sign_in;
 mod storm;
+mod traffic;
+mod traffic_http2;
 
 use std::path::PathBuf;
 
@@ -41,7 +44,7 @@ use support::{job, load};
 /// Measures one part and adds its figures to the report.
 type Part = fn(&Options, &mut Report);
 
-const PARTS: [(&str, Part); 7] = [
+const PARTS: [(&str, Part); 8] = [
     ("sign_in", sign_in::run),
     ("pressure", pressure::run),
     ("idle", idle::run),
@@ -49,6 +52,7 @@ const PARTS: [(&str, Part); 7] = [
     ("sessions", footprint::sessions),
     ("growth", growth::run),
     ("cost", cost::run),
+    ("attack", attack::run),
 ];
 
 fn main() {
@@ -56,6 +60,7 @@ fn main() {
     match args.peek().map(String::as_str) {
         Some(load::JOB) => return load::serve(),
         Some(storm::HASH_JOB) => return job::serve(storm::hash),
+        Some(traffic::JOB) => return job::serve(traffic::run),
         Some(storm::STORM_JOB) => return job::serve(storm::storm),
         _ => {}
     }

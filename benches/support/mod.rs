@@ -1,5 +1,5 @@
-//! Shared code of the benches that start real servers: cores, processes and their use of resources, Redis, Signet, a
-//! client (the crate `signet-load` in a process of its own), a description of the machine.
+//! Shared code of the benches that start real servers: cores, processes and their use of resources, Redis, Postgres,
+//! Signet, a client (the crate `signet-load` in a process of its own), a description of the machine.
 //!
 //! A bench includes it with `#[path = "../support/mod.rs"] mod support;`. It does not know the benches, and it does not
 //! use the crate `signet`: it runs the servers as programs.
@@ -12,6 +12,7 @@ pub(crate) mod job;
 pub(crate) mod load;
 pub(crate) mod machine;
 pub(crate) mod nginx;
+pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod redis;
 pub(crate) mod signet;
