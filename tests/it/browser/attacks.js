@@ -80,6 +80,7 @@ async function storedTextIsText(page) {
   await field(page, 'Project').selectOption({ label: text });
   await fill(page, { Name: 'second' });
   await press(page, 'Create an API key');
+  await button(page, 'Delete the key second').waitFor();
   const { api_keys: keys } = await call('GET', `/projects/${id}/api-keys`, undefined, token);
   if (!keys.some(({ name }) => name === 'second')) throw new Error(`keys of the project: ${JSON.stringify(keys)}`);
   await button(page, `Delete the key ${text}`).click();
