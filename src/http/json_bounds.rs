@@ -19,13 +19,24 @@ pub(super) const MAX_VALUES: usize = 4 * 1024;
 /// are ignored and may be nested deeper.
 const MAX_DEPTH: usize = 32;
 
+/// Maximum length of a string in bytes, as it is written. A credential has at most 8 KiB. If a string stands where
+/// another type is expected, serde_json copies it into an error with its characters escaped: 100 ms for one of 2 MiB.
+const MAX_STRING: usize = 64 * 1024;
+
 /// Checks a text against the bounds without parsing it: it only recognizes strings, to skip them. Invalid JSON may
 /// pass.
 pub(super) fn check(text: &[u8]) -> Result<(), Rejection> {
     let (mut at, mut depth, mut values) = (0, 0_usize, 1);
     while let Some(byte) = text.get(at) {
         match byte {
-            b'"' => at += string_length(&text[at + 1..]),
+            b'"' => {
+                let length = string_length(&text[at + 1..]);
+                // With its closing quote.
+                if length > MAX_STRING + 1 {
+                    return Err(Rejection::malformed(format!("a string of more than {MAX_STRING} bytes"), at));
+                }
+                at += length;
+            }
             b'[' | b'{' => (depth, values) = (depth + 1, values + 1),
             b']' | b'}' => depth = depth.saturating_sub(1),
             // A value begins after each comma, and one more in each list and object that is not empty.
@@ -132,6 +143,14 @@ mod tests {
         }
         let long = format!("[\"{}\", \"{}\"]", ",[".repeat(MAX_VALUES), r"\\,".repeat(MAX_VALUES));
         assert_eq!(check(long.as_bytes()), Ok(()));
+    }
+
+    #[test]
+    fn strings_are_bounded() {
+        let text = |length: usize| format!("[\"{}\"]", "a".repeat(length));
+        assert_eq!(check(text(MAX_STRING).as_bytes()), Ok(()));
+        assert!(matches!(check(text(MAX_STRING + 1).as_bytes()), Err(Rejection::MalformedBody { .. })));
+        assert!(check(format!("[\"{}", r"\ud83d\ude00".repeat(MAX_STRING / 12 + 1)).as_bytes()).is_err());
     }
 
     #[test]
