@@ -396,7 +396,7 @@ fn no_secret_leaks_on_redis_and_postgres() {
     let redis = redis::Server::options().password(REDIS_PASSWORD).durable().set("rdbcompression", "no").start();
     let (postgres, smtp_server) =
         (postgres::Server::start(), smtp::Server::options().account("signet", MAIL_PASSWORD).start());
-    let server = TestServer::start(trace_logging(Plan::on(&redis, &postgres), "json"));
+    let server = TestServer::start(trace_logging(Plan::on(&redis, &postgres).with_patient_stores(), "json"));
     let mailing_server = TestServer::start(
         server.plan().another_node().set("SMTP_URL", &smtp_server.url()).set("SIGNET_LOG__FORMAT", "pretty"),
     );

@@ -76,7 +76,7 @@ async fn tokens_of_a_revoked_key_are_refused_at_once_redis_and_postgres() {
 #[tokio::test]
 async fn every_node_of_a_fleet_is_waited_for() {
     let (redis, postgres) = (redis::Server::start(), postgres::Database::create());
-    let plan = Plan::on(&redis, &postgres);
+    let plan = Plan::on(&redis, &postgres).with_patient_stores();
     let nodes = [TestServer::start(plan.clone()), TestServer::start(plan.another_node())];
     for _ in 0..ROUNDS {
         let person = nodes[0].create_user(&[]);

@@ -9,7 +9,7 @@ use super::report::as_millis;
 use super::*;
 use crate::support::client::{TokenPair, kid, until_within};
 use crate::support::postgres;
-use crate::support::redis::{Cluster, Sentinel, Server};
+use crate::support::redis::{Cluster, FAILOVER_SOON, Sentinel, Server};
 
 const MAX_RECOVERY: Duration = Duration::from_secs(2);
 /// The time to restore the keyring: a node notices the loss when it next reads the revocations.
@@ -225,7 +225,7 @@ fn assert_only_last_second_lost(ledger: &mut Ledger, fault_began: Instant) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn promotion_loses_only_the_last_second() {
-    let (mut sentinel, postgres) = (Sentinel::start(), postgres::Server::start());
+    let (mut sentinel, postgres) = (Sentinel::failing_over_after(FAILOVER_SOON), postgres::Server::start());
     let fleet = ServerFleet::two_nodes(&Plan::at(&sentinel.url(), &postgres));
     let traffic = fleet.start_traffic().await;
     let began = Instant::now();

@@ -85,17 +85,15 @@ async fn check_warns_of_settings_that_lose_sessions() {
     })
     .await;
     assert_unavailable(&error);
-    let (error, _) = until_available(async || {
-        match store.open_session(&session(1), NETWORK, START, 100, START).await {
+    let (error, _) =
+        until_available(async || match store.open_session(&session(1), NETWORK, START, 100, START).await {
             Err(error) if error.to_string().contains("READONLY") => Ok(error),
             other => other.map(|opened| panic!("{opened:?}")),
-        }
-    })
-    .await;
+        })
+        .await;
     assert_unavailable(&error);
     safe_server.cli(&["REPLICAOF", "NO", "ONE"]);
-    until_available(async || store.open_session(&session(1), NETWORK, START, 100, START).await)
-        .await;
+    until_available(async || store.open_session(&session(1), NETWORK, START, 100, START).await).await;
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! A Redis that is frozen, killed, full or emptied.
 
 use crate::conformance::Follow;
+use signet::config;
 use signet::store::ephemeral::{Claim, Cursor, Revocation, SignOutScope, Target};
 
 use super::*;
@@ -9,7 +10,7 @@ use crate::support::redis::Server;
 #[tokio::test]
 async fn frozen_redis_is_unavailable_in_time_and_recovers() {
     let server = Server::start();
-    let store = Redis::connect(&server.config()).await.unwrap();
+    let store = Redis::connect(&config::Redis { timeout: SHORT, ..server.config() }).await.unwrap();
     for number in 0..100 {
         open(&store, &session(number)).await;
     }
@@ -24,7 +25,7 @@ async fn frozen_redis_is_unavailable_in_time_and_recovers() {
 
     // Later calls fail immediately. This continues until long after the calls above have been given up.
     let mut calls = Vec::new();
-    while began.elapsed() < Duration::from_millis(1500) || calls.len() < 10 {
+    while began.elapsed() < 3 * SHORT || calls.len() < 10 {
         let began_call = Instant::now();
         assert_unavailable(&store.rotate_refresh_token(rotate_request(0, 0), START).await.unwrap_err());
         calls.push(began_call.elapsed());
@@ -43,7 +44,7 @@ async fn frozen_redis_is_unavailable_in_time_and_recovers() {
 #[tokio::test]
 async fn follower_of_a_frozen_redis_times_out() {
     let server = Server::start();
-    let store = Redis::connect(&server.config()).await.unwrap();
+    let store = Redis::connect(&config::Redis { timeout: SHORT, ..server.config() }).await.unwrap();
     let revocation = Revocation { target: Target::Session(session(1).id), expires_at: START + HOUR };
     store.revoke(&revocation, START).await.unwrap();
     let (_, cursor) = store.follow(&Cursor::start(), Duration::ZERO).await.unwrap();

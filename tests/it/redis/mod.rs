@@ -65,8 +65,11 @@ async fn open(store: &Redis, session: &Session) {
 /// How long a test waits for the store to work again.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// The longest call, whose time-out is half a second: the rest is for a machine that is busy with other tests.
-const LONGEST_CALL: Duration = Duration::from_secs(5);
+/// The time-out of tests that wait for it.
+const SHORT: Duration = Duration::from_secs(1);
+
+/// The longest call, whose time-out is five seconds: the rest is for a machine that is busy with other tests.
+const LONGEST_CALL: Duration = Duration::from_secs(10);
 
 /// Calls until the store works again; asserts that every call before that fails as `Unavailable`, and in time.
 async fn until_available<T>(mut call: impl AsyncFnMut() -> Result<T>) -> (T, Duration) {

@@ -110,7 +110,7 @@ impl Server {
         format!("{scheme}://{password}127.0.0.1:{}", self.port)
     }
 
-    /// Settings for this server, with a time-out of half a second.
+    /// Settings for this server, with a time-out that only a server without a response reaches.
     pub(crate) fn config(&self) -> config::Redis {
         config::Redis { ca: self.options.tls.then(|| self.ca()), ..config(&self.url()) }
     }
@@ -195,6 +195,12 @@ impl Drop for Server {
     }
 }
 
+/// The time without a response after which a server is replaced, in tests of that.
+pub(crate) const FAILOVER_SOON: Duration = Duration::from_secs(1);
+
+/// The same in all other tests: on a machine that is busy with them, a server may get no processor for some seconds.
+const FAILOVER_LATE: Duration = Duration::from_secs(30);
+
 /// Three masters, three replicas.
 pub(crate) struct Cluster {
     pub(crate) nodes: Vec<Server>,
@@ -202,9 +208,13 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) fn start() -> Self {
+        Self::failing_over_after(FAILOVER_LATE)
+    }
+
+    pub(crate) fn failing_over_after(silence: Duration) -> Self {
         let options = Server::options()
             .set("cluster-enabled", "yes")
-            .set("cluster-node-timeout", "1000")
+            .set("cluster-node-timeout", &silence.as_millis().to_string())
             .set("cluster-replica-validity-factor", "0")
             .set("repl-diskless-sync-delay", "0");
         let nodes: Vec<_> = (0..6).map(|_| options.clone().start()).collect();
@@ -313,6 +323,10 @@ pub(crate) struct Sentinel {
 
 impl Sentinel {
     pub(crate) fn start() -> Self {
+        Self::failing_over_after(FAILOVER_LATE)
+    }
+
+    pub(crate) fn failing_over_after(silence: Duration) -> Self {
         let master = Server::start();
         let replica = Server::options()
             .set("replicaof", &format!("127.0.0.1 {}", master.port))
@@ -322,7 +336,7 @@ impl Sentinel {
             replica.cli(&["INFO", "replication"]).contains("master_link_status:up")
         });
         let dir = TempDir::new().expect("a temporary folder");
-        let sentinels: Vec<_> = (0..3).map(|_| sentinel(dir.path(), master.port)).collect();
+        let sentinels: Vec<_> = (0..3).map(|_| sentinel(dir.path(), master.port, silence)).collect();
         let it = Self { servers: vec![master, replica], sentinels, _dir: dir };
         wait_until("the Sentinels know each other and the replica", TIMEOUT, || {
             it.sentinels.iter().all(|(port, _)| {
@@ -366,14 +380,15 @@ impl Drop for Sentinel {
     }
 }
 
-fn sentinel(dir: &Path, master: u16) -> (u16, Child) {
+fn sentinel(dir: &Path, master: u16, silence: Duration) -> (u16, Child) {
     for _ in 0..50 {
         let port = free_port();
         let file = dir.join(format!("{port}.conf"));
         let settings = format!(
             "bind 127.0.0.1\nport {port}\ndir {}\nlogfile {port}.log\nsentinel monitor main 127.0.0.1 {master} 2\n\
-             sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 3000\n",
-            dir.display()
+             sentinel down-after-milliseconds main {}\nsentinel failover-timeout main 3000\n",
+            dir.display(),
+            silence.as_millis()
         );
         fs::write(&file, settings).expect("the folder is writable");
         let mut child = spawn("redis-sentinel", &[file]);
@@ -400,7 +415,7 @@ fn config(url: &str) -> config::Redis {
     config::Redis {
         url: config::SecretUrl(url.into()),
         prefix: "signet:".into(),
-        timeout: Duration::from_millis(500),
+        timeout: Duration::from_secs(5),
         ca: None,
     }
 }

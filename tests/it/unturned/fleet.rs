@@ -11,7 +11,7 @@ use crate::support::{postgres, redis, until};
 #[tokio::test]
 async fn changes_on_one_node_apply_on_the_other() {
     let (redis, postgres) = (redis::Server::start(), postgres::Database::create());
-    let plan = Plan::on(&redis, &postgres);
+    let plan = Plan::on(&redis, &postgres).with_patient_stores();
     let (one, other) = (TestServer::start(plan.clone()), TestServer::start(plan.another_node()));
     // A code that one node mailed works on the other, and then on neither.
     let code = code_for(&one, "fleet@example.org").await;
