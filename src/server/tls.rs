@@ -1,4 +1,11 @@
-//! TLS, with a certificate that is reloaded when its files change. Knows nothing of HTTP but its two ALPN names.
+//! TLS, with a certificate that is reloaded when its files change, and with session tickets. Knows nothing of HTTP but
+//! its two ALPN names.
+//!
+//! **Tickets.** A client that returns with a ticket resumes its session: the server signs nothing. All workers have the
+//! same keys for tickets, which are random and only in memory, so a restart or another node costs one full handshake.
+//! Keys outlive a reload, or a renewed certificate would bring all clients back with full handshakes at once. rustls
+//! replaces them every six hours and accepts those of the period before. Early data (0-RTT) stays off: an attacker
+//! could replay it (RFC 8446, 8).
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,6 +15,7 @@ use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::ProducesTickets;
 use tokio_rustls::TlsAcceptor;
 
 use super::certificate::expiry as certificate_expiry;
@@ -46,6 +54,9 @@ pub enum TlsError {
         /// The error message of rustls.
         detail: String,
     },
+    /// There is no randomness for the keys of session tickets.
+    #[error("cannot create keys for session tickets: {0}")]
+    Tickets(String),
 }
 
 /// The certificate in use.
@@ -54,6 +65,7 @@ pub(super) struct Certificates {
     /// The files' state before they were first read, so that no later change goes unnoticed.
     initial: FileState,
     current: ArcSwap<ServerConfig>,
+    tickets: Arc<dyn ProducesTickets>,
     observer: Arc<dyn Observer>,
 }
 
@@ -64,8 +76,10 @@ impl Certificates {
     /// Loads the certificate and its key.
     pub(super) fn load(files: &Tls, observer: Arc<dyn Observer>) -> Result<Self, TlsError> {
         let initial = file_state(files);
-        let current = ArcSwap::new(read_config(files, &*observer)?);
-        Ok(Self { files: files.clone(), initial, current, observer })
+        let tickets = rustls::crypto::aws_lc_rs::Ticketer::new();
+        let tickets = tickets.map_err(|error| TlsError::Tickets(error.to_string()))?;
+        let current = ArcSwap::new(read_config(files, &tickets, &*observer)?);
+        Ok(Self { files: files.clone(), initial, current, tickets, observer })
     }
 
     /// Accepts TLS connections with the current certificate.
@@ -79,6 +93,8 @@ impl Certificates {
         loop {
             tokio::time::sleep(CHECK_INTERVAL).await;
             self.reload_if_changed(&mut seen);
+            // Keys are only replaced when tickets are used. Without clients, old ones would stay in memory.
+            self.tickets.decrypt(&[]);
         }
     }
 
@@ -88,7 +104,7 @@ impl Certificates {
         if std::mem::replace(seen, current) == current {
             return;
         }
-        match read_config(&self.files, &*self.observer) {
+        match read_config(&self.files, &self.tickets, &*self.observer) {
             Ok(config) => {
                 self.current.store(config);
                 tracing::info!(certificate = %self.files.certificate.display(), "TLS certificate reloaded");
@@ -108,7 +124,11 @@ fn file_state(files: &Tls) -> FileState {
 }
 
 /// Reads the files, and reports when the certificate expires.
-fn read_config(files: &Tls, observer: &dyn Observer) -> Result<Arc<ServerConfig>, TlsError> {
+fn read_config(
+    files: &Tls,
+    tickets: &Arc<dyn ProducesTickets>,
+    observer: &dyn Observer,
+) -> Result<Arc<ServerConfig>, TlsError> {
     let Tls { certificate, key } = files;
     let unreadable = |path: &Path, detail: String| TlsError::File { path: path.to_owned(), detail };
     let chain: Vec<_> = CertificateDer::pem_file_iter(certificate)
@@ -132,6 +152,7 @@ fn read_config(files: &Tls, observer: &dyn Observer) -> Result<Arc<ServerConfig>
         detail: error.to_string(),
     })?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.ticketer = tickets.clone();
     expiry.into_iter().for_each(|expiry| observer.certificate_loaded(expiry));
     Ok(Arc::new(config))
 }

@@ -1,11 +1,12 @@
-//! TLS: both versions of HTTP by ALPN, and a certificate that changes while the server runs.
+//! TLS: both versions of HTTP by ALPN, resumed sessions, and a certificate that changes while the server runs.
 
 use super::*;
 use std::path::Path;
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, HandshakeKind, RootCertStore, SupportedProtocolVersion};
 use signet::config::Tls;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -21,20 +22,43 @@ fn files(folder: &Path) -> Tls {
     Tls { certificate: folder.join("chain.pem"), key: folder.join("key.pem") }
 }
 
-/// Connects and trusts only this certificate.
+/// A client that trusts only this certificate, and resumes its sessions.
+fn client(trusted: &CertificateDer<'static>, version: &'static SupportedProtocolVersion) -> ClientConfig {
+    let mut roots = RootCertStore::empty();
+    roots.add(trusted.clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_protocol_versions(&[version]).unwrap();
+    let mut config = config.with_root_certificates(roots).with_no_client_auth();
+    // Sent only with a ticket that permits it.
+    config.enable_early_data = true;
+    config
+}
+
+async fn open(at: SocketAddr, client: &Arc<ClientConfig>) -> std::io::Result<TlsStream<TcpStream>> {
+    let stream = TcpStream::connect(at).await?;
+    TlsConnector::from(client.clone()).connect(ServerName::try_from("localhost").unwrap(), stream).await
+}
+
+/// Connects with a new client for TLS 1.3.
 async fn connect(
     at: SocketAddr,
     trusted: &CertificateDer<'static>,
     alpn: &str,
 ) -> std::io::Result<TlsStream<TcpStream>> {
-    let mut roots = RootCertStore::empty();
-    roots.add(trusted.clone()).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let mut config = config.with_root_certificates(roots).with_no_client_auth();
+    let mut config = client(trusted, &TLS13);
     config.alpn_protocols = vec![alpn.into()];
-    let stream = TcpStream::connect(at).await?;
-    TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost").unwrap(), stream).await
+    open(at, &Arc::new(config)).await
+}
+
+/// Connects and sends a request. Returns the kind of the handshake, and the worker that responded.
+async fn ask_for_worker(at: SocketAddr, client: &Arc<ClientConfig>) -> (HandshakeKind, String) {
+    let mut stream = open(at, client).await.unwrap();
+    stream.write_all(b"GET /worker HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.unwrap();
+    let connection = stream.get_ref().1;
+    assert!(!connection.is_early_data_accepted());
+    (connection.handshake_kind().unwrap(), response.rsplit_once("\r\n\r\n").unwrap().1.to_owned())
 }
 
 #[tokio::test]
@@ -62,12 +86,41 @@ async fn http1_and_http2_work_over_tls() {
 }
 
 #[tokio::test]
+async fn session_resumes_on_every_worker_of_its_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = files(folder.path());
+    let certificate = write(&files);
+    let settings = config::Server { tls: Some(files), ..settings() };
+    let server = serve(settings.clone());
+    let other_server = serve(settings);
+    for version in [&TLS13, &TLS12] {
+        let client = Arc::new(client(&certificate, version));
+        let (kind, first_worker) = ask_for_worker(server.address, &client).await;
+        assert_eq!(kind, HandshakeKind::Full);
+        let began = Instant::now();
+        loop {
+            let (kind, worker) = ask_for_worker(server.address, &client).await;
+            assert_eq!(kind, HandshakeKind::Resumed);
+            // The kernel chooses the worker.
+            if worker != first_worker {
+                break;
+            }
+            assert!(began.elapsed() < TIMEOUT, "only one worker gets connections");
+        }
+        let (kind, _) = ask_for_worker(other_server.address, &client).await;
+        assert_eq!(kind, HandshakeKind::Full, "another server has other keys");
+    }
+}
+
+#[tokio::test]
 async fn changed_certificate_is_reloaded() {
     let folder = tempfile::tempdir().unwrap();
     let files = files(folder.path());
     let first = write(&files);
     let server = serve(config::Server { tls: Some(files.clone()), ..settings() });
     let mut existing = connect(server.address, &first, "http/1.1").await.unwrap();
+    let returning = Arc::new(client(&first, &TLS13));
+    assert_eq!(ask_for_worker(server.address, &returning).await.0, HandshakeKind::Full);
     let second = write(&files);
     let began = Instant::now();
     while connect(server.address, &second, "http/1.1").await.is_err() {
@@ -75,6 +128,7 @@ async fn changed_certificate_is_reloaded() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert!(connect(server.address, &first, "http/1.1").await.is_err());
+    assert_eq!(ask_for_worker(server.address, &returning).await.0, HandshakeKind::Resumed, "tickets stay valid");
     // A connection from before the change stays open.
     existing.write_all(b"GET /hello HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
     let mut response = String::new();
