@@ -31,7 +31,7 @@ let browser;
 
 /** Runs a test and ends the process. */
 export async function run(test) {
-  browser = await chromium.launch({ executablePath: program, args: ARGUMENTS, timeout: TIMEOUT });
+  browser = await chromium.launch({ executablePath: program, args: ARGUMENTS });
   let code = 0;
   try {
     await test();

@@ -62,9 +62,10 @@ pub(crate) struct TestUser {
 }
 
 impl TestServer {
-    /// A server on the embedded default.
+    /// A server on the embedded default. Waits longer for the file, because a machine that is busy with other tests may
+    /// take seconds for a write.
     pub(crate) fn embedded(change: impl Fn(Plan) -> Plan) -> Self {
-        Self::with_stores(change(Plan::embedded()), None)
+        Self::with_stores(change(Plan::embedded().set("SIGNET_EMBEDDED__TIMEOUT", "20s")), None)
     }
 
     /// A server on a Redis and a Postgres database of its own.
