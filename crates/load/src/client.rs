@@ -227,12 +227,17 @@ impl Connection {
 /// The length of a response, head and body, or `None` if its head is incomplete.
 fn response_length(received: &[u8], expected_status: u16) -> Result<Option<usize>, String> {
     const NAME: &[u8] = b"\r\ncontent-length: ";
+    // As nginx writes it.
+    const OTHER_NAME: &[u8] = b"\r\nContent-Length: ";
     let Some(end) = memmem::find(received, b"\r\n\r\n") else { return Ok(None) };
     let status = received.get(9..12).and_then(|status| std::str::from_utf8(status).ok()?.parse::<u16>().ok());
     if status != Some(expected_status) {
         return Err(format!("a response that is not {expected_status}"));
     }
-    let start = memmem::find(&received[..end], NAME).ok_or("a response without content-length")?;
+    let head = &received[..end];
+    let start = memmem::find(head, NAME)
+        .or_else(|| memmem::find(head, OTHER_NAME))
+        .ok_or("a response without content-length")?;
     let digits = received[start + NAME.len()..].iter().take_while(|byte| byte.is_ascii_digit());
     // A server that is not ours may claim anything.
     let body =
