@@ -24,6 +24,11 @@ impl Cores {
         self.0.len()
     }
 
+    /// All of them.
+    pub(crate) fn all(&self) -> String {
+        self.0.iter().map(usize::to_string).collect::<Vec<_>>().join(",")
+    }
+
     /// The core of the server, which runs nothing else of the bench.
     pub(crate) fn server(&self) -> String {
         self.0[0].to_string()

@@ -16,6 +16,11 @@ pub(crate) struct Redis {
 impl Redis {
     /// Starts a server on the given cores.
     pub(crate) fn start(cores: &str) -> Self {
+        Self::start_with(cores, &[])
+    }
+
+    /// Starts a server with further options, in the format of its command line.
+    pub(crate) fn start_with(cores: &str, options: &[&str]) -> Self {
         let version = output("redis-server", &["--version"])
             .expect("redis-server is not installed: apt-get install redis-server");
         let version =
@@ -24,7 +29,7 @@ impl Redis {
         let (log, port) = (folder.path().join("log"), free_port());
         let mut command = pinned_command(cores, "redis-server", &log);
         command.args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--appendonly", "no"]);
-        command.arg("--dir").arg(folder.path()).arg("--logfile").arg(&log);
+        command.arg("--dir").arg(folder.path()).arg("--logfile").arg(&log).args(options);
         let mut process = Process::start(command, &log);
         let port_text = port.to_string();
         process.wait_until("redis-server", || {
