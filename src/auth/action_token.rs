@@ -1,18 +1,47 @@
-//! Creates and verifies action tokens with the fleet's secret and the node's clock. The format is in
-//! [`crate::token::action`]. The claims belong to the operation that creates the token, and so does the rule whether it
-//! may be used more than once.
+//! Creates and verifies action tokens with the fleet's secret and the node's clock. The claims belong to the operation
+//! that creates the token, and so does the rule whether it may be used more than once.
+//!
+//! A token is signed and says everything itself ([`crate::token::action`]), or it is short: 128 random bits, under whose
+//! digest the store keeps the claims until the token expires. A link with a short token fits on one line of a mail. The
+//! store never has the token, so a reader of the store cannot use a link.
 
 use std::time::Duration;
 
-use serde::Serialize;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::clock::Timestamp;
+use crate::encoding::{sha256, short_sha256};
 use crate::id::TokenId;
+use crate::store::ephemeral::Claim;
 use crate::token::action;
 use crate::token::action::{ActionKind, ActionToken};
+
+/// How the token in a mailed link is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkToken {
+    /// Signed, as the published APIs document it: their clients may read its claims.
+    Signed,
+    /// Short, for links to our own pages and for clients of our own API, which need not know what is in it.
+    Short,
+}
+
+/// Precedes a short token that works without a device secret, so that the page of its link need not ask for one. It
+/// grants nothing: the claims decide.
+const UNBOUND: &str = "unbound-";
+
+/// The random bytes of a short token.
+const SHORT_BYTES: usize = 16;
+
+/// The length of their text in base64url.
+const SHORT_LENGTH: usize = 22;
+
+/// The purpose of the stored claims of short tokens.
+const PURPOSE: &str = "short-token";
 
 /// A created token.
 pub(in crate::auth) struct NewActionToken {
@@ -36,6 +65,66 @@ pub(in crate::auth) fn create(
     let text = action::mint(kind, id, claims, (now, expires_at), &ctx.node.config.tokens, &ctx.node.secrets)
         .map_err(|_| Error::Internal("action token cannot be signed"))?;
     Ok(NewActionToken { id, text, expires_at })
+}
+
+/// What the store keeps of a short token.
+#[derive(Serialize, Deserialize)]
+struct Stored<T> {
+    id: TokenId,
+    claims: T,
+}
+
+/// Creates the token of a link. Without a device secret, `bound` is false.
+pub(in crate::auth) async fn create_for_link(
+    ctx: &Context,
+    form: LinkToken,
+    kind: ActionKind,
+    claims: impl Serialize,
+    bound: bool,
+    lifetime: Duration,
+) -> Result<NewActionToken, Error> {
+    if form == LinkToken::Signed {
+        return create(ctx, kind, claims, lifetime);
+    }
+    let now = ctx.now();
+    let (id, expires_at) = (TokenId::new(now, &ctx.node.rng), now + lifetime);
+    let random = URL_SAFE_NO_PAD.encode(ctx.node.rng.bytes::<SHORT_BYTES>());
+    let payload = serde_json::to_vec(&Stored { id, claims });
+    let claim = Claim {
+        subject: subject(kind, &random),
+        purpose: PURPOSE,
+        id: String::new(),
+        // Never redeemed: reading the payload takes the subject, which only the holder of the token can compute.
+        digest: sha256(random.as_bytes()),
+        payload: payload.map_err(|_| Error::Internal("action token cannot be serialized"))?,
+        attempts: 1,
+        expires_at,
+    };
+    ctx.ephemeral.store_claim(&claim, now).await?;
+    let text = if bound { random } else { format!("{UNBOUND}{random}") };
+    Ok(NewActionToken { id, text, expires_at })
+}
+
+/// Verifies that `token`, signed or short, is a valid token of this kind and returns its claims.
+pub(in crate::auth) async fn verify_link<T: DeserializeOwned>(
+    ctx: &Context,
+    kind: ActionKind,
+    token: &str,
+) -> Result<Option<ActionToken<T>>, Error> {
+    let random = token.strip_prefix(UNBOUND).unwrap_or(token);
+    // A text of another form is refused without a look-up.
+    let is_short = random.len() == SHORT_LENGTH && URL_SAFE_NO_PAD.decode(random).is_ok();
+    if !is_short {
+        return Ok(verify(ctx, kind, token));
+    }
+    let stored = ctx.ephemeral.peek_claim(&subject(kind, random), PURPOSE, "", ctx.now()).await?;
+    let stored: Option<Stored<T>> = stored.and_then(|payload| serde_json::from_slice(&payload).ok());
+    Ok(stored.map(|Stored { id, claims }| ActionToken { id, claims }))
+}
+
+/// The subject of a short token's claims. Contains the kind, so that a token of another kind is not found.
+fn subject(kind: ActionKind, random: &str) -> String {
+    short_sha256(format!("{}\n{random}", kind.typ()).as_bytes(), SHORT_BYTES)
 }
 
 /// Verifies that `token` is a valid token of this kind and returns its claims.

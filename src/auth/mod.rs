@@ -16,13 +16,13 @@
 //! [`Context`] is the state that every operation is given, and [`request_context`] describes the client of a request.
 //! [`error`] lists every way in which an operation fails. [`retention`] computes with clock skew: how long revocations
 //! and keys are kept. The other files are shared steps of the operations: [`identity`], [`one_time`], [`rate_limit`],
-//! [`reserved_scopes`], `action_token`, `email_proof`, `mailing`, `run_to_completion`, `timing`.
+//! [`reserved_scopes`], [`action_token`], `email_proof`, `mailing`, `run_to_completion`, `timing`.
 //!
 //! The hot paths are [`tokens::verify`] and [`sessions::refresh`]. Imports between the folders form no circle, and no
 //! file that [`context`] imports imports it back.
 
 pub mod accounts;
-mod action_token;
+pub mod action_token;
 pub mod api_keys;
 pub mod audit;
 pub mod context;

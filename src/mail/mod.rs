@@ -10,6 +10,7 @@ mod logo;
 mod message;
 mod origin;
 mod outbox;
+mod parts;
 mod queue;
 mod queue_list;
 mod smtp;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::language::Language;
 use super::letter::{BUILT_IN, KINDS, Kind, Placement};
+use super::parts;
 
 /// Placeholders of every letter, besides those of its kind.
 const EVERYWHERE: [&str; 4] = ["service", "email", "minutes", "until"];
@@ -207,6 +208,7 @@ fn check_letter(
         line => Template::read(path, line, &names),
     };
     let subject = one_line(subject)?;
+    let html = (html.0.clone(), parts::expand(&html.1).map_err(|problem| invalid(&html.0, problem))?);
     // Without one, clients show the beginning of the text.
     let preheader = match sources.and_then(|sources| sources[REQUIRED_PARTS].as_ref()) {
         Some(preheader) => one_line(preheader)?,

@@ -18,6 +18,7 @@ use signet::auth::accounts::create::{CreateUser, create_user};
 use signet::auth::accounts::delete::delete_user_as_admin;
 use signet::auth::accounts::update::{UpdateSelf, UpdateUser, update_self, update_user};
 use signet::auth::accounts::verify_email_code;
+use signet::auth::action_token::LinkToken;
 use signet::auth::api_keys;
 use signet::auth::api_keys::{ApiKey, NewApiKey};
 use signet::auth::audit::Origin;
@@ -305,7 +306,7 @@ async fn reset_does_not_verify_a_changed_address(fleet: &TestFleet) {
     // Expensive hashing, so that the address can change while the hash is computed.
     let ctx = fleet.node_with(|config| (config.passwords.memory_kib, config.passwords.passes) = (65_536, 16)).await;
     let user = user(&ctx, "mover").await;
-    let device_secret = request_password_reset(&ctx, &user.email, request_ctx(&ctx)).await.unwrap();
+    let device_secret = request_password_reset(&ctx, &user.email, LinkToken::Short, request_ctx(&ctx)).await.unwrap();
     let mut mail = None;
     until("the link arrives", async || {
         mail = newest_mail(&ctx, &user.email);

@@ -99,6 +99,30 @@ async fn a_lost_store_is_named_and_recovers_without_a_restart() {
     server.refresh(&anew.refresh).await.is(200);
 }
 
+/// Alerts before the certificate expires, also after one that was renewed without a restart.
+#[tokio::test]
+async fn certificate_expiry_is_a_metric() {
+    let write = |folder: &std::path::Path, year: i32| {
+        let mut parameters = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+        parameters.not_after = rcgen::date_time_ymd(year, 2, 3);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = parameters.self_signed(&key).unwrap();
+        std::fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
+        std::fs::write(folder.join("chain.pem"), certificate.pem()).unwrap();
+    };
+    let server = TestServer::embedded(|plan| {
+        write(plan.dir(), 2100);
+        let file = |name: &str| plan.dir().join(name).to_str().unwrap().to_owned();
+        let (certificate, key) = (file("chain.pem"), file("key.pem"));
+        plan.set("SIGNET_SERVER__TLS__CERTIFICATE", &certificate).set("SIGNET_SERVER__TLS__KEY", &key)
+    });
+    let expiry = async || metrics(&server).await["signet_tls_certificate_expiry_timestamp_seconds"];
+    // The third of February, 2100 and 2101.
+    assert_eq!(expiry().await, 4_105_296_000.0);
+    write(server.plan().dir(), 2101);
+    until("the renewed certificate is in use", async || expiry().await == 4_136_832_000.0).await;
+}
+
 /// Samples by name and labels, each family described once and before its samples.
 async fn metrics(server: &TestServer) -> HashMap<String, f64> {
     let page = server.get_management("/metrics").await;

@@ -126,6 +126,25 @@ async fn opening_a_link_leaves_no_trace_of_its_token() {
     assert!(log.contains("stopped") && !log.contains(token), "{log}");
 }
 
+/// No path and no query makes the server send a browser elsewhere.
+#[tokio::test]
+async fn no_page_redirects() {
+    let server = TestServer::embedded(|plan| plan.set("SIGNET_CONSOLE__LISTENER", "public"));
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let elsewhere = ["//evil.example", "/%2f%2fevil.example", "/%5cevil.example", "/..//evil.example/"];
+    let queries =
+        ["next", "redirect_uri", "return_to", "url"].map(|name| format!("?{name}=https%3A%2F%2Fevil.example"));
+    let pages = PAGES.iter().chain(&["/", "/console"]);
+    let with_queries = pages.clone().flat_map(|page| queries.iter().map(move |query| format!("{page}{query}")));
+    let with_paths = pages.flat_map(|page| elsewhere.map(|path| format!("{page}{path}")));
+    for path in with_queries.chain(with_paths).chain(elsewhere.map(str::to_owned)) {
+        let url = format!("{}{path}", server.signet.url_of(""));
+        let answer = client.get(&url).send().await.unwrap();
+        assert!(!answer.status().is_redirection(), "{path}: {}", answer.status());
+        assert!(!answer.headers().contains_key("location") && !answer.headers().contains_key("refresh"), "{path}");
+    }
+}
+
 #[tokio::test]
 async fn disabled_native_dialect_serves_no_pages() {
     let server = TestServer::embedded(|plan| plan.set("SIGNET_API__NATIVE__ENABLED", "false"));

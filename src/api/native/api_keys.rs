@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, SchemaType, Type};
 
 use super::idempotency::{self, IN_PROGRESS, KEY_REUSED};
+use super::query::number;
 use super::{NAME, Problem, check_name};
 use crate::api::endpoint::{Endpoint, endpoint};
 use crate::api::{FORBIDDEN, RATE_LIMITED, credential, request_context};
@@ -177,14 +178,8 @@ async fn project(ctx: &Context, caller: &Caller, request: &Request) -> Result<Pr
 async fn list(ctx: Context, request: Request) -> Result<Response, Problem> {
     let caller = authenticate(&ctx, credential(&request)).await?;
     let query = request.query()?;
-    let number = |name, default, allowed: std::ops::RangeInclusive<u32>| match query.get(name) {
-        None => Ok(default),
-        Some(text) => text.parse().ok().filter(|number| allowed.contains(number)).ok_or_else(|| {
-            let rule = format!("must be a number from {} to {}", allowed.start(), allowed.end());
-            Rejection::field(FieldError::new(ParamLocation::Query, name, FieldErrorKind::Invalid(rule)))
-        }),
-    };
-    let (skip, limit) = (number("skip", 0, 0..=MAX_SKIP)?, number("limit", MAX_PAGE, 1..=MAX_PAGE)?);
+    let skip = number(&query, "skip", 0, 0..=MAX_SKIP)?;
+    let limit = number(&query, "limit", MAX_PAGE, 1..=MAX_PAGE)?;
     let project = project(&ctx, &caller, &request).await?;
     let (keys, total) = list_own(&ctx, &caller, project, skip, limit).await?;
     let now = ctx.now();

@@ -9,20 +9,15 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::Problem;
+use super::query::{invalid_query, limit, number};
 use crate::api::endpoint::{Endpoint, endpoint};
 use crate::api::{FORBIDDEN, credential};
 use crate::auth::Error;
 use crate::auth::audit::{self, EventFilter, EventPage, EventRange, ListedEvent, Party, Position};
 use crate::auth::context::Context;
 use crate::auth::tokens::caller::{authenticate, authenticate_user};
-use crate::http::{FieldError, FieldErrorKind, FormFields, ParamLocation, Rejection, Request, Response};
+use crate::http::{FormFields, Rejection, Request, Response};
 use crate::id::UserId;
-
-/// Events on a page, unless the request asks for another number.
-const DEFAULT_LIMIT: u32 = 50;
-
-/// The most events on a page: rendering them takes a worker less than a millisecond.
-const MAX_LIMIT: u32 = 200;
 
 /// The most names of types in one request.
 const MAX_TYPES: usize = 50;
@@ -186,17 +181,17 @@ async fn list_events(ctx: Context, request: Request) -> Result<Response, Problem
     let types: Vec<String> =
         query.get("type").into_iter().flat_map(|types| types.split(',')).map(|name| name.trim().to_owned()).collect();
     if types.len() > MAX_TYPES {
-        return Err(invalid("type", &format!("must have at most {MAX_TYPES} names")).into());
+        return Err(invalid_query("type", &format!("must have at most {MAX_TYPES} names")).into());
     }
     let user = match query.get("user") {
         None => None,
-        Some(text) => Some(UserId::parse(text).ok_or_else(|| invalid("user", "must be the id of a user"))?),
+        Some(text) => Some(UserId::parse(text).ok_or_else(|| invalid_query("user", "must be the id of a user"))?),
     };
     let actor = query.get("actor").map(str::to_owned);
     if actor.as_ref().is_some_and(|actor| actor.len() > MAX_ACTOR) {
-        return Err(invalid("actor", "must be the id of a user, cli or system").into());
+        return Err(invalid_query("actor", "must be the id of a user, cli or system").into());
     }
-    let wait = number(&query, "wait", 0, 0, audit::MAX_WAIT.as_secs() as u32)?;
+    let wait = number(&query, "wait", 0, 0..=audit::MAX_WAIT.as_secs() as u32)?;
     let filter = EventFilter { types, user, actor };
     let wait = Duration::from_secs(wait.into());
     let page = audit::list(&ctx, &filter, range(&query)?, limit(&query)?, wait).await?;
@@ -244,25 +239,13 @@ pub(super) const LIST_ACTIVITY: Endpoint = endpoint! {
 fn range(query: &FormFields) -> Result<EventRange, Rejection> {
     let position = |name| match query.get(name) {
         None => Ok(None),
-        Some(text) => Position::parse(text).map(Some).ok_or_else(|| invalid(name, "must be the cursor of an event")),
+        Some(text) => {
+            Position::parse(text).map(Some).ok_or_else(|| invalid_query(name, "must be the cursor of an event"))
+        }
     };
     Ok(match (position("after")?, position("before")?) {
         (Some(after), _) => EventRange::After(after),
         (None, Some(before)) => EventRange::Before(before),
         (None, None) => EventRange::Newest,
     })
-}
-
-fn limit(query: &FormFields) -> Result<u32, Rejection> {
-    number(query, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT)
-}
-
-fn number(query: &FormFields, name: &str, default: u32, min: u32, max: u32) -> Result<u32, Rejection> {
-    let number = query.get(name).map_or(Ok(default), str::parse).ok();
-    let number = number.filter(|number| (min..=max).contains(number));
-    number.ok_or_else(|| invalid(name, &format!("must be a number from {min} to {max}")))
-}
-
-fn invalid(name: &str, rule: &str) -> Rejection {
-    Rejection::field(FieldError::new(ParamLocation::Query, name, FieldErrorKind::Invalid(rule.to_owned())))
 }

@@ -20,7 +20,7 @@ use crate::http::{Request, Response};
 
 /// The token of a link that confirms an email address.
 #[derive(Deserialize, ToSchema)]
-#[schema(examples(json!({"token": "eyJhbGciOiJFZERTQSIsInR5cCI6InNpZ25ldC1jb25maXJtLWVt…"})))]
+#[schema(examples(json!({"token": "Yk3v0pS9QeC1dJwXz7LmTg"})))]
 pub(super) struct ConfirmEmail {
     token: String,
 }
@@ -73,7 +73,7 @@ pub(super) const OLD_CONFIRM_EMAIL: Endpoint =
 /// A new password and the link that allows it.
 #[derive(Deserialize, ToSchema)]
 #[schema(examples(json!({
-    "token": "eyJhbGciOiJFZERTQSIsInR5cCI6InNpZ25ldC1yZXNldC1wYXNz…",
+    "token": "q8Rb2vN6TzKf0LhXyW4ScA",
     "device_secret": "0p3UoSMwZbTBy6nUXc1qgy2ZQb0",
     "new_password": "a quiet harbour at dusk",
 })))]
@@ -125,7 +125,7 @@ pub(super) const OLD_RESET_PASSWORD: Endpoint = deprecated_alias(&RESET_PASSWORD
 /// A magic link and the secret of the device that requested it.
 #[derive(Deserialize, ToSchema)]
 #[schema(examples(json!({
-    "token": "eyJhbGciOiJFZERTQSIsInR5cCI6InNpZ25ldC1tYWdpYy1saW5r…",
+    "token": "Hs7dG1mXw3VtZ9nPfJ2Ecg",
     "device_secret": "0p3UoSMwZbTBy6nUXc1qgy2ZQb0",
 })))]
 pub(super) struct RedeemMagicLink {

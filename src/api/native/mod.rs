@@ -19,6 +19,7 @@ mod profile;
 mod projects;
 mod published;
 mod qr;
+mod query;
 mod revocation_feed;
 mod schemas;
 mod sessions;

@@ -71,8 +71,7 @@ async fn create(ctx: Context, mut request: Request) -> Result<Response, Problem>
                 ..CreateUser::default()
             };
             let user = sign_up::sign_up(&ctx, new_user, request_ctx).await?;
-            let link = |token: &str| verify_email::page_link(&ctx.node.config, token);
-            verify_email::send_sign_up_link(&ctx, &user, link, request_ctx).await?;
+            verify_email::send_sign_up_page_link(&ctx, &user, request_ctx).await?;
             idempotency::to_json(&Profile::of(&ctx, &user, None).await?)
         }
     };

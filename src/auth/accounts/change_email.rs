@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::auth::accounts::verify_email::{self, Verification};
+use crate::auth::accounts::verify_email::{self, PageLink, Verification};
 use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
 use crate::auth::error::LinkKind;
@@ -74,9 +74,10 @@ async fn store_and_send(
     // Only the payload is ever read: the token that is mailed proves who may do so.
     let unused = one_time::generate_device_secret(ctx);
     one_time::store(ctx, key, &unused, pending, ctx.now() + ctx.node.config.mailed.confirm).await?;
+    // Created in any case: the same is stored for a free address and for one that another account has.
+    let link = PageLink::create(ctx, user, email.as_str()).await?;
     if owner.is_none() {
-        let link = |token: &str| verify_email::page_link(&ctx.node.config, token);
-        verify_email::send_link(ctx, user, email.as_str(), link, request_ctx.language)?;
+        link.send(ctx, email.as_str(), request_ctx.language);
     }
     let letter = Letter::EmailChangeRequested { new: email.as_str().to_owned() };
     mailing::queue_notice(ctx, user, letter, &NoticeOrigin::client(request_ctx));
@@ -85,7 +86,7 @@ async fn store_and_send(
 
 /// Confirms the address that `token` was mailed to: the user's, or the one that the user changes to.
 pub async fn confirm_email(ctx: &Context, token: &str, request_ctx: RequestContext<'_>) -> Result<Verification, Error> {
-    let (user, digest) = verify_email::read_link(ctx, token)?;
+    let (user, digest) = verify_email::read_link(ctx, token).await?;
     let user = ctx.accounts.user(Find::Id(user)).await?.ok_or(Error::NotFound)?;
     if subject_of(&user.email) == digest {
         return verify_email::verify_email(ctx, token, request_ctx).await;

@@ -1,12 +1,13 @@
 //! Verifies an address by a mailed link.
 //!
 //! The link may be followed any number of times, and mail scanners do so: a verification grants nothing, so nothing is
-//! consumed and the token is valid until it expires. The token names the user and a digest of the address, so that no
-//! address is in logs of URLs, and it does not verify an address that the user has changed to since. Knows nothing of
-//! where links point.
+//! consumed and the token is valid until it expires. The token stands for the user and a digest of the address, so that
+//! no address is in logs of URLs, and it does not verify an address that the user has changed to since. Knows nothing of
+//! where the links of published APIs point.
 
 use serde::{Deserialize, Serialize};
 
+use crate::auth::action_token::{LinkToken, NewActionToken};
 use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
 use crate::auth::error::LinkKind;
@@ -16,6 +17,7 @@ use crate::auth::request_context::RequestContext;
 use crate::auth::run_to_completion::run_to_completion;
 use crate::auth::sessions::claims::refresh_session_claims;
 use crate::auth::{Error, action_token, mailing, rate_limit};
+use crate::clock::Timestamp;
 use crate::config::Config;
 use crate::id::UserId;
 use crate::mail::Letter;
@@ -55,8 +57,30 @@ pub fn send_link(
     Ok(())
 }
 
+/// A link to the page that confirms an address, and when it expires.
+pub(super) struct PageLink {
+    letter: Letter,
+    expires_at: Timestamp,
+}
+
+impl PageLink {
+    /// Creates a link that confirms `address`, in canonical form, as the user's.
+    pub(super) async fn create(ctx: &Context, user: &User, address: &str) -> Result<Self, Error> {
+        let claims = LinkClaims { user: user.id, address: subject_of(address) };
+        let (kind, lifetime) = (ActionKind::ConfirmEmail, ctx.node.config.mailed.confirm);
+        let token = action_token::create_for_link(ctx, LinkToken::Short, kind, claims, true, lifetime).await?;
+        let NewActionToken { text, expires_at, .. } = token;
+        Ok(Self { letter: Letter::ConfirmEmail { link: page_link(&ctx.node.config, &text) }, expires_at })
+    }
+
+    /// Mails it to the address that it confirms.
+    pub(super) fn send(self, ctx: &Context, address: &str, language: Option<&str>) {
+        mailing::queue_mail(ctx, address, self.letter, self.expires_at, language);
+    }
+}
+
 /// The link to the page that confirms an address with `token`.
-pub fn page_link(config: &Config, token: &str) -> String {
+pub(super) fn page_link(config: &Config, token: &str) -> String {
     let page = format!("{}{}/links/confirm", config.server.public_url, config.api.native.prefix);
     mailing::link_with_token(&page, token)
 }
@@ -75,6 +99,14 @@ pub async fn send_sign_up_link(
     Ok(())
 }
 
+/// The same, for a sign-up whose link opens our own page.
+pub async fn send_sign_up_page_link(ctx: &Context, user: &User, request_ctx: RequestContext<'_>) -> Result<(), Error> {
+    if rate_limit::check_sign_up_mail(ctx, &subject_of(&user.email), request_ctx).await {
+        PageLink::create(ctx, user, &user.email).await?.send(ctx, &user.email, request_ctx.language);
+    }
+    Ok(())
+}
+
 /// Mails the user another link that confirms the address; nothing if it is confirmed.
 pub async fn request_link(ctx: &Context, user: &User, request_ctx: RequestContext<'_>) -> Result<(), Error> {
     let subject = subject_of(&user.email);
@@ -83,19 +115,20 @@ pub async fn request_link(ctx: &Context, user: &User, request_ctx: RequestContex
     if user.verified {
         return Ok(());
     }
-    send_link(ctx, user, &user.email, |token| page_link(&ctx.node.config, token), request_ctx.language)
+    PageLink::create(ctx, user, &user.email).await?.send(ctx, &user.email, request_ctx.language);
+    Ok(())
 }
 
 /// The user of a mailed token and the digest of the address that it was mailed to, by [`subject_of`].
-pub(super) fn read_link(ctx: &Context, token: &str) -> Result<(UserId, String), Error> {
-    let token = action_token::verify::<LinkClaims>(ctx, ActionKind::ConfirmEmail, token);
+pub(super) async fn read_link(ctx: &Context, token: &str) -> Result<(UserId, String), Error> {
+    let token = action_token::verify_link::<LinkClaims>(ctx, ActionKind::ConfirmEmail, token).await?;
     let LinkClaims { user, address } = token.ok_or(Error::InvalidLink(LinkKind::EmailVerification))?.claims;
     Ok((user, address))
 }
 
 /// Verifies the address that `token` was mailed to, if it is still the user's.
 pub async fn verify_email(ctx: &Context, token: &str, request_ctx: RequestContext<'_>) -> Result<Verification, Error> {
-    let (user, address) = read_link(ctx, token)?;
+    let (user, address) = read_link(ctx, token).await?;
     let user = ctx.accounts.user(Find::Id(user)).await?.ok_or(Error::NotFound)?;
     if subject_of(&user.email) != address {
         return Err(Error::InvalidLink(LinkKind::EmailVerification));

@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::auth::action_token::LinkToken;
 use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
 use crate::auth::identity::{Email, Username};
@@ -28,7 +29,7 @@ pub(in crate::auth) struct ResetClaims {
     /// The row's `sessions_valid_after` at the time of the request: a later change of the password voids the link.
     #[serde(rename = "valid_after")]
     pub(in crate::auth) sessions_valid_after: i64,
-    /// True if the device secret is needed too. The landing page reads it.
+    /// True if the device secret is needed too. The landing page reads it in a signed token.
     pub(in crate::auth) needs_device_secret: bool,
 }
 
@@ -40,10 +41,11 @@ pub(in crate::auth) const NO_DEVICE_SECRET: &str = "";
 pub async fn request_password_reset(
     ctx: &Context,
     email: &str,
+    form: LinkToken,
     request_ctx: RequestContext<'_>,
 ) -> Result<String, Error> {
     let device_secret = one_time::generate_device_secret(ctx);
-    respond_on_step(send_link(ctx, email, |_| true, Some(&device_secret), request_ctx)).await?;
+    respond_on_step(send_link(ctx, email, |_| true, form, Some(&device_secret), request_ctx)).await?;
     Ok(device_secret)
 }
 
@@ -60,7 +62,7 @@ pub async fn request_password_reset_by_link(
         (Some(requested), Some(username)) => requested.key() == username.key(),
         _ => false,
     };
-    respond_on_step(send_link(ctx, email, is_requested, None, request_ctx)).await
+    respond_on_step(send_link(ctx, email, is_requested, LinkToken::Signed, None, request_ctx)).await
 }
 
 /// Mails a user a link that needs no device secret, on behalf of an administrator.
@@ -73,13 +75,14 @@ pub async fn send_reset_link_as_admin(
     if user.disabled {
         return Err(Error::AccountDisabled);
     }
-    send_link(ctx, &user.email, |found| found.id == user.id, None, request_ctx).await
+    send_link(ctx, &user.email, |found| found.id == user.id, LinkToken::Short, None, request_ctx).await
 }
 
 async fn send_link(
     ctx: &Context,
     email: &str,
     is_requested: impl Fn(&User) -> bool,
+    form: LinkToken,
     device_secret: Option<&str>,
     request_ctx: RequestContext<'_>,
 ) -> Result<(), Error> {
@@ -99,7 +102,8 @@ async fn send_link(
         sessions_valid_after: user.as_ref().map_or(ctx.now(), |user| user.sessions_valid_after).millis(),
         needs_device_secret: device_secret.is_some(),
     };
-    let token = action_token::create(ctx, ActionKind::ResetPassword, claims, ctx.node.config.mailed.reset)?;
+    let (kind, lifetime) = (ActionKind::ResetPassword, ctx.node.config.mailed.reset);
+    let token = action_token::create_for_link(ctx, form, kind, claims, device_secret.is_some(), lifetime).await?;
     let key = SecretKey { kind: SecretKind::PasswordReset, subject: &subject, id: &token.id.to_string() };
     one_time::store(ctx, key, device_secret.unwrap_or(NO_DEVICE_SECRET), Vec::new(), token.expires_at).await?;
     if let Some(user) = user.filter(|user| !user.disabled && is_requested(user)) {

@@ -29,7 +29,8 @@ pub async fn reset_password(
 ) -> Result<(), Error> {
     policy.check(new)?;
     rate_limit::check_attempt(ctx, request_ctx).await?;
-    let token = action_token::verify::<ResetClaims>(ctx, ActionKind::ResetPassword, token).ok_or(INVALID_LINK)?;
+    let token = action_token::verify_link::<ResetClaims>(ctx, ActionKind::ResetPassword, token).await?;
+    let token = token.ok_or(INVALID_LINK)?;
     if token.claims.needs_device_secret != device_secret.is_some() {
         return Err(INVALID_LINK);
     }

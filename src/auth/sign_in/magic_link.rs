@@ -14,6 +14,7 @@ use super::open_session::authorize_login;
 use super::record_refusal;
 use crate::auth::accounts::address_owner::find_or_create_owner;
 use crate::auth::accounts::credential_epoch::CredentialEpoch;
+use crate::auth::action_token::LinkToken;
 use crate::auth::audit::SignInMethod;
 use crate::auth::context::Context;
 use crate::auth::error::LinkKind;
@@ -43,12 +44,22 @@ enum LinkClaims {
 
 /// Mails a link if the account is enabled, or if there is none and registration is open. Returns a device secret in any
 /// case.
-pub async fn request_link(ctx: &Context, email: &str, request_ctx: RequestContext<'_>) -> Result<String, Error> {
+pub async fn request_link(
+    ctx: &Context,
+    email: &str,
+    form: LinkToken,
+    request_ctx: RequestContext<'_>,
+) -> Result<String, Error> {
     let email = Email::parse(email)?;
-    respond_on_step(create_and_send(ctx, &email, request_ctx)).await
+    respond_on_step(create_and_send(ctx, &email, form, request_ctx)).await
 }
 
-async fn create_and_send(ctx: &Context, email: &Email, request_ctx: RequestContext<'_>) -> Result<String, Error> {
+async fn create_and_send(
+    ctx: &Context,
+    email: &Email,
+    form: LinkToken,
+    request_ctx: RequestContext<'_>,
+) -> Result<String, Error> {
     let subject = subject(email);
     let permit = rate_limit::check_mail(ctx, MailKind::MagicLink, &subject, request_ctx).await?;
     let user = ctx.accounts.user(Find::Email(email.as_str())).await?;
@@ -60,7 +71,8 @@ async fn create_and_send(ctx: &Context, email: &Email, request_ctx: RequestConte
         Some(user) => LinkClaims::User { user: user.id, valid_after: user.sessions_valid_after.millis() },
         None => LinkClaims::Address(email.as_str().to_owned()),
     };
-    let token = action_token::create(ctx, ActionKind::MagicLink, claims, ctx.node.config.mailed.magic)?;
+    let lifetime = ctx.node.config.mailed.magic;
+    let token = action_token::create_for_link(ctx, form, ActionKind::MagicLink, claims, true, lifetime).await?;
     let device_secret = one_time::generate_device_secret(ctx);
     let id = token.id.to_string();
     let key = SecretKey { kind: SecretKind::MagicLink, subject: &subject, id: &id };
@@ -120,7 +132,8 @@ struct Link<'a> {
 impl<'a> Link<'a> {
     async fn parse(ctx: &Context, token: &str, request_ctx: RequestContext<'a>) -> Result<Self, Error> {
         rate_limit::check_attempt(ctx, request_ctx).await?;
-        let token = action_token::verify::<LinkClaims>(ctx, ActionKind::MagicLink, token)
+        let token = action_token::verify_link::<LinkClaims>(ctx, ActionKind::MagicLink, token)
+            .await?
             .ok_or_else(|| refuse(ctx, request_ctx, None, "invalid or expired magic link"))?;
         let (address, user) = match token.claims {
             LinkClaims::User { user: id, valid_after } => {

@@ -108,6 +108,15 @@ export const agree = (page, name) => button(dialog(page), name).click();
  */
 export const noDialog = (page) => page.locator('dialog').first().waitFor({ state: 'detached' });
 
+/** Has the Rust side do something that only it can do, and waits until it is done. */
+export async function ask(what) {
+  const done = new Promise((resolve, reject) => {
+    process.stdin.once('data', resolve).once('end', () => reject(new Error(`${what}: failed`)));
+  });
+  process.stdout.write(`ask: ${what}\n`);
+  await done;
+}
+
 /** Waits until a heading is shown. */
 export const shows = (page, name) => heading(page, name).waitFor();
 

@@ -4,6 +4,7 @@
 //! A violation of the content security policy, an error of a script, a request to another host and anything that axe
 //! finds fail a test.
 
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -11,6 +12,8 @@ use serde_json::{Value, json};
 
 use crate::support::outbox::wait_for_mail;
 use crate::support::ports::free_port;
+use crate::support::postgres;
+use crate::support::redis;
 use crate::support::server::{PASSWORD, SendRequest, TestServer, over_both_stores};
 use crate::support::signet::Plan;
 use crate::support::tool;
@@ -37,11 +40,8 @@ fn chromium() -> PathBuf {
     found.find(|program| program.exists()).expect("chromium-headless-shell is missing: `./test` installs it")
 }
 
-/// Runs a program of this folder against the server, with what it must know beside.
-///
-/// # Panics
-/// If the program fails.
-async fn run(server: &TestServer, program: &str, also: Value) {
+/// The command that runs a program of this folder against the server, with what it must know beside.
+fn node(server: &TestServer, program: &str, also: &Value) -> Command {
     let mut known = json!({
         "url": server.signet.url_of(""),
         "outbox": server.signet.data_dir().join("outbox"),
@@ -53,10 +53,41 @@ async fn run(server: &TestServer, program: &str, also: Value) {
     }
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/browser").join(program);
     let mut node = Command::new(tool("bin/node"));
-    node.arg(program).env("SIGNET_BROWSER", known.to_string()).stdin(Stdio::null());
+    node.arg(program).env("SIGNET_BROWSER", known.to_string());
+    node
+}
+
+/// Runs a program against the server.
+///
+/// # Panics
+/// If the program fails.
+async fn run(server: &TestServer, program: &str, also: Value) {
+    let mut node = node(server, program, &also);
+    node.stdin(Stdio::null());
     let output = tokio::task::spawn_blocking(move || node.output()).await.unwrap().unwrap();
     let text = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
     assert!(output.status.success(), "{text}");
+}
+
+/// Runs a program that asks for what only this side can do, which `act` does.
+///
+/// # Panics
+/// If the program fails.
+fn run_with(server: &TestServer, program: &str, also: &Value, mut act: impl FnMut(&str)) {
+    let mut node = node(server, program, also);
+    let node = node.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut node = node.spawn().unwrap();
+    let errors = node.stderr.take().unwrap();
+    let errors = std::thread::spawn(move || std::io::read_to_string(errors).unwrap());
+    let (mut input, output) = (node.stdin.take().unwrap(), node.stdout.take().unwrap());
+    for line in BufReader::new(output).lines().map(Result::unwrap) {
+        if let Some(what) = line.strip_prefix("ask: ") {
+            act(what);
+            input.write_all(b"done\n").unwrap();
+        }
+    }
+    let status = node.wait().unwrap();
+    assert!(status.success(), "{}", errors.join().unwrap());
 }
 
 async fn account_lives_in_the_browser_alone(server: &TestServer) {
@@ -95,6 +126,29 @@ async fn console_shows_every_screen_and_state(server: &TestServer) {
     run(server, "console.js", also).await;
 }
 
+/// Both stores are killed and come back, one after the other, while pages are open.
+#[tokio::test]
+async fn pages_outlive_the_loss_of_a_store() {
+    let mut redis = redis::Server::options().durable().start();
+    let mut postgres = postgres::Server::start();
+    let server = TestServer::start(plan(Plan::on(&redis, &postgres)).with_patient_stores());
+    let [superuser, user] = [server.create_user(&["--superuser", "--verified"]), server.create_user(&["--verified"])];
+    let also = json!({
+        "superuser": superuser.email,
+        "user": user.email,
+        "password": PASSWORD,
+        "console": server.signet.management_url("/console"),
+        "api": server.signet.management_url(""),
+    });
+    run_with(&server, "stores.js", &also, |what| match what {
+        "kill redis" => redis.kill(),
+        "restart redis" => redis.restart(),
+        "kill postgres" => postgres.kill_immediate(),
+        "restart postgres" => postgres.restart(),
+        unknown => panic!("{unknown}"),
+    });
+}
+
 #[tokio::test]
 async fn other_pages_cannot_use_the_session() {
     let server = TestServer::embedded(plan);
@@ -131,8 +185,14 @@ async fn links_of_other_clients_have_pages() {
     let request = json!({"email": other.email, "username": other.username});
     server.post("/api/v1/password-reset").json(&request).send_checked().await.is(200);
     let reset_without = wait_for_mail(&server, &other.email, 0).await.link();
+    let third = server.create_user(&["--verified"]);
+    let root = server.sign_in(&server.create_user(&["--superuser"])).await.access;
+    let path = format!("/admin/users/{}/password-reset", third.id);
+    server.post(&path).bearer_auth(&root).send_checked().await.is(202);
+    let reset_by_administrator = wait_for_mail(&server, &third.email, 0).await.link();
     let also = json!({
         "confirmations": confirmations, "reset": reset, "claim": requested["claim"], "reset_without": reset_without,
+        "reset_by_administrator": reset_by_administrator,
         "looks": true,
     });
     run(&server, "links.js", also).await;

@@ -1,5 +1,5 @@
-//! `POST /links/magic` and `POST /links/reset`, which the landing pages call for links that need the device secret.
-//! Links without a device secret are tested in `v1` and `ucontact`, which mail them.
+//! The links of this API, and `POST /links/magic` and `POST /links/reset`, the earlier paths of its calls that take the
+//! token of a link. Links without a device secret are tested in `v1` and `ucontact`, which mail them.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -14,6 +14,7 @@ over_both_stores!(|plan| plan;
     magic_link_signs_up_a_new_address,
     reset_link_with_its_device_secret_works_once,
     missing_fields_are_rejected,
+    mailed_links_are_short_and_bound,
 );
 
 /// Requests a link; returns the mailed token and the device secret.
@@ -102,6 +103,77 @@ async fn reset_link_with_its_device_secret_works_once(server: &TestServer) {
     server.refresh(&tokens.refresh).await.is_oauth_error(400, "invalid_grant");
     server.try_sign_in(&user.email, PASSWORD).await.is_problem(401, "invalid_credentials");
     server.try_sign_in(&user.email, new).await.is(201);
+}
+
+/// The links that this API mails have a random token of 128 bits, which is good for one action of one user, once. The
+/// stores have only its digest. Links of published APIs keep the signed token that their documents show.
+async fn mailed_links_are_short_and_bound(server: &TestServer) {
+    let user = server.create_user(&["--verified"]);
+    let ask = async |path: &str, email: &str| {
+        outbox::wait_until_queue_is_empty(server).await;
+        let before = outbox::mails(server, email).len();
+        let asked = server.post(path).json(&json!({"email": email})).send_checked().await.is(202).json();
+        (outbox::wait_for_mail(server, email, before).await, asked["device_secret"].as_str().unwrap().to_owned())
+    };
+    let (magic, secret) = ask("/magic-links", &user.email).await;
+    let (reset, reset_secret) = ask("/password-resets", &user.email).await;
+    let is_random = |text: &str| {
+        text.len() == 22 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    };
+    for mail in [&magic, &reset] {
+        assert!(is_random(&mail.token()) && mail.link().len() < 80, "{}", mail.link());
+    }
+
+    // Bound to the action, to the device and to every character.
+    let call = async |path: &str, token: &str, secret: &str| {
+        let body = json!({"token": token, "device_secret": secret, "new_password": "another harbour at dawn"});
+        server.post(path).json(&body).send_checked().await
+    };
+    let (token, unknown) = (magic.token(), "A".repeat(22));
+    let other = if token.starts_with('A') { "B" } else { "A" };
+    let changed = format!("{other}{}", &token[1..]);
+    for (path, token, secret) in [
+        ("/magic-links/redeem", reset.token(), &reset_secret),
+        ("/magic-links/redeem", token.clone(), &reset_secret),
+        ("/magic-links/redeem", changed, &secret),
+        ("/magic-links/redeem", unknown.clone(), &secret),
+        ("/password-resets/redeem", token.clone(), &secret),
+        ("/password-resets/redeem", reset.token(), &secret),
+        ("/password-resets/redeem", unknown.clone(), &secret),
+        ("/email-confirmations/redeem", token.clone(), &secret),
+        ("/email-confirmations/redeem", unknown, &secret),
+    ] {
+        call(path, &token, secret).await.is_problem(400, "invalid_link");
+    }
+    let stored = stored(server);
+    assert!(stored.contains(&user.id), "the claims are in the store");
+    for mail in [&magic, &reset] {
+        assert!(!stored.contains(&mail.token()), "the token is in the store");
+    }
+    call("/magic-links/redeem", &token, &secret).await.is(201);
+    call("/magic-links/redeem", &token, &secret).await.is_problem(400, "invalid_link");
+    call("/password-resets/redeem", &reset.token(), &reset_secret).await.is(204);
+    call("/password-resets/redeem", &reset.token(), &reset_secret).await.is_problem(400, "invalid_link");
+
+    // Another dialect redeems it too, and mails a signed one.
+    let (magic, secret) = ask("/magic-links", &user.email).await;
+    let claim = server.post("/auth/login/claim").bearer_auth(magic.token()).json(&json!({"claim": secret}));
+    claim.send_checked().await.is(200);
+    let before = outbox::mails(server, &user.email).len();
+    let (token, _) = request_link(server, "magic", &user.email, before).await;
+    assert_eq!(token.split('.').count(), 3, "{token}");
+}
+
+/// What the store of sessions keeps in files, or in hashes, as text.
+fn stored(server: &TestServer) -> String {
+    let Some(redis) = server.redis() else {
+        let folder = std::fs::read_dir(server.signet.data_dir()).unwrap().map(|file| file.unwrap().path());
+        let files = folder.filter(|path| path.is_file()).map(|path| std::fs::read(path).unwrap());
+        return files.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).collect();
+    };
+    let keys = redis.cli(&["KEYS", "*"]);
+    let values = keys.lines().map(|key| redis.cli(&["HGETALL", key]));
+    format!("{keys}{}", values.collect::<String>())
 }
 
 async fn missing_fields_are_rejected(server: &TestServer) {

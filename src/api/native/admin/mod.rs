@@ -15,15 +15,15 @@ pub(super) mod user;
 mod user_sign_ins;
 mod users;
 
-use super::NAME;
-use super::Problem;
+use super::query::{invalid_query, limit};
+use super::{NAME, Problem};
 use crate::api::endpoint::EndpointGroup;
 use crate::api::{credential, request_context};
 use crate::auth::audit::Origin;
 use crate::auth::context::Context;
 use crate::auth::tokens::caller::authenticate;
 use crate::auth::{Error, User};
-use crate::http::{FieldError, FieldErrorKind, FormFields, IntoResponse, ParamLocation, Rejection, Request};
+use crate::http::{IntoResponse, Request};
 use crate::id::UserId;
 
 pub(super) use api_keys::ApiKeySort;
@@ -64,12 +64,6 @@ pub(super) const GROUP: EndpointGroup = EndpointGroup {
     ],
 };
 
-/// Items on a page, unless the request asks for another number.
-const DEFAULT_LIMIT: u32 = 50;
-
-/// The most items on a page: rendering them takes a worker less than a millisecond.
-const MAX_LIMIT: u32 = 200;
-
 /// The caller's row, if the caller is a superuser.
 async fn require_superuser(ctx: &Context, request: &Request) -> Result<User, Error> {
     authenticate(ctx, credential(request)).await?.require_superuser(ctx).await
@@ -88,15 +82,4 @@ fn origin(ctx: &Context, by: &User, request: &Request) -> Origin {
 /// The user in the path.
 fn user_id(request: &Request) -> Result<UserId, Error> {
     UserId::parse(request.param("id")).ok_or(Error::NotFound)
-}
-
-fn invalid_query(name: &str, rule: &str) -> Rejection {
-    Rejection::field(FieldError::new(ParamLocation::Query, name, FieldErrorKind::Invalid(rule.to_owned())))
-}
-
-/// `limit` of the query.
-fn limit(query: &FormFields) -> Result<u32, Rejection> {
-    let limit = query.get("limit").map_or(Ok(DEFAULT_LIMIT), str::parse).ok();
-    let limit = limit.filter(|limit| (1..=MAX_LIMIT).contains(limit));
-    limit.ok_or_else(|| invalid_query("limit", &format!("must be a number from 1 to {MAX_LIMIT}")))
 }

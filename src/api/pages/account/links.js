@@ -23,7 +23,7 @@ export function takeLink() {
   history.replaceState(null, '', `${BASE}/links/${PAGE}`);
   const last = here.pathname.replace(/\/$/, '').split('/').pop() ?? '';
   const fragment = new URLSearchParams(here.hash.slice(1));
-  // Some links have the token as the last path segment. A token is three parts separated by dots.
+  // Some links have the token as the last path segment. Such a token is three parts separated by dots.
   const inPath = last.split('.').length === 3 ? last : '';
   link = {
     token: here.searchParams.get('token') ?? fragment.get('token') ?? inPath,
@@ -100,8 +100,12 @@ function Magic() {
   <//>`;
 }
 
-/** True if a reset token requires the device's half. Only decides what is shown; the server checks. */
+/**
+ * True if a reset token requires the device's half: a short token says so at its beginning, a signed one in its claims.
+ * Only decides what is shown; the server checks.
+ */
 function needsSecret() {
+  if (!link.token.includes('.')) return !link.token.startsWith('unbound-');
   try {
     const payload = (link.token.split('.')[1] ?? '').replaceAll('-', '+').replaceAll('_', '/');
     return JSON.parse(atob(payload)).action?.needs_device_secret === true;
