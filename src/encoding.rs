@@ -51,9 +51,40 @@ pub fn crockford_base32(bytes: &[u8]) -> impl Iterator<Item = char> {
     bytes.iter().map(|byte| char::from(CROCKFORD[usize::from(byte & 31)]))
 }
 
+/// Decodes base32 (RFC 4648, 6) in either case. Ignores spaces, hyphens and padding, with which apps show secrets.
+pub fn decode_base32(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len() * 5 / 8);
+    let (mut bits, mut count) = (0_u16, 0);
+    for byte in text.bytes().filter(|byte| !matches!(byte, b' ' | b'-' | b'=')) {
+        let value = match byte.to_ascii_uppercase() {
+            letter @ b'A'..=b'Z' => letter - b'A',
+            digit @ b'2'..=b'7' => digit - b'2' + 26,
+            _ => return None,
+        };
+        bits = bits << 5 | u16::from(value);
+        count += 5;
+        if count >= 8 {
+            count -= 8;
+            bytes.push((bits >> count) as u8);
+        }
+        bits &= (1 << count) - 1;
+    }
+    Some(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn base32_is_decoded_as_published() {
+        // RFC 4648, 10.
+        for (text, expected) in [("", ""), ("MY======", "f"), ("mzxq====", "fo"), ("MZXW6YTBOI", "foobar")] {
+            assert_eq!(decode_base32(text), Some(expected.as_bytes().to_vec()), "{text}");
+        }
+        assert_eq!(decode_base32("mzxw 6ytb-oi"), Some(b"foobar".to_vec()));
+        assert_eq!(decode_base32("MZXW0"), None);
+    }
 
     #[test]
     fn digests_are_written_as_published() {

@@ -17,7 +17,7 @@ use crate::config;
 pub(super) use backup::{Backup, Restore};
 pub(super) use bench::Bench;
 pub(super) use demo::Demo;
-pub(super) use users::{CreateUser, UpdateUser, UserName, Users};
+pub(super) use users::{CreateUser, ImportFrom, ImportUsers, UpdateUser, UserName, Users};
 
 /// Signet, a token server: signs people in and issues JWTs that any service verifies from a JWKS.
 #[derive(Debug, Parser)]

@@ -11,6 +11,7 @@ mod check;
 mod custom_claims;
 mod demo;
 mod health;
+mod import;
 mod last_superuser;
 mod password;
 mod propagation;

@@ -55,6 +55,7 @@ impl CreateUser {
             superuser: self.superuser,
             roles: self.roles,
             custom_claims: self.custom_claims.into_stored(),
+            totp: None,
             project: ProjectId::new(now, &ctx.node.rng),
             created_at: now,
         })

@@ -29,6 +29,7 @@ pub use enrollment::{
 
 pub use reset::reset_as_operator;
 use totp_secret::TotpSecret;
+pub use totp_secret::{InvalidSecret, SECRET_LENGTHS, seal_imported_secret};
 
 /// Secrets that [`reseal_secrets`] reads per query.
 const PAGE: u32 = 500;

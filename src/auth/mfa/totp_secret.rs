@@ -1,6 +1,8 @@
 //! A TOTP secret (RFC 6238): generates it, seals it for its user, and compares codes. Knows nothing of attempts or
 //! stores.
 
+use std::ops::RangeInclusive;
+
 use totp_rs::{Builder, Totp};
 use zeroize::Zeroizing;
 
@@ -18,6 +20,38 @@ const DIGITS: usize = 6;
 
 /// Steps of thirty seconds by which the clock of a phone may be off.
 const SKEW: u16 = 1;
+
+/// Bytes of a secret of another system: 128 bits at least (RFC 4226, 4), and no more than a block of the hash, because
+/// the algorithm hashes a longer one first (RFC 2104).
+pub const SECRET_LENGTHS: RangeInclusive<usize> = 16..=64;
+
+/// Why a secret of another system cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidSecret {
+    /// Too short to be safe, or too long.
+    #[error(
+        "the secret has {} bytes, and {} to {} are possible",
+        .0,
+        SECRET_LENGTHS.start(),
+        SECRET_LENGTHS.end()
+    )]
+    Length(usize),
+    /// Not base32 (RFC 4648).
+    #[error("the secret is not base32")]
+    NotBase32,
+    /// It could not be sealed.
+    #[error("the secret cannot be sealed")]
+    Seal,
+}
+
+/// Seals a secret of another system for its user. It must be for six digits of SHA-1 that change every thirty seconds.
+pub fn seal_imported_secret(ctx: &Context, user: UserId, secret: &[u8]) -> Result<SealedTotp, InvalidSecret> {
+    if !SECRET_LENGTHS.contains(&secret.len()) {
+        return Err(InvalidSecret::Length(secret.len()));
+    }
+    let secret = TotpSecret::new(secret, &ctx.node.config.second_factor.issuer, "").map_err(|_| InvalidSecret::Seal)?;
+    secret.seal(ctx, user).map_err(|_| InvalidSecret::Seal)
+}
 
 /// A secret in memory. Zeroized when dropped, and not `Debug`.
 pub(super) struct TotpSecret(Totp);

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use crate::token::custom_claims::CustomClaims;
 
@@ -76,20 +76,22 @@ pub enum Users {
         #[arg(long)]
         yes: bool,
     },
-    /// Create users from a JSON Lines file, as `export` writes it. Users whose address, username or id is taken are
-    /// left out, so the import can be repeated.
-    #[command(after_help = "One JSON object per line; only email is required:
+    /// Create users from a file: one that `export` wrote, or the export of another system.
+    ///
+    /// Users who are there already are left out, so an import that was interrupted can be repeated. The guides are in
+    /// docs/build/migrate.
+    #[command(after_help = "The format of Signet has one JSON object per line; only email is required:
   {\"email\":\"a@example.com\",\"username\":\"a\",\"full_name\":\"A. Example\",\"password_hash\":\"$2b$12$…\",
    \"verified\":true,\"disabled\":false,\"superuser\":false,\"roles\":[\"editor\"],\"claims\":{\"plan\":\"pro\"},
-   \"created_at\":\"2024-01-31T12:00:00Z\"}
+   \"totp_secret\":\"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\",\"created_at\":\"2024-01-31T12:00:00Z\"}
 password_hash may be Argon2, bcrypt, scrypt or PBKDF2, as a PHC string or in Django's or Firebase's format.
 
-Example:
-  signet users import users.jsonl")]
-    Import {
-        /// The file; `-` for stdin.
-        file: PathBuf,
-    },
+Examples:
+  signet users import users.jsonl
+  signet users import --from keycloak --dry-run --report report.jsonl realm-export.json
+  signet users import --from auth0 --passwords hashes.json --claim plan users.json
+  signet users import --from firebase --hash-config hash-config.txt users.json")]
+    Import(ImportUsers),
     /// Print every user as JSON Lines.
     #[command(after_help = "Example:\n  (umask 077; signet users export --with-hashes > users.jsonl)")]
     Export {
@@ -97,6 +99,59 @@ Example:
         #[arg(long)]
         with_hashes: bool,
     },
+}
+
+/// The system that wrote a file of users.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ImportFrom {
+    /// `signet users export`, or a program of yours.
+    Signet,
+    /// Auth0: the export of a job in JSON, or the file of hashes from its support.
+    Auth0,
+    /// Firebase: the JSON or CSV of `firebase auth:export`.
+    Firebase,
+    /// Supabase: rows of auth.users as CSV or JSON.
+    Supabase,
+    /// Keycloak: the JSON of `kc.sh export` with users.
+    Keycloak,
+    /// Clerk: the CSV of its dashboard.
+    Clerk,
+}
+
+/// Users to import.
+#[derive(Args, Debug)]
+pub struct ImportUsers {
+    /// The files, which are imported in this order; `-` for stdin.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// The system that wrote the files.
+    #[arg(long, value_enum, default_value_t = ImportFrom::Signet, value_name = "SYSTEM")]
+    pub from: ImportFrom,
+    /// Read and check everything, say what an import would do, and create nobody.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Write a JSON line to this file for each user who cannot come or comes in part. It is replaced if it exists.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Auth0: the file of password hashes that its support sends on request.
+    #[arg(long, value_name = "FILE")]
+    pub passwords: Option<PathBuf>,
+    /// Firebase: a file with the password hash parameters that its console shows.
+    #[arg(long, value_name = "FILE")]
+    pub hash_config: Option<PathBuf>,
+    /// Import without password hashes. Users sign in by mail or reset their password.
+    #[arg(long, conflicts_with_all = ["passwords", "hash_config"])]
+    pub without_passwords: bool,
+    /// Take this member of app_metadata (Auth0), customAttributes (Firebase), raw_app_meta_data (Supabase) or
+    /// attributes (Keycloak) as a custom claim. Repeatable.
+    #[arg(long = "claim", value_name = "NAME")]
+    pub claims: Vec<String>,
+    /// Keep the id of the other system as this custom claim. An id that is a UUID stays the user id in any case.
+    #[arg(long, value_name = "NAME")]
+    pub id_claim: Option<String>,
+    /// Keycloak: take this realm role as a role. Repeatable. The role admin may manage users of Signet.
+    #[arg(long = "role", value_name = "ROLE")]
+    pub roles: Vec<String>,
 }
 
 /// A user to create.

@@ -1,7 +1,7 @@
-//! `signet users`: create, list, show, update, sign-out, disable, enable, reset-mfa, delete; `transfer` imports and exports.
+//! `signet users`: create, list, show, update, sign-out, disable, enable, reset-mfa, delete, import and export.
 
+mod import;
 mod record;
-mod transfer;
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::auth::accounts::create;
 use crate::auth::accounts::delete::delete_user;
 use crate::auth::accounts::disable;
 use crate::auth::accounts::update::{self, update_user_as_operator};
-use crate::auth::audit::Origin;
+use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
 use crate::auth::identity::{Login, Username};
 use crate::auth::mfa::reset_as_operator;
@@ -34,7 +34,7 @@ pub(super) use record::{UserRecord, validate_record};
 /// How long a command waits for its mail to be sent: longer than a slow mail server takes, once.
 const MAIL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Users per statement when reading or creating many.
+/// Users per statement when reading many.
 const PAGE: u32 = 500;
 
 pub(super) async fn run(command: Users, ctx: &Context, output: &mut Output<'_>) -> Result<(), CliError> {
@@ -75,8 +75,8 @@ pub(super) async fn run(command: Users, ctx: &Context, output: &mut Output<'_>) 
             output.one(&UserRow::from(&user), COLUMNS)?;
             wait_for_nodes(ctx, output).await
         }
-        Users::Import { file } => transfer::import(ctx, output, &mut *transfer::open(&file)?).await,
-        Users::Export { with_hashes } => transfer::export(ctx, output, with_hashes).await,
+        Users::Import(options) => import::run(ctx, output, &options).await,
+        Users::Export { with_hashes } => export(ctx, output, with_hashes).await,
     }
 }
 
@@ -144,6 +144,23 @@ async fn update(ctx: &Context, output: &mut Output<'_>, options: UpdateUser) -> 
     };
     output.one(&UserRow::from(&user), COLUMNS)?;
     if user.sessions_valid_after > before { wait_for_nodes(ctx, output).await } else { Ok(()) }
+}
+
+/// Prints every user as JSON Lines, one [`UserRecord`] on each.
+async fn export(ctx: &Context, output: &mut Output<'_>, with_hashes: bool) -> Result<(), CliError> {
+    let mut after = 0;
+    loop {
+        let page = ctx.accounts.users(after, PAGE).await?;
+        for user in &page {
+            output.json_line(&UserRecord::from_user(user, with_hashes))?;
+            after = user.number;
+        }
+        if page.len() < PAGE as usize {
+            let event = Event::new(EventType::UsersExported, Origin::process());
+            audit::record(ctx, event.detail("with_hashes", with_hashes));
+            return Ok(());
+        }
+    }
 }
 
 async fn set_disabled(

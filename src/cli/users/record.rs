@@ -5,11 +5,14 @@
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use zeroize::Zeroizing;
 
 use crate::auth::accounts::create::CreateUser;
 use crate::auth::accounts::import::{ImportError, ImportUser, validate_import};
 use crate::auth::context::Context;
+use crate::auth::mfa::InvalidSecret;
 use crate::clock::Timestamp;
+use crate::encoding::decode_base32;
 use crate::id::UserId;
 use crate::store::accounts::{NewUser, PasswordHash, User};
 use crate::token::custom_claims::CustomClaims;
@@ -47,6 +50,10 @@ pub(in crate::cli) struct UserRecord {
     /// Custom claims.
     #[serde(default, skip_serializing_if = "CustomClaims::is_empty")]
     pub claims: CustomClaims,
+    /// The secret of an authenticator app in base32, for six digits of SHA-1 that change every thirty seconds. Never
+    /// exported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub totp_secret: Option<Zeroizing<String>>,
     /// A second factor was enabled. Its secret is sealed with the exporting fleet's secret and is not exported.
     #[serde(default)]
     pub second_factor: bool,
@@ -78,6 +85,7 @@ impl UserRecord {
             superuser: user.superuser,
             roles: user.roles.clone(),
             claims: CustomClaims::from_stored(user.custom_claims.as_deref()),
+            totp_secret: None,
             second_factor: user.totp.is_some(),
             token_balance: user.billing.token_balance,
             tokens_used: user.billing.tokens_used,
@@ -89,6 +97,7 @@ impl UserRecord {
 
 /// Checks a record as a sign-up is checked, and converts it to the row to store.
 pub(in crate::cli) fn validate_record(ctx: &Context, record: &UserRecord) -> Result<NewUser, ImportError> {
+    let secret = record.totp_secret.as_ref().map(|secret| decode_base32(secret).ok_or(InvalidSecret::NotBase32));
     let imported = ImportUser {
         user: CreateUser {
             email: record.email.clone(),
@@ -103,6 +112,7 @@ pub(in crate::cli) fn validate_record(ctx: &Context, record: &UserRecord) -> Res
         },
         id: record.id,
         password_hash: record.password_hash.clone().map(PasswordHash),
+        totp_secret: secret.transpose()?.map(Zeroizing::new),
         created_at: record.created_at,
     };
     validate_import(ctx, imported)

@@ -152,6 +152,8 @@ pub struct NewUser {
     pub roles: Vec<String>,
     /// See [`User::custom_claims`].
     pub custom_claims: Option<String>,
+    /// See [`User::totp`]. No time step is used up yet, and there are no recovery codes.
+    pub totp: Option<SealedTotp>,
     /// The id of the user's personal project, created in the same step.
     pub project: ProjectId,
     /// The creation time; an import keeps the original one.
@@ -173,6 +175,7 @@ impl NewUser {
             superuser: false,
             roles: Vec::new(),
             custom_claims: None,
+            totp: None,
             project,
             created_at,
         }

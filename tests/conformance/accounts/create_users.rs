@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{MANY, ROUNDS, START, at, create, created_user, key, new_user, row, run_concurrently, unknown_user};
 use signet::clock::Timestamp;
 use signet::id::ProjectId;
-use signet::store::accounts::{Created, Find, NewUser, User};
+use signet::store::accounts::{Created, Find, NewUser, SealedTotp, User};
 use signet::store::{Accounts, Error};
 
 pub(super) async fn user_is_read_back_as_created(store: Arc<dyn Accounts>) {
@@ -114,6 +114,22 @@ pub(super) async fn new_user_has_a_personal_project(store: Arc<dyn Accounts>) {
         assert_eq!(store.projects(user.id).await.unwrap(), [(user.project, "Personal".to_owned())]);
     }
     assert_eq!(store.projects(unknown_user()).await.unwrap(), Vec::<(ProjectId, String)>::new());
+}
+
+pub(super) async fn new_user_may_have_a_second_factor(store: Arc<dyn Accounts>) {
+    let secret = Some(SealedTotp(b"sealed".to_vec()));
+    let ada = create(&*store, &NewUser { totp: secret.clone(), ..new_user("ada") }).await;
+    let eve = NewUser { totp: secret.clone(), ..new_user("eve") };
+    store.import_users(&[eve.clone(), new_user("bob")]).await.unwrap();
+    for user in [ada.id, eve.id] {
+        assert_eq!(store.user(Find::Id(user)).await.unwrap().unwrap().totp, secret);
+        assert_eq!(store.recovery_codes(user).await.unwrap(), Vec::new());
+        assert!(!store.enable_totp(user, &SealedTotp(vec![1]), 1, &[], None, START).await.unwrap(), "it is on");
+        assert!(store.spend_totp_step(user, 1).await.unwrap(), "no step is used up");
+        assert!(!store.spend_totp_step(user, 1).await.unwrap());
+    }
+    let sealed = store.sealed_totps(0, 10).await.unwrap();
+    assert_eq!(sealed.iter().map(|(_, user, _)| *user).collect::<Vec<_>>(), [ada.id, eve.id]);
 }
 
 pub(super) async fn user_numbers_increase_and_are_unique(store: Arc<dyn Accounts>) {

@@ -50,6 +50,7 @@ suite! {
         new_user_has_a_personal_project
         user_numbers_increase_and_are_unique
         user_numbers_are_not_reused
+        new_user_may_have_a_second_factor
         import_skips_taken_emails_and_usernames
         empty_import_creates_no_user
         concurrent_imports_create_each_user_once

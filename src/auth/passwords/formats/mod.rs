@@ -10,7 +10,8 @@
 //! | `scrypt$n$salt$r$p$hash` | Django |
 //! | `$fbscrypt$v=1,n=…,r=…,p=1,ss=…,sk=…$salt$hash` | Firebase, the five values of an export in one line |
 //! | `$pbkdf2-sha256$i=…$salt$hash`, `$pbkdf2-sha256$…$salt$hash` | PHC, passlib |
-//! | `pbkdf2_sha256$…$salt$hash` | Django |
+//! | the same with `$pbkdf2$` (SHA-1) and `$pbkdf2-sha512$` | PHC, passlib |
+//! | `pbkdf2_sha256$…$salt$hash`, `pbkdf2_sha1$…` | Django |
 //!
 //! Parsing checks that a hash is affordable: its cost parameters come from outside, and a forged hash must not occupy a
 //! thread for minutes or exhaust the memory. Knows nothing of threads or users.
@@ -30,7 +31,7 @@ use subtle::ConstantTimeEq;
 pub(super) use self::argon2::{Argon2Cost, Argon2Hash};
 use self::bcrypt::BcryptHash;
 use self::firebase::FirebaseHash;
-use self::pbkdf2::Pbkdf2Hash;
+use self::pbkdf2::{Digest, Pbkdf2Hash};
 use self::scrypt::ScryptHash;
 use super::{Memory, Password};
 use crate::store::accounts::PasswordHash;
@@ -54,7 +55,7 @@ pub(super) enum StoredHash {
     Scrypt(ScryptHash),
     /// Firebase's variant of scrypt.
     Firebase(FirebaseHash),
-    /// PBKDF2 with HMAC-SHA-256.
+    /// PBKDF2.
     Pbkdf2(Pbkdf2Hash),
 }
 
@@ -90,7 +91,9 @@ impl StoredHash {
             "2a" | "2b" | "2y" => BcryptHash::parse(rest).map(Self::Bcrypt),
             "scrypt" => ScryptHash::parse(rest).map(Self::Scrypt),
             "fbscrypt" => FirebaseHash::parse(rest).map(Self::Firebase),
-            "pbkdf2-sha256" => Pbkdf2Hash::parse(rest).map(Self::Pbkdf2),
+            "pbkdf2" | "pbkdf2-sha1" => Pbkdf2Hash::parse(Digest::Sha1, rest).map(Self::Pbkdf2),
+            "pbkdf2-sha256" => Pbkdf2Hash::parse(Digest::Sha256, rest).map(Self::Pbkdf2),
+            "pbkdf2-sha512" => Pbkdf2Hash::parse(Digest::Sha512, rest).map(Self::Pbkdf2),
             _ => Err(InvalidHash::UnknownFormat),
         }
     }
@@ -108,7 +111,8 @@ impl StoredHash {
                 _ => Err(InvalidHash::Malformed("not bcrypt inside")),
             },
             "scrypt" => ScryptHash::parse_django(rest).map(Self::Scrypt),
-            "pbkdf2_sha256" => Pbkdf2Hash::parse_django(rest).map(Self::Pbkdf2),
+            "pbkdf2_sha1" => Pbkdf2Hash::parse_django(Digest::Sha1, rest).map(Self::Pbkdf2),
+            "pbkdf2_sha256" => Pbkdf2Hash::parse_django(Digest::Sha256, rest).map(Self::Pbkdf2),
             _ => Err(InvalidHash::UnknownFormat),
         }
     }

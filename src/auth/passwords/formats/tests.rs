@@ -21,6 +21,11 @@ const OF_CORRECT_HORSE: &[&str] = &[
     "$2b$04$YXpCTVM8S5jhlTAxQ1xjGO/kXsjEvD9qN6QuhxHmQO2770JfbyI6.", // bcrypt
     "$2a$04$A8Wfqh1A7GBjkKvYb1YyaehtR7aNSwMTVl4NudAy1DewPrLH06Uyy", // bcrypt
     "$pbkdf2-sha256$i=1000,l=32$c29tZXNhbHRzb21lc2FsdA$f2yJk+Dph1FxQ+yhQ5KLmg1c5wfFtFU14dLQONYBoAE", // Python's hashlib
+    "$pbkdf2$i=1000$c29tZXNhbHRzb21lc2FsdA$42+d12kt/KU+Ky2S7cI6iQS2OFc", // Python's hashlib
+    "$pbkdf2-sha1$i=1000$c29tZXNhbHRzb21lc2FsdA$42+d12kt/KU+Ky2S7cI6iQS2OFc", // the same by its other name
+    "$pbkdf2-sha512$i=1000$c29tZXNhbHRzb21lc2FsdA$RbkohYpABhrVf6dAjV1mgswjeaDcEw/Z9Lqqoc7ZO6eeqGc4EIBheeCgNOsc3H1ATsxkis9nQ04P4KAKB0FMcA", // Python's hashlib
+    "$pbkdf2-sha512$1000$c29tZXNhbHRzb21lc2FsdA$RbkohYpABhrVf6dAjV1mgswjeaDcEw/Z9Lqqoc7ZO6eeqGc4EIBheeCgNOsc3H1ATsxkis9nQ04P4KAKB0FMcA", // Python's hashlib
+    "pbkdf2_sha1$1000$seasalt2$z8uI+Wl4zj9ngVTOBcFxL2SxGng=", // Python's hashlib
 ];
 
 #[rustfmt::skip]
@@ -40,6 +45,10 @@ const OF_RUSSIAN: &[&str] = &[
     "$2b$04$qiLAx7DEuKRBYjvvfn35CeSGokDQ584vOcrNcqwWWFUiVz6YMI6Q2", // bcrypt
     "$2a$04$L3C3fO7HH9JWTTLVkDU5FOLGdrFmRUcU69eHEr5YvF6gz4iPF41Dm", // bcrypt
     "$pbkdf2-sha256$i=1000,l=32$c29tZXNhbHRzb21lc2FsdA$TN9DHww6GVxeMSL/KPFRGCE8YfKi6MOHFYs1M4DPrcA", // Python's hashlib
+    "$pbkdf2$i=1000$c29tZXNhbHRzb21lc2FsdA$5Byr6aj29/tH3/3kPGsLmtReM0s", // Python's hashlib
+    "$pbkdf2-sha512$i=1000$c29tZXNhbHRzb21lc2FsdA$O6qa+87YlSgooGx6+STeF8KutTQm8lU4EUkojij2PGTuL/jGW2uFlhTWLEI/vYjJjJSJ3f0NmrIQ+UrNsr4t1g", // Python's hashlib
+    "$pbkdf2-sha512$1000$c29tZXNhbHRzb21lc2FsdA$O6qa.87YlSgooGx6.STeF8KutTQm8lU4EUkojij2PGTuL/jGW2uFlhTWLEI/vYjJjJSJ3f0NmrIQ.UrNsr4t1g", // Python's hashlib
+    "pbkdf2_sha1$1000$seasalt2$TQG/2t5lXTtnAqGsILQekJTgR5k=", // Python's hashlib
 ];
 
 /// From the documentation of the formats.
@@ -165,6 +174,10 @@ fn too_expensive_hash_is_refused_when_parsed() {
         format!("$fbscrypt$v=1,n=30,r=8,p=1,ss=Bw==,sk={hash}$42xEC+ixf3L2lw==${hash}"),
         format!("$pbkdf2-sha256$i=5000001$c29tZXNhbHQ${hash}"),
         format!("pbkdf2_sha256$2500001$salt${}", "A".repeat(44)),
+        format!("$pbkdf2$i=5000001$c29tZXNhbHQ${hash}"),
+        // Two blocks of SHA-1.
+        format!("$pbkdf2$i=2500001$c29tZXNhbHQ${}", "A".repeat(43)),
+        format!("$pbkdf2-sha512$i=2500001$c29tZXNhbHQ${hash}"),
     ] {
         assert!(matches!(parse_error(&text), InvalidHash::TooExpensive(_)), "{text}");
     }
@@ -179,6 +192,8 @@ fn defaults_of_common_programs_are_affordable() {
         format!("$scrypt$ln=17,r=8,p=1$c29tZXNhbHQ${hash}"),           // OWASP
         format!("scrypt$16384$salt$8$5${hash}="),                      // Django
         format!("pbkdf2_sha256$1200000$salt${hash}="),                 // Django
+        format!("$pbkdf2-sha512$i=210000$c29tZXNhbHQ${hash}"),         // Keycloak
+        format!("$pbkdf2$i=1300000,l=20$c29tZXNhbHQ${}", &hash[..27]), // Keycloak with SHA-1
     ] {
         assert!(StoredHash::parse(&text).is_ok(), "{text}");
     }

@@ -21,6 +21,7 @@ macro_rules! new_user_columns {
             sessions_valid_after "$13::bigint" created_at,
             created_at "$14::bigint" created_at,
             updated_at "$15::bigint" created_at,
+            totp "$16::bytea" totp,
         }
     };
 }

@@ -36,7 +36,7 @@ pub(super) const CREATE_USER: Statement = Statement::new(
         ), created AS (
             INSERT INTO users AS u (",
         new_user_columns!(names),
-        ") SELECT given.* FROM given, taken
+        ", totp_step) SELECT given.*, CASE WHEN given.totp IS NOT NULL THEN 0 END FROM given, taken
             WHERE NOT (taken.email_taken OR taken.username_taken OR taken.id_taken)
             ON CONFLICT DO NOTHING
             RETURNING *

@@ -42,6 +42,8 @@ pub(super) fn create(tx: &Connection, user: &NewUser) -> rusqlite::Result<Create
             superuser: user.superuser,
             roles: JsonList(user.roles.clone()),
             custom_claims: user.custom_claims,
+            totp: user.totp,
+            totp_step: user.totp.as_ref().map(|_| 0_i64),
             sessions_valid_after: user.created_at,
             created_at: user.created_at,
             updated_at: user.created_at,

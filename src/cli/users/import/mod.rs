@@ -1,0 +1,280 @@
+//! `signet users import`: users of a file of ours (`record`) or of another system's export.
+//!
+//! Files are read record by record and stored in batches, so their size does not matter. Each batch is one transaction
+//! and each user one step of it, so an interrupted import can be repeated: users who are there are left out, recognized
+//! by the id that they have in the other system, or by their address.
+
+mod auth0;
+mod clerk;
+mod csv;
+mod fields;
+mod firebase;
+mod incoming;
+mod json;
+mod keycloak;
+mod options;
+mod reason;
+mod rehearsal;
+mod report;
+mod source;
+mod supabase;
+
+use std::collections::HashSet;
+
+use futures_util::future::try_join_all;
+
+use super::super::CliError;
+use super::super::arguments::{ImportFrom, ImportUsers};
+use super::super::output::Output;
+use super::record::{UserRecord, validate_record};
+use crate::auth::audit::{self, Event, EventType, Origin};
+use crate::auth::context::Context;
+use crate::store::accounts::{Billed, BillingChange, Created, Find, NewUser, User};
+use fields::Fields;
+use options::Options;
+use reason::{Reason, ReasonCode};
+use rehearsal::Rehearsal;
+use report::{ImportReport, Named, Place};
+use source::{Record, Source};
+
+/// Users per transaction.
+const BATCH: usize = 500;
+
+/// Look-ups in flight at the same time.
+const CONCURRENCY: usize = 32;
+
+/// A user to be created, with what is stored once the user exists.
+struct Pending {
+    place: Place,
+    named: Named,
+    user: NewUser,
+    /// Whether the id is that of the other system, and not a new one.
+    has_id: bool,
+    billing: BillingChange,
+    lost_second_factor: bool,
+    missing: Vec<Reason>,
+}
+
+/// A record that creates no user: why, for programs and for people, and whether the record itself is invalid.
+struct Refused {
+    named: Named,
+    reason: Reason,
+    why: String,
+    faulty: bool,
+}
+
+struct Import<'a> {
+    ctx: &'a Context,
+    options: Options,
+    report: ImportReport,
+    batch: Vec<Pending>,
+    /// In a dry run, who would have been created.
+    rehearsal: Option<Rehearsal>,
+}
+
+pub(super) async fn run(ctx: &Context, output: &mut Output<'_>, arguments: &ImportUsers) -> Result<(), CliError> {
+    let options = Options::check(arguments)?;
+    let unit = match arguments.from {
+        ImportFrom::Signet | ImportFrom::Auth0 => "line",
+        ImportFrom::Firebase | ImportFrom::Supabase | ImportFrom::Keycloak | ImportFrom::Clerk => "record",
+    };
+    let report = ImportReport::create(arguments.dry_run, unit, arguments.report.as_deref())?;
+    let rehearsal = arguments.dry_run.then(Rehearsal::default);
+    let mut import = Import { ctx, options, report, batch: Vec::new(), rehearsal };
+    let result = import.read_files(arguments).await;
+    let imported = import.report.imported();
+    if !arguments.dry_run && (imported > 0 || result.is_ok()) {
+        let event = Event::new(EventType::UsersImported, Origin::process());
+        audit::record(ctx, event.detail("count", imported));
+    }
+    result?;
+    import.report.print(output, arguments.from != ImportFrom::Signet)
+}
+
+impl Import<'_> {
+    async fn read_files(&mut self, arguments: &ImportUsers) -> Result<(), CliError> {
+        for path in &arguments.files {
+            let mut source = Source::open(path, arguments.from)?;
+            let file = (arguments.files.len() > 1).then(|| path.display().to_string());
+            let reading = || CliError::io(format!("reading {}", path.display()));
+            while let Some((number, record)) = source.next().map_err(|cause| reading()(cause))? {
+                let place = Place { file: file.clone(), number };
+                match self.read_record(place.clone(), record)? {
+                    Ok(pending) => self.batch.push(pending),
+                    Err(Refused { named, reason, why, faulty }) => {
+                        self.report.leave_out(&place, &named, reason, why, faulty)?;
+                    }
+                }
+                if self.batch.len() == BATCH {
+                    self.store_batch().await?;
+                }
+            }
+        }
+        self.store_batch().await
+    }
+
+    fn read_record(&mut self, place: Place, record: Record) -> Result<Result<Pending, Refused>, CliError> {
+        let fields = match record {
+            Record::Broken(reason) => return Ok(Err(refuse(Named::default(), reason))),
+            Record::Row(fields) => fields,
+            Record::Json(text) if self.options.from == ImportFrom::Signet => {
+                return Ok(self.read_own(place, &text));
+            }
+            Record::Json(text) => match Fields::from_json(&text) {
+                Ok(fields) => fields,
+                Err(reason) => return Ok(Err(refuse(Named::default(), reason))),
+            },
+        };
+        let named = self.options.name(&fields);
+        let admitted = match self.options.convert(&fields, self.ctx.now())? {
+            Ok(incoming) => incoming.admit(self.ctx, self.options.system(), &self.options.wanted),
+            Err(reason) => Err(reason),
+        };
+        Ok(match admitted {
+            Ok((user, missing)) => Ok(Pending {
+                place,
+                has_id: named.id.is_some(),
+                named,
+                user,
+                billing: BillingChange::default(),
+                // The reasons say it.
+                lost_second_factor: false,
+                missing,
+            }),
+            Err(reason) => Err(refuse(named, reason)),
+        })
+    }
+
+    /// Reads a record of our own format. It comes in full or not at all.
+    fn read_own(&self, place: Place, text: &[u8]) -> Result<Pending, Refused> {
+        let record: UserRecord = serde_json::from_slice(text)
+            .map_err(|error| refuse(Named::default(), Reason::invalid(error.to_string())))?;
+        let named = Named { id: record.id.map(|id| id.to_string()), email: Some(record.email.clone()) };
+        if record.token_balance.min(record.tokens_used) < 0 {
+            return Err(refuse(named, Reason::invalid("token_balance or tokens_used is below zero")));
+        }
+        match validate_record(self.ctx, &record) {
+            Ok(user) => Ok(Pending {
+                place,
+                named,
+                user,
+                has_id: record.id.is_some(),
+                billing: BillingChange {
+                    token_balance: record.token_balance,
+                    tokens_used: record.tokens_used,
+                    subscription_tier: record.subscription_tier.map(Some),
+                },
+                lost_second_factor: record.second_factor && record.totp_secret.is_none(),
+                missing: Vec::new(),
+            }),
+            Err(error) => Err(refuse(named, Reason::invalid(error.to_string()))),
+        }
+    }
+
+    async fn store_batch(&mut self) -> Result<(), CliError> {
+        let batch = self.take_new().await?;
+        if batch.is_empty() {
+            return self.report.flush();
+        }
+        let users: Vec<_> = batch.iter().map(|pending| pending.user.clone()).collect();
+        match &mut self.rehearsal {
+            Some(rehearsal) => {
+                let taken = rehearsal.create(self.ctx, &users).await?;
+                for (pending, taken) in batch.into_iter().zip(taken) {
+                    self.add(pending, taken)?;
+                }
+            }
+            None => {
+                let results = self.ctx.accounts.import_users(&users).await?;
+                for (pending, result) in batch.into_iter().zip(results) {
+                    let taken = match result {
+                        Created::Created(created) => {
+                            add_billing(self.ctx, &created, &pending.billing).await?;
+                            None
+                        }
+                        Created::EmailTaken => Some(ReasonCode::EmailTaken),
+                        Created::UsernameTaken => Some(ReasonCode::UsernameTaken),
+                    };
+                    self.add(pending, taken)?;
+                }
+            }
+        }
+        self.report.flush()
+    }
+
+    /// Takes the batch without the users who are there already, or twice in the batch.
+    async fn take_new(&mut self) -> Result<Vec<Pending>, CliError> {
+        let (ctx, batch) = (self.ctx, std::mem::take(&mut self.batch));
+        let mut ids = HashSet::new();
+        for some in batch.chunks(CONCURRENCY) {
+            let look_up = |pending: &Pending| {
+                let id = pending.has_id.then_some(pending.user.id);
+                async move {
+                    match id {
+                        Some(id) => ctx.accounts.user(Find::Id(id)).await,
+                        None => Ok(None),
+                    }
+                }
+            };
+            let found = try_join_all(some.iter().map(look_up)).await?;
+            ids.extend(found.into_iter().flatten().map(|user| user.id));
+        }
+        if let Some(rehearsal) = &self.rehearsal {
+            ids.extend(batch.iter().map(|pending| pending.user.id).filter(|id| rehearsal.has_id(*id)));
+        }
+        let mut new = Vec::with_capacity(batch.len());
+        for pending in batch {
+            if ids.insert(pending.user.id) {
+                new.push(pending);
+            } else if self.options.from == ImportFrom::Signet {
+                let (id, email) = (pending.user.id, &pending.user.email);
+                let why = format!("{email}: a user has the id {id}");
+                let reason = Reason::new(ReasonCode::IdTaken, "");
+                self.report.leave_out(&pending.place, &pending.named, reason, why, false)?;
+            } else {
+                self.report.add_existing(&pending.place, &pending.named, &pending.missing)?;
+            }
+        }
+        Ok(new)
+    }
+
+    /// Adds a user to the report who was created, or who was not because something is taken.
+    fn add(&mut self, pending: Pending, taken: Option<ReasonCode>) -> Result<(), CliError> {
+        let Pending { place, named, user, lost_second_factor, missing, .. } = pending;
+        let Some(code) = taken else {
+            let hash = user.password_hash.as_ref();
+            let other_format = hash.is_some_and(|hash| !hash.0.starts_with("$argon2id$"));
+            return self.report.add_imported(&place, &named, &missing, other_format, lost_second_factor);
+        };
+        let what = if code == ReasonCode::UsernameTaken { "username" } else { "address" };
+        let why = format!("{}: another user has this {what}", user.email);
+        self.report.leave_out(&place, &named, Reason::new(code, ""), why, false)
+    }
+}
+
+fn refuse(named: Named, reason: Reason) -> Refused {
+    let faulty = reason.code == ReasonCode::InvalidRecord;
+    let what = match (faulty, reason.detail.as_str()) {
+        (true, detail) => detail.to_owned(),
+        (false, "") => reason.code.describe_one().to_owned(),
+        (false, detail) => detail.to_owned(),
+    };
+    let why = match named.email.as_ref().or(named.id.as_ref()) {
+        Some(name) => format!("{name}: {what}"),
+        None => what,
+    };
+    Refused { named, reason, why, faulty }
+}
+
+async fn add_billing(ctx: &Context, user: &User, billing: &BillingChange) -> Result<(), CliError> {
+    if billing.token_balance == 0 && billing.tokens_used == 0 && billing.subscription_tier.is_none() {
+        return Ok(());
+    }
+    match ctx.accounts.change_billing(user.id, billing, user.updated_at).await? {
+        Billed::Billed(_) => Ok(()),
+        Billed::OutOfRange | Billed::NotFound => Err(CliError::Failed {
+            problem: format!("{} was changed by someone else during the import", user.email),
+            remedy: "set this user's balance by hand, then import the file again for the remaining lines".to_owned(),
+        }),
+    }
+}
