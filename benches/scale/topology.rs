@@ -91,7 +91,6 @@ impl Topology {
             addresses: nodes.iter().map(|node| node.address).collect(),
             connections: CONNECTIONS,
             protocol: Protocol::Http1,
-            protocol: Protocol::Http1,
             warmup: options.requests / 10,
             count: options.requests,
             requests: Requests::Rotate {

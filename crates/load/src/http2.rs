@@ -157,8 +157,8 @@ impl<'a> Http2Client<'a> {
             let ended = Instant::now();
             let incoming = std::mem::take(&mut connection.incoming);
             let mut frames = &incoming[..];
-            while let Some((kind, flags, stream, payload, rest)) = next_frame(frames) {
-                if let Some(response) = self.connections[index].receive(kind, flags, stream, payload)? {
+            while let Some((frame, rest)) = next_frame(frames) {
+                if let Some(response) = self.connections[index].receive(frame)? {
                     self.latency.record(ended - response.started);
                     if self.expected.find(&response.response).is_none() {
                         let problem = format!("a response without `{}`", self.load.expected_text);
@@ -227,7 +227,8 @@ impl Connection {
     }
 
     /// Takes one frame. Returns the response that is complete with it.
-    fn receive(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Result<Option<InFlight>, LoadError> {
+    fn receive(&mut self, frame: Frame<'_>) -> Result<Option<InFlight>, LoadError> {
+        let Frame { kind, flags, stream, payload } = frame;
         match kind {
             DATA | HEADERS => {
                 let position = self.in_flight.iter().position(|request| request.stream == stream);
@@ -259,13 +260,22 @@ impl Connection {
     }
 }
 
-/// The first frame, if it is complete: its type, flags, stream and payload; and what follows it.
-fn next_frame(bytes: &[u8]) -> Option<(u8, u8, u32, &[u8], &[u8])> {
+/// A frame that was received.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Frame<'a> {
+    kind: u8,
+    flags: u8,
+    stream: u32,
+    payload: &'a [u8],
+}
+
+/// The first frame, if it is complete, and the bytes after it.
+fn next_frame(bytes: &[u8]) -> Option<(Frame<'_>, &[u8])> {
     let (head, rest) = bytes.split_at_checked(FRAME_HEAD)?;
     let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
     let (payload, rest) = rest.split_at_checked(length)?;
     let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]) & MAX_WINDOW;
-    Some((head[3], head[4], stream, payload, rest))
+    Some((Frame { kind: head[3], flags: head[4], stream, payload }, rest))
 }
 
 fn push_frame(into: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
@@ -342,7 +352,8 @@ mod tests {
         push_frame(&mut bytes, DATA, END_STREAM, 7, b"body");
         assert_eq!(next_frame(&bytes[..bytes.len() - 1]), None);
         bytes.extend_from_slice(b"next");
-        assert_eq!(next_frame(&bytes), Some((DATA, END_STREAM, 7, &b"body"[..], &b"next"[..])));
+        let frame = Frame { kind: DATA, flags: END_STREAM, stream: 7, payload: b"body" };
+        assert_eq!(next_frame(&bytes), Some((frame, &b"next"[..])));
     }
 
     #[test]

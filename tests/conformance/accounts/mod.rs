@@ -223,6 +223,7 @@ pub(crate) fn new_user(name: &str) -> NewUser {
         roles: vec!["user".to_owned(), "editor".to_owned()],
         custom_claims: Some(r#"{"team":"\u00e9\u0000"}"#.to_owned()),
         project: ProjectId::new(START, &rng),
+        totp: None,
         created_at: START,
     }
 }
