@@ -4,6 +4,7 @@
 //! The settings themselves have passed before this begins. It can run beside a server with the same settings: addresses
 //! that this server listens on are not reported as taken.
 
+use std::cmp::Ordering;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -21,6 +22,7 @@ use crate::mail::{self, outbox_dir};
 use crate::rng::Rng;
 use crate::server::{BindError, check_address};
 use crate::store::ephemeral::Cursor;
+use crate::store::migrations::Schema;
 use crate::store::{self, Ephemeral};
 use crate::token::secret::Secrets;
 
@@ -89,6 +91,7 @@ pub async fn check(config: &Config) -> Vec<Finding> {
     let server = config.redis.as_ref().map(|redis| ("redis.url", redis.url.shown()));
     findings.extend(check_store("ephemeral", server, &file, config, ephemeral).await);
 
+    findings.extend(stores.schemas().await.into_iter().filter_map(|(store, schema)| check_schema(store, schema)));
     findings.push(check_secret(config, usable.as_deref()).await);
     let running = find_running(config, usable.as_deref()).await;
     findings.push(check_listener("server.listen", config.server.listen, running.as_deref()));
@@ -149,6 +152,20 @@ async fn check_store(
             };
             vec![Finding::failed(part, format!("{location}: {error}{remedy}"))]
         }
+    }
+}
+
+/// Says which schema a store has. Nothing if this program cannot work on it: the check of the store has said so.
+fn check_schema(store: &'static str, Schema { number, known, oldest_reader }: Schema) -> Option<Finding> {
+    let detail = format!("{store} has schema {number}; this program knows {known}");
+    match number.cmp(&known) {
+        Ordering::Equal => Some(Finding::ok("schema", detail)),
+        Ordering::Less => Some(Finding::note("schema", format!("{detail}; a start or `signet migrate` updates it"))),
+        Ordering::Greater if oldest_reader <= known => {
+            let remedy = format!("and works on it, as do all that know {oldest_reader} or more");
+            Some(Finding::note("schema", format!("{detail}, {remedy}")))
+        }
+        Ordering::Greater => None,
     }
 }
 

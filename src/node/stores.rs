@@ -12,16 +12,22 @@ use crate::store::accounts::postgres::{self, Postgres};
 use crate::store::accounts::sqlite::SqliteAccounts;
 use crate::store::ephemeral::redis::{OutageLog, Redis};
 use crate::store::ephemeral::sqlite::SqliteEphemeral;
-use crate::store::migrations::Migration;
+use crate::store::migrations::{Effect, Migrated, Migration, Schema};
 use crate::store::sqlite::{self, Engine};
 use crate::store::{Accounts, Ephemeral, Observer};
 use crate::telemetry::Metrics;
+
+/// The names of the stores that have a schema.
+const POSTGRES: &str = "postgres";
+const EMBEDDED: &str = "embedded";
 
 /// The stores of one process. Each runtime opens its own connections to them.
 pub struct Stores {
     config: Config,
     /// Shared by all runtimes: the file has one writer thread, and a writer wakes the followers of its own process.
     embedded: Option<(Arc<SqliteAccounts>, Arc<SqliteEphemeral>)>,
+    /// The file of `embedded`.
+    file: Option<Arc<Engine>>,
     /// Shared by all runtimes, so that a lost Redis is logged once.
     redis_outages: Arc<OutageLog>,
 }
@@ -30,13 +36,12 @@ impl Stores {
     /// Opens the embedded file if a role needs it, and applies pending migrations to every store.
     pub async fn open(config: &Config, clock: &Clock) -> Result<Self, StartError> {
         if let Some(settings) = &config.postgres {
-            let applied = postgres::migrate(settings).await?;
-            if !applied.is_empty() {
-                tracing::info!(migrations = applied.len(), "Postgres schema updated");
-            }
+            log_schema(POSTGRES, postgres::migrate(settings).await?);
         }
         let engine = uses_embedded(config).then(|| Engine::open(&config.data_dir, &config.embedded, clock.now()));
-        Ok(Self::new(config, engine.transpose()?))
+        let engine = engine.transpose()?;
+        engine.iter().filter_map(|engine| engine.migrated()).for_each(|migrated| log_schema(EMBEDDED, migrated));
+        Ok(Self::new(config, engine))
     }
 
     /// Opens what exists, for `signet check`: creates no file and applies no migration. A role whose embedded file does
@@ -52,9 +57,10 @@ impl Stores {
     }
 
     fn new(config: &Config, engine: Option<Arc<Engine>>) -> Self {
+        let file = engine.clone();
         let embedded = engine
             .map(|engine| (Arc::new(SqliteAccounts::new(engine.clone())), Arc::new(SqliteEphemeral::new(engine))));
-        Self { config: config.clone(), embedded, redis_outages: Arc::default() }
+        Self { config: config.clone(), embedded, file, redis_outages: Arc::default() }
     }
 
     /// Opens connections on the current runtime, to which they belong. `metrics` counts and times every operation.
@@ -110,9 +116,31 @@ impl Stores {
         }
     }
 
+    /// The schema of each store that has one and can be read.
+    pub(super) async fn schemas(&self) -> Vec<(&'static str, Schema)> {
+        let postgres = async {
+            let schema = postgres::schema(self.config.postgres.as_ref()?).await.ok()??;
+            Some((POSTGRES, schema))
+        };
+        let embedded = async { Some((EMBEDDED, self.file.as_ref()?.schema().await.ok()?)) };
+        [postgres.await, embedded.await].into_iter().flatten().collect()
+    }
+
     /// True if the embedded file was opened.
     pub(super) fn has_embedded(&self) -> bool {
         self.embedded.is_some()
+    }
+}
+
+fn log_schema(store: &'static str, Migrated { applied, schema }: Migrated) {
+    let Schema { number, known, oldest_reader } = schema;
+    if !applied.is_empty() {
+        tracing::info!(store, migrations = applied.len(), "schema updated");
+    }
+    if number > known {
+        tracing::info!(store, number, known, oldest_reader, "schema is newer, and this version works on it");
+    } else {
+        tracing::info!(store, number, known, "schema is up to date");
     }
 }
 
@@ -144,21 +172,35 @@ pub struct AppliedMigration {
     pub number: i32,
     /// Its name.
     pub name: &'static str,
+    /// `expand` or `contract`: see [`Effect`].
+    pub effect: &'static str,
+    /// The number of the migration that programs must know to work on the schema after it; 0: none.
+    pub oldest_reader: i32,
 }
 
 /// Applies pending migrations to every configured store, and returns them.
 pub async fn migrate(config: &Config) -> Result<Vec<AppliedMigration>, StartError> {
     let mut applied = Vec::new();
     if let Some(settings) = &config.postgres {
-        applied.extend(describe("postgres", postgres::migrate(settings).await?));
+        applied.extend(describe(POSTGRES, postgres::migrate(settings).await?));
     }
     if uses_embedded(config) {
         let now = Clock::system().now();
-        applied.extend(describe("embedded", sqlite::migrate(&config.data_dir, &config.embedded, now)?));
+        applied.extend(describe(EMBEDDED, sqlite::migrate(&config.data_dir, &config.embedded, now)?));
     }
     Ok(applied)
 }
 
-fn describe(store: &'static str, migrations: &'static [Migration]) -> impl Iterator<Item = AppliedMigration> {
-    migrations.iter().map(move |migration| AppliedMigration { store, number: migration.number, name: migration.name })
+fn describe(store: &'static str, migrated: Migrated) -> impl Iterator<Item = AppliedMigration> {
+    let describe = move |migration: &Migration| AppliedMigration {
+        store,
+        number: migration.number,
+        name: migration.name,
+        effect: match migration.effect {
+            Effect::Expand => "expand",
+            Effect::Contract { .. } => "contract",
+        },
+        oldest_reader: migration.oldest_reader(),
+    };
+    migrated.applied.iter().map(describe)
 }

@@ -50,6 +50,7 @@ mod support;
 mod tree;
 mod ucontact;
 mod unturned;
+mod upgrades;
 mod v1;
 mod verifiers;
 mod verify_email_code;

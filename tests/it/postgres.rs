@@ -1,4 +1,6 @@
-//! The Postgres store: migrations, servers that die, freeze or run out of connections, authentication and TLS.
+//! The Postgres store: servers that die, freeze or run out of connections, authentication and TLS.
+
+mod schema;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -61,79 +63,6 @@ async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
         assert!(began.elapsed() < TIMEOUT, "{what}: not within {TIMEOUT:?}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn concurrent_migrations_are_applied_once() {
-    let server = Server::start();
-    let nodes: Vec<_> = (0..10)
-        .map(|_| {
-            let settings = server.settings();
-            tokio::spawn(async move { migrate(&settings).await.map(<[_]>::len) })
-        })
-        .collect();
-    let mut applied = Vec::new();
-    for node in nodes {
-        applied.push(node.await.unwrap().unwrap());
-    }
-    applied.sort_unstable();
-    assert_eq!(applied, [0, 0, 0, 0, 0, 0, 0, 0, 0, MIGRATIONS]);
-    assert!(migrate(&server.settings()).await.unwrap().is_empty());
-    store(&server.settings(), 1).check().await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn up_to_date_database_needs_only_read_access() {
-    let (server, settings) = start_migrated().await;
-    let setup = "CREATE ROLE reader LOGIN PASSWORD 'reader'; GRANT SELECT ON signet_migrations TO reader";
-    server.client().await.batch_execute(setup).await.unwrap();
-    let url = server.url();
-    let url = SecretUrl(format!("postgres://reader:reader@{}", url.rsplit_once('@').unwrap().1));
-    assert!(migrate(&config::Postgres { url, ..settings }).await.unwrap().is_empty());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn missing_schema_is_reported_as_corrupt() {
-    let server = Server::start();
-    let store = store(&server.settings(), 2);
-    assert!(expect_corrupt(store.check().await).contains("signet migrate"));
-    assert!(expect_corrupt(store.create_user(&new_user("ada")).await).contains("signet migrate"));
-    migrate(&server.settings()).await.unwrap();
-    store.check().await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn newer_or_changed_schema_is_refused() {
-    let (server, settings) = start_migrated().await;
-    let client = server.client().await;
-    let store = store(&settings, 1);
-
-    let next = MIGRATIONS + 1;
-    let newer = format!("INSERT INTO signet_migrations (number, name, checksum) VALUES ({next}, 'to come', '')");
-    client.batch_execute(&newer).await.unwrap();
-    let refusal = expect_corrupt(migrate(&settings).await);
-    assert!(refusal.contains(&format!("migration {next} (to come)")) && refusal.contains("newer signet"), "{refusal}");
-    store.check().await.expect("a running node keeps working during a rolling upgrade");
-
-    let changed = format!(
-        "DELETE FROM signet_migrations WHERE number = {next}; UPDATE signet_migrations SET checksum = 'another'"
-    );
-    client.batch_execute(&changed).await.unwrap();
-    for refusal in [expect_corrupt(migrate(&settings).await), expect_corrupt(store.check().await)] {
-        assert!(refusal.contains("migration 1 (accounts)"), "{refusal}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn failed_migration_is_rolled_back() {
-    let server = Server::start();
-    let client = server.client().await;
-    // The last table of the first migration exists already.
-    client.batch_execute("CREATE TABLE api_keys ()").await.unwrap();
-    let refusal = expect_unavailable(migrate(&server.settings()).await);
-    assert!(refusal.contains("migration 1 (accounts)") && refusal.contains("api_keys"), "{refusal}");
-    client.batch_execute("DROP TABLE api_keys").await.unwrap();
-    assert_eq!(migrate(&server.settings()).await.unwrap().len(), MIGRATIONS);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -478,7 +407,7 @@ async fn sslmode_has_the_meaning_of_libpq() {
         std::fs::write(&our_ca, root).unwrap();
         let first =
             config::Postgres { url: SecretUrl(format!("{}?sslmode=require", server.url())), ..server.settings() };
-        assert_eq!(migrate(&first).await.unwrap().len(), MIGRATIONS);
+        assert_eq!(migrate(&first).await.unwrap().applied.len(), MIGRATIONS);
         for (mode, ca, here, other_task) in table {
             let url = SecretUrl(format!("{}{mode}", server.url()));
             let settings = config::Postgres { url, ca: ca.cloned(), ..server.settings() };

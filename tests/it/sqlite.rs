@@ -263,7 +263,7 @@ async fn ten_processes_start_on_an_empty_folder() {
     let users = open(&folder).accounts.users(0, 1000).await.unwrap();
     let numbers: Vec<_> = users.iter().map(|user| user.number).collect();
     assert_eq!(numbers, (1..=200).collect::<Vec<_>>());
-    assert!(migrate(&folder, &EMBEDDED, NOW).unwrap().is_empty());
+    assert!(migrate(&folder, &EMBEDDED, NOW).unwrap().applied.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -362,7 +362,7 @@ fn refused_start_states_the_reason() {
     assert!(matches!(open_error(&foreign), OpenError::Unreadable { .. }));
 
     let newer = dir.path().join("newer");
-    let applied: Vec<_> = migrate(&newer, &EMBEDDED, NOW).unwrap().iter().map(|step| step.name).collect();
+    let applied: Vec<_> = migrate(&newer, &EMBEDDED, NOW).unwrap().applied.iter().map(|step| step.name).collect();
     assert_eq!(
         applied,
         [
@@ -380,7 +380,7 @@ fn refused_start_states_the_reason() {
         ]
     );
     let file = rusqlite::Connection::open(newer.join("signet.db")).unwrap();
-    file.execute(UNKNOWN_MIGRATION, []).unwrap();
+    file.execute(UNKNOWN_MIGRATION, [100]).unwrap();
     let error = open_error(&newer);
     assert!(matches!(error, OpenError::Schema { .. }));
     let text = error.to_string();
@@ -392,18 +392,24 @@ fn refused_start_states_the_reason() {
     assert!(text.contains("migration 1 (accounts)"), "{text}");
 }
 
-const UNKNOWN_MIGRATION: &str = "INSERT INTO signet_migrations VALUES (100, 'of another age', '', 0)";
+/// Takes the number of the migration that a program must know.
+const UNKNOWN_MIGRATION: &str = "INSERT INTO signet_migrations (number, name, checksum, applied_at, oldest_reader)
+                                 VALUES (100, 'of another age', '', 0, ?1)";
 
 #[tokio::test]
-async fn running_server_accepts_newer_but_not_older_schema() {
+async fn running_server_accepts_a_newer_schema_that_allows_it_and_no_older() {
     let dir = tempfile::tempdir().unwrap();
     let stores = open(dir.path());
     stores.accounts.check().await.unwrap();
     stores.ephemeral.check().await.unwrap();
     let file = rusqlite::Connection::open(dir.path().join("signet.db")).unwrap();
-    file.execute(UNKNOWN_MIGRATION, []).unwrap();
+    file.execute(UNKNOWN_MIGRATION, [0]).unwrap();
     stores.accounts.check().await.unwrap();
     stores.ephemeral.check().await.unwrap();
+    file.execute("UPDATE signet_migrations SET oldest_reader = 12 WHERE number = 100", []).unwrap();
+    assert!(matches!(stores.accounts.check().await, Err(signet::store::Error::Corrupt { .. })));
+    file.execute("DELETE FROM signet_migrations WHERE number = 100", []).unwrap();
+    stores.accounts.check().await.unwrap();
     file.execute("DELETE FROM signet_migrations WHERE number > 1", []).unwrap();
     assert!(matches!(stores.accounts.check().await, Err(signet::store::Error::Corrupt { .. })));
     assert!(matches!(stores.ephemeral.check().await, Err(signet::store::Error::Corrupt { .. })));

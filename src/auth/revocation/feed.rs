@@ -30,7 +30,8 @@ pub async fn catch_up(ctx: &Context) -> Result<Cursor, store::Error> {
         let page = ctx.ephemeral.read_stream(&cursor, Duration::ZERO).await?;
         page.entries.iter().for_each(|entry| _ = revocations.apply(&entry.revocation));
         ctx.node.publication.record(&page, began);
-        let is_last = page.entries.is_empty();
+        // A page may consist of entries that a newer version wrote and this one cannot read.
+        let is_last = page.cursor == cursor;
         cursor = page.cursor;
         if is_last {
             revocations.mark_fresh(ctx.node.clock.monotonic());
@@ -101,7 +102,7 @@ async fn poll(ctx: &Context, cursor: &Cursor, report_due: Duration) -> Result<(C
     // An emptied store has lost the keyring too: advancing the keyring restores it.
     let keyring_changed = emptied || entries.iter().any(|entry| entry.revocation.target == Target::Keyring);
     // An entry that is published during the wait ends it. So without one, the stream was complete when the wait ended.
-    let complete_at = if entries.is_empty() { began + wait } else { began };
+    let complete_at = if page.cursor == *cursor { began + wait } else { began };
     ctx.node.publication.record(&page, complete_at.min(ctx.now()));
     Ok((page.cursor, keyring_changed))
 }

@@ -46,8 +46,8 @@ pub fn copy(dir: &Path, target: &Path) -> Result<(), OpenError> {
     }
 }
 
-/// Verifies a copy, which no process has open: every page, every reference and the schema. Refuses a schema that is
-/// newer than this program.
+/// Verifies a copy, which no process has open: every page, every reference and the schema. Refuses a schema that this
+/// program is too old for.
 pub fn inspect(path: &Path) -> Result<Contents, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(|error| damaged(path, &error))?;
@@ -179,15 +179,20 @@ mod tests {
     }
 
     #[test]
-    fn copy_with_a_newer_schema_is_refused() {
+    fn copy_with_a_schema_that_needs_a_newer_program_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         migrate(dir.path(), &Embedded::default(), NOW).unwrap();
-        change(dir.path(), NOW, |connection| {
-            connection.execute_batch("INSERT INTO signet_migrations VALUES (9999, 'newer', '', 0)")
-        })
-        .unwrap();
         let target = dir.path().join("copy");
-        copy(dir.path(), &target).unwrap();
-        assert!(inspect(&target).unwrap_err().to_string().contains("newer signet"));
+        for (name, oldest_reader, is_refused) in [("expanded", 11, false), ("contracted", 9999, true)] {
+            change(dir.path(), NOW, |connection| {
+                let row = "INSERT INTO signet_migrations SELECT max(number) + 1, ?1, '', 0, ?2 FROM signet_migrations";
+                connection.execute(row, rusqlite::params![name, oldest_reader]).map(drop)
+            })
+            .unwrap();
+            copy(dir.path(), &target).unwrap();
+            let refusal = inspect(&target).err().map(|error| error.to_string()).unwrap_or_default();
+            assert_eq!(refusal.contains("newer signet"), is_refused, "{name}: {refusal}");
+            std::fs::remove_file(&target).unwrap();
+        }
     }
 }

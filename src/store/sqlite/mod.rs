@@ -27,7 +27,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::clock::Timestamp;
 use crate::config::{Durability, Embedded};
 use crate::store;
-use crate::store::migrations::Migration;
+use crate::store::migrations::{Migrated, Schema};
 use crate::store::operation::{Observer, Operation, Probe};
 
 pub(in crate::store) use values::{BitsU64, JsonList, Millis, refuse_nul, unexpected};
@@ -79,7 +79,7 @@ pub enum OpenError {
         /// SQLite's error.
         detail: String,
     },
-    /// The schema was made by a newer program, or by another one.
+    /// The schema is another one, or this program is too old for it.
     #[error("{}: {refusal}", path.display())]
     Schema {
         /// The file.
@@ -92,22 +92,23 @@ pub enum OpenError {
     Thread(io::Error),
 }
 
-/// Brings the file in `dir` up to date, creating it if it is missing, and returns the migrations applied. Any number of
-/// processes may do so at the same time. Refuses a newer or changed schema without touching it.
-pub fn migrate(dir: &Path, embedded: &Embedded, now: Timestamp) -> Result<&'static [Migration], OpenError> {
-    prepare(dir, embedded.durability, now).map(|(_, applied)| applied)
+/// Brings the file in `dir` up to date, creating it if it is missing. Any number of processes may do so at the same
+/// time. Refuses a changed schema, or one that this program is too old for, without touching it.
+pub fn migrate(dir: &Path, embedded: &Embedded, now: Timestamp) -> Result<Migrated, OpenError> {
+    prepare(dir, embedded.durability, now).map(|(_, migrated)| migrated)
 }
 
-fn prepare(dir: &Path, durability: Durability, now: Timestamp) -> Result<(PathBuf, &'static [Migration]), OpenError> {
+fn prepare(dir: &Path, durability: Durability, now: Timestamp) -> Result<(PathBuf, Migrated), OpenError> {
     let path = file::prepare(dir)?;
     let mut connection = file::open_for_migration(&path, durability)?;
-    let applied = schema::migrate(&mut connection, now).map_err(|error| OpenError::from_schema(&path, error))?;
-    Ok((path, applied))
+    let migrated = schema::migrate(&mut connection, now).map_err(|error| OpenError::from_schema(&path, error))?;
+    Ok((path, migrated))
 }
 
 /// The open file. Dropping the last handle finishes the queued work and closes it.
 pub struct Engine {
     path: PathBuf,
+    migrated: Option<Migrated>,
     jobs: Option<mpsc::Sender<Box<dyn writer::Job>>>,
     queries: Option<mpsc::Sender<readers::Query>>,
     readers: Vec<JoinHandle<()>>,
@@ -125,17 +126,17 @@ impl std::fmt::Debug for Engine {
 impl Engine {
     /// Opens the file in `dir` and migrates it as [`migrate`] does. Blocks on the disk: call it only at start-up.
     pub fn open(dir: &Path, embedded: &Embedded, now: Timestamp) -> Result<Arc<Self>, OpenError> {
-        let (path, _) = prepare(dir, embedded.durability, now)?;
-        Self::start(path, embedded)
+        let (path, migrated) = prepare(dir, embedded.durability, now)?;
+        Self::start(path, embedded, Some(migrated))
     }
 
     /// Opens the file in `dir` if it exists, without migrating it. For checking a configuration.
     pub fn open_existing(dir: &Path, embedded: &Embedded) -> Result<Option<Arc<Self>>, OpenError> {
         let path = dir.join(file::NAME);
-        path.exists().then(|| Self::start(path, embedded)).transpose()
+        path.exists().then(|| Self::start(path, embedded, None)).transpose()
     }
 
-    fn start(path: PathBuf, embedded: &Embedded) -> Result<Arc<Self>, OpenError> {
+    fn start(path: PathBuf, embedded: &Embedded, migrated: Option<Migrated>) -> Result<Arc<Self>, OpenError> {
         let open_error = |error: rusqlite::Error| OpenError::from_sqlite(&path, &error);
         let (jobs, job_receiver) = mpsc::channel(QUEUE);
         let (queries, query_receiver) = mpsc::channel(QUEUE);
@@ -152,6 +153,7 @@ impl Engine {
         }
         Ok(Arc::new(Self {
             path,
+            migrated,
             jobs: Some(jobs),
             queries: Some(queries),
             readers,
@@ -239,7 +241,18 @@ impl Engine {
             .await
     }
 
-    /// Checks that the file can be read and that no newer program has changed its schema since it was opened.
+    /// What bringing the schema up to date did; `None` if the file was opened without that.
+    pub fn migrated(&self) -> Option<Migrated> {
+        self.migrated
+    }
+
+    /// The schema of the file.
+    pub async fn schema(&self) -> store::Result<Schema> {
+        self.read(Operation::CheckAccounts, schema::applied).await.map(|applied| schema::schema(&applied))
+    }
+
+    /// Checks that the file can be read, and that no newer program has changed its schema since it was opened so that
+    /// this one is too old for it.
     pub(in crate::store) async fn check_schema(&self, operation: Operation) -> store::Result<()> {
         schema::check(&self.read(operation, schema::applied).await?)
     }

@@ -25,6 +25,7 @@ mod sigterm;
 mod simulated_client;
 mod soak;
 mod traffic;
+mod upgrade;
 
 use std::time::{Duration, Instant};
 

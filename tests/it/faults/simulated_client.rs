@@ -11,7 +11,7 @@ use std::time::Instant;
 use reqwest::RequestBuilder;
 use serde_json::json;
 
-use super::ledger::{ClientLedger, LedgerUser, OpenSession, Refusal};
+use super::ledger::{ClientLedger, LedgerUser, MAX_PROPAGATION, OpenSession, Refusal};
 use super::traffic::{Call, Endpoint, LoadProfile, Outbox, ROOT, Shared};
 use crate::support::client::{Client, HttpResponse, PASSWORD, TokenPair, text};
 
@@ -246,12 +246,17 @@ impl SimulatedClient {
     }
 
     /// On the node that ended the session, where the token must be refused immediately. The audit checks the other
-    /// nodes.
+    /// nodes. Behind a balancer, another node may have to learn of it first.
     async fn verify_ended(&mut self, user: usize) -> Result {
         let Some(access) = self.user(user).ended_sessions.last().map(|tokens| tokens.access.clone()) else {
             return Ok(());
         };
-        let response = self.send(Call::VerifyEnded, self.client.verify_request(&access)).await?;
+        let began = Instant::now();
+        let mut response = self.send(Call::VerifyEnded, self.client.verify_request(&access)).await?;
+        while self.profile.is_balanced && response.status == 200 && began.elapsed() < MAX_PROPAGATION {
+            tokio::time::sleep(self.profile.pause).await;
+            response = self.send(Call::VerifyEnded, self.client.verify_request(&access)).await?;
+        }
         let reason = response.rejection_reason();
         let by_key = self.shared.key_revocation(&access).is_some() && reason == Some("revoked_key");
         if reason != Some("revoked") && !by_key {

@@ -98,7 +98,7 @@ impl Tally {
 }
 
 async fn run_soak(name: &str, fleet: &ServerFleet, redis: Option<&redis::Server>) {
-    let profile = LoadProfile { pause: SOAK_PAUSE, max_users: Some(MAX_USERS) };
+    let profile = LoadProfile { pause: SOAK_PAUSE, max_users: Some(MAX_USERS), ..LoadProfile::default() };
     let traffic = Traffic::with(profile, &fleet.endpoints, Ledger::new(CLIENTS));
     let mut stats: Vec<_> = fleet.nodes.iter().map(|node| ProcessStats::of(node.pid())).collect();
     let (mut tally, mut keys) = (Tally::default(), Vec::new());

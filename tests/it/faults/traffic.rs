@@ -28,11 +28,14 @@ pub(super) struct LoadProfile {
     pub(super) pause: Duration,
     /// The number of users per client beyond which the oldest is deleted when one is added; none: no user is deleted.
     pub(super) max_users: Option<usize>,
+    /// True if a balancer sends each request to another node: each has a connection of its own, and what one node has
+    /// ended another may accept for a moment.
+    pub(super) is_balanced: bool,
 }
 
 impl Default for LoadProfile {
     fn default() -> Self {
-        Self { pause: PAUSE, max_users: None }
+        Self { pause: PAUSE, max_users: None, is_balanced: false }
     }
 }
 
@@ -163,7 +166,9 @@ impl Traffic {
             let endpoint = |number: usize| endpoints[number % endpoints.len()].clone();
             let (endpoint, other) = (endpoint(number), endpoint(number + 1).client);
             // Its own connections.
-            let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().unwrap();
+            let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30));
+            let idle = if profile.is_balanced { 0 } else { usize::MAX };
+            let http = http.pool_max_idle_per_host(idle).build().unwrap();
             let endpoint = Endpoint { client: Client { http, ..endpoint.client }, ..endpoint };
             let client_ledger = ClientLedger { stop_reason: None, ..client_ledger };
             tokio::spawn(SimulatedClient::new(endpoint, other, profile, client_ledger, shared.clone()).run())

@@ -31,6 +31,7 @@ pub(crate) const NEVER_REACHED: &str = "1000000 per 1s";
 pub(crate) struct Plan {
     settings: Vec<(String, String)>,
     open_files: Option<u32>,
+    program: Option<PathBuf>,
     dir: Arc<tempfile::TempDir>,
     disk: Option<Arc<Disk>>,
 }
@@ -39,7 +40,7 @@ impl Plan {
     /// A plan on the embedded default, in a folder of its own.
     pub(crate) fn embedded() -> Self {
         let dir = Arc::new(tempfile::tempdir().expect("a temporary folder"));
-        Self { settings: Vec::new(), open_files: None, dir, disk: None }
+        Self { settings: Vec::new(), open_files: None, program: None, dir, disk: None }
             .set("SIGNET_PASSWORDS__MEMORY_KIB", "64")
             .set("SIGNET_PASSWORDS__PASSES", "1")
             .set("SIGNET_SERVER__WORKERS", "1")
@@ -99,17 +100,25 @@ impl Plan {
         self
     }
 
+    /// Runs this program instead of the one that is tested.
+    pub(crate) fn with_program(self, path: &Path) -> Self {
+        Self { program: Some(path.to_owned()), ..self }
+    }
+
     pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
     }
 
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "only PATH is inherited, so that no settings reach a test; SIGNET_BIN selects another binary"
-    )]
-    pub(crate) fn command(&self) -> Command {
+    /// The program that is tested.
+    #[allow(clippy::disallowed_methods, reason = "SIGNET_BIN selects another program than the one of the tests")]
+    pub(crate) fn default_program() -> PathBuf {
         let program = std::env::var_os("SIGNET_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_signet").into());
-        let program = std::path::absolute(program).expect("the path is valid");
+        std::path::absolute(program).expect("the path is valid")
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "only PATH is inherited, so that no settings reach a test")]
+    pub(crate) fn command(&self) -> Command {
+        let program = self.program.clone().unwrap_or_else(Self::default_program);
         // The kernel kills the process when the test ends, even by a crash.
         let mut command = disk::setpriv(self.disk.as_deref());
         command.args(["--pdeathsig", "KILL", "--"]).env_clear().current_dir(self.dir());
@@ -215,6 +224,11 @@ impl Signet {
             BufReader::new(stdout).read_line(&mut line).expect("stdout is text");
             self.url = line.trim().strip_prefix("listening on ").map(str::to_owned);
         }
+        self.url.is_some()
+    }
+
+    /// True if the process listens.
+    pub(crate) fn has_url(&self) -> bool {
         self.url.is_some()
     }
 

@@ -29,7 +29,7 @@ use uuid::Uuid;
 use self::columns::{new_user_as, new_user_columns};
 use self::connections::{Connections, QueryResult};
 use self::end_api_keys::change_and_end_api_keys;
-pub use self::schema::migrate;
+pub use self::schema::{migrate, schema};
 use self::statements::Statement;
 use super::{
     Accounts, ApiKey, ApiKeyOrder, Billed, BillingChange, Changed, Changes, Created, EmailProved, EmailVerified, Find,

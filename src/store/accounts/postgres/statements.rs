@@ -16,9 +16,13 @@ impl Statement {
     }
 }
 
-/// The migrations that the database has.
-pub(super) const APPLIED_MIGRATIONS: Statement =
-    Statement::new(Operation::CheckAccounts, "SELECT number, name, checksum FROM signet_migrations ORDER BY number");
+/// The migrations that the database has. A table that an older program created has no column `oldest_reader`, which a
+/// JSON object of the row may lack.
+pub(super) const APPLIED_MIGRATIONS: Statement = Statement::new(
+    Operation::CheckAccounts,
+    "SELECT number, name, checksum, (to_jsonb(applied) ->> 'oldest_reader')::integer AS oldest_reader
+     FROM signet_migrations AS applied ORDER BY number",
+);
 
 /// Creates a user and its project, or reports what is taken. Looking first saves the numbers that a refused insert
 /// would use up; the unique indexes decide. If a row is committed after this statement's snapshot was taken, the result

@@ -51,15 +51,17 @@ fn decode(text: &str) -> Option<Target> {
 struct ParsedCursor {
     epoch: String,
     id: String,
+    /// Entries that it moved past, and notices.
+    read: usize,
 }
 
 impl ParsedCursor {
     fn parse(cursor: &Cursor) -> Result<Self> {
         if cursor.0.is_empty() {
-            return Ok(Self { epoch: String::new(), id: String::new() });
+            return Ok(Self { epoch: String::new(), id: String::new(), read: 0 });
         }
         let (epoch, id) = cursor.0.split_once('/').ok_or_else(|| corrupt("expected a cursor of revocations"))?;
-        Ok(Self { epoch: epoch.into(), id: id.into() })
+        Ok(Self { epoch: epoch.into(), id: id.into(), read: 0 })
     }
 
     fn to_cursor(&self) -> Cursor {
@@ -71,6 +73,7 @@ impl ParsedCursor {
         let mut read = Vec::new();
         for entry in ReplyReader::of(entries)? {
             let mut entry = ReplyReader::of(entry)?;
+            self.read += 1;
             self.id = entry.text()?;
             let position = Position::parse(&self.id).ok_or_else(|| corrupt("expected the id of a stream's entry"))?;
             let mut fields = ReplyReader::of(entry.value()?)?;
@@ -92,7 +95,7 @@ impl ParsedCursor {
 
     /// The page of these entries, which [`advance`](Self::advance) has moved past.
     fn page(self, entries: Vec<StreamEntry>) -> StreamPage {
-        let has_more = entries.len() >= PAGE;
+        let has_more = self.read >= PAGE;
         let end = Position::parse(&self.id).unwrap_or_default();
         StreamPage { entries, cursor: self.to_cursor(), epoch: self.epoch, end, has_more }
     }
@@ -101,7 +104,7 @@ impl ParsedCursor {
 /// Reads the reply of `newest_revocation.lua`.
 pub(super) fn read_newest(reply: Value) -> Result<Cursor> {
     let mut reply = ReplyReader::of(reply)?;
-    Ok(ParsedCursor { epoch: reply.text()?, id: reply.text()? }.to_cursor())
+    Ok(ParsedCursor { epoch: reply.text()?, id: reply.text()?, read: 0 }.to_cursor())
 }
 
 /// Reads the reply of `nodes.lua`. A node that follows an older stream than `newest` is in has applied nothing of it.
@@ -162,6 +165,7 @@ impl Follower {
                 .map(|target| Revocation { target, expires_at: Timestamp::default() })
                 .map(|revocation| StreamEntry { position: None, published_at: Timestamp::default(), revocation })
                 .into();
+            cursor.read = entries.len();
         }
         entries.extend(cursor.advance(reply.value()?)?);
         let last_id = reply.text()?;

@@ -164,7 +164,7 @@ impl Ephemeral for SqliteEphemeral {
             // Marked before the read, so that a revocation published during it ends the wait below.
             published.mark_unchanged();
             let page = self.engine.read(Operation::Follow, move |tx| revocations::read_after(tx, position)).await?;
-            if !page.entries.is_empty() || Instant::now() >= deadline {
+            if page.cursor != revocations::cursor(position) || Instant::now() >= deadline {
                 return Ok(page);
             }
             let next_poll = deadline.min(Instant::now() + POLL_INTERVAL);

@@ -4,7 +4,6 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::super::{Cursor, Position, Revocation, StreamEntry, StreamPage, Target};
 use crate::clock::Timestamp;
-use crate::store::sqlite::unexpected;
 
 /// The number of revocations that a follower gets in one call.
 const PAGE: u32 = 1000;
@@ -36,22 +35,26 @@ pub(super) fn publish(tx: &Connection, revocation: &Revocation, now: Timestamp) 
         .map(drop)
 }
 
-fn row(row: &Row<'_>) -> rusqlite::Result<(i64, StreamEntry)> {
-    let kind = row.get_ref(1)?.as_str()?;
-    let target = match kind {
+/// The place of a row, and its revocation if this version knows the kind.
+fn row(row: &Row<'_>) -> rusqlite::Result<(i64, Option<StreamEntry>)> {
+    let place = row.get(0)?;
+    let target = match row.get_ref(1)?.as_str()? {
         "token" => Target::Token(row.get(2)?),
         "session" => Target::Session(row.get(2)?),
         "user" => Target::User { user: row.get(2)?, before: row.get(3)? },
         "api-key" => Target::ApiKey(row.get(2)?),
         "ring" => Target::Keyring,
         "floor" => Target::GlobalNotBefore,
-        // Written by a newer version on the same file. Ignoring it could accept what is revoked.
-        _ => return Err(unexpected("a revocation of a kind that this version does not know").into()),
+        // A newer version may publish a kind that this one does not know and that concerns nothing it has issued.
+        target => {
+            tracing::warn!(target, "revocation of an unknown kind ignored");
+            return Ok((place, None));
+        }
     };
-    let (place, published_at) = (row.get(0)?, row.get::<_, Timestamp>(5)?);
+    let published_at = row.get::<_, Timestamp>(5)?;
     let position = Position { major: unsigned(place), minor: unsigned(published_at.millis()) };
     let revocation = Revocation { target, expires_at: row.get(4)? };
-    Ok((place, StreamEntry { position: Some(position), published_at, revocation }))
+    Ok((place, Some(StreamEntry { position: Some(position), published_at, revocation })))
 }
 
 fn unsigned(number: i64) -> u64 {
@@ -61,27 +64,24 @@ fn unsigned(number: i64) -> u64 {
 /// Reads the revocations after a position. One writer commits at a time, so a lower position never appears after a
 /// higher one was read.
 pub(super) fn read_after(tx: &Connection, position: i64) -> rusqlite::Result<StreamPage> {
-    let mut last = position;
-    let entries = tx
-        .prepare_cached(
-            "SELECT place, kind, id, before, until, published_at FROM revocations
-             WHERE place > ?1 ORDER BY place LIMIT ?2",
-        )?
-        .query_map(params![position, PAGE], row)?
-        .map(|row| {
-            row.map(|(place, entry)| {
-                last = place;
-                entry
-            })
-        })
-        .collect::<rusqlite::Result<Vec<_>>>()?;
-    let end = match entries.last().and_then(|entry| entry.position) {
+    let (mut last, mut count) = (position, 0);
+    let mut entries = Vec::new();
+    let mut statement = tx.prepare_cached(
+        "SELECT place, kind, id, before, until, published_at FROM revocations
+         WHERE place > ?1 ORDER BY place LIMIT ?2",
+    )?;
+    for row in statement.query_map(params![position, PAGE], row)? {
+        let (place, entry) = row?;
+        (last, count) = (place, count + 1);
+        entries.extend(entry);
+    }
+    let end = match entries.last().and_then(|entry: &StreamEntry| entry.position) {
         Some(end) => end,
         None => Position { major: unsigned(last_ever(tx)?), minor: 0 },
     };
     let epoch =
         tx.prepare_cached("SELECT epoch FROM revocation_epoch WHERE one = 1")?.query_row([], |row| row.get(0))?;
-    let has_more = entries.len() >= PAGE as usize;
+    let has_more = count >= PAGE;
     Ok(StreamPage { entries, cursor: cursor(last), epoch, end, has_more })
 }
 
