@@ -131,7 +131,9 @@ async fn console_shows_every_screen_and_state(server: &TestServer) {
 async fn pages_outlive_the_loss_of_a_store() {
     let mut redis = redis::Server::options().durable().start();
     let mut postgres = postgres::Server::start();
-    let server = TestServer::start(plan(Plan::on(&redis, &postgres)).with_patient_stores());
+    // With limits, as by default: an attempt is counted in Redis before it can change a password.
+    let plan = plan(Plan::on(&redis, &postgres)).with_patient_stores().set("SIGNET_LIMITS__ENABLED", "true");
+    let server = TestServer::start(plan);
     let [superuser, user] = [server.create_user(&["--superuser", "--verified"]), server.create_user(&["--verified"])];
     let also = json!({
         "superuser": superuser.email,
