@@ -19,9 +19,10 @@ pub(super) const MAX_VALUES: usize = 4 * 1024;
 /// are ignored and may be nested deeper.
 const MAX_DEPTH: usize = 32;
 
-/// Maximum length of a string in bytes, as it is written. A credential has at most 8 KiB. If a string stands where
-/// another type is expected, serde_json copies it into an error with its characters escaped: 100 ms for one of 2 MiB.
-const MAX_STRING: usize = 64 * 1024;
+/// Maximum length of a string in bytes, as it is written. A credential has at most 8 KiB, and a longer one is refused
+/// for itself. If a string stands where another type is expected, serde_json copies it into an error with its
+/// characters escaped: 100 ms for one of 2 MiB.
+const MAX_STRING: usize = 128 * 1024;
 
 /// Checks a text against the bounds without parsing it: it only recognizes strings, to skip them. Invalid JSON may
 /// pass.

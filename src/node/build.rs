@@ -104,6 +104,7 @@ pub async fn build_command_context(mut config: Config) -> Result<Context, StartE
     }
     let clock = Clock::system();
     let stores = Stores::open(&config, &clock).await?;
+    stores.log_schemas();
     build(config, clock, &stores, &[], "cli").await
 }
 

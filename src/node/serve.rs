@@ -76,6 +76,8 @@ pub enum ServeError {
 pub struct Running<'a> {
     /// The node, with store connections for the runtime that maintenance uses.
     pub ctx: &'a Context,
+    /// The stores of the process.
+    pub stores: &'a Stores,
     /// The URL that it listens on.
     pub url: String,
     /// The address that it listens on.
@@ -114,6 +116,8 @@ impl StopSignal {
 pub fn serve(config: Config) -> Result<(), ServeError> {
     run_on_new_runtime(config, &[SignalKind::terminate(), SignalKind::interrupt()], async |running| {
         announce(&running.ctx.node.config, &running.url).map_err(ServeError::Stdout)?;
+        // After the banner, which a person reads first.
+        running.stores.log_schemas();
         running.stop.requested().await;
         Ok(())
     })
@@ -180,7 +184,7 @@ async fn run<E: From<ServeError>>(
         _ = &mut maintenance => return Ok(()),
         () = stop.requested() => return Ok(()),
     };
-    let running = Running { ctx: &ctx, url: server.url(), address: server.address(), stop };
+    let running = Running { ctx: &ctx, stores: &stores, url: server.url(), address: server.address(), stop };
     let result = tokio::select! {
         result = work(running) => result,
         _ = &mut maintenance => Ok(()),

@@ -30,18 +30,26 @@ pub struct Stores {
     file: Option<Arc<Engine>>,
     /// Shared by all runtimes, so that a lost Redis is logged once.
     redis_outages: Arc<OutageLog>,
+    /// What opening did to each schema.
+    migrated: Vec<(&'static str, Migrated)>,
 }
 
 impl Stores {
     /// Opens the embedded file if a role needs it, and applies pending migrations to every store.
     pub async fn open(config: &Config, clock: &Clock) -> Result<Self, StartError> {
+        let mut migrated = Vec::new();
         if let Some(settings) = &config.postgres {
-            log_schema(POSTGRES, postgres::migrate(settings).await?);
+            migrated.push((POSTGRES, postgres::migrate(settings).await?));
         }
         let engine = uses_embedded(config).then(|| Engine::open(&config.data_dir, &config.embedded, clock.now()));
         let engine = engine.transpose()?;
-        engine.iter().filter_map(|engine| engine.migrated()).for_each(|migrated| log_schema(EMBEDDED, migrated));
-        Ok(Self::new(config, engine))
+        migrated.extend(engine.iter().filter_map(|engine| engine.migrated()).map(|of_file| (EMBEDDED, of_file)));
+        Ok(Self { migrated, ..Self::new(config, engine) })
+    }
+
+    /// Logs the schema of each store, and what opening did to it.
+    pub fn log_schemas(&self) {
+        self.migrated.iter().for_each(|&(store, migrated)| log_schema(store, migrated));
     }
 
     /// Opens what exists, for `signet check`: creates no file and applies no migration. A role whose embedded file does
@@ -60,7 +68,7 @@ impl Stores {
         let file = engine.clone();
         let embedded = engine
             .map(|engine| (Arc::new(SqliteAccounts::new(engine.clone())), Arc::new(SqliteEphemeral::new(engine))));
-        Self { config: config.clone(), embedded, file, redis_outages: Arc::default() }
+        Self { config: config.clone(), embedded, file, redis_outages: Arc::default(), migrated: Vec::new() }
     }
 
     /// Opens connections on the current runtime, to which they belong. `metrics` counts and times every operation.
