@@ -3,13 +3,13 @@
 
 use std::io::{IsTerminal, Write};
 
-use super::stores::store_names;
+use super::stores::{Stores, store_names};
 use crate::config::{Config, ConsoleListener};
 use crate::mail::outbox_dir;
 
 /// Prints `listening on <url>` alone on stdout. Before it, prints the banner if stderr is a terminal, or logs the
-/// start.
-pub(super) fn announce(config: &Config, url: &str) -> std::io::Result<()> {
+/// start; and logs the schemas after the banner, which a person reads first.
+pub(super) fn announce(config: &Config, stores: &Stores, url: &str) -> std::io::Result<()> {
     let mut stderr = std::io::stderr();
     if stderr.is_terminal() {
         stderr.write_all(banner(config, url, &program()).as_bytes())?;
@@ -17,6 +17,7 @@ pub(super) fn announce(config: &Config, url: &str) -> std::io::Result<()> {
         let version = env!("CARGO_PKG_VERSION");
         tracing::info!(version, url, stores = store_names(config), "listening");
     }
+    stores.log_schemas();
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "listening on {url}")?;
     stdout.flush()

@@ -115,9 +115,7 @@ impl StopSignal {
 /// Runs the server until SIGTERM or SIGINT. Returns once it has stopped.
 pub fn serve(config: Config) -> Result<(), ServeError> {
     run_on_new_runtime(config, &[SignalKind::terminate(), SignalKind::interrupt()], async |running| {
-        announce(&running.ctx.node.config, &running.url).map_err(ServeError::Stdout)?;
-        // After the banner, which a person reads first.
-        running.stores.log_schemas();
+        announce(&running.ctx.node.config, running.stores, &running.url).map_err(ServeError::Stdout)?;
         running.stop.requested().await;
         Ok(())
     })

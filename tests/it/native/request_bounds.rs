@@ -67,8 +67,8 @@ async fn json_bodies_have_few_values(server: &TestServer) {
     let maps = format!(r#"{{"tokens":[{}{{}}]}}"#, r#"{"":{}},"#.repeat(190_000));
     send_json(server, "/verify/batch", maps).await.is_problem(400, "malformed_body");
     let long = |length: usize| json!({"tokens": [], "unknown": "x".repeat(length)}).to_string();
-    send_json(server, "/verify/batch", long(64 << 10)).await.is(200);
-    send_json(server, "/verify/batch", long((64 << 10) + 1)).await.is_problem(400, "malformed_body");
+    send_json(server, "/verify/batch", long(128 << 10)).await.is(200);
+    send_json(server, "/verify/batch", long((128 << 10) + 1)).await.is_problem(400, "malformed_body");
     let deep = |levels: usize| format!(r#"{{"token":"x","unknown":{}{}}}"#, "[".repeat(levels), "]".repeat(levels));
     send_json(server, "/verify", deep(31)).await.is(401);
     send_json(server, "/verify", deep(32)).await.is_problem(400, "malformed_body");
