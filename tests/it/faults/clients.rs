@@ -156,7 +156,7 @@ async fn clients_beyond_the_descriptor_limit_wait() {
     let limit = short_or_long(512, 4096);
     let (redis, postgres) = (redis::Server::start(), postgres::Server::start());
     // All clients have one address. Unless it is that of a proxy, idle connections would be closed for new ones.
-    let plan = Plan::on(&redis, &postgres).set("SIGNET_SERVER__TRUSTED_PROXIES", "127.0.0.1");
+    let plan = Plan::on(&redis, &postgres).with_patient_stores().set("SIGNET_SERVER__TRUSTED_PROXIES", "127.0.0.1");
     let plan = plan.set("SIGNET_SERVER__WORKERS", "2").max_open_files(limit);
     let fleet = ServerFleet::start(&[plan]);
     let traffic = fleet.start_traffic().await;
