@@ -6,7 +6,7 @@ use super::fields::Fields;
 use super::incoming::{Incoming, join_names};
 use super::reason::{Reason, ReasonCode};
 
-/// What Clerk writes between the values of one column, and what programs that change the file write there.
+/// The separators of the values of one column: of Clerk, and of programs that change the file.
 const SEPARATORS: [char; 4] = ['|', ',', ';', ' '];
 
 /// Hashers whose digest is written in a format that Signet reads.

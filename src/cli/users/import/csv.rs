@@ -8,6 +8,7 @@ use std::io::{self, BufRead};
 
 use zeroize::Zeroizing;
 
+use super::bytes::Bytes;
 use super::json::{BrokenRecord, MAX_RECORD};
 
 /// The most fields of a row: more than the columns of any export.
@@ -59,7 +60,7 @@ impl<R: BufRead> CsvRecords<R> {
 
     /// The next row that is not blank; `None` at the end.
     pub(super) fn next(&mut self) -> io::Result<Option<Row>> {
-        while let Some(byte) = self.peek()? {
+        while let Some(byte) = self.input.peek()? {
             // A byte order mark is only at the beginning.
             let is_mark = !self.started && matches!(byte, 0xEF | 0xBB | 0xBF);
             if !(is_mark || matches!(byte, b'\r' | b'\n')) {
@@ -68,14 +69,14 @@ impl<R: BufRead> CsvRecords<R> {
             self.input.consume(1);
         }
         self.started = true;
-        if self.peek()?.is_none() {
+        if self.input.peek()?.is_none() {
             return Ok(None);
         }
         let mut row = Building::default();
         let (mut quoted, mut at_start) = (false, true);
-        while let Some(byte) = self.byte()? {
+        while let Some(byte) = self.input.take_byte()? {
             match byte {
-                b'"' if quoted => match self.peek()? {
+                b'"' if quoted => match self.input.peek()? {
                     Some(b'"') => {
                         self.input.consume(1);
                         row.push(b'"');
@@ -92,7 +93,7 @@ impl<R: BufRead> CsvRecords<R> {
                     row.end_field();
                     at_start = true;
                 }
-                b'\r' if self.peek()? == Some(b'\n') => {}
+                b'\r' if self.input.peek()? == Some(b'\n') => {}
                 b'\n' => return Ok(Some(row.finish())),
                 _ => {
                     row.push(byte);
@@ -101,18 +102,6 @@ impl<R: BufRead> CsvRecords<R> {
             }
         }
         Ok(Some(if quoted { Err(BrokenRecord::Unfinished) } else { row.finish() }))
-    }
-
-    fn peek(&mut self) -> io::Result<Option<u8>> {
-        Ok(self.input.fill_buf()?.first().copied())
-    }
-
-    fn byte(&mut self) -> io::Result<Option<u8>> {
-        let byte = self.peek()?;
-        if byte.is_some() {
-            self.input.consume(1);
-        }
-        Ok(byte)
     }
 }
 

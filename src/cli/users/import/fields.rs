@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::reason::Reason;
 use crate::clock::Timestamp;
 
-/// What programs write into CSV where there is no value.
+/// The texts that programs write into CSV in place of an absent value.
 const NULLS: &[&str] = &["null", "NULL", "\\N"];
 
 /// A record's fields. Absent, null and empty are the same.

@@ -19,7 +19,7 @@ use crate::token::custom_claims::CustomClaims;
 /// The most characters of a full name, as in the APIs.
 const MAX_FULL_NAME: usize = 255;
 
-/// What of the other system's data is wanted.
+/// The data of the other system that are wanted.
 pub(super) struct Wanted {
     /// The names of claims.
     pub(super) claims: Vec<String>,
@@ -43,7 +43,7 @@ pub(super) struct Incoming {
     pub(super) roles: Vec<String>,
     pub(super) claims: Map<String, Value>,
     pub(super) created_at: Option<Timestamp>,
-    /// What cannot come.
+    /// The reasons why data cannot come.
     pub(super) missing: Vec<Reason>,
 }
 

@@ -8,13 +8,15 @@ use std::io::{self, BufRead};
 
 use zeroize::Zeroizing;
 
+use super::bytes::Bytes;
+
 /// The largest record. More than any of the systems stores of a user in practice, and little enough to parse at once.
 pub(super) const MAX_RECORD: usize = 1 << 20;
 
 /// The member that holds the users, in quotation marks.
 const USERS: &[u8] = b"\"users\"";
 
-/// Where the records are.
+/// The place of the records in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Layout {
     /// One on each line, or the elements of one array.
@@ -89,7 +91,7 @@ impl<R: BufRead> JsonRecords<R> {
 
     fn start(&mut self) -> io::Result<()> {
         self.skip_whitespace()?;
-        let first = self.peek()?;
+        let first = self.input.peek()?;
         if first == Some(b'[') && self.layout == Layout::Users {
             self.members_at = 2;
         }
@@ -117,11 +119,11 @@ impl<R: BufRead> JsonRecords<R> {
             self.leading_lines -= 1;
             return Ok(Some(Ok(Zeroizing::default())));
         }
-        if self.peek()?.is_none() {
+        if self.input.peek()?.is_none() {
             return Ok(None);
         }
         let (mut line, mut too_long) = (Zeroizing::new(Vec::new()), false);
-        while let Some(byte) = self.byte()?.filter(|byte| *byte != b'\n') {
+        while let Some(byte) = self.input.take_byte()?.filter(|byte| *byte != b'\n') {
             push(&mut line, byte, &mut too_long);
         }
         Ok(Some(if too_long { Err(BrokenRecord::TooLong) } else { Ok(line) }))
@@ -130,7 +132,7 @@ impl<R: BufRead> JsonRecords<R> {
     /// The next element of an array. `None` at its end.
     fn element(&mut self) -> io::Result<Option<RecordText>> {
         loop {
-            match self.peek()? {
+            match self.input.peek()? {
                 Some(b' ' | b'\t' | b'\r' | b'\n' | b',') => self.input.consume(1),
                 Some(b']') => {
                     self.input.consume(1);
@@ -145,7 +147,7 @@ impl<R: BufRead> JsonRecords<R> {
         }
         let (mut text, mut too_long) = (Zeroizing::new(Vec::new()), false);
         let mut nesting = Nesting::default();
-        while let Some(byte) = self.peek()? {
+        while let Some(byte) = self.input.peek()? {
             if nesting.is_outside() && matches!(byte, b',' | b']') {
                 break;
             }
@@ -164,7 +166,7 @@ impl<R: BufRead> JsonRecords<R> {
 
     /// Goes to the first element of the next member `users`. `false` if there is none.
     fn seek(&mut self) -> io::Result<bool> {
-        while let Some(byte) = self.byte()? {
+        while let Some(byte) = self.input.take_byte()? {
             match byte {
                 b'{' | b'[' => self.depth += 1,
                 b'}' | b']' => self.depth = self.depth.saturating_sub(1),
@@ -174,12 +176,12 @@ impl<R: BufRead> JsonRecords<R> {
                         continue;
                     }
                     self.skip_whitespace()?;
-                    if self.peek()? != Some(b':') {
+                    if self.input.peek()? != Some(b':') {
                         continue;
                     }
                     self.input.consume(1);
                     self.skip_whitespace()?;
-                    if self.peek()? == Some(b'[') {
+                    if self.input.peek()? == Some(b'[') {
                         self.input.consume(1);
                         self.state = State::Elements;
                         return Ok(true);
@@ -194,7 +196,7 @@ impl<R: BufRead> JsonRecords<R> {
     /// Reads the rest of a string whose opening quotation mark was read. True if it is `users`.
     fn is_users_string(&mut self) -> io::Result<bool> {
         let (mut at, mut equal, mut escaped) = (1, true, false);
-        while let Some(byte) = self.byte()? {
+        while let Some(byte) = self.input.take_byte()? {
             equal = equal && USERS.get(at) == Some(&byte);
             at += 1;
             match byte {
@@ -209,23 +211,11 @@ impl<R: BufRead> JsonRecords<R> {
 
     fn skip_whitespace(&mut self) -> io::Result<()> {
         // A byte order mark, which some programs write at the beginning, counts as a space.
-        while let Some(space @ (b' ' | b'\t' | b'\r' | b'\n' | 0xEF | 0xBB | 0xBF)) = self.peek()? {
+        while let Some(space @ (b' ' | b'\t' | b'\r' | b'\n' | 0xEF | 0xBB | 0xBF)) = self.input.peek()? {
             self.input.consume(1);
             self.leading_lines += u64::from(space == b'\n');
         }
         Ok(())
-    }
-
-    fn peek(&mut self) -> io::Result<Option<u8>> {
-        Ok(self.input.fill_buf()?.first().copied())
-    }
-
-    fn byte(&mut self) -> io::Result<Option<u8>> {
-        let byte = self.peek()?;
-        if byte.is_some() {
-            self.input.consume(1);
-        }
-        Ok(byte)
     }
 }
 
@@ -237,7 +227,7 @@ fn push(text: &mut Vec<u8>, byte: u8, too_long: &mut bool) {
     }
 }
 
-/// What is open within a value.
+/// The brackets and the string that are open within a value.
 #[derive(Default)]
 struct Nesting {
     depth: usize,

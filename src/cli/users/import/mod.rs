@@ -5,6 +5,7 @@
 //! by the id that they have in the other system, or by their address.
 
 mod auth0;
+mod bytes;
 mod clerk;
 mod csv;
 mod fields;
@@ -34,7 +35,7 @@ use fields::Fields;
 use options::Options;
 use reason::{Reason, ReasonCode};
 use rehearsal::Rehearsal;
-use report::{ImportReport, Named, Place};
+use report::{ImportReport, Named, RecordPosition};
 use source::{Record, Source};
 
 /// Users per transaction.
@@ -45,10 +46,10 @@ const CONCURRENCY: usize = 32;
 
 /// A user to be created, with what is stored once the user exists.
 struct Pending {
-    place: Place,
+    position: RecordPosition,
     named: Named,
     user: NewUser,
-    /// Whether the id is that of the other system, and not a new one.
+    /// True if the id comes from the record, false if it is new.
     has_id: bool,
     billing: BillingChange,
     lost_second_factor: bool,
@@ -98,11 +99,11 @@ impl Import<'_> {
             let file = (arguments.files.len() > 1).then(|| path.display().to_string());
             let reading = || CliError::io(format!("reading {}", path.display()));
             while let Some((number, record)) = source.next().map_err(|cause| reading()(cause))? {
-                let place = Place { file: file.clone(), number };
-                match self.read_record(place.clone(), record)? {
+                let position = RecordPosition { file: file.clone(), number };
+                match self.read_record(position.clone(), record)? {
                     Ok(pending) => self.batch.push(pending),
                     Err(Refused { named, reason, why, faulty }) => {
-                        self.report.leave_out(&place, &named, reason, why, faulty)?;
+                        self.report.leave_out(&position, &named, reason, why, faulty)?;
                     }
                 }
                 if self.batch.len() == BATCH {
@@ -113,12 +114,12 @@ impl Import<'_> {
         self.store_batch().await
     }
 
-    fn read_record(&mut self, place: Place, record: Record) -> Result<Result<Pending, Refused>, CliError> {
+    fn read_record(&mut self, position: RecordPosition, record: Record) -> Result<Result<Pending, Refused>, CliError> {
         let fields = match record {
             Record::Broken(reason) => return Ok(Err(refuse(Named::default(), reason))),
             Record::Row(fields) => fields,
             Record::Json(text) if self.options.from == ImportFrom::Signet => {
-                return Ok(self.read_own(place, &text));
+                return Ok(self.read_own(position, &text));
             }
             Record::Json(text) => match Fields::from_json(&text) {
                 Ok(fields) => fields,
@@ -132,7 +133,7 @@ impl Import<'_> {
         };
         Ok(match admitted {
             Ok((user, missing)) => Ok(Pending {
-                place,
+                position,
                 has_id: named.id.is_some(),
                 named,
                 user,
@@ -146,7 +147,7 @@ impl Import<'_> {
     }
 
     /// Reads a record of our own format. It comes in full or not at all.
-    fn read_own(&self, place: Place, text: &[u8]) -> Result<Pending, Refused> {
+    fn read_own(&self, position: RecordPosition, text: &[u8]) -> Result<Pending, Refused> {
         let record: UserRecord = serde_json::from_slice(text)
             .map_err(|error| refuse(Named::default(), Reason::invalid(error.to_string())))?;
         let named = Named { id: record.id.map(|id| id.to_string()), email: Some(record.email.clone()) };
@@ -155,7 +156,7 @@ impl Import<'_> {
         }
         match validate_record(self.ctx, &record) {
             Ok(user) => Ok(Pending {
-                place,
+                position,
                 named,
                 user,
                 has_id: record.id.is_some(),
@@ -230,9 +231,9 @@ impl Import<'_> {
                 let (id, email) = (pending.user.id, &pending.user.email);
                 let why = format!("{email}: a user has the id {id}");
                 let reason = Reason::new(ReasonCode::IdTaken, "");
-                self.report.leave_out(&pending.place, &pending.named, reason, why, false)?;
+                self.report.leave_out(&pending.position, &pending.named, reason, why, false)?;
             } else {
-                self.report.add_existing(&pending.place, &pending.named, &pending.missing)?;
+                self.report.add_existing(&pending.position, &pending.named, &pending.missing)?;
             }
         }
         Ok(new)
@@ -240,15 +241,15 @@ impl Import<'_> {
 
     /// Adds a user to the report who was created, or who was not because something is taken.
     fn add(&mut self, pending: Pending, taken: Option<ReasonCode>) -> Result<(), CliError> {
-        let Pending { place, named, user, lost_second_factor, missing, .. } = pending;
+        let Pending { position, named, user, lost_second_factor, missing, .. } = pending;
         let Some(code) = taken else {
             let hash = user.password_hash.as_ref();
             let other_format = hash.is_some_and(|hash| !hash.0.starts_with("$argon2id$"));
-            return self.report.add_imported(&place, &named, &missing, other_format, lost_second_factor);
+            return self.report.add_imported(&position, &named, &missing, other_format, lost_second_factor);
         };
         let what = if code == ReasonCode::UsernameTaken { "username" } else { "address" };
         let why = format!("{}: another user has this {what}", user.email);
-        self.report.leave_out(&place, &named, Reason::new(code, ""), why, false)
+        self.report.leave_out(&position, &named, Reason::new(code, ""), why, false)
     }
 }
 

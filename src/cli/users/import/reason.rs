@@ -1,4 +1,4 @@
-//! What of a user could not be imported, or why nothing could.
+//! The reasons why a user could not be imported, or not in full.
 
 use serde::Serialize;
 
@@ -42,7 +42,7 @@ pub(super) enum ReasonCode {
     Metadata,
     /// Roles for which no `--role` asks, and groups.
     Role,
-    /// What the other system demands at the next sign-in.
+    /// An action that the other system demands at the next sign-in.
     RequiredAction,
     /// A ban that has an end.
     Ban,

@@ -14,14 +14,14 @@ use crate::store::accounts::{Find, NewUser};
 /// Users looked up at the same time, each by address and by username.
 const CONCURRENCY: usize = 16;
 
-/// What would be taken by the users who would have been created. Holds eight bytes for each name, not the names.
+/// The ids, addresses and usernames of the users who would have been created. Holds eight bytes for each name, not the names.
 #[derive(Default)]
 pub(super) struct Rehearsal {
     state: RandomState,
     taken: HashSet<u64>,
 }
 
-/// What is unique among users.
+/// A value that only one user can have.
 #[derive(Hash)]
 enum Unique<'a> {
     Id(UserId),

@@ -16,9 +16,9 @@ use super::reason::{Reason, ReasonCode};
 /// The most records that the summary lists one by one. The file has all.
 const MAX_LISTED: usize = 1000;
 
-/// Where a record is.
+/// The position of a record.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Place {
+pub(super) struct RecordPosition {
     /// The file, if there are several.
     pub(super) file: Option<String>,
     /// The number of the line, row or element, from 1.
@@ -32,10 +32,10 @@ pub(super) struct Named {
     pub(super) email: Option<String>,
 }
 
-/// What became of a user who did not come in full.
+/// The result for a user who did not come in full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Fate {
+pub(super) enum RecordResult {
     LeftOut,
     InPart,
     /// Imported before, in part.
@@ -52,7 +52,7 @@ struct ReportLine<'a> {
     id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     email: Option<&'a str>,
-    result: Fate,
+    result: RecordResult,
     reasons: &'a [Reason],
 }
 
@@ -94,7 +94,7 @@ pub(super) struct ImportReport {
     other_hash_formats: u64,
     #[serde(skip)]
     faulty: u64,
-    /// What a record is called: a line, or a record.
+    /// The word for a record: a line, or a record.
     #[serde(skip)]
     unit: &'static str,
     #[serde(skip)]
@@ -126,7 +126,7 @@ impl ImportReport {
     /// Counts a user who was imported, or would be.
     pub(super) fn add_imported(
         &mut self,
-        place: &Place,
+        position: &RecordPosition,
         named: &Named,
         missing: &[Reason],
         other_hash_format: bool,
@@ -140,19 +140,24 @@ impl ImportReport {
         }
         self.in_part += 1;
         self.count(missing);
-        self.write(place, named, Fate::InPart, missing)
+        self.write(position, named, RecordResult::InPart, missing)
     }
 
     /// Counts a user who was imported before.
-    pub(super) fn add_existing(&mut self, place: &Place, named: &Named, missing: &[Reason]) -> Result<(), CliError> {
+    pub(super) fn add_existing(
+        &mut self,
+        position: &RecordPosition,
+        named: &Named,
+        missing: &[Reason],
+    ) -> Result<(), CliError> {
         self.existing += 1;
-        if missing.is_empty() { Ok(()) } else { self.write(place, named, Fate::Exists, missing) }
+        if missing.is_empty() { Ok(()) } else { self.write(position, named, RecordResult::Exists, missing) }
     }
 
     /// Counts a record that creates no user. `why` is for people.
     pub(super) fn leave_out(
         &mut self,
-        place: &Place,
+        position: &RecordPosition,
         named: &Named,
         reason: Reason,
         why: String,
@@ -160,14 +165,14 @@ impl ImportReport {
     ) -> Result<(), CliError> {
         self.faulty += u64::from(faulty);
         if self.left_out.len() < MAX_LISTED {
-            let (file, line) = (place.file.clone(), place.number);
+            let (file, line) = (position.file.clone(), position.number);
             self.left_out.push(SkippedRecord { file, line, why, faulty });
         } else {
             self.more_left_out += 1;
         }
         let reasons = [reason];
         self.count(&reasons);
-        self.write(place, named, Fate::LeftOut, &reasons)
+        self.write(position, named, RecordResult::LeftOut, &reasons)
     }
 
     fn count(&mut self, reasons: &[Reason]) {
@@ -178,11 +183,17 @@ impl ImportReport {
         }
     }
 
-    fn write(&mut self, place: &Place, named: &Named, result: Fate, reasons: &[Reason]) -> Result<(), CliError> {
+    fn write(
+        &mut self,
+        position: &RecordPosition,
+        named: &Named,
+        result: RecordResult,
+        reasons: &[Reason],
+    ) -> Result<(), CliError> {
         let Some(file) = &mut self.file else { return Ok(()) };
         let line = ReportLine {
-            file: place.file.as_deref(),
-            record: place.number,
+            file: position.file.as_deref(),
+            record: position.number,
             id: named.id.as_deref(),
             email: named.email.as_deref(),
             result,
