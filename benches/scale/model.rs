@@ -22,7 +22,7 @@ pub(crate) struct Visit {
     pub(crate) background: bool,
 }
 
-/// How requests arrive.
+/// The arrivals of requests.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Arrivals {
     /// This number of connections. Each sends its next request as soon as the response is complete.
@@ -31,7 +31,7 @@ pub(crate) enum Arrivals {
     Open(f64),
 }
 
-/// What the simulation says.
+/// The result of a simulation.
 #[derive(Clone, Debug)]
 pub(crate) struct Prediction {
     /// Requests a second.

@@ -166,7 +166,7 @@ impl Topology {
         (servers, url)
     }
 
-    /// What the model says of the same processes, sharing the cores of one machine.
+    /// The prediction for the same processes, which share the cores of one machine.
     pub(crate) fn predict(&self, costs: Costs, cores: usize) -> Prediction {
         let mut fleet = Fleet::default();
         let machine = fleet.add_machine(cores);

@@ -21,7 +21,7 @@ use crate::store::ephemeral::Claim;
 use crate::token::action;
 use crate::token::action::{ActionKind, ActionToken};
 
-/// How the token in a mailed link is made.
+/// The form of the token in a mailed link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkToken {
     /// Signed, as the published APIs document it: their clients may read its claims.
@@ -67,7 +67,7 @@ pub(in crate::auth) fn create(
     Ok(NewActionToken { id, text, expires_at })
 }
 
-/// What the store keeps of a short token.
+/// The stored part of a short token.
 #[derive(Serialize, Deserialize)]
 struct Stored<T> {
     id: TokenId,

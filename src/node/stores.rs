@@ -30,7 +30,7 @@ pub struct Stores {
     file: Option<Arc<Engine>>,
     /// Shared by all runtimes, so that a lost Redis is logged once.
     redis_outages: Arc<OutageLog>,
-    /// What opening did to each schema.
+    /// The schema of each store, and the migrations that opening applied.
     migrated: Vec<(&'static str, Migrated)>,
 }
 

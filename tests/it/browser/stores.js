@@ -71,7 +71,7 @@ async function withoutRedis(page, sessions, operator) {
   await check(page, 'a change without Redis');
   await sessions.getByRole('link', { name: 'Sessions' }).click();
   await says(sessions, UNAVAILABLE);
-  // Whether there is a session cannot be known now: nobody is told that theirs has ended.
+  // Without Redis the page cannot know whether there is a session, so it must not say that it has ended.
   const anew = await open(page.context(), '/account');
   await says(anew, UNAVAILABLE);
   await check(anew, 'start without Redis');
