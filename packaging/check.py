@@ -3,6 +3,7 @@
 The chart is linted and rendered by Helm's own engine, and its manifests are compared with the schemas of Kubernetes.
 Docker Compose itself reads compose.yaml. hadolint and the parser of Docker read the Dockerfile; its build context is
 assembled, and cargo reads the workspace in it. No image is pulled or built, and nothing is installed in a cluster.
+Grafana's dashboard is compiled against the types that Grafana publishes; it is not imported.
 
     python packaging/check.py [SIGNET]
 
@@ -64,6 +65,21 @@ REFUSED = [
     REQUIRED | {"drainSeconds": 0},
     REQUIRED | {"image": {"repository": "signet", "digest": "latest"}},
     REQUIRED | {"ingress": {"enabled": True}},
+]
+# Changes after which the dashboard, whose panels are given by their types, is not one of Grafana's.
+WRONG_IN_DASHBOARD = [
+    lambda panels, _: panels["stat"].update(gridPosition={}),
+    lambda panels, _: panels["stat"].update(type="singlestat"),
+    lambda panels, _: panels["stat"]["options"].update(colourMode="value"),
+    lambda panels, _: panels["stat"]["options"].update(graphMode="bars"),
+    lambda panels, _: panels["stat"]["fieldConfig"]["defaults"]["thresholds"].update(mode="relative"),
+    lambda panels, _: panels["timeseries"]["fieldConfig"]["defaults"]["custom"].update(opacity=10),
+    lambda panels, _: panels["timeseries"]["fieldConfig"]["defaults"]["custom"].update(lineWidth="1"),
+    lambda panels, _: panels["timeseries"]["options"]["legend"].pop("placement"),
+    lambda panels, _: panels["timeseries"]["targets"][0].pop("refId"),
+    lambda panels, _: panels["row"].pop("collapsed"),
+    lambda _, dashboard: dashboard.update(refreshInterval="5s"),
+    lambda _, dashboard: dashboard["templating"]["list"][1].update(type="label"),
 ]
 # The oldest version that the chart supports, and the newest whose schemas are here.
 VERSIONS = ["1.30", kubernetes_validate.latest_version().rpartition(".")[0]]
@@ -224,7 +240,7 @@ def check_dockerfile():
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         context(folder)
-        command = ["cargo", "metadata", "--locked", "--offline", "--format-version=1"]
+        command = ["cargo", "metadata", "--locked", "--format-version=1"]
         command += ["--features", option("--features")]
         read = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
         packages = {package["name"]: package for package in json.loads(read.stdout)["packages"]}
@@ -235,11 +251,42 @@ def check_dockerfile():
     print(f"Dockerfile: {len(steps)} steps; cargo reads the workspace in the build context of {size >> 10} KiB")
 
 
+def compile_dashboard(schema, dashboard):
+    """What the compiler says of the dashboard, with the types in the folder `schema`. Nothing if it has their form."""
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        folder.joinpath("node_modules").symlink_to(schema / "node_modules")
+        shutil.copy(ROOT / "packaging/grafana/schema.ts", folder)
+        module = 'import type { SignetDashboard } from "./schema";\nexport const dashboard: SignetDashboard = '
+        folder.joinpath("dashboard.ts").write_text(module + json.dumps(dashboard, indent=2) + ";\n")
+        command = [TOOLS.parent.parent / "bin/node", schema / "node_modules/typescript/bin/tsc", "--noEmit", "--strict"]
+        command += ["--skipLibCheck", "--module", "preserve", "--target", "esnext", "--types", "", "dashboard.ts"]
+        ran = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        assert (ran.returncode == 0) == (ran.stdout == ""), ran
+        return ran.stdout
+
+
+def check_dashboard():
+    text = (ROOT / "packaging/grafana/signet.json").read_text()
+    schemas = sorted((TOOLS.parent / "grafana").iterdir(), key=lambda schema: int(schema.name.split(".")[0]))
+    for schema in schemas:
+        said = compile_dashboard(schema, json.loads(text))
+        assert not said, f"the dashboard is not what Grafana {schema.name} reads:\n{said}"
+        for number, change in enumerate(WRONG_IN_DASHBOARD):
+            dashboard = json.loads(text)
+            change({panel["type"]: panel for panel in dashboard["panels"]}, dashboard)
+            said = compile_dashboard(schema, dashboard)
+            assert said.startswith("dashboard.ts"), f"Grafana {schema.name} accepts change {number}: {said}"
+    panels = len(json.loads(text)["panels"])
+    print(f"dashboard: {panels} panels have the types of Grafana {' and '.join(schema.name for schema in schemas)}")
+
+
 def main():
     program = str(pathlib.Path(sys.argv[1]).resolve()) if len(sys.argv) > 1 else None
     check_chart(program)
     check_compose(program)
     check_dockerfile()
+    check_dashboard()
 
 
 if __name__ == "__main__":
