@@ -70,7 +70,6 @@ const ROWS: &[(&str, &[Panel])] = &[
                 &[
                     ("signet_hash_queue_waiting", "waiting, {{instance}}"),
                     ("signet_hash_queue_running", "running, {{instance}}"),
-                    ("signet_hash_queue_held", "held before they are refused, {{instance}}"),
                     ("signet_hash_queue_held", "held, {{instance}}"),
                 ],
             ),
