@@ -17,10 +17,10 @@ use super::secret_file;
 use super::stores::Stores;
 use crate::auth::retention::key_policy;
 use crate::auth::signing_keys::KeyringStore;
-use crate::config::Config;
+use crate::config::{Config, Tls};
 use crate::mail::{self, outbox_dir};
 use crate::rng::Rng;
-use crate::server::{BindError, check_address};
+use crate::server::{BindError, check_address, check_certificate};
 use crate::store::ephemeral::Cursor;
 use crate::store::migrations::Schema;
 use crate::store::{self, Ephemeral};
@@ -97,6 +97,7 @@ pub async fn check(config: &Config) -> Vec<Finding> {
     findings.push(check_listener("server.listen", config.server.listen, running.as_deref()));
     let management = config.server.management;
     findings.extend(management.map(|address| check_listener("server.management", address, running.as_deref())));
+    findings.extend(config.server.tls.as_ref().map(check_tls));
     findings.push(check_mail(config).await);
     findings
 }
@@ -229,10 +230,20 @@ async fn find_running(config: &Config, store: Option<&dyn Ephemeral>) -> Option<
 fn check_listener(setting: &'static str, address: SocketAddr, running: Option<&str>) -> Finding {
     match (check_address(address), running) {
         (Ok(()), _) => Finding::ok(setting, format!("{address} is free")),
-        (Err(BindError::Taken { .. }), Some(node)) => {
+        // The user that checks may lack the privilege that the server has for a port below 1024.
+        (Err(BindError::Taken { .. } | BindError::Forbidden { .. }), Some(node)) => {
             Finding::note(setting, format!("{address} is in use by the running server {node}"))
         }
         (Err(error), _) => Finding::failed(setting, format!("{error}; or change {setting}")),
+    }
+}
+
+fn check_tls(files: &Tls) -> Finding {
+    match check_certificate(files) {
+        Ok(()) => Finding::ok("server.tls", format!("{} and its key can be used", files.certificate.display())),
+        Err(error) => {
+            Finding::failed("server.tls", format!("{error}; the user that runs signet must be able to read both files"))
+        }
     }
 }
 

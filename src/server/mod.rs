@@ -51,6 +51,13 @@ pub fn check_address(address: SocketAddr) -> Result<(), BindError> {
     bind::listen(address, 1).map(drop)
 }
 
+/// Checks that the server can use these files for TLS, by reading them as it does when it starts.
+pub fn check_certificate(files: &config::Tls) -> Result<(), TlsError> {
+    struct Unobserved;
+    impl Observer for Unobserved {}
+    tls::Certificates::load(files, Arc::new(Unobserved)).map(drop)
+}
+
 /// The settings of the management server: one worker, plain HTTP, few connections.
 pub fn management_settings(settings: &config::Server) -> Option<config::Server> {
     settings.management.map(|listen| config::Server {

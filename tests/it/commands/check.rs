@@ -112,6 +112,23 @@ fn check_accepts_the_port_of_its_own_running_server() {
     assert!(result == "note" && detail.contains("in use by the running server"), "{detail}");
 }
 
+#[test]
+fn check_reads_the_tls_certificate_and_its_key() {
+    let plan = Plan::embedded();
+    let [certificate, key] = ["tls.crt", "tls.key"].map(|name| plan.dir().join(name).to_str().unwrap().to_owned());
+    let plan = plan.set("SIGNET_SERVER__TLS__CERTIFICATE", &certificate).set("SIGNET_SERVER__TLS__KEY", &key);
+    let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    fs::write(&certificate, own.cert.pem()).unwrap();
+    let (result, detail) = finding(&plan, "server.tls");
+    assert!(result == "failed" && detail.contains(&format!("cannot read {key}")), "{detail}");
+    let other = rcgen::KeyPair::generate().unwrap();
+    fs::write(&key, other.serialize_pem()).unwrap();
+    let (result, detail) = finding(&plan, "server.tls");
+    assert!(result == "failed" && detail.contains("cannot use the certificate"), "{detail}");
+    fs::write(&key, own.signing_key.serialize_pem()).unwrap();
+    assert_eq!(finding(&plan, "server.tls").0, "ok");
+}
+
 /// Makes a folder read-only, runs `check` without the privilege to ignore that, and returns the finding about `part`.
 fn finding_with_read_only(folder: &Path, plan: &Plan, part: &str) -> (String, String) {
     fs::set_permissions(folder, Permissions::from_mode(0o555)).unwrap();
