@@ -205,6 +205,7 @@ fn backups_that_cannot_be_used_are_refused() {
         }
     }
 
+    assert!(refused(&plan, &["restore", &file("absent")], 1).contains("is the file there"));
     let elsewhere = plan.another_node();
     assert!(refused(&elsewhere, &["restore", &file("no-secret")], 1).contains("without its secret"));
     let other_secret = elsewhere.clone().set("SIGNET_SECRET", SECRET);

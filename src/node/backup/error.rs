@@ -88,6 +88,9 @@ impl BackupError {
             Self::Servers => "see above for what to do",
             Self::NoStore { .. } => "set SIGNET_DATA_DIR, or name the settings with --config",
             Self::Exists { .. } => "choose another name, or replace it with --force",
+            Self::Unreadable { error: FormatError::Io(_), .. } => {
+                "nothing was changed; is the file there, and may this user read it?"
+            }
             Self::Unreadable { .. } => "nothing was changed; take another backup",
             Self::OtherStores { .. } => "use the settings that the backup was made with; nothing was changed",
             Self::NotEmpty { .. } => {
