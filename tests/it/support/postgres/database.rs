@@ -89,8 +89,8 @@ impl Database {
 impl Drop for Database {
     fn drop(&mut self) {
         if self.is_shared {
-            // A statement of a killed process may still be running.
-            let end_connections = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+            // A statement of a killed process may still be running. The statement that follows waits for its locks.
+            let end_connections = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                 WHERE datname = current_database() AND pid <> pg_backend_pid()";
             let statements = [end_connections, "DROP SCHEMA IF EXISTS public CASCADE", "CREATE SCHEMA public"];
             self.administer(&statements.map(str::to_owned));

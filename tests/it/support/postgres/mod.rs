@@ -325,7 +325,7 @@ fn template() -> PathBuf {
         }
         let mut initdb = as_postgres_user(&program("initdb"), None);
         initdb.args(["--username=signet", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"]);
-        initdb.args(["--no-instructions", "--wal-segsize=1"]);
+        initdb.arg("--wal-segsize=1");
         run(initdb.arg("--pwfile").arg(&password).arg("-D").arg(scratch.path().join("data")));
         // Renamed when it is complete.
         let partial = template.with_extension("partial");
