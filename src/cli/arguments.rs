@@ -325,7 +325,7 @@ pub enum MailCommand {
 pub enum ConfigCommand {
     /// Print each setting with its value and where that comes from. Secrets are masked.
     Show {
-        /// Only those that are set.
+        /// Only those whose value is not the default.
         #[arg(long)]
         changed: bool,
     },

@@ -28,7 +28,7 @@ const COLUMNS: Columns<SettingRow> = &[
 
 pub(super) fn run(command: &ConfigCommand, config: &Config, output: &mut Output<'_>) -> Result<(), CliError> {
     let ConfigCommand::Show { changed } = command;
-    let is_shown = |setting: &Setting| !changed || setting.source != Source::BuiltIn;
+    let is_shown = |setting: &Setting| !changed || setting.is_changed;
     let rows: Vec<_> = config.settings().into_iter().filter(is_shown).map(SettingRow::from).collect();
     output.rows(&rows, COLUMNS)
 }

@@ -32,6 +32,8 @@ pub struct Setting {
     pub value: Option<String>,
     /// Where the value comes from.
     pub source: Source,
+    /// Whether the value differs from the default. The settings of packages have every default written out.
+    pub is_changed: bool,
     /// Whether the value is secret.
     pub is_secret: bool,
     /// What the file says of it; empty for a setting of a table that the file has only as an example.
@@ -54,10 +56,13 @@ impl Config {
         for Documented { name, default, description } in documented() {
             let found = given.iter().position(|setting| setting.name == name).map(|at| given.remove(at));
             settings.push(match found {
-                Some(setting) => setting.described(description),
+                Some(setting) => {
+                    let is_changed = setting.value != default;
+                    Setting { is_changed, ..setting.described(description) }
+                }
                 None => {
-                    let is_secret = false;
-                    Setting { name, value: default, source: Source::BuiltIn, is_secret, description }
+                    let (source, is_changed, is_secret) = (Source::BuiltIn, false, false);
+                    Setting { name, value: default, source, is_changed, is_secret, description }
                 }
             });
         }
@@ -72,6 +77,7 @@ impl GivenSetting {
             name: self.name.clone(),
             value: Some(self.value.clone().unwrap_or_else(|| MASK.to_owned())),
             source: self.source.clone(),
+            is_changed: true,
             is_secret: self.value.is_none(),
             description,
         }

@@ -98,6 +98,13 @@ fn settings_are_shown_with_their_source() {
 }
 
 #[test]
+fn shipped_file_changes_no_setting() {
+    let settings = load(SHIPPED, &[], &[]).unwrap().settings();
+    let changed: Vec<_> = settings.iter().filter(|setting| setting.is_changed).map(|setting| &setting.name).collect();
+    assert!(changed.is_empty(), "{changed:?}");
+}
+
+#[test]
 fn commented_examples_with_a_default_show_the_default() {
     let shown = raw(&config_with_everything_set(), &[], &[]);
     let config = resolve::read(&mut Reader::new(shown, &[]));
