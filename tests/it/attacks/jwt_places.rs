@@ -11,9 +11,9 @@ use serde_json::json;
 use super::sign_in_for_refresh;
 use crate::support::document::{Body, Operation, operations, plausible_value};
 use crate::support::every_token::{Owner, TokenKind, TokenSet};
-use crate::support::server::{HttpResponse, SendRequest, TestServer, over_both_stores};
+use crate::support::server::{HttpResponse, SendRequest, TestServer, over_redis_and_postgres};
 
-over_both_stores!(|plan| plan; tokens_are_refused_in_wrong_positions);
+over_redis_and_postgres!(|plan| plan; tokens_are_refused_in_wrong_positions);
 
 /// The position of a token in a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -31,6 +31,15 @@ macro_rules! over_both_stores {
             )+
         }
 
+        $crate::support::server::over_redis_and_postgres!($plan; $($case),+);
+    };
+}
+pub(crate) use over_both_stores;
+
+/// Makes a test of each case over Redis and Postgres alone, for long cases that no store can change: they concern the
+/// HTTP layer and the dialects.
+macro_rules! over_redis_and_postgres {
+    ($plan:expr; $($case:ident),+ $(,)?) => {
         mod redis_and_postgres {
             #[allow(unused_imports, reason = "the plan may need names of the file")]
             use super::*;
@@ -44,7 +53,7 @@ macro_rules! over_both_stores {
         }
     };
 }
-pub(crate) use over_both_stores;
+pub(crate) use over_redis_and_postgres;
 
 /// A running Signet, its stores, and a client.
 pub(crate) struct TestServer {

@@ -1,9 +1,9 @@
 //! Mass assignment: fields that a call does not document change nothing, even if they name columns, claims or rights.
 
 use super::*;
-use crate::support::server::over_both_stores;
+use crate::support::server::over_redis_and_postgres;
 
-over_both_stores!(|plan| plan; undocumented_fields_are_ignored);
+over_redis_and_postgres!(|plan| plan; undocumented_fields_are_ignored);
 
 /// Fields that would grant rights, or make the caller the victim.
 fn extra_fields(victim: &SignedInUser) -> Value {

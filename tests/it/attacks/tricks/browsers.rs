@@ -1,9 +1,9 @@
 //! Attacks through a browser on a foreign page: cross-origin calls, and open redirects.
 
 use super::*;
-use crate::support::server::over_both_stores;
+use crate::support::server::over_redis_and_postgres;
 
-over_both_stores!(|plan| plan.set("SIGNET_SERVER__CORS_ORIGINS", "https://app.example.com");
+over_redis_and_postgres!(|plan| plan.set("SIGNET_SERVER__CORS_ORIGINS", "https://app.example.com");
     other_origins_are_not_allowed, no_call_redirects);
 
 const ALLOWED_ORIGIN: &str = "https://app.example.com";

@@ -2,9 +2,9 @@
 //! sends it to every call of the document, in every position.
 
 use super::*;
-use crate::support::server::over_both_stores;
+use crate::support::server::over_redis_and_postgres;
 
-over_both_stores!(|plan| plan; second_step_token_is_accepted_only_for_its_step);
+over_redis_and_postgres!(|plan| plan; second_step_token_is_accepted_only_for_its_step);
 
 async fn second_step_token_is_accepted_only_for_its_step(server: &TestServer) {
     let admin = server.sign_in(&server.create_user(&["--superuser"])).await.access;

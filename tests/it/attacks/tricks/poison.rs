@@ -2,12 +2,13 @@
 //! limits.
 
 use super::*;
-use crate::support::server::over_both_stores;
+use crate::support::server::{over_both_stores, over_redis_and_postgres};
 use crate::support::signet::Plan;
 
 const PUBLIC: &str = "https://id.example.org";
 
-over_both_stores!(|plan| plan.set("SIGNET_SERVER__PUBLIC_URL", PUBLIC); headers_do_not_influence_links_or_metadata);
+over_redis_and_postgres!(|plan| plan.set("SIGNET_SERVER__PUBLIC_URL", PUBLIC);
+    headers_do_not_influence_links_or_metadata);
 
 /// The name that a forged header would bring into a response. It contains a full stop, because the random characters of a
 /// token spell a short word now and then.

@@ -7,7 +7,7 @@
 
 use std::fs::{self, File};
 use std::os::unix::process::parent_id;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -101,10 +101,9 @@ impl Drop for Database {
 
 /// Changes the list of databases of the shared server that no test uses.
 fn with_empty_databases<T>(change: impl FnOnce(&mut Vec<String>) -> T) -> T {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let lock = File::create(folder.join("postgres-empty.lock")).expect("the lock file can be created");
-    lock.lock().expect("the lock can be taken");
-    let file = folder.join("postgres-empty");
+    let run = this_run();
+    let _locked = lock(run);
+    let file = run_file(run, "empty");
     let mut names = fs::read_to_string(&file).unwrap_or_default().lines().map(str::to_owned).collect();
     let result = change(&mut names);
     fs::write(&file, names.join("\n")).expect("the list is written");
@@ -112,26 +111,39 @@ fn with_empty_databases<T>(change: impl FnOnce(&mut Vec<String>) -> T) -> T {
 }
 
 /// The port of the server that the tests of this run share; starts it if no test has.
-#[allow(clippy::disallowed_methods, reason = "nextest tells its run in the environment")]
 fn shared_server() -> u16 {
-    // Each test of nextest is a process whose parent lives as long as the run. With `cargo test` this process is the run.
-    let run = if std::env::var_os("NEXTEST").is_some() { parent_id() } else { std::process::id() };
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let lock = File::create(folder.join("postgres-shared.lock")).expect("the lock file can be created");
-    lock.lock().expect("the lock can be taken");
-    let record = folder.join("postgres-shared");
-    let known = fs::read_to_string(&record).unwrap_or_default();
-    if let Some((owner, port)) = known.split_once(' ')
-        && owner == run.to_string()
-        && std::net::TcpStream::connect(format!("127.0.0.1:{port}")).is_ok()
-    {
-        return port.parse().expect("the record is complete");
+    let run = this_run();
+    let _locked = lock(run);
+    let file = run_file(run, "port");
+    let known = fs::read_to_string(&file).ok().and_then(|port| port.parse::<u16>().ok());
+    // An earlier run may have had the same process id.
+    if let Some(port) = known.filter(|port| std::net::TcpStream::connect(("127.0.0.1", *port)).is_ok()) {
+        return port;
     }
     let server = Server::start_with(Options { run: Some(run), ..Options::default() });
     let port = server.port();
     // The server outlives this process.
     std::mem::forget(server);
-    with_empty_databases(Vec::clear);
-    fs::write(&record, format!("{run} {port}")).expect("the record is written");
+    fs::write(run_file(run, "empty"), "").expect("the list is written");
+    fs::write(&file, port.to_string()).expect("the port is written");
     port
+}
+
+/// The process that lives as long as the run: the parent of each test process of nextest; this process with `cargo
+/// test`. Two runs at a time have a server each.
+#[allow(clippy::disallowed_methods, reason = "nextest tells its run in the environment")]
+fn this_run() -> u32 {
+    if std::env::var_os("NEXTEST").is_some() { parent_id() } else { std::process::id() }
+}
+
+/// A file of a run that all of its tests share.
+pub(super) fn run_file(run: u32, name: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("postgres-run-{run}-{name}"))
+}
+
+/// Excludes the other tests of the run until the file is closed.
+fn lock(run: u32) -> File {
+    let file = File::create(run_file(run, "lock")).expect("the lock file can be created");
+    file.lock().expect("the lock can be taken");
+    file
 }

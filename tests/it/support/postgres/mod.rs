@@ -256,17 +256,18 @@ fn as_postgres_user(program: &Path, disk: Option<&Disk>) -> Command {
     command
 }
 
-/// The same server under a shell that ends it, and then deletes its folder, when the process `run` has ended.
+/// The same server under a shell that ends it, and then deletes its folder and the files of the run, when the process
+/// `run` has ended.
 fn end_with(run: u32, server: &Command, folder: &Path) -> Command {
     const SCRIPT: &str = r#"
-run="$1" folder="$2"; shift 2
+run="$1" folder="$2" files="$3"; shift 3
 "$@" & server=$!
 { tail --pid="$run" -f /dev/null; kill -QUIT "$server"; } & watcher=$!
-wait "$server"; kill "$watcher"; rm -rf "$folder"
+wait "$server"; kill "$watcher"; rm -rf "$folder" "$files"*
 "#;
     // A session of its own: signals to the group of a test are not for the server that all tests share.
     let mut command = Command::new("setsid");
-    command.args(["sh", "-c", SCRIPT, "sh", &run.to_string()]).arg(folder);
+    command.args(["sh", "-c", SCRIPT, "sh", &run.to_string()]).arg(folder).arg(database::run_file(run, ""));
     command.arg(server.get_program()).args(server.get_args());
     command
 }
