@@ -50,7 +50,7 @@ test('from an empty folder to a protected route', async (t) => {
   const [createUser, makeFolder, server, calls] = blocks('From an empty folder to a protected route');
   assert.match(createUser.code, /^echo '(.*)' \| signet users create/);
   assert.deepEqual(makeFolder.code.split('\n').slice(0, 3), [
-    'mkdir orders && cd orders', 'npm init --yes', 'npm install @signet/verify express',
+    'mkdir orders && cd orders', 'npm init --yes', 'npm install --install-links ../signet/clients/js express',
   ]);
   const folder = mkdtempSync(join(tmpdir(), 'orders-'));
   t.after(() => rmSync(folder, { recursive: true }));

@@ -110,10 +110,11 @@ def test_from_an_empty_folder_to_a_protected_route(
     signet: Any, services: dict[str, int], tmp_path: Path, wait_until: WaitUntil
 ) -> None:
     install, _, session = blocks(FIRST, "sh", signet)
-    assert 'pip install "signet-verify[fastapi]" uvicorn' in install
+    # By its path: the project of this name on PyPI is another one.
+    assert 'pip install "../signet/clients/python[fastapi]" uvicorn' in install
     port = services[FIRST]
     wait_until(lambda: answers(port))
-    script = session.replace("localhost:9000", f"127.0.0.1:{port}").replace("curl -s ", "curl -sw '\\n' ")
+    script = session.replace("127.0.0.1:9000", f"127.0.0.1:{port}").replace("curl -s ", "curl -sw '\\n' ")
     output = run(["bash", "-euo", "pipefail", "-c", script], tmp_path)
     seen = [line for line in output.splitlines() if '"type"' in line or '"user"' in line]
     expected = re.findall(r"# \{\"(?:type\": \")?(\w+)", session)
