@@ -1,8 +1,9 @@
 // Why a token is refused, and why the feed cannot be followed. Errors never contain a token or another secret.
 
-/** @type {Record<import('../types/index.d.ts').ErrorCode, { status: 401 | 403 | 503, title: string }>} */
+/** @type {Record<import('../types/index.d.ts').ErrorCode, { status: 400 | 401 | 403 | 503, title: string }>} */
 export const ERRORS = {
   missing: { status: 401, title: 'An access token is required' },
+  invalid_request: { status: 400, title: 'The request must have one access token, as Authorization: Bearer …' },
   malformed: { status: 401, title: 'The access token is malformed' },
   unsupported_algorithm: { status: 401, title: 'The access token is signed with an algorithm that is not supported' },
   unknown_key: { status: 401, title: 'The access token is signed with an unknown key' },

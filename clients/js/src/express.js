@@ -3,12 +3,21 @@
 import { checkRequirements } from './options.js';
 import { problem } from './response.js';
 
+/**
+ * The field `Authorization` of a request in Node. Of several, `headers` has the first one, and a proxy may have checked
+ * another one: together they are no token.
+ * @param {import('../types/express.d.ts').IncomingRequest} request
+ */
+export function authorizationOf({ headers, headersDistinct }) {
+  return headersDistinct?.authorization?.join(', ') ?? headers.authorization;
+}
+
 /** @type {typeof import('../types/express.d.ts').requireToken} */
 export function requireToken(verifier, requirements) {
   checkRequirements(requirements);
   return async (req, res, next) => {
     try {
-      const claims = await verifier.verifyAuthorization(req.headers.authorization, requirements);
+      const claims = await verifier.verifyAuthorization(authorizationOf(req), requirements);
       Object.assign(req, { claims });
     } catch (error) {
       return refuse(error, res, next);

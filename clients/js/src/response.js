@@ -26,6 +26,7 @@ export function toResponse(error) {
 function challenge(error) {
   // RFC 6750, 3.1: a request without a token gets no error code.
   if (error.code === 'missing') return 'Bearer';
+  if (error.code === 'invalid_request') return 'Bearer error="invalid_request"';
   const description = `error_description="${ERRORS[error.code].title}"`;
   if (error.code !== 'insufficient_scope') return `Bearer error="invalid_token", ${description}`;
   return `Bearer error="insufficient_scope", ${description}, scope="${error.scopes.join(' ')}"`;

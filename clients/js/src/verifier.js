@@ -104,7 +104,7 @@ class Verifier {
   async verifyAuthorization(header, requirements) {
     if (typeof header !== 'string' || !/^Bearer( |$)/i.test(header)) throw new VerifyError('missing');
     const token = BEARER.exec(header)?.[1];
-    if (token === undefined) throw new VerifyError('malformed');
+    if (token === undefined) throw new VerifyError('invalid_request');
     return this.verify(token, requirements);
   }
 

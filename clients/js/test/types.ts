@@ -30,7 +30,7 @@ try {
 } catch (error) {
   if (error instanceof VerifyError) {
     const code: ErrorCode = error.code;
-    const status: 401 | 403 | 503 = error.status;
+    const status: 400 | 401 | 403 | 503 = error.status;
     console.log(code, status, error.scopes, problem(error).body, toResponse(error).status);
   }
 }

@@ -12,6 +12,7 @@ declare global {
 /** What the middleware needs of a request and a response. */
 export interface IncomingRequest {
   headers: { authorization?: string | undefined };
+  headersDistinct?: { authorization?: string[] | undefined };
 }
 export interface OutgoingResponse {
   statusCode: number;

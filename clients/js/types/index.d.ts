@@ -1,6 +1,7 @@
 /** Why a token is refused. */
 export type ErrorCode =
   | 'missing'
+  | 'invalid_request'
   | 'malformed'
   | 'unsupported_algorithm'
   | 'unknown_key'
@@ -139,8 +140,8 @@ export function createVerifier(options: VerifierOptions): Verifier;
 export class VerifyError extends Error {
   constructor(code: ErrorCode, details?: { cause?: unknown; scopes?: readonly string[] });
   readonly code: ErrorCode;
-  /** The HTTP status: 401, 403 or 503. */
-  readonly status: 401 | 403 | 503;
+  /** The HTTP status: 400, 401, 403 or 503. */
+  readonly status: 400 | 401 | 403 | 503;
   /** The scopes that were required, if `code` is `insufficient_scope`. */
   readonly scopes: readonly string[];
 }

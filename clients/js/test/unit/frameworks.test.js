@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { createServer } from 'node:http';
+import { createServer, request as httpRequest } from 'node:http';
 import { test } from 'node:test';
 
 import express from 'express';
@@ -31,14 +31,14 @@ const FRAMEWORKS = {
     app.use(forExpress(verifier));
     app.get('/', forExpress(verifier, REQUIREMENTS), (req, res) => void res.json({ sub: req.claims.sub }));
     const url = await listen(t, createServer(app));
-    return (headers) => fetch(url, { headers });
+    return Object.assign((headers) => fetch(url, { headers }), { url });
   },
   async 'node:http'(t, verifier) {
     const check = forExpress(verifier, REQUIREMENTS);
     const url = await listen(t, createServer((req, res) => {
       check(req, res, () => res.end(JSON.stringify({ sub: req.claims.sub })));
     }));
-    return (headers) => fetch(url, { headers });
+    return Object.assign((headers) => fetch(url, { headers }), { url });
   },
   async fastify(t, verifier) {
     const app = fastify();
@@ -46,7 +46,7 @@ const FRAMEWORKS = {
     app.get('/', { onRequest: forFastify(verifier, REQUIREMENTS) }, async (request) => ({ sub: request.claims.sub }));
     const url = await app.listen({ port: 0, host: '127.0.0.1' });
     t.after(() => app.close());
-    return (headers) => fetch(url, { headers });
+    return Object.assign((headers) => fetch(url, { headers }), { url });
   },
   async hono(t, verifier) {
     const app = new Hono();
@@ -75,6 +75,8 @@ for (const [name, make] of Object.entries(FRAMEWORKS)) {
     const cases = [
       [{}, 401, 'missing', 'Bearer'],
       [{ authorization: 'Basic YTpi' }, 401, 'missing', 'Bearer'],
+      [{ authorization: 'Bearer' }, 400, 'invalid_request', 'Bearer error="invalid_request"'],
+      [{ authorization: 'Bearer x y' }, 400, 'invalid_request', 'Bearer error="invalid_request"'],
       [{ authorization: 'Bearer x' }, 401, 'malformed', invalid('The access token is malformed')],
       [await bearer({ aud: 'other' }), 401, 'wrong_audience',
         invalid('The access token was issued for another audience')],
@@ -102,6 +104,20 @@ for (const [name, make] of Object.entries(FRAMEWORKS)) {
     const { type } = await stale.json();
     assert.deepEqual([stale.status, type], [503, 'stale']);
     assert.deepEqual([stale.headers.get('retry-after'), stale.headers.get('www-authenticate')], ['5', null]);
+  });
+}
+
+for (const name of ['express', 'node:http', 'fastify']) {
+  test(`${name}: of two tokens none is taken`, async (t) => {
+    const { signet, verifier } = await setUp(t);
+    const { url } = await FRAMEWORKS[name](t, verifier);
+    const valid = `Bearer ${await signet.token({ scope: 'read write' })}`;
+    for (const [authorization, status] of [[[valid], 200], [[valid, valid], 400], [[valid, 'Basic YTpi'], 400]]) {
+      const sent = httpRequest(url, { headers: { authorization } }).end();
+      const [response] = await once(sent, 'response');
+      response.resume();
+      assert.equal(response.statusCode, status);
+    }
   });
 }
 

@@ -155,7 +155,8 @@ test('the Authorization header', async (t) => {
   const cases = [
     ['valid', `Bearer ${token}`, `bearer ${token}`, `BEARER  ${token}`],
     ['missing', undefined, null, '', 'Basic YTpi', token, `Bearer${token}`],
-    ['malformed', 'Bearer', 'Bearer ', `Bearer ${token} ${token}`, `Bearer ${token},x`],
+    ['invalid_request', 'Bearer', 'Bearer ', `Bearer ${token} ${token}`, `Bearer ${token}, Bearer ${token}`],
+    ['malformed', `Bearer ${token},x`],
   ];
   for (const [expected, ...headers] of cases) {
     for (const header of headers) assert.equal(await verdict(verifier.verifyAuthorization(header)), expected, header);

@@ -6,8 +6,14 @@ from .errors import VerifyError
 
 
 def bearer_token(authorization: str | None) -> str:
-    """The bearer token of this field. Raises ``missing`` if there is none, so that other schemes are left alone."""
+    """The bearer token of this field.
+
+    Raises ``missing`` for other schemes too, so that they are left alone, and ``invalid_request`` unless it is one.
+    """
     scheme, _, token = (authorization or "").strip().partition(" ")
     if scheme.lower() != "bearer":
         raise VerifyError("missing")
-    return token.strip()
+    token = token.strip()
+    if not token or " " in token:
+        raise VerifyError("invalid_request")
+    return token

@@ -12,7 +12,8 @@ from typing import Final
 
 from ._effects import Fetch, FetchFailed, Flow, LoadKeys, RefetchKeys, Response, Sleep
 from ._frame import MAX_FRAME, Frame, FrameError, UnknownFrameKey, open_frame
-from ._state import State, logger
+from ._metadata import discover
+from ._state import State
 from .errors import VerifyError
 
 #: The largest snapshot.
@@ -54,16 +55,13 @@ class Follower:
         self._complaint: str | None = None
 
     def run(self) -> Flow[None]:
-        """Follow the feed. Ends only if the server has none."""
+        """Follow the feed. Never ends."""
         failures = 0
         while True:
             self._complaint = None
             try:
                 yield LoadKeys()
-                if self._feed is None:
-                    self._state.feed_absent = True
-                    logger.warning("the server has no revocation feed: tokens are accepted until they expire")
-                    return
+                yield from self._find_feed()
                 yield from self._step()
             except (FetchFailed, FrameError, VerifyError) as error:
                 # Why there are no keys is reported already.
@@ -79,6 +77,15 @@ class Follower:
                 else:
                     self._state.report(self._complaint)
             self._sweep()
+
+    def _find_feed(self) -> Flow[None]:
+        """Read the metadata again while they name no feed: it may be turned on, or a node of a newer version answer."""
+        state = self._state
+        if self._feed is None:
+            state.metadata = yield from discover(state.options.issuer, state.options.timeout)
+        state.feed_absent = self._feed is None
+        if state.feed_absent:
+            raise FetchFailed("the server has no revocation feed")
 
     @property
     def _feed(self) -> str | None:

@@ -128,8 +128,6 @@ class State:
     def _check_revocation(self, token: str, entry: Verified) -> Flow[None]:
         if self.freshness.never_complete and self.options.when_stale != "ask":
             yield AwaitFeed()
-        if self.feed_absent:
-            return
         revocations = self.revocations
         version = revocations.version
         if entry.revocations_version != version:
@@ -215,7 +213,7 @@ class State:
 
     def health(self) -> Health:
         """The state, for health checks and metrics."""
-        staleness = self.staleness() if self.follows and not self.feed_absent else None
+        staleness = self.staleness() if self.follows else None
         try:
             keys = len(self.usable_keys())
         except VerifyError:

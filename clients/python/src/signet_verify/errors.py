@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 ErrorCode = Literal[
     "missing",
+    "invalid_request",
     "malformed",
     "unsupported_algorithm",
     "unknown_key",
@@ -29,6 +30,7 @@ ErrorCode = Literal[
 
 _TITLES: Final[dict[ErrorCode, str]] = {
     "missing": "An access token is required",
+    "invalid_request": "The request must have one access token, as Authorization: Bearer …",
     "malformed": "The access token is malformed",
     "unsupported_algorithm": "The access token is signed with an algorithm that is not supported",
     "unknown_key": "The access token is signed with an unknown key",
@@ -73,7 +75,9 @@ class VerifyError(Exception):
 
     @property
     def status(self) -> int:
-        """The HTTP status: 401, 403 or 503."""
+        """The HTTP status: 400, 401, 403 or 503."""
+        if self.code == "invalid_request":
+            return 400
         if self.code == "insufficient_scope":
             return 403
         return 503 if self.code in ("stale", "unavailable") else 401
@@ -88,6 +92,8 @@ class VerifyError(Exception):
     def _challenge(self) -> str:
         if self.code == "missing":
             return "Bearer"
+        if self.code == "invalid_request":
+            return 'Bearer error="invalid_request"'
         if self.code == "insufficient_scope":
             return f'Bearer error="insufficient_scope", scope="{" ".join(self.scopes)}"'
         return f'Bearer error="invalid_token", error_description="{self.title}"'

@@ -70,7 +70,8 @@ class SignetAuth:
         self, connection: HTTPConnection, *, scopes: Iterable[str] = (), subject: Subject | None = None
     ) -> Claims:
         """Verify the token of a request or web socket."""
-        authorization = connection.headers.get("authorization")
+        # Of two fields, a proxy may have checked the other one: together they are no token.
+        authorization = ", ".join(connection.headers.getlist("authorization"))
         return await self.verifier.verify_header(authorization, scopes=scopes, subject=subject)
 
     def require(

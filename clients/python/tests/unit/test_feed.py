@@ -344,13 +344,25 @@ def test_a_feed_that_is_turned_off_is_reported(setup: Setup) -> None:
     assert setup.state.error == "the revocation feed is turned off"
 
 
-def test_a_server_without_a_feed_is_reported_and_its_tokens_are_accepted(caplog: pytest.LogCaptureFixture) -> None:
-    setup = Setup()
+def test_a_server_without_a_feed_is_stale_until_it_has_one(caplog: pytest.LogCaptureFixture) -> None:
+    setup, token = Setup(), ""
     setup.server.metadata_changes = {"revocation_feed_uri": None}
-    setup.driver.run(Follower(setup.state).run())
+    setup.fail()
     assert "no revocation feed" in caplog.text
+    token = setup.server.token()
+    assert setup.code(token) == "stale"
+    assert (setup.state.health().feed, setup.state.health().ready) == ("absent", False)
+    setup.server.metadata_changes = {}
+    setup.catch_up()
+    assert setup.code(token) == ""
+    assert (setup.state.health().feed, setup.state.health().ready) == ("live", True)
+
+
+def test_without_a_feed_tokens_are_accepted_if_that_is_allowed() -> None:
+    setup = Setup(when_stale="allow")
+    setup.server.metadata_changes = {"revocation_feed_uri": None}
+    setup.fail()
     assert setup.code(setup.server.token()) == ""
-    assert (setup.state.health().feed, setup.state.health().staleness) == ("absent", None)
 
 
 def test_a_new_key_is_fetched_when_the_feed_says_so(setup: Setup) -> None:

@@ -70,6 +70,8 @@ def assert_protected(get: Any) -> None:
     assert get("/write", USER).status == 200
     get("/me", None).assert_problem(401, "missing")
     assert get("/me", None).headers["www-authenticate"] == "Bearer"
+    get("/me", "").assert_problem(400, "invalid_request")
+    get("/me", f"{USER}, Bearer {USER}").assert_problem(400, "invalid_request")
     get("/me", "x").assert_problem(401, "malformed")
     get("/me", EXPIRED).assert_problem(401, "expired")
     assert 'error="invalid_token"' in get("/me", EXPIRED).headers["www-authenticate"]

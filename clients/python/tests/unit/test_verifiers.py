@@ -96,10 +96,12 @@ def test_threads(live: Live, feed: Any) -> None:
         assert code(verifier, None) == code(verifier, "") == "missing"
         assert code(verifier, token, scopes=["admin"]) == "insufficient_scope"
         assert code(verifier, token, subject="client") == "wrong_subject"
-        for header in (None, "", "Basic eDp5", "Bearer", token):
+        headers = {None: "missing", "": "missing", "Basic eDp5": "missing", token: "missing"}
+        headers |= dict.fromkeys(("Bearer", "Bearer ", f"Bearer {token}, Bearer {token}"), "invalid_request")
+        for header, expected in headers.items():
             with pytest.raises(VerifyError) as error:
                 verifier.verify_header(header)
-            assert error.value.code == "missing"
+            assert error.value.code == expected
     with pytest.raises(RuntimeError, match="closed"):
         live.verifier().__class__.verify(closed(live), "x")
     assert not [thread for thread in threading.enumerate() if thread.name == "signet-verify"]
@@ -335,6 +337,7 @@ def test_a_follower_that_fails_is_logged(live: Live, caplog: pytest.LogCaptureFi
     ("error", "status", "headers"),
     [
         (VerifyError("missing"), 401, {"WWW-Authenticate": "Bearer"}),
+        (VerifyError("invalid_request"), 400, {"WWW-Authenticate": 'Bearer error="invalid_request"'}),
         (
             VerifyError("expired"),
             401,
