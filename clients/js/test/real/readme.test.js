@@ -3,17 +3,13 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 
 import { until } from '../support/verifier.js';
+import { freePort, newFolder, root } from './newcomer.js';
 import { password, url, users } from './signet.js';
-
-const root = fileURLToPath(new URL('../..', import.meta.url));
 
 /** The code blocks of the section with this heading. */
 function blocks(heading) {
@@ -22,39 +18,14 @@ function blocks(heading) {
   return [...section.matchAll(/```(\w+)\n([^]*?)```/g)].map(([, language, code]) => ({ language, code }));
 }
 
-async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
-/** Does what `npm install` does, without a network: the packed files, and the packages that they and the page need. */
-function install(folder) {
-  const pack = ['pack', '--json', '--offline', '--no-update-notifier', '--ignore-scripts'];
-  pack.push('--pack-destination', folder);
-  const [{ filename, files }] = JSON.parse(execFileSync(process.env.SIGNET_NPM, pack, { cwd: root, encoding: 'utf8' }));
-  const expected = /^((src|types)\/[\w.]+|package\.json|README\.md|LICENSE-(MIT|APACHE))$/;
-  assert.deepEqual(files.map((file) => file.path).filter((path) => !expected.test(path)), []);
-  const home = join(folder, 'node_modules', '@signet', 'verify');
-  mkdirSync(home, { recursive: true });
-  execFileSync('tar', ['-xzf', join(folder, filename), '-C', home, '--strip-components', '1']);
-  const { dependencies } = JSON.parse(readFileSync(join(home, 'package.json'), 'utf8'));
-  for (const name of [...Object.keys(dependencies), 'express']) {
-    symlinkSync(realpathSync(join(root, 'node_modules', name)), join(folder, 'node_modules', name));
-  }
-}
-
 test('from an empty folder to a protected route', async (t) => {
   const [createUser, makeFolder, server, calls] = blocks('From an empty folder to a protected route');
   assert.match(createUser.code, /^echo '(.*)' \| signet users create/);
   assert.deepEqual(makeFolder.code.split('\n').slice(0, 3), [
     'mkdir orders && cd orders', 'npm init --yes', 'npm install --install-links ../signet/clients/js express',
   ]);
-  const folder = mkdtempSync(join(tmpdir(), 'orders-'));
+  const folder = newFolder(['express']);
   t.after(() => rmSync(folder, { recursive: true }));
-  install(folder);
 
   const port = await freePort();
   const orders = `http://127.0.0.1:${port}/orders`;
