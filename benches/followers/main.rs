@@ -4,13 +4,22 @@
 //!     cargo bench --bench followers -- [--followers N] [--rates 0,100,1000] [--seconds S] [--server PATH]
 //!                                      [--through-cache] [--pollers M] [--threads T]
 //!
-//! The server has one core, and all followers run in this process, on other cores if there are any. Each of the N (1,000)
-//! is a complete `signet-verify` with a connection, keys and revocations of its own. Every 250 ms a user signs out, and
-//! every follower is asked until it refuses the user's token. At each of the rates, so many further users sign out each
-//! second. A run takes S seconds (20) and the time to start for each rate.
+//! The server has one core, and all followers run in this process, on the other cores if there are any. Each of the N
+//! (1,000) is a complete `signet-verify` with a connection, keys and revocations of its own. Every 250 ms a user signs
+//! out, and every follower is asked until it says that the user's token is revoked. Others sign out too, so that all
+//! together are as many each second as the rate says; at a rate below four, these alone. A run takes S seconds (20) and
+//! the time to start for each rate.
 //!
-//! With `--through-cache` the followers poll an nginx that caches (`proxy_cache`), and so do M (10,000) further clients,
-//! which read heads and segments as followers do but verify nothing. Each needs a connection: `ulimit -n 65536`.
+//! The latencies are from the response to the sign-out to the refusal, of all pairs of a sign-out and a follower. They
+//! include up to two milliseconds until the follower is asked again, and more while a next token is verified for the first
+//! time. The processor time is that of the server alone, sign-outs included: `--followers 0` tells what those cost.
+//!
+//! Requests and bytes are those of further clients, which read what followers read, but verify nothing: one by long polls,
+//! or with `--through-cache` M (10,000). Bytes are those of the responses with their heads. Each sign-out is that of all
+//! sessions of a user, the longer kind of entry.
+//!
+//! With `--through-cache` followers and clients poll an nginx that caches (`proxy_cache`). Each needs a connection:
+//! `ulimit -n 65536`.
 
 #![allow(
     missing_docs,
@@ -35,8 +44,10 @@ use std::time::{Duration, Instant};
 
 use pollers::Traffic;
 use signet_verify::follow::Verifier;
+use signet_verify::follow::VerifyError;
 use support::cores::Cores;
 use support::load::Histogram;
+use support::process::pin_this_process;
 use support::signet::{SeededSession, SignetSettings};
 use support::{free_port, lock_machine, temp_folder};
 
@@ -63,6 +74,13 @@ struct Options {
     seconds: u64,
     threads: usize,
     through_cache: bool,
+}
+
+impl Options {
+    /// The number of clients whose requests are counted.
+    fn clients(&self) -> usize {
+        if self.through_cache { self.pollers.max(1) } else { 1 }
+    }
 }
 
 fn main() {
@@ -95,10 +113,12 @@ fn main() {
         }
     }
     let _lock = lock_machine();
-    let clients = if options.through_cache { options.pollers } else { 0 };
-    println!("{} followers, {clients} further clients, {} cores", options.followers, cores.count());
+    // Or the kernel lets followers run on the core of the server.
+    pin_this_process(&cores.beside_server());
+    println!("{} followers, {} further clients, {} cores", options.followers, options.clients(), cores.count());
     println!(
-        "  rate/s  signed out  refusals   p50 ms   p99 ms   max ms  server CPU %  requests/s  bytes/s and MB/day each"
+        "  rate/s  signed out/s  refusals   p50 ms   p99 ms   max ms  server CPU %  of each client: requests/s   bytes/s  \
+         MB/day"
     );
     for rate in &options.rates {
         measure(&options, &cores, *rate);
@@ -107,8 +127,9 @@ fn main() {
 
 fn measure(options: &Options, cores: &Cores, rate: f64) {
     let samples = (options.seconds * 1000).div_ceil(SAMPLE_INTERVAL.as_millis() as u64) as usize;
+    let others_rate = (rate - 1.0 / SAMPLE_INTERVAL.as_secs_f64()).max(0.0);
     // The others go on until the last sample is refused.
-    let others = (rate * (options.seconds as f64 + REFUSAL_TIMEOUT.as_secs_f64())) as usize;
+    let others = (others_rate * (options.seconds as f64 + REFUSAL_TIMEOUT.as_secs_f64())) as usize;
     let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let proxy = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let public = if options.through_cache { proxy } else { address };
@@ -119,7 +140,7 @@ fn measure(options: &Options, cores: &Cores, rate: f64) {
     let sessions = settings.seed_sessions(samples + others);
     let signet = settings.start();
     let folder = temp_folder();
-    let cache = options.through_cache.then(|| proxy::start(folder.path(), proxy, address, &cores.client()));
+    let cache = options.through_cache.then(|| proxy::start(folder.path(), proxy, address, &cores.beside_server()));
 
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(options.threads)
@@ -128,34 +149,39 @@ fn measure(options: &Options, cores: &Cores, rate: f64) {
         .expect("a runtime");
     let verifiers = runtime.block_on(start_followers(options, &issuer));
     let traffic = Arc::new(Traffic::default());
-    let clients = if options.through_cache { options.pollers.max(1) } else { 1 };
-    for number in 0..clients {
+    for number in 0..options.clients() {
         let traffic = traffic.clone();
         let through_cache = options.through_cache;
         runtime.spawn(async move { pollers::run(public, through_cache, number, &traffic).await });
     }
     let (sampled, others) = sessions.split_at(samples);
     let ended = Arc::new(AtomicBool::new(false));
-    let sign_outs = sign_outs::spawn(others, address, rate, &ended);
-
     // What starting costs is not counted.
+    let started = Instant::now();
+    while traffic.clients() < options.clients() {
+        assert!(started.elapsed() < START_TIMEOUT, "{} clients have a response", traffic.clients());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let sign_outs = sign_outs::spawn(others, address, others_rate, &ended);
     std::thread::sleep(Duration::from_secs(2));
-    let (cpu_before, traffic_before, began) = (signet.process.cpu_time(), traffic.counts(), Instant::now());
+    let (cpu_before, traffic_before) = (signet.process.cpu_time(), traffic.counts());
+    let (others_before, began) = (sign_outs.count(), Instant::now());
     let latencies = sign_out_and_wait(sampled, address, &verifiers);
     let (elapsed, cpu) = (began.elapsed().as_secs_f64(), signet.process.cpu_time() - cpu_before);
-    let (requests, bytes) = traffic.counts();
+    let ((requests, bytes), others) = (traffic.counts(), sign_outs.count() - others_before);
     ended.store(true, Ordering::Relaxed);
-    let signed_out = sign_outs.join();
-    let per_second = |now: u64, before: u64| (now - before) as f64 / elapsed;
-    let bytes = per_second(bytes, traffic_before.1) / clients as f64;
+    sign_outs.join();
+    let of_each = |now: u64, before: u64| (now - before) as f64 / elapsed / options.clients() as f64;
+    let bytes = of_each(bytes, traffic_before.1);
     println!(
-        "{rate:>8.1}  {signed_out:>10}  {:>8}  {:>7.1}  {:>7.1}  {:>7.1}  {:>12.1}  {:>10.0}  {bytes:>9.0}  {:>9.1}",
+        "{rate:>8.1}  {:>12.1}  {:>8}  {:>7.1}  {:>7.1}  {:>7.1}  {:>12.1}  {:>26.1}  {bytes:>8.0}  {:>6.1}",
+        (samples + others) as f64 / elapsed,
         latencies.count(),
         latencies.percentile_micros(0.5) / 1000.0,
         latencies.percentile_micros(0.99) / 1000.0,
         latencies.percentile_micros(1.0) / 1000.0,
         cpu.as_secs_f64() / elapsed * 100.0,
-        per_second(requests, traffic_before.0),
+        of_each(requests, traffic_before.0),
         bytes * SECONDS_A_DAY / 1e6,
     );
     drop((verifiers, runtime, cache, signet));
@@ -176,32 +202,52 @@ async fn start_followers(options: &Options, issuer: &str) -> Vec<Verifier> {
     verifiers
 }
 
-/// Signs users out one after the other. Returns the times from each response until each follower refused the token.
+/// A sign-out, and the followers that do not know of it yet.
+struct Sample<'a> {
+    token: &'a str,
+    signed_out: Instant,
+    waiting: Vec<&'a Verifier>,
+}
+
+/// Signs users out at a steady rate, however long followers take. Returns the times from each response until each follower
+/// refused the token.
 fn sign_out_and_wait(sessions: &[SeededSession], address: SocketAddr, verifiers: &[Verifier]) -> Histogram {
     let mut latencies = Histogram::default();
     let mut connection = sign_outs::Connection::open(address);
-    for session in sessions {
-        let next = Instant::now() + SAMPLE_INTERVAL;
-        let token = &session.access_token;
-        for verifier in verifiers {
-            let result = verifier.verify_now(token).map(|_| ());
-            assert_eq!(result, Ok(()), "{:?}", verifier.last_error());
+    let (mut sessions, mut samples, mut next) = (sessions.iter(), Vec::<Sample<'_>>::new(), Instant::now());
+    loop {
+        if Instant::now() >= next {
+            let Some(session) = sessions.next() else { break };
+            next += SAMPLE_INTERVAL;
+            let token = &*session.access_token;
+            for verifier in verifiers {
+                assert_eq!(verifier.verify_now(token).map(|_| ()), Ok(()), "{:?}", verifier.last_error());
+            }
+            connection.sign_out(token);
+            samples.push(Sample { token, signed_out: Instant::now(), waiting: verifiers.iter().collect() });
         }
-        connection.sign_out(token);
-        let signed_out = Instant::now();
-        let mut waiting = verifiers.iter().collect::<Vec<_>>();
-        while !waiting.is_empty() {
-            waiting.retain(|verifier| {
-                let is_accepted = verifier.verify_now(token).is_ok();
-                if !is_accepted {
-                    latencies.record(signed_out.elapsed());
-                }
-                is_accepted
-            });
-            assert!(signed_out.elapsed() < REFUSAL_TIMEOUT, "{} followers accept the token", waiting.len());
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+        observe(&mut samples, &mut latencies);
+    }
+    // The last interval has passed: the rate was steady for the whole time.
+    while !samples.is_empty() {
+        observe(&mut samples, &mut latencies);
     }
     latencies
+}
+
+/// Asks all followers that have not refused a token yet, and pauses.
+fn observe(samples: &mut Vec<Sample<'_>>, latencies: &mut Histogram) {
+    for sample in &mut *samples {
+        sample.waiting.retain(|verifier| match verifier.verify_now(sample.token) {
+            Ok(_) => true,
+            Err(VerifyError::Revoked) => {
+                latencies.record(sample.signed_out.elapsed());
+                false
+            }
+            Err(error) => panic!("{error}: {:?}", verifier.last_error()),
+        });
+        assert!(sample.signed_out.elapsed() < REFUSAL_TIMEOUT, "{} followers accept a token", sample.waiting.len());
+    }
+    samples.retain(|sample| !sample.waiting.is_empty());
+    std::thread::sleep(Duration::from_millis(1));
 }

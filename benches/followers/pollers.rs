@@ -2,7 +2,7 @@
 //! need little of this machine.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use base64::Engine;
@@ -24,9 +24,15 @@ const HEAD_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) struct Traffic {
     responses: AtomicU64,
     bytes: AtomicU64,
+    clients: AtomicUsize,
 }
 
 impl Traffic {
+    /// The number of clients that have had a response.
+    pub(crate) fn clients(&self) -> usize {
+        self.clients.load(Ordering::Relaxed)
+    }
+
     /// The number of responses and of bytes.
     pub(crate) fn counts(&self) -> (u64, u64) {
         (self.responses.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed))
@@ -50,6 +56,8 @@ struct Poller<'a> {
 /// Reads the feed as long as the runtime runs: heads and segments, or by long polls.
 pub(crate) async fn run(address: SocketAddr, through_cache: bool, number: usize, traffic: &Traffic) {
     let mut poller = Poller { stream: TcpStream::connect(address).await.expect("the server listens"), traffic };
+    poller.get(FEED).await;
+    traffic.clients.fetch_add(1, Ordering::Relaxed);
     if through_cache {
         poller.poll(number).await;
     } else {
@@ -62,11 +70,15 @@ impl Poller<'_> {
         // Not all at the same moment.
         let phase = HEAD_INTERVAL * (number % 1000) as u32 / 1000;
         let mut next = Instant::now() + phase;
-        let mut known = None;
+        let (mut known, mut position) = (None, String::new());
         loop {
             tokio::time::sleep_until(next).await;
             next += HEAD_INTERVAL;
             let head = self.get(FEED).await;
+            if head.to == position {
+                continue;
+            }
+            position.clone_from(&head.to);
             let from = head.segments.iter().rposition(|end| Some(end) == known.as_ref());
             let new = from.map_or(&[][..], |from| &head.segments[from..]);
             for pair in new.windows(2) {

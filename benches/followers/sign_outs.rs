@@ -64,9 +64,13 @@ pub(crate) fn spawn(sessions: &[SeededSession], address: SocketAddr, rate: f64, 
 }
 
 impl SignOuts {
-    /// Waits for the end. Returns the number of sign-outs.
-    pub(crate) fn join(self) -> usize {
-        self.threads.into_iter().for_each(|thread| thread.join().expect("every sign-out succeeds"));
+    /// The number of sign-outs so far.
+    pub(crate) fn count(&self) -> usize {
         self.count.load(Ordering::Relaxed)
+    }
+
+    /// Waits for the end.
+    pub(crate) fn join(self) {
+        self.threads.into_iter().for_each(|thread| thread.join().expect("every sign-out succeeds"));
     }
 }

@@ -49,6 +49,12 @@ impl Cores {
         self.0[1.min(self.0.len() - 1)].to_string()
     }
 
+    /// All cores but that of the server. On a machine with one core it is that one.
+    pub(crate) fn beside_server(&self) -> String {
+        let others = self.0.get(1..).filter(|others| !others.is_empty()).unwrap_or(&self.0);
+        others.iter().map(usize::to_string).collect::<Vec<_>>().join(",")
+    }
+
     /// The core of the client if the server uses two. With fewer than three cores it is one of those two.
     pub(crate) fn client_beside_pair(&self) -> String {
         self.0[2.min(self.0.len() - 1)].to_string()

@@ -27,11 +27,12 @@ pub(crate) fn read_response(stream: &mut impl Read) -> String {
     String::from_utf8(response).expect("text")
 }
 
-/// True once the head and a body of `content-length` bytes have arrived.
+/// True once the head and a body of `content-length` bytes have arrived. nginx writes the name in another case.
 pub(crate) fn is_complete(response: &[u8]) -> bool {
     let Some(head) = memchr::memmem::find(response, b"\r\n\r\n") else { return false };
     let text = String::from_utf8_lossy(&response[..head]);
-    let length = text.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let fields = text.lines().filter_map(|line| line.split_once(": "));
+    let length = fields.filter(|(name, _)| name.eq_ignore_ascii_case("content-length")).map(|(_, value)| value).next();
     let length = length.map_or(0, |length| length.parse().expect("a number"));
     response.len() >= head + 4 + length
 }

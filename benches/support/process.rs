@@ -141,6 +141,13 @@ fn cpu_time_from_stat(pid: u32) -> Option<Duration> {
     Some(Duration::from_millis((ticks()? + ticks()?) * 10))
 }
 
+/// Pins this process, with all of its threads, to cores.
+pub(crate) fn pin_this_process(cores: &str) {
+    let pid = std::process::id().to_string();
+    let status = Command::new("taskset").args(["-a", "-c", "-p", cores, &pid]).stdout(Stdio::null()).status();
+    assert!(status.is_ok_and(|status| status.success()), "cannot pin this process to the cores {cores}");
+}
+
 /// The memory of a process, in bytes.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
 pub(crate) struct Memory {
