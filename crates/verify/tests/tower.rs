@@ -59,6 +59,7 @@ async fn requests_are_accepted_or_refused() {
         ("/me", &[][..], 401, "Bearer", "missing"),
         ("/me", &["Basic eA=="], 401, "Bearer", "missing"),
         ("/me", &["Bearer"], 400, r#"Bearer error="invalid_request""#, "invalid_request"),
+        ("/me", &["Bearer x y"], 400, r#"Bearer error="invalid_request""#, "invalid_request"),
         ("/me", &[&token, &token], 400, r#"Bearer error="invalid_request""#, "invalid_request"),
         ("/me", &["Bearer x.y.z"], 401, r#"Bearer error="invalid_token""#, "malformed"),
         ("/write", &[&token], 403, r#"Bearer error="insufficient_scope", scope="reports:write""#, "insufficient_scope"),

@@ -45,8 +45,8 @@ impl Asker {
     /// Asks whether the server accepts the token.
     pub(super) async fn ask(&self, token: &str) -> Result<(), VerifyError> {
         let (answer, result) = oneshot::channel();
-        self.0.try_send(Question { token: token.into(), answer }).map_err(|_| VerifyError::Stale)?;
-        result.await.unwrap_or(Err(VerifyError::Stale))
+        self.0.try_send(Question { token: token.into(), answer }).map_err(|_| VerifyError::Unavailable)?;
+        result.await.unwrap_or(Err(VerifyError::Unavailable))
     }
 }
 
@@ -69,7 +69,7 @@ async fn run(client: Client, state: Arc<State>, mut questions: mpsc::Receiver<Qu
             Ok(results) => results,
             Err(error) => {
                 state.report(error);
-                vec![Err(VerifyError::Stale); tokens.len()]
+                vec![Err(VerifyError::Unavailable); tokens.len()]
             }
         };
         drop(positions);

@@ -13,8 +13,7 @@ use tower_service::Service;
 
 use super::extract::Claims;
 use super::problem::Problem;
-use crate::error::TokenError;
-use crate::follow::{Verifier, VerifyError};
+use crate::follow::Verifier;
 use crate::verified::VerifiedToken;
 
 /// Verifies the token of each request and hands it on as [`Claims`].
@@ -93,16 +92,16 @@ where
             Ok(None) => return refuse(Problem::MissingToken),
             Err(problem) => return refuse(problem),
         };
-        match self.settings.verifier.verify_now(token) {
-            Ok(verified) => match self.settings.claims(verified) {
+        match self.settings.verifier.verify_from_memory(token) {
+            Some(Ok(verified)) => match self.settings.claims(verified) {
                 Ok(claims) => {
                     request.extensions_mut().insert(claims);
                     Either::Left(Either::Left(self.inner.call(request)))
                 }
                 Err(problem) => refuse(problem),
             },
-            Err(VerifyError::Stale | VerifyError::Token(TokenError::UnknownKey)) => {
-                // These may wait for the network. The service that is ready is this one, so the clone stays behind.
+            None => {
+                // The service that is ready is this one, so the clone stays behind.
                 let clone = self.inner.clone();
                 let mut inner = std::mem::replace(&mut self.inner, clone);
                 let settings = self.settings.clone();
@@ -118,7 +117,7 @@ where
                     }
                 }))
             }
-            Err(error) => refuse(Problem::Refused(error)),
+            Some(Err(error)) => refuse(Problem::Refused(error)),
         }
     }
 }
@@ -146,7 +145,7 @@ fn bearer_token(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
         return Ok(None);
     }
     match token.trim_matches(' ') {
-        "" => Err(Problem::InvalidRequest),
+        token if token.is_empty() || token.contains(' ') => Err(Problem::InvalidRequest),
         token => Ok(Some(token)),
     }
 }
