@@ -2,6 +2,7 @@
 //!
 //! How it treats responses that are lost, old, cut off, out of order or forged is tested in the crate.
 
+mod failover;
 mod fleet;
 mod frozen;
 

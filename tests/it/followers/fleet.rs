@@ -15,16 +15,16 @@ use crate::support::ports::free_port;
 use crate::support::postgres::Database;
 use crate::support::redis;
 use crate::support::server::{PASSWORD, SendRequest, TestServer, TestUser, TokenPair};
-use crate::support::signet::Plan;
+use crate::support::signet::{Plan, Signet};
 use crate::support::until;
 
 /// A load balancer that sends all connections to one node.
-struct Balancer {
+pub(super) struct Balancer {
     node: watch::Sender<SocketAddr>,
 }
 
 impl Balancer {
-    async fn start(address: &str, node: SocketAddr) -> Self {
+    pub(super) async fn start(address: &str, node: SocketAddr) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let (sender, receiver) = watch::channel(node);
         tokio::spawn(async move {
@@ -44,19 +44,23 @@ impl Balancer {
     }
 
     /// Ends all connections. The next ones go to this node.
-    fn switch(&self, node: SocketAddr) {
+    pub(super) fn switch(&self, node: SocketAddr) {
         self.node.send_replace(node);
     }
 }
 
+pub(super) fn address_of(node: &Signet) -> SocketAddr {
+    node.url_of("").trim_start_matches("http://").trim_end_matches('/').parse().unwrap()
+}
+
 /// Checks until the end of the test that what was refused once is never accepted again.
-struct Watch {
+pub(super) struct Watch {
     ended: Arc<Mutex<Vec<String>>>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Watch {
-    fn start(verifier: &Verifier) -> Self {
+    pub(super) fn start(verifier: &Verifier) -> Self {
         let ended = Arc::new(Mutex::new(Vec::<String>::new()));
         let (tokens, verifier) = (ended.clone(), verifier.clone());
         let task = tokio::spawn(async move {
@@ -72,25 +76,25 @@ impl Watch {
         Self { ended, task }
     }
 
-    async fn until_refused(&self, verifier: &Verifier, pair: &TokenPair) {
+    pub(super) async fn until_refused(&self, verifier: &Verifier, pair: &TokenPair) {
         until_refused(verifier, &pair.access, VerifyError::Revoked).await;
         self.ended.lock().unwrap().push(pair.access.clone());
     }
 
-    fn finish(self) {
+    pub(super) fn finish(self) {
         assert!(!self.task.is_finished(), "a revoked token is accepted");
         self.task.abort();
     }
 }
 
-async fn follower(issuer: &str, limit: Duration) -> Verifier {
+pub(super) async fn follower(issuer: &str, limit: Duration) -> Verifier {
     let verifier = Verifier::builder(issuer).audience("signet").max_staleness(limit).start().unwrap();
     until_ready(&verifier).await;
     verifier
 }
 
 /// Opens a session that the follower accepts, once the server and the follower are ready for it.
-async fn sign_in_again(server: &TestServer, verifier: &Verifier, user: &TestUser) -> TokenPair {
+pub(super) async fn sign_in_again(server: &TestServer, verifier: &Verifier, user: &TestUser) -> TokenPair {
     let mut found = None;
     until("a new session is accepted", async || {
         let response = server.try_sign_in(&user.email, PASSWORD).await;
@@ -108,8 +112,7 @@ async fn follower_of_a_fleet_that_loses_its_redis() {
     let (mut redis, postgres) = (redis::Server::start(), Database::create());
     let plan = Plan::on(&redis, &postgres).with_patient_stores().set("SIGNET_SERVER__PUBLIC_URL", &issuer);
     let (server, other) = (TestServer::start(plan.clone()), plan.another_node().start());
-    let at = |url: String| url.trim_start_matches("http://").trim_end_matches('/').parse::<SocketAddr>().unwrap();
-    let (first, second) = (at(server.signet.url_of("")), at(other.url_of("")));
+    let (first, second) = (address_of(&server.signet), address_of(&other));
     let balancer = Balancer::start(&address, first).await;
     let user = server.create_user(&[]);
     let mut pairs = Vec::new();
