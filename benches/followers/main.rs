@@ -137,8 +137,8 @@ fn measure(options: &Options, cores: &Cores, rate: f64) {
     let settings = SignetSettings::new(&options.server, &cores.server())
         .set("SIGNET_SERVER__PUBLIC_URL", &issuer)
         .set("SIGNET_SERVER__LISTEN", &address.to_string());
-    let sessions = settings.seed_sessions(samples + others);
     let signet = settings.start();
+    let sessions = settings.seed_sessions(samples + others);
     let folder = temp_folder();
     let cache = options.through_cache.then(|| proxy::start(folder.path(), proxy, address, &cores.beside_server()));
 

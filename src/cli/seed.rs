@@ -30,6 +30,7 @@ use crate::auth::audit::Origin;
 use crate::auth::context::Context;
 use crate::auth::passwords::Password;
 use crate::auth::request_context::{ExtraClaims, RequestContext};
+use crate::auth::revocation::feed::catch_up;
 use crate::auth::sign_in::open_session::open_seeded_session;
 use crate::clock::Timestamp;
 use crate::id::{SessionId, UserId};
@@ -118,6 +119,8 @@ pub(super) async fn run(options: Seed, ctx: &Context, output: &mut Output<'_>) -
     let mut file = NewFile::create_beside(&path)?;
     let (password, hash) = generate_password(ctx).await?;
     let users = create_users(ctx, options.users, &hash).await?;
+    // A store that no server has used yet is an emptied one to the first that does: it would refuse earlier sessions.
+    catch_up(ctx).await?;
     // Sessions and keys are dealt out to the users in turn, beginning with the first.
     let owners = |count: u32| users.iter().cycle().take(count as usize);
     let sessions = run_concurrently(owners(options.sessions).map(|user| create_session(ctx, user))).await?;

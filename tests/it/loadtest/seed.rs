@@ -56,6 +56,17 @@ async fn seeded_data_is_valid_beside_a_running_server(server: &TestServer) {
 }
 
 /// The users stay the same and get another password.
+/// Everything that is older than the store is refused.
+#[tokio::test]
+async fn data_seeded_before_the_first_start_is_valid() {
+    let plan = Plan::embedded();
+    let data = seed(&plan, "2", "2", "0");
+    let server = TestServer::start(plan);
+    for session in data["sessions"].as_array().unwrap() {
+        server.verify(&text(&session["access_token"])).await.is(200);
+    }
+}
+
 async fn seeding_again_keeps_old_sessions(server: &TestServer) {
     let data = seed(server.plan(), "5", "7", "2");
     let (first, last) = (&data["sessions"][0], &data["sessions"][6]);
