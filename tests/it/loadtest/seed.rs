@@ -59,7 +59,7 @@ async fn seeded_data_is_valid_beside_a_running_server(server: &TestServer) {
 /// Everything that is older than the store is refused.
 #[tokio::test]
 async fn data_seeded_before_the_first_start_is_valid() {
-    let plan = Plan::embedded();
+    let plan = shared_settings(Plan::embedded());
     let data = seed(&plan, "2", "2", "0");
     let server = TestServer::start(plan);
     for session in data["sessions"].as_array().unwrap() {
