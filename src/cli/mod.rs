@@ -29,7 +29,7 @@ mod tests;
 mod users;
 mod verify;
 
-use std::ffi::OsString;
+use std::env::ArgsOs;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -52,7 +52,10 @@ use output::Output;
 const LOGGED: &str = concat!(env!("CARGO_CRATE_NAME"), "::auth=info,", env!("CARGO_CRATE_NAME"), "::audit=info");
 
 /// Runs the command line and returns the exit code: see [`CliError::exit_code`].
-pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+///
+/// Not generic: the compiler would generate all code below it once more for the program, which took longer to build and
+/// was larger.
+pub fn run(args: ArgsOs) -> ExitCode {
     let arguments = match Arguments::try_parse_from(args) {
         Ok(arguments) => arguments,
         // `--help` and `--version` are errors to clap as well, with exit code 0.
