@@ -1,6 +1,6 @@
 -- The rotation of the baseline: the minimum that any rotation of a refresh token needs from Redis, without the
 -- additions of Signet (no clock, no deadline, no reuse detection, no grace, no not-before time). One HMGET reads the
--- session, a comparison checks the counter, and one HSET writes it. rotate_refresh_token.lua makes these two calls as
+-- session, a comparison checks the counter, and one HSET writes it. rotate_refresh_tokens.lua makes these two calls as
 -- well, reads the time, and sometimes extends the TTL of the record. All its additional work and bytes count as its own
 -- cost. KEYS: session. ARGV: counter, now.
 local s = redis.call('HMGET', KEYS[1], 'c', 'i', 'e', 'p')

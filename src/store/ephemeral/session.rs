@@ -127,7 +127,7 @@ pub struct RotateRequest {
 
 /// What a session must fulfil, apart from being open, for its refresh token to be exchanged. They do not affect the
 /// detection of reuse. By default there are none.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SessionConditions {
     /// Where it must have been opened; a session opened elsewhere is `NotFound`.
     pub opened_in: OpenedIn,
@@ -136,7 +136,7 @@ pub struct SessionConditions {
 }
 
 /// Text that the stored claims of certain sessions must contain.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequiredText {
     /// The text.
     pub text: &'static str,
@@ -145,7 +145,7 @@ pub struct RequiredText {
 }
 
 /// A set of dialects in which a session may have been opened. An array, so that a [`RotateRequest`] can be copied.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OpenedIn {
     /// Any dialect.
     #[default]

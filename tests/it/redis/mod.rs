@@ -5,6 +5,7 @@ mod failing;
 mod failover;
 mod keys;
 mod outage;
+mod rotations;
 
 use std::time::{Duration, Instant};
 

@@ -8,6 +8,9 @@ use crate::clock::Timestamp;
 use crate::id::SessionId;
 use crate::store::ephemeral::OpenedIn;
 
+/// The length of an argument, for the size of the buffer: between a number and a key.
+const TYPICAL_LENGTH: usize = 32;
+
 /// A value that can be an argument of a command.
 pub(super) trait RedisArg: Sync {
     /// Appends the encoded argument.
@@ -108,8 +111,9 @@ impl<A: RedisArg + ?Sized> RedisArg for &A {
 
 /// Encodes arguments as the driver takes them.
 pub(super) fn encode<'a>(args: impl Iterator<Item = &'a dyn RedisArg>) -> Vec<Value> {
-    let mut buffer = BytesMut::with_capacity(512);
-    let mut values = Vec::with_capacity(16);
+    let (count, _) = args.size_hint();
+    let mut buffer = BytesMut::with_capacity(count * TYPICAL_LENGTH);
+    let mut values = Vec::with_capacity(count);
     for arg in args {
         arg.write(&mut buffer);
         values.push(Value::Bytes(buffer.split().freeze()));

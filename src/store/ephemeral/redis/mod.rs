@@ -1,9 +1,9 @@
 //! [`Ephemeral`] in Redis: standalone, behind Sentinel, or a Cluster. Knows nothing of tokens, or of what
 //! the claims of a session contain.
 //!
-//! Each method is one script in one slot, one round trip. Ending sessions, reuse, and opening one session too many take
-//! a second one, because revocations are in the fleet's slot, and a third to delete what was ended. All calls share one
-//! pipelined connection.
+//! Each method is one script in one slot, one round trip; concurrent refreshes share one: see `rotations`. Ending
+//! sessions, reuse, and opening one session too many take a second one, because revocations are in the fleet's slot,
+//! and a third to delete what was ended. All calls share one pipelined connection.
 //!
 //! **Failover.** Replication is asynchronous and WAIT is not used: it would cost another round trip on each refresh and
 //! still guarantee nothing. A server that dies may lose the last moments of acknowledged writes:
@@ -34,8 +34,8 @@ mod limits;
 mod nodes;
 mod outage_log;
 mod reply;
-mod reuse_guard;
 mod revocations;
+mod rotations;
 mod scripts;
 mod sessions;
 mod settings;
@@ -58,8 +58,8 @@ use self::connection::PersistentConnection;
 use self::keys::Keys;
 use self::limits::read_allowance;
 use self::reply::ReplyReader;
-use self::reuse_guard::ReuseGuard;
 use self::revocations::Follower;
+use self::rotations::Batcher;
 use self::scripts::Runner;
 use self::sessions::{SESSION_FIELDS, read_list, read_session};
 use self::settings::Settings;
@@ -79,6 +79,7 @@ use crate::store::{Observer, Operation, Result};
 pub struct Redis {
     keys: Keys,
     runner: Arc<Runner>,
+    rotations: Arc<Batcher>,
     follower: Arc<Follower>,
 }
 
@@ -94,6 +95,7 @@ impl Redis {
         outages: Arc<OutageLog>,
     ) -> std::result::Result<Self, ConnectError> {
         let settings = Settings::read(config)?;
+        let rotations = Arc::new(Batcher::new(settings.driver.server.is_clustered()));
         let connection =
             PersistentConnection::open(settings.clone(), outages).await.map_err(|error| match error.kind() {
                 ErrorKind::Auth => ConnectError::Credentials(error.details().to_owned()),
@@ -101,7 +103,8 @@ impl Redis {
             })?;
         let keys = Keys::new(&config.prefix);
         let follower = Follower::new(keys.fleet("revocations"), keys.fleet("born"), settings);
-        Ok(Self { keys, runner: Arc::new(Runner::new(connection, config.timeout)), follower: Arc::new(follower) })
+        let runner = Arc::new(Runner::new(connection, config.timeout));
+        Ok(Self { keys, runner, rotations, follower: Arc::new(follower) })
     }
 
     /// Reports every operation to `observer`. The first observer stays.
@@ -150,10 +153,7 @@ impl Ephemeral for Redis {
     }
 
     async fn rotate_refresh_token(&self, request: RotateRequest, now: Timestamp) -> Result<Rotation> {
-        let guard = ReuseGuard::new(self, request, now);
-        let rotation = self.rotate(request, now).await;
-        guard.disarm();
-        rotation
+        self.runner.measure(Operation::RotateRefreshToken, self.rotate(request, now)).await
     }
 
     async fn session(&self, user: UserId, session: SessionId, now: Timestamp) -> Result<Option<Session>> {

@@ -69,12 +69,12 @@ impl ReplyReader {
         Ok(session)
     }
 
-    /// Reads a snapshot as `rotate_refresh_token.lua` returns it.
-    pub(super) fn snapshot(&mut self, user: UserId, id: SessionId) -> Result<SessionSnapshot> {
+    /// Reads a snapshot as `rotate_refresh_tokens.lua` returns it.
+    pub(super) fn snapshot(&mut self, user: UserId, id: SessionId, counter: u64) -> Result<SessionSnapshot> {
         Ok(SessionSnapshot {
             id,
             user,
-            counter: self.number()?.unsigned_abs(),
+            counter,
             opened_at: self.timestamp()?,
             expires_at: self.timestamp()?,
             claims: self.text()?,

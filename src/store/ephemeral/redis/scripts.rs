@@ -46,7 +46,7 @@ pub(super) struct MeasuredScript {
 
 scripts! {
     OPEN_SESSION OpenSession "lua/expiry.lua" "lua/known_networks.lua" "lua/open_session.lua";
-    ROTATE_REFRESH_TOKEN RotateRefreshToken "lua/expiry.lua" "lua/rotate_refresh_token.lua";
+    ROTATE_REFRESH_TOKENS RotateRefreshToken "lua/expiry.lua" "lua/rotate_refresh_tokens.lua";
     LIST_SESSIONS Sessions "lua/list_sessions.lua";
     SET_CLAIMS SetClaims "lua/set_claims.lua";
     END_SESSIONS EndSessions "lua/expiry.lua" "lua/end_sessions.lua";
@@ -194,6 +194,11 @@ pub(super) fn from_driver(error: &DriverError) -> Error {
         Canceled | Cluster | IO | Routing | Sentinel | Timeout => disconnected(detail),
         _ => Error::Unavailable { store: STORE, detail, is_logged: false },
     }
+}
+
+/// True if a server refuses a command because its keys are in several slots. Nothing was executed.
+pub(super) fn is_cross_slot(error: &Error) -> bool {
+    matches!(error, Error::Unavailable { detail, .. } if detail.contains("CROSSSLOT"))
 }
 
 /// There is no connection, or it was lost during the call. The loss itself is logged.

@@ -1,4 +1,4 @@
-//! Sessions in Redis: the scripts that open, rotate and end them, and the publishing that must follow.
+//! Sessions in Redis: the scripts that open and end them, and the publishing that must follow.
 
 use fred::types::Value;
 
@@ -9,8 +9,7 @@ use crate::clock::Timestamp;
 use crate::id::{SessionId, UserId};
 use crate::store::Result;
 use crate::store::ephemeral::{
-    Ended, KNOWN_NETWORK_TTL, MAX_KNOWN_NETWORKS, Opened, Revocation, RotateRequest, Rotation, Session, SignOutScope,
-    Target,
+    Ended, KNOWN_NETWORK_TTL, MAX_KNOWN_NETWORKS, Opened, Revocation, Session, SignOutScope, Target,
 };
 
 /// The fields of a session in the order in which [`ReplyReader::session`] reads them, and then `x`.
@@ -71,34 +70,6 @@ impl Redis {
             return Err(error);
         }
         Ok(Opened::Opened { ended, from_new_network })
-    }
-
-    /// Presents a refresh token, for a caller that waits for the result; see
-    /// [`ReuseGuard`](super::reuse_guard::ReuseGuard).
-    pub(super) async fn rotate(&self, request: RotateRequest, now: Timestamp) -> Result<Rotation> {
-        let RotateRequest { user, session, counter, grace, not_before, conditions, .. } = request;
-        let (record, index) = (self.keys.session(user, session), self.keys.index(user));
-        let next_counter = request.rotate.then(|| counter.saturating_add(1));
-        let required = conditions.required;
-        let (required_of, required_text) =
-            (required.map(|required| required.of), required.map(|required| required.text));
-        let args: [&dyn RedisArg; 7] =
-            [&counter, &next_counter, &grace, &not_before, &conditions.opened_in, &required_of, &required_text];
-        let read = |reply| {
-            let mut reply = ReplyReader::of(reply)?;
-            Ok(match reply.value()?.as_str().as_deref().unwrap_or_default() {
-                "rotated" => Rotation::Rotated(reply.snapshot(user, session)?),
-                "replayed" => Rotation::Replayed(reply.snapshot(user, session)?),
-                "reused" => Rotation::Reused,
-                "requirement_unmet" => Rotation::RequirementUnmet,
-                _ => Rotation::NotFound,
-            })
-        };
-        let rotation = self.runner.run(&scripts::ROTATE_REFRESH_TOKEN, &[&record, &index], now, &args, read).await?;
-        if rotation == Rotation::Reused {
-            self.publish_reuse(request, now).await?;
-        }
-        Ok(rotation)
     }
 
     /// Ends sessions, publishes their revocations and deletes them.

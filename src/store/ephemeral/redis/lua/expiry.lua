@@ -8,11 +8,12 @@ local function set_ttl(key, expires_at)
   redis.call('PEXPIRE', key, ttl_until(expires_at))
 end
 
--- An index lives as long as its longest-lived member.
-local function set_index_ttl(key)
-  local last = redis.call('ZREVRANGE', key, 0, 0, 'WITHSCORES')
-  if last[2] then
-    set_ttl(key, tonumber(last[2]))
+-- An index lives as long as its longest-lived member, of which this is the new one's expiry. A key without a TTL, as
+-- the first member leaves it, counts as one that lives forever.
+local function extend_index_ttl(key, expires_at)
+  local ttl = ttl_until(expires_at)
+  if redis.call('PEXPIRE', key, ttl, 'GT') == 0 then
+    redis.call('PEXPIRE', key, ttl, 'NX')
   end
 end
 

@@ -9,7 +9,7 @@ end
 local c, o, u, r, i, e = ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10]
 local expires_at = math.min(tonumber(e), tonumber(r) + tonumber(i))
 redis.call('HSET', KEYS[1], 'c', c, 'o', o, 'u', u, 'r', r, 'i', i, 'e', e,
-  'k', string.format('%.0f', expires_at), 'd', ARGV[11], 'a', ARGV[12], 'g', ARGV[13], 'p', ARGV[14],
+  'k', expires_at, 'd', ARGV[11], 'a', ARGV[12], 'g', ARGV[13], 'p', ARGV[14],
   't', ARGV[15])
 if ARGV[16] ~= '' then
   redis.call('HSET', KEYS[1], 'm', ARGV[16])
@@ -17,7 +17,7 @@ end
 set_ttl(KEYS[1], expires_at)
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
 
-local reply, max_sessions = {1, is_new(KEYS[5], ARGV[18], ARGV[19])}, math.max(tonumber(ARGV[17]), 1)
+local reply, max_sessions = {1, remember(KEYS[5], ARGV[18], ARGV[19], ARGV[20])}, math.max(tonumber(ARGV[17]), 1)
 if redis.call('ZCARD', KEYS[2]) >= max_sessions then
   local others = {}
   for _, id in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
@@ -39,6 +39,5 @@ if redis.call('ZCARD', KEYS[2]) >= max_sessions then
   end
 end
 redis.call('ZADD', KEYS[2], expires_at, ARGV[4])
-set_index_ttl(KEYS[2])
-remember(KEYS[5], ARGV[18], ARGV[19], ARGV[20])
+extend_index_ttl(KEYS[2], expires_at)
 return reply

@@ -7,7 +7,6 @@ local function take(key, interval, burst)
   if wait > 0 then
     return math.ceil(wait / 1000)
   end
-  local ttl = ttl_until(math.ceil(full_at / 1000))
-  redis.call('SET', key, string.format('%.0f', full_at), 'PX', string.format('%.0f', ttl))
+  redis.call('SET', key, full_at, 'PX', ttl_until(math.ceil(full_at / 1000)))
   return 0
 end
