@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::auth::accounts::change_row::change_row;
 use crate::auth::accounts::verify_email::{self, PageLink, Verification};
 use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
@@ -27,7 +28,7 @@ use crate::auth::timing::respond_on_step;
 use crate::auth::{Error, mailing, rate_limit};
 use crate::clock::Timestamp;
 use crate::mail::Letter;
-use crate::store::accounts::{Changed, Changes, Find, User};
+use crate::store::accounts::{Changes, Find, User};
 
 const INVALID_LINK: Error = Error::InvalidLink(LinkKind::EmailVerification);
 
@@ -103,12 +104,10 @@ pub async fn confirm_email(ctx: &Context, token: &str, request_ctx: RequestConte
             only_if_valid_after: Some(Timestamp::from_millis(pending.valid_after)),
             ..Changes::default()
         };
-        match ctx.accounts.change_user(user.id, &changes, ctx.now()).await? {
-            Changed::Changed(_) => {}
-            Changed::EmailTaken => return Err(Error::EmailTaken),
-            Changed::UsernameTaken => return Err(Error::UsernameTaken),
-            Changed::NotFound => return Err(INVALID_LINK),
-        }
+        change_row(&ctx, user.id, &changes).await.map_err(|error| match error {
+            Error::NotFound => INVALID_LINK,
+            other => other,
+        })?;
         audit::record(&ctx, Event::of_user(EventType::EmailChanged, user.id, request));
         mailing::queue_notice(&ctx, &user, Letter::EmailChanged { new: pending.email }, &origin);
         if let Err(error) = ctx.ephemeral.delete_claim(&subject, SecretKind::EmailChange.name(), &id).await {

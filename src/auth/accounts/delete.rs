@@ -16,23 +16,29 @@ use crate::id::UserId;
 use crate::mail::Letter;
 use crate::store::accounts::{Find, User};
 
-/// Deletes a user. Disables it first, so that a sign-in or an API key that reads the row meanwhile finds it disabled,
-/// and neither opens a session nor caches a key for a user about to be deleted. If a step fails, repeating the call
-/// continues from there.
+/// Deletes a user on behalf of the operator, who tells the user.
 pub async fn delete_user(ctx: &Context, user: UserId, origin: Origin) -> Result<(), Error> {
     let ctx = ctx.clone();
-    run_to_completion(async move {
-        let disabled = change_disabled(&ctx, user, true).await?;
-        sign_out_durably(&ctx, user, disabled.sessions_valid_after).await?;
-        let now = ctx.now();
-        let forget_before = now - ctx.node.retention.durable_revocation_ttl();
-        if !ctx.accounts.delete_user(user, now, forget_before).await? {
-            return Err(Error::NotFound);
-        }
-        audit::record(&ctx, Event::of_user(EventType::UserDeleted, user, origin));
-        Ok(())
-    })
-    .await
+    run_to_completion(async move { delete(&ctx, user, origin, || {}).await }).await
+}
+
+/// Deletes a user. Disables it first, so that a sign-in or an API key that reads the row meanwhile finds it disabled,
+/// and neither opens a session nor caches a key for a user about to be deleted. `notify` is called once the user is
+/// deleted.
+///
+/// If the sessions cannot be ended, the user is deleted all the same: a user who is only disabled could not repeat the
+/// call.
+async fn delete(ctx: &Context, user: UserId, origin: Origin, notify: impl FnOnce()) -> Result<(), Error> {
+    let disabled = change_disabled(ctx, user, true).await?;
+    let signed_out = sign_out_durably(ctx, user, disabled.sessions_valid_after).await;
+    let now = ctx.now();
+    let forget_before = now - ctx.node.retention.durable_revocation_ttl();
+    if !ctx.accounts.delete_user(user, now, forget_before).await? {
+        return Err(Error::NotFound);
+    }
+    audit::record(ctx, Event::of_user(EventType::UserDeleted, user, origin));
+    notify();
+    signed_out.map(drop)
 }
 
 /// Deletes the caller's own account. A published API lets an access token suffice, so the owner is notified.
@@ -61,9 +67,8 @@ pub async fn delete_self_with_proof(
 async fn delete_and_notify(ctx: &Context, user: &User, origin: NoticeOrigin, request: Origin) -> Result<(), Error> {
     let (ctx, user) = (ctx.clone(), user.clone());
     run_to_completion(async move {
-        delete_user(&ctx, user.id, request).await?;
-        mailing::queue_notice(&ctx, &user, Letter::AccountDeleted, &origin);
-        Ok(())
+        let notify = || mailing::queue_notice(&ctx, &user, Letter::AccountDeleted, &origin);
+        delete(&ctx, user.id, request, notify).await
     })
     .await
 }

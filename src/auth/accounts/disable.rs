@@ -2,6 +2,7 @@
 
 use crate::auth::Error;
 use crate::auth::accounts::change_events::record_disabled;
+use crate::auth::accounts::change_row::change_row;
 use crate::auth::accounts::permissions::can_manage;
 use crate::auth::audit::Origin;
 use crate::auth::context::Context;
@@ -10,9 +11,9 @@ use crate::auth::request_context::RequestContext;
 use crate::auth::run_to_completion::run_to_completion;
 use crate::auth::sessions::sign_out::sign_out_durably;
 use crate::id::UserId;
-use crate::store::accounts::{Changed, Changes, Find, User};
+use crate::store::accounts::{Changes, Find, User};
 
-/// Disables or enables a user. The row changes first: if ending the sessions fails, repeating the call ends them.
+/// Disables or enables a user.
 pub async fn set_disabled(ctx: &Context, user: UserId, disabled: bool, origin: Origin) -> Result<User, Error> {
     let ctx = ctx.clone();
     run_to_completion(async move {
@@ -28,13 +29,7 @@ pub async fn set_disabled(ctx: &Context, user: UserId, disabled: bool, origin: O
 
 /// Changes the row alone. The caller ends the sessions.
 pub(super) async fn change_disabled(ctx: &Context, user: UserId, disabled: bool) -> Result<User, Error> {
-    let changes = Changes { disabled: Some(disabled), ..Changes::default() };
-    match ctx.accounts.change_user(user, &changes, ctx.now()).await? {
-        Changed::Changed(user) => Ok(*user),
-        Changed::EmailTaken => Err(Error::EmailTaken),
-        Changed::UsernameTaken => Err(Error::UsernameTaken),
-        Changed::NotFound => Err(Error::NotFound),
-    }
+    change_row(ctx, user, &Changes { disabled: Some(disabled), ..Changes::default() }).await
 }
 
 /// Disables the user with that address, or enables a disabled one, on behalf of the administrator `by`.

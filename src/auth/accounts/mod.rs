@@ -4,6 +4,7 @@ pub(in crate::auth) mod address_owner;
 pub mod billing;
 pub mod change_email;
 mod change_events;
+mod change_row;
 pub mod create;
 pub(in crate::auth) mod credential_epoch;
 pub mod delete;

@@ -11,6 +11,7 @@
 //! scopes end with the password, and with the right to grant them.
 
 use super::change_events::record_changes;
+use super::change_row::change_row;
 use crate::auth::accounts::permissions::{can_create_superusers, can_manage};
 use crate::auth::accounts::verify_email;
 use crate::auth::audit::Origin;
@@ -32,7 +33,7 @@ use crate::auth::{Error, mailing, one_time, rate_limit};
 use crate::clock::Timestamp;
 use crate::id::UserId;
 use crate::mail::Letter;
-use crate::store::accounts::{Changed, Changes, Find, NewUsername, PasswordHash, User};
+use crate::store::accounts::{Changes, Find, NewUsername, PasswordHash, User};
 
 pub use crate::token::custom_claims::CustomClaims;
 
@@ -188,12 +189,9 @@ async fn apply(
         None => NoticeOrigin::operator(request_ctx.language),
     };
     run_to_completion(async move {
-        let after = match ctx.accounts.change_user(before.id, &changes, ctx.now()).await? {
-            Changed::Changed(after) => *after,
-            Changed::EmailTaken => return Err(Error::EmailTaken),
-            Changed::UsernameTaken => return Err(Error::UsernameTaken),
-            Changed::NotFound if own_session.is_some() => return Err(VerifyError::Revoked.into()),
-            Changed::NotFound => return Err(Error::NotFound),
+        let after = match change_row(&ctx, before.id, &changes).await {
+            Err(Error::NotFound) if own_session.is_some() => return Err(VerifyError::Revoked.into()),
+            changed => changed?,
         };
         record_changes(&ctx, &before, &changes, &request);
         // Before the sessions end, so that the notice does not depend on the ephemeral store.
@@ -226,20 +224,14 @@ pub async fn update_user_as_operator(
     let changes = to_changes(user, UpdateUser { superuser, disabled, ..update }, None, None);
     let (ctx, before) = (ctx.clone(), user.clone());
     run_to_completion(async move {
-        match ctx.accounts.change_user(before.id, &changes, ctx.now()).await? {
-            Changed::Changed(after) => {
-                record_changes(&ctx, &before, &changes, &origin);
-                if changes.end_sign_ins() {
-                    sign_out_durably(&ctx, after.id, after.sessions_valid_after).await?;
-                } else if changes_claims(&changes) {
-                    refresh_session_claims(&ctx, after.id).await;
-                }
-                Ok(*after)
-            }
-            Changed::EmailTaken => Err(Error::EmailTaken),
-            Changed::UsernameTaken => Err(Error::UsernameTaken),
-            Changed::NotFound => Err(Error::NotFound),
+        let after = change_row(&ctx, before.id, &changes).await?;
+        record_changes(&ctx, &before, &changes, &origin);
+        if changes.end_sign_ins() {
+            sign_out_durably(&ctx, after.id, after.sessions_valid_after).await?;
+        } else if changes_claims(&changes) {
+            refresh_session_claims(&ctx, after.id).await;
         }
+        Ok(after)
     })
     .await
 }

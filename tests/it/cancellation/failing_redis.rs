@@ -20,6 +20,14 @@ async fn while_redis_refuses_writes<T>(fleet: &TestFleet, work: impl Future<Outp
     assert_eq!(fleet.redis().cli(&["CONFIG", "SET", "maxmemory", "0"]), "OK");
 }
 
+/// Runs an operation while Redis answers the question whether it accepts writes, and refuses every script.
+async fn while_redis_refuses_scripts<T>(fleet: &TestFleet, work: impl Future<Output = Result<T, Error>>) {
+    assert_eq!(fleet.redis().cli(&["ACL", "SETUSER", "default", "-evalsha", "-eval"]), "OK");
+    let answer = work.await;
+    assert!(matches!(answer, Err(Error::Unavailable(_))), "Redis did not refuse it");
+    assert_eq!(fleet.redis().cli(&["ACL", "SETUSER", "default", "+evalsha", "+eval"]), "OK");
+}
+
 #[track_caller]
 fn assert_revoked(ctx: &Context, token: &str) {
     assert_eq!(verify_access_token(ctx, token).err(), Some(VerifyError::Revoked));
@@ -78,7 +86,7 @@ async fn password_change_ends_sessions_though_redis_refuses() {
     fleet.clock.advance(Duration::from_secs(1));
     let new_password =
         UpdateUser { password: Some(Password::new("another harbour at dawn".to_owned())), ..UpdateUser::default() };
-    while_redis_refuses_writes(&fleet, update_user(&a, &by, before.id, new_password, request_ctx(&a))).await;
+    while_redis_refuses_scripts(&fleet, update_user(&a, &by, before.id, new_password, request_ctx(&a))).await;
     let now = row(&a, before.id).await;
     assert_ne!(now.password_hash, before.password_hash);
 
@@ -96,4 +104,35 @@ async fn password_change_ends_sessions_though_redis_refuses() {
     assert!(open.contains(&fresh.session.id), "the new password opened it");
     assert!(verify_access_token(&b, &fresh.access_token).is_ok());
     open_session(&a, &now, None, request_ctx(&a)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn user_is_deleted_though_redis_fails_midway() {
+    let fleet = fleet_on_servers().await;
+    let [a, b] = [fleet.node().await, fleet.node().await];
+    let (by, person) = (user(&a, "by").await, user(&a, "leaves").await);
+    let session = open_session(&b, &person, None, request_ctx(&b)).await.unwrap();
+    fleet.clock.advance(Duration::from_secs(1));
+    while_redis_refuses_scripts(&fleet, delete_user_as_admin(&a, &by, person.id, request_ctx(&a))).await;
+    assert_eq!(a.accounts.user(Find::Id(person.id)).await.unwrap(), None);
+    assert_revoked(&a, &session.access_token);
+    until("the owner is told", async || !mails_in(&a.node.config.data_dir, &person.email).is_empty()).await;
+    until("the session is ended in Redis", async || list_sessions(&b, person.id).await.unwrap().is_empty()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_changes_if_redis_refuses_writes() {
+    let fleet = fleet_on_servers().await;
+    let a = fleet.node().await;
+    let (by, person) = (user(&a, "by").await, user(&a, "stays").await);
+    let session = open_session(&a, &person, None, request_ctx(&a)).await.unwrap();
+    let new_password =
+        UpdateUser { password: Some(Password::new("another harbour at dawn".to_owned())), ..UpdateUser::default() };
+    let demotion = UpdateUser { superuser: Some(false), ..UpdateUser::default() };
+    for update in [new_password, demotion] {
+        while_redis_refuses_writes(&fleet, update_user(&a, &by, person.id, update, request_ctx(&a))).await;
+    }
+    while_redis_refuses_writes(&fleet, delete_user_as_admin(&a, &by, person.id, request_ctx(&a))).await;
+    assert_eq!(row(&a, person.id).await, person);
+    assert!(verify_access_token(&a, &session.access_token).is_ok());
 }

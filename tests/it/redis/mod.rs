@@ -1,5 +1,6 @@
 //! The Redis store: its keys, and its behaviour when Redis refuses, freezes, is full, is flushed or fails over.
 
+mod changes;
 mod connecting;
 mod failing;
 mod failover;

@@ -1,0 +1,25 @@
+//! Changes a user's row, which may be the first of two steps: some changes also end the user's sessions.
+//!
+//! The two steps are in two stores, so the second one is asked first. Without it nothing changes, and the caller can
+//! repeat the operation: with the current password, which would be the old one otherwise, and with a token that is
+//! still valid. If the second store fails between the question and its step, the row holds:
+//! [`crate::auth::sessions::sign_out::sign_out_durably`] finishes the operation.
+
+use crate::auth::Error;
+use crate::auth::context::Context;
+use crate::id::UserId;
+use crate::store::accounts::{Changed, Changes, User};
+
+/// Changes the row. If the changes end the sign-ins, the caller ends the sessions.
+pub(super) async fn change_row(ctx: &Context, user: UserId, changes: &Changes) -> Result<User, Error> {
+    if changes.end_sign_ins() {
+        // It tries a write: a store may refuse writes and answer everything else.
+        ctx.ephemeral.check().await?;
+    }
+    match ctx.accounts.change_user(user, changes, ctx.now()).await? {
+        Changed::Changed(user) => Ok(*user),
+        Changed::EmailTaken => Err(Error::EmailTaken),
+        Changed::UsernameTaken => Err(Error::UsernameTaken),
+        Changed::NotFound => Err(Error::NotFound),
+    }
+}
