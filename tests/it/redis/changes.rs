@@ -69,9 +69,8 @@ async fn password_change_can_be_repeated() {
     let mut fleet = Fleet::start();
     let (person, tokens) = fleet.person().await;
     let body = json!({"current_password": PASSWORD, "new_password": NEW});
-    let request = |server: &TestServer| {
-        server.request(Method::PUT, "/me/password").bearer_auth(&tokens.access).json(&body)
-    };
+    let request =
+        |server: &TestServer| server.request(Method::PUT, "/me/password").bearer_auth(&tokens.access).json(&body);
     fleet.repeat(request, 200).await;
     fleet.assert_signed_out(&person, &tokens).await;
     fleet.server.try_sign_in(&person.email, NEW).await.is(201);
@@ -115,9 +114,8 @@ async fn disabling_a_user_can_be_repeated() {
     let mut fleet = Fleet::start();
     let ((person, tokens), root) = (fleet.person().await, fleet.superuser().await);
     let path = format!("/admin/users/{}", person.id);
-    let request = |server: &TestServer| {
-        server.request(Method::PATCH, &path).bearer_auth(&root).json(&json!({"disabled": true}))
-    };
+    let request =
+        |server: &TestServer| server.request(Method::PATCH, &path).bearer_auth(&root).json(&json!({"disabled": true}));
     fleet.repeat(request, 200).await;
     fleet.assert_signed_out(&person, &tokens).await;
 }
