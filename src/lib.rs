@@ -20,6 +20,7 @@
 //! - [`telemetry`]: metrics, health, logs, traces.
 //! - [`encoding`]: base64, base32 and other encodings, each once.
 //! - [`id`], [`clock`], [`rng`]: ids, time and randomness, passed in so that tests control them.
+//! - [`priority`]: the priority of the threads beside the workers.
 //!
 //! Verifying an access token is in a crate of its own, `signet-verify` (`crates/verify`), which other services use too.
 //! The load generator of `signet bench` and of the benches is `signet-load` (`crates/load`).
@@ -56,6 +57,7 @@ pub mod http;
 pub mod id;
 pub mod mail;
 pub mod node;
+pub mod priority;
 pub mod rng;
 pub mod server;
 pub mod store;

@@ -15,9 +15,14 @@ use super::smtp::{SendError, Smtp};
 use super::templates::Templates;
 use super::{DeliveryError, DeliveryFailure, Mail};
 use crate::clock::Clock;
+use crate::priority;
 use crate::rng::Rng;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::Counter;
+
+/// The nice value of the mail thread: it composes mails, which takes more than the requests that they are for, and nobody
+/// waits for that.
+const LOWER_BY: i32 = 10;
 
 /// Mails in transmission at the same time. This many must hang before another mail is delayed.
 const MAX_CONCURRENT: usize = 8;
@@ -59,6 +64,7 @@ pub(super) struct MailWorker {
 pub(super) fn start(worker: MailWorker, mut incoming: mpsc::UnboundedReceiver<QueuedMail>) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let body = move || {
+        priority::lower(LOWER_BY);
         runtime.block_on(async {
             let (ways, back) = (Semaphore::new(MAX_CONCURRENT), watch::Sender::new(()));
             let delivery =
@@ -107,6 +113,9 @@ async fn handle(delivery: Arc<Delivery>, mut queued: QueuedMail) {
             (end, Err(failure))
         }
     };
+    // A worker that waits for the processor has it now, and not at the end of this thread's time slice: the scheduler of
+    // Linux lets a thread finish it, whatever its nice value.
+    std::thread::yield_now();
     delivery.worker.list.leave(queued.number);
     metrics.decrement(Counter::MailQueue);
     metrics.count(end);

@@ -26,6 +26,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Timestamp;
 use crate::config::{Durability, Embedded};
+use crate::priority;
 use crate::store;
 use crate::store::migrations::{Migrated, Schema};
 use crate::store::operation::{Observer, Operation, Probe};
@@ -35,6 +36,11 @@ pub(in crate::store) use values::{BitsU64, JsonList, Millis, refuse_nul, unexpec
 /// How many callers may wait for the writer, and as many again for the readers: as many as are served well within the
 /// default timeout. More are refused immediately, since they would wait in vain.
 const QUEUE: usize = 4096;
+
+/// The nice value of the threads of the store, so that verifications do not wait for them. Measured on one core: beside
+/// another program that wants all of it, refreshing took 11.6 ms (p50) instead of 8.4. Workers that want all of it leave
+/// the store enough: refreshing took 25 ms at nice 0 and at nice 10.
+const LOWER_BY: i32 = 10;
 
 /// Why the file cannot be opened. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -286,6 +292,10 @@ impl Drop for Engine {
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {
+    let work = move || {
+        priority::lower(LOWER_BY);
+        work();
+    };
     thread::Builder::new().name(name.to_owned()).spawn(work).map_err(OpenError::Thread)
 }
 

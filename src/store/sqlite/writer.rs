@@ -14,6 +14,10 @@ use crate::store;
 /// The most jobs in one transaction. So many take about ten milliseconds, and each caller waits for all of them.
 const GROUP: usize = 256;
 
+/// Jobs after which a worker that waits for the processor has it, and not at the end of the writer's time slice. Smaller
+/// groups do not yield: beside a program that wants the whole core, each time costs a time slice of that program.
+const YIELD_AFTER: usize = 8;
+
 /// After this long without a pause the writer releases the lock for [`PAUSE`], so that another process (the command
 /// line beside a busy server) can take it: SQLite's lock has no queue.
 const MAX_BUSY: Duration = Duration::from_millis(100);
@@ -149,7 +153,10 @@ fn commit_group(connection: &Connection, group: &mut Vec<Box<dyn Job>>) -> Resul
         return Ok(());
     }
     let written = execute(connection, "BEGIN IMMEDIATE").and_then(|()| {
-        for job in group.iter_mut() {
+        for (index, job) in group.iter_mut().enumerate() {
+            if index > 0 && index.is_multiple_of(YIELD_AFTER) {
+                std::thread::yield_now();
+            }
             run_alone(connection, job.as_mut())?;
         }
         execute(connection, "COMMIT")

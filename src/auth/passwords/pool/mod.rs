@@ -20,7 +20,17 @@ use tokio::sync::oneshot;
 use self::held::Held;
 use self::pace::{Pace, Priority, Stopwatch, Taken};
 use super::Memory;
+use crate::priority;
 use crate::telemetry::metrics::Hashing;
+
+/// The nice value of hashing threads: a sign-in can wait 50 ms longer.
+///
+/// Measured on one core under a storm of sign-ins (Linux 6.18): one verification in ten took longer than 1.7 ms at nice
+/// 0 and 0.5 ms at nice 5. At nice 10, at nice 19 and with `SCHED_IDLE` it was 0.2 to 0.3 ms, the same as without load.
+/// If verifications want the whole core, hashing keeps a quarter of it at nice 5, a tenth at nice 10, a seventieth at
+/// nice 19 and half of that with `SCHED_IDLE`: with the last two, no sign-in would be done before its deadline. `pace`
+/// says when a hash does not run at this priority.
+const LOWER_BY: i32 = 10;
 
 /// More passwords wait than can be hashed in time. Trying again in a second may succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -253,7 +263,7 @@ impl Shared {
 
     fn work(self: Arc<Self>, priority: Priority) {
         if priority == Priority::Low {
-            lower_priority();
+            priority::lower(LOWER_BY);
         }
         while let Some((job, mut memory)) = self.next(priority) {
             self.grant_slots();
@@ -373,22 +383,6 @@ impl Hashing {
             true
         }
     }
-}
-
-/// Gives the threads that serve requests priority where there is more work than cores. A sign-in can wait 50 ms longer;
-/// `/verify` is answered in microseconds, and every lost time slice delays it.
-///
-/// Measured on one core under a storm of sign-ins (Linux 6.18): one verification in ten took longer than 1.7 ms at nice
-/// 0 and 0.5 ms at nice 5. At nice 10, at nice 19 and with `SCHED_IDLE` it was 0.2 to 0.3 ms, the same as without load.
-/// If verifications want the whole core, hashing keeps a quarter of it at nice 5, a tenth at nice 10, a seventieth at
-/// nice 19 and half of that with `SCHED_IDLE`: with the last two, no sign-in would be done before its deadline. `pace`
-/// says when a hash does not run at this priority.
-///
-/// On Linux a priority belongs to a thread (setpriority(2), "C library/kernel differences"). Elsewhere it would slow
-/// down the whole process, so it is left alone. Lowering it needs no privilege, and a failure affects only latency.
-fn lower_priority() {
-    #[cfg(target_os = "linux")]
-    let _ = rustix::process::nice(10);
 }
 
 #[cfg(test)]
