@@ -19,6 +19,7 @@
 //! - [`mail`]: messages, the queue, and the transports: a mail server, or files in an outbox.
 //! - [`telemetry`]: metrics, health, logs, traces.
 //! - [`encoding`]: base64, base32 and other encodings, each once.
+//! - [`files`]: private files and folders, which belong to the owner of the folder that they are in.
 //! - [`id`], [`clock`], [`rng`]: ids, time and randomness, passed in so that tests control them.
 //! - [`priority`]: the priority of the threads beside the workers.
 //!
@@ -53,6 +54,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod encoding;
+pub mod files;
 pub mod http;
 pub mod id;
 pub mod mail;

@@ -2,7 +2,6 @@
 //! nothing of the content of mails.
 
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,6 +11,7 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
 use crate::clock::Timestamp;
+use crate::files::{create_private_file, create_private_folder};
 use crate::rng::Rng;
 
 /// The directory's name in `data_dir`.
@@ -39,12 +39,12 @@ impl Outbox {
     pub(super) fn put(&self, mail: &[u8], now: Timestamp) -> std::io::Result<()> {
         // Created with the first mail, not at start: a server that never mails needs no directory, and a removed one
         // comes back.
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
+        create_private_folder(&self.folder)?;
         let count = self.count.fetch_add(1, Ordering::Relaxed);
         // The random part keeps apart several processes that write to the same directory.
         let name = format!("{}-{count:06}-{:08x}", stamp(now), u32::from_ne_bytes(self.rng.bytes()));
         let fresh = self.folder.join(format!(".{name}"));
-        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
+        let mut file = create_private_file(&fresh)?;
         let put = file.write_all(mail).and_then(|()| std::fs::rename(&fresh, self.folder.join(format!("{name}.eml"))));
         if put.is_err() {
             // Removes the partial file, for example of a full disk.

@@ -3,7 +3,7 @@
 //! A fleet has no such file: its nodes must share one secret, and each would create its own.
 
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use base64::Engine;
@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use crate::config::Secret;
+use crate::files::{create_private_file, create_private_folder};
 use crate::rng::Rng;
 
 /// Why the file cannot be used.
@@ -83,9 +84,9 @@ pub(super) fn load(data_dir: &Path) -> Result<Option<Secret>, SecretFileError> {
 
 /// Writes the file completely under a temporary name, then links it to its own name, which fails if that exists by now.
 fn create(data_dir: &Path, path: &Path, rng: &Rng) -> std::io::Result<()> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir)?;
+    create_private_folder(data_dir)?;
     let temporary = data_dir.join(format!("{NAME}.{:08x}", u32::from_ne_bytes(rng.bytes())));
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    let mut file = create_private_file(&temporary)?;
     let bytes = Zeroizing::new(rng.bytes::<32>());
     writeln!(file, "{}", *Zeroizing::new(STANDARD.encode(*bytes)))?;
     file.sync_all()?;

@@ -11,7 +11,7 @@ use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 
 /// Modules that every other module may import. They import only each other, except as listed in [`ALLOWED`].
-const GROUND: &[&str] = &["clock", "config", "encoding", "id", "priority", "rng", "telemetry"];
+const GROUND: &[&str] = &["clock", "config", "encoding", "files", "id", "priority", "rng", "telemetry"];
 
 /// For each module the modules it may import besides the ground. Every permission is in use.
 const ALLOWED: &[(&str, &[&str])] = &[

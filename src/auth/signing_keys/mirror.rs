@@ -1,10 +1,10 @@
 //! The keyring's mirror in `data_dir`: sealed as in the store, readable only by its owner, replaced atomically.
 
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::{KeyringError, KeyringStore, USAGE};
+use crate::files::{create_private_file, create_private_folder};
 use crate::token::keyring::ring::Ring;
 
 /// Its name in `data_dir`.
@@ -46,9 +46,9 @@ pub(super) async fn write_if_changed(store: &KeyringStore<'_>, ring: &Ring) -> R
 /// time, so each has its own `unique`.
 fn replace(path: &Path, bytes: &[u8], unique: u32) -> std::io::Result<()> {
     let folder = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+    create_private_folder(&folder)?;
     let new = folder.join(format!("{NAME}.{unique:08x}"));
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+    let mut file = create_private_file(&new)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     std::fs::rename(&new, path)?;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::encoding::hex;
+use crate::files::create_private_file;
 
 /// The first line. Its number changes if an older program could not read what follows.
 const FIRST_LINE: &str = "signet backup 1\n";
@@ -65,6 +66,7 @@ pub(super) fn measure(path: &Path) -> io::Result<(u64, String)> {
 
 /// Writes a backup to a new file that only its owner can read, and returns when the disk has it.
 pub(super) fn write(target: &Path, manifest: &Manifest, database: &Path) -> io::Result<()> {
+    // It belongs to the user that takes it, whoever has the folder.
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(target)?;
     let mut writer = BufWriter::new(&file);
     let line = Zeroizing::new(serde_json::to_string(manifest)?);
@@ -100,7 +102,7 @@ impl Reader {
 
     /// Writes the database to a new file that only its owner can read, and checks that it is what was backed up.
     pub(super) fn extract(mut self, target: &Path) -> Result<Manifest, FormatError> {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(target)?;
+        let mut file = create_private_file(target)?;
         // One byte more than there should be, so that a longer file is noticed without being read to its end.
         let mut database = self.rest.by_ref().take(self.manifest.bytes.saturating_add(1));
         let (bytes, sha256) = copy(&mut database, &mut file)?;

@@ -5,9 +5,8 @@
 //! Nothing but the store itself knew which sessions, API keys and codes were revoked after the backup was taken. So all
 //! of them are, unless the operator knows that nothing was: after a move, in which the server was stopped before.
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs;
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -21,6 +20,7 @@ use crate::auth::sessions::sign_out::sign_out_everyone;
 use crate::auth::{self, signing_keys};
 use crate::clock::Timestamp;
 use crate::config::Config;
+use crate::files::{create_private_file, create_private_folder, inherit_owner_of_folder};
 use crate::node::secret_file;
 use crate::node::stores::uses_embedded;
 use crate::store::ephemeral::sqlite::restored::start_new_history;
@@ -77,14 +77,15 @@ pub struct Staged {
 pub fn stage(config: &Config, file: &Path, force: bool, keep: Keep, now: Timestamp) -> Result<Staged, BackupError> {
     let reader = open(config, file)?;
     let data_dir = &config.data_dir;
-    let creating = BackupError::io(format!("creating {}", data_dir.display()));
-    DirBuilder::new().recursive(true).mode(0o700).create(data_dir).map_err(creating)?;
+    create_private_folder(data_dir).map_err(BackupError::io(format!("creating {}", data_dir.display())))?;
     let existing = lock(data_dir)?;
     let is_empty = matches!(existing, Existing::Missing | Existing::Locked { users: 0, .. });
     if !is_empty && !force {
         return Err(BackupError::NotEmpty { path: data_dir.join(FILE) });
     }
     let folder = temporary_folder(data_dir)?;
+    let preparing = BackupError::io(format!("preparing a folder in {}", data_dir.display()));
+    inherit_owner_of_folder(folder.path()).map_err(preparing)?;
     let manifest = extract(reader, file, folder.path())?;
     if config.secrets.is_none() {
         stage_secret(&manifest, data_dir, folder.path(), force)?;
@@ -121,7 +122,7 @@ fn stage_secret(manifest: &Manifest, data_dir: &Path, folder: &Path, force: bool
 }
 
 fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file = create_private_file(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }

@@ -1,8 +1,8 @@
 //! The database file: its path, its permissions and the settings of a connection to it. Knows no table.
 
-use std::fs::{DirBuilder, OpenOptions, Permissions};
+use std::fs::Permissions;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::{OpenError, schema};
 use crate::config::Durability;
+use crate::files::{create_private_file, create_private_folder};
 
 pub(super) const NAME: &str = "signet.db";
 
@@ -29,8 +30,7 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(1);
 /// password hashes.
 pub(super) fn prepare(dir: &Path) -> Result<PathBuf, OpenError> {
     let not_writable = |source: io::Error| OpenError::Folder { dir: dir.to_owned(), source };
-    // An existing directory keeps its mode, which the operator chose.
-    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(not_writable)?;
+    create_private_folder(dir).map_err(not_writable)?;
     let path = dir.join(NAME);
     {
         // Closing any descriptor of a file drops all locks that the process holds on it (POSIX), including those of
@@ -38,7 +38,7 @@ pub(super) fn prepare(dir: &Path) -> Result<PathBuf, OpenError> {
         // its first descriptor is closed.
         static CREATING: Mutex<()> = Mutex::new(());
         let _guard = CREATING.lock().unwrap_or_else(PoisonError::into_inner);
-        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+        match create_private_file(&path) {
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) => return Err(not_writable(error)),

@@ -5,13 +5,14 @@
 //! database or synchronised to disk.
 
 use std::collections::HashMap;
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use super::NodeReport;
+use crate::files::{create_private_folder, inherit_owner};
 use crate::store::{Error, Result};
 
 /// The names of files that are not locked yet begin with this.
@@ -41,9 +42,10 @@ impl NodeFiles {
 
     /// Locks the file before it gets its name, so that nobody takes it for one that is left over.
     fn create(&self, node: &str, applied: i64) -> io::Result<File> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.dir)?;
+        create_private_folder(&self.dir)?;
         let incomplete = self.dir.join(format!("{INCOMPLETE}{node}"));
         let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&incomplete)?;
+        inherit_owner(&file, &incomplete)?;
         file.try_lock()?;
         write(&file, applied)?;
         std::fs::rename(&incomplete, self.dir.join(node))?;

@@ -1,0 +1,112 @@
+//! Files and folders that only their owner can read: those of `data_dir`, and of the folders in it.
+//!
+//! What root creates belongs to the owner of the folder that it is in. So a command that root runs, where the folder is
+//! that of the service's user, leaves nothing behind that the service cannot read or write. SQLite does the same with
+//! what it puts beside its file.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown};
+use std::path::Path;
+
+use rustix::fs::OFlags;
+use rustix::process::geteuid;
+
+/// Creates a folder and those above it, if they are missing. Those that exist keep their mode, which somebody chose.
+pub fn create_private_folder(folder: &Path) -> io::Result<()> {
+    let create = || DirBuilder::new().mode(0o700).create(folder);
+    let created = match (create(), folder.parent()) {
+        (Err(error), Some(parent)) if error.kind() == ErrorKind::NotFound => {
+            create_private_folder(parent)?;
+            create()
+        }
+        (created, _) => created,
+    };
+    match created {
+        Ok(()) => inherit_owner_of_folder(folder),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Creates a file, and fails if it exists.
+pub fn create_private_file(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    inherit_owner(&file, path)?;
+    Ok(file)
+}
+
+/// Gives a folder that this process has created to the owner of the folder that it is in, if root runs this process.
+pub fn inherit_owner_of_folder(folder: &Path) -> io::Result<()> {
+    let Some(owner) = owner_to_be(folder)? else { return Ok(()) };
+    // Not through a link that somebody may have put in its place.
+    let flags = (OFlags::DIRECTORY | OFlags::NOFOLLOW).bits().cast_signed();
+    give(&OpenOptions::new().read(true).custom_flags(flags).open(folder)?, owner);
+    Ok(())
+}
+
+/// Gives a file that this process has created to the owner of the folder that it is in, if root runs this process.
+pub fn inherit_owner(file: &File, path: &Path) -> io::Result<()> {
+    owner_to_be(path).map(|owner| owner.into_iter().for_each(|owner| give(file, owner)))
+}
+
+/// A user and a group.
+type Owner = (u32, u32);
+
+fn owner_to_be(path: &Path) -> io::Result<Option<Owner>> {
+    if !geteuid().is_root() {
+        return Ok(None);
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder.metadata()?;
+    Ok(heir((folder.uid(), folder.gid())))
+}
+
+/// Who gets what root creates in a folder of this owner; `None`: it stays root's.
+fn heir(folder: Owner) -> Option<Owner> {
+    (folder.0 != 0).then_some(folder)
+}
+
+/// A root that may not do this (in a container without the capability, on a shared file system) keeps the file.
+fn give(file: &File, (user, group): Owner) {
+    let _ = fchown(file, Some(user), Some(group));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn what_root_creates_belongs_to_the_owner_of_the_folder() {
+        assert_eq!(heir((998, 997)), Some((998, 997)));
+        assert_eq!(heir((0, 997)), None);
+    }
+
+    /// As root with a folder of somebody else; as any other user with a folder of its own.
+    #[test]
+    fn everything_in_a_folder_has_one_owner() {
+        let folder = tempfile::tempdir().unwrap();
+        if geteuid().is_root() {
+            std::os::unix::fs::chown(folder.path(), Some(65_534), Some(65_533)).unwrap();
+        }
+        create_private_folder(&folder.path().join("a/b")).unwrap();
+        create_private_file(&folder.path().join("a/b/c")).unwrap();
+        let owner = |path: &str| folder.path().join(path).metadata().map(|found| (found.uid(), found.gid())).unwrap();
+        assert_eq!(["a", "a/b", "a/b/c"].map(owner), [owner(""); 3]);
+    }
+
+    #[test]
+    fn folders_and_files_are_private() {
+        let folder = tempfile::tempdir().unwrap();
+        let inner = folder.path().join("a/b");
+        create_private_folder(&inner).unwrap();
+        create_private_folder(&inner).unwrap();
+        create_private_file(&inner.join("c")).unwrap();
+        let mode = |path: &str| folder.path().join(path).metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(["a", "a/b", "a/b/c"].map(mode), [0o700, 0o700, 0o600]);
+        assert_eq!(create_private_file(&inner.join("c")).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(create_private_folder(&inner.join("c")).unwrap_err().kind(), ErrorKind::AlreadyExists);
+    }
+}
