@@ -20,7 +20,7 @@ use tokio_postgres::{Config, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::statements::Statement;
-use super::tls;
+use super::{limits, tls};
 use crate::clock::request_budget;
 use crate::config;
 use crate::store::operation::{Observer, Operation, Probe};
@@ -32,9 +32,6 @@ pub(super) const STORE: &str = "Postgres";
 /// How long sent bytes may stay unacknowledged and a silent peer unprobed. Only idle connections wait that long: a call
 /// has its own, shorter deadline.
 const DEAD_PEER_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long the server keeps an idle transaction, with its row locks, should this program freeze in the middle of one.
-const IDLE_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The result of work on a connection.
 pub(super) type QueryResult<T> = std::result::Result<T, QueryError>;
@@ -130,13 +127,7 @@ impl Endpoint {
         let mut config: Config =
             url.parse().map_err(|_| unusable("its URL, or an option in it, cannot be parsed".to_owned()))?;
         mode.apply(&mut config);
-        let limits = format!(
-            "-c statement_timeout={statement} -c lock_timeout={lock} -c idle_in_transaction_session_timeout={idle} \
-             -c default_transaction_isolation=read\\ committed",
-            statement = statement_timeout.as_millis(),
-            lock = settings.timeout.as_millis(),
-            idle = IDLE_TRANSACTION_TIMEOUT.as_millis(),
-        );
+        let limits = limits::startup_options(statement_timeout, settings.timeout);
         // The last option wins, so the operator's own options in the URL override these.
         let options = match config.get_options() {
             Some(from_url) => format!("{limits} {from_url}"),

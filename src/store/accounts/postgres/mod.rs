@@ -11,6 +11,8 @@ mod columns;
 mod connections;
 mod end_api_keys;
 mod import;
+mod limits;
+mod limits_check;
 mod proof;
 mod rows;
 mod schema;
@@ -29,6 +31,7 @@ use uuid::Uuid;
 use self::columns::{new_user_as, new_user_columns};
 use self::connections::{Connections, QueryResult};
 use self::end_api_keys::change_and_end_api_keys;
+pub use self::limits_check::limits_not_in_force;
 pub use self::schema::{migrate, schema};
 use self::statements::Statement;
 use super::{

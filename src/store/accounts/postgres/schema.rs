@@ -12,6 +12,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, GenericClient, Row};
 
 use super::connections::{Endpoint, QueryError, QueryResult, STORE};
+use super::limits;
 use super::statements::APPLIED_MIGRATIONS;
 use crate::config;
 use crate::store::migrations::{AppliedMigration, Migrated, Migration, POSTGRES, Schema, pending, require_all};
@@ -51,7 +52,7 @@ pub async fn schema(settings: &config::Postgres) -> Result<Option<Schema>> {
 }
 
 /// Opens a connection whose statements may each take that long.
-async fn connect(settings: &config::Postgres, limit: Duration) -> Result<(Client, JoinHandle<()>)> {
+pub(super) async fn connect(settings: &config::Postgres, limit: Duration) -> Result<(Client, JoinHandle<()>)> {
     let endpoint = Endpoint::new(&config::Postgres { timeout: limit, ..settings.clone() }, limit)?;
     let connect_timeout = settings.timeout.max(MIN_CONNECT_TIMEOUT);
     let (client, connection) = timeout(connect_timeout, endpoint.config.connect(endpoint.tls))
@@ -62,7 +63,7 @@ async fn connect(settings: &config::Postgres, limit: Duration) -> Result<(Client
     Ok((client, tokio::spawn(async { _ = connection.await })))
 }
 
-fn late(what: &str, limit: Duration) -> QueryError {
+pub(super) fn late(what: &str, limit: Duration) -> QueryError {
     QueryError::Timeout(format!("{what} within {limit:?}"))
 }
 
@@ -79,6 +80,9 @@ async fn apply(client: &mut Client) -> Result<Migrated> {
         }
     }
     let transaction = client.transaction().await.map_err(QueryError::Driver)?;
+    // A pooler may have dropped those of the connection, and the role then has the limits of statements of requests.
+    let limits = limits::within_transaction(MIGRATION_TIMEOUT);
+    transaction.batch_execute(&limits).await.map_err(QueryError::Driver)?;
     let lock = transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&MIGRATION_LOCK]);
     lock.await.map_err(QueryError::Driver)?;
     // Not `to_regclass` again: within a transaction, a session remembers that there was no such table, even if the node
