@@ -36,6 +36,9 @@ Examples:
 Commands work beside running servers. A command that ends sessions, users or keys returns when every running server has
 applied it, which takes milliseconds; after 2 s it returns with a warning that names the servers that have not.
 
+Where data_dir has no embedded store yet, only these commands create it: serve, migrate, restore, seed, users create,
+users import and keys import. Only serve and keys import create signing keys in Redis.
+
 config.toml describes every setting. Exit codes: 0 success, 1 failure, 2 invalid arguments or settings, 3 a backup
 that is not complete."
 )]

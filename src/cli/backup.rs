@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::node::backup::restore::{Keep, end_access, stage, verify};
 use crate::node::backup::servers::{Step, backup_steps, restore_steps};
 use crate::node::backup::{self, BackupError, SecretPlace, back_up};
+use crate::node::build::{KeyringUse, Needs};
 use crate::telemetry::logs::Logs;
 
 const COLUMNS: Columns<backup::Backup> = &[
@@ -36,6 +37,9 @@ const COLUMNS: Columns<backup::Backup> = &[
 ];
 
 const STEPS: Columns<Step> = &[("part", |step| step.part.to_owned()), ("action", |step| step.action.clone())];
+
+/// The staged store is there, and its keys do not matter to what is ended.
+const STAGED: Needs = Needs { new_file: false, keyring: KeyringUse::None };
 
 /// What `backup` prints.
 #[derive(Serialize)]
@@ -106,7 +110,7 @@ pub(super) fn restore(
         Err(error) => return Err(explain(error, config, output)?),
     };
     let mut ended = None;
-    with_context(staged.config(config), start_log, async |ctx: &Context| {
+    with_context(staged.config(config), STAGED, start_log, async |ctx: &Context| {
         ended = Some(end_access(ctx, keep).await?);
         Ok(())
     })?;

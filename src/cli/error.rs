@@ -8,7 +8,7 @@ use crate::auth;
 use crate::auth::error::InputError;
 use crate::auth::signing_keys::KeyringError;
 use crate::config::ConfigErrors;
-use crate::node::error::StartError;
+use crate::node::error::{NoStore, StartError};
 use crate::node::serve::ServeError;
 use crate::store;
 
@@ -133,6 +133,12 @@ impl From<KeyringError> for CliError {
     fn from(error: KeyringError) -> Self {
         match error {
             KeyringError::Store(error) => Self::Store(error),
+            error @ KeyringError::Missing { .. } => Self::Failed {
+                problem: error.to_string(),
+                remedy: "start a node that has the mirror (keyring.sealed in its data_dir), or `signet keys import` a \
+                         key; a new fleet's first start creates one"
+                    .to_owned(),
+            },
             error => Self::Failed { problem: error.to_string(), remedy: "the keyring is unchanged".to_owned() },
         }
     }
@@ -142,6 +148,10 @@ impl From<StartError> for CliError {
     fn from(error: StartError) -> Self {
         match error {
             StartError::Store(error) => Self::Store(error),
+            StartError::Keyring(error @ KeyringError::Missing { .. }) => error.into(),
+            StartError::NoStore(error) => {
+                Self::Failed { problem: error.to_string(), remedy: NoStore::REMEDY.to_owned() }
+            }
             error => {
                 Self::Failed { problem: error.to_string(), remedy: "run `signet check` to test every part".to_owned() }
             }

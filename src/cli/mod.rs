@@ -19,6 +19,7 @@ mod health;
 mod keys;
 mod mail;
 mod migrate;
+mod needs;
 mod output;
 mod propagation;
 mod seed;
@@ -42,10 +43,11 @@ use crate::auth;
 use crate::auth::context::Context;
 use crate::clock::Clock;
 use crate::config::{Config, Log};
-use crate::node::build::build_command_context;
+use crate::node::build::{Needs, build_command_context};
 use crate::node::serve::serve;
 use crate::node::webhook;
 use crate::telemetry::logs::Logs;
+use needs::needs;
 use output::Output;
 
 /// What commands log: security events. The command itself reports failures of stores and mails.
@@ -103,6 +105,7 @@ fn dispatch(
     start_log: fn(&Config) -> Result<Option<Logs>, CliError>,
     output: &mut Output<'_>,
 ) -> Result<(), CliError> {
+    let needs = needs(&command);
     match command {
         Command::Serve => Ok(serve(load(Settings::Configured)?)?),
         Command::Demo(options) => demo::run(&options, load, output),
@@ -125,29 +128,43 @@ fn dispatch(
             let config = load(Settings::Configured)?;
             block_on(check::run(&config, output))
         }
-        Command::Users { command } => with_context(load(Settings::Configured)?, start_log, async |ctx: &Context| {
-            users::run(command, ctx, output).await
-        }),
-        Command::Keys { command } => with_context(load(Settings::Configured)?, start_log, async |ctx: &Context| {
-            keys::run(command, ctx, output).await
-        }),
-        Command::ApiKeys { command } => with_context(load(Settings::Configured)?, start_log, async |ctx: &Context| {
-            api_keys::run(command, ctx, output).await
-        }),
-        Command::Sessions { command } => with_context(load(Settings::Configured)?, start_log, async |ctx: &Context| {
-            sessions::run(command, ctx, output).await
-        }),
-        Command::Audit(options) => with_context(load(Settings::Configured)?, start_log, async |ctx: &Context| {
-            audit::run(options, ctx, output).await
-        }),
-        Command::Verify { token } => with_context(load(Settings::Configured)?, start_log, async |ctx: &Context| {
-            verify::run(&token, ctx, output).await
-        }),
-        Command::Mail { command } => with_context(load(Settings::Configured)?, start_log, async |ctx: &Context| {
-            mail::run(&command, ctx, output).await
-        }),
+        Command::Users { command } => {
+            with_context(load(Settings::Configured)?, needs, start_log, async |ctx: &Context| {
+                users::run(command, ctx, output).await
+            })
+        }
+        Command::Keys { command } => {
+            with_context(load(Settings::Configured)?, needs, start_log, async |ctx: &Context| {
+                keys::run(command, ctx, output).await
+            })
+        }
+        Command::ApiKeys { command } => {
+            with_context(load(Settings::Configured)?, needs, start_log, async |ctx: &Context| {
+                api_keys::run(command, ctx, output).await
+            })
+        }
+        Command::Sessions { command } => {
+            with_context(load(Settings::Configured)?, needs, start_log, async |ctx: &Context| {
+                sessions::run(command, ctx, output).await
+            })
+        }
+        Command::Audit(options) => {
+            with_context(load(Settings::Configured)?, needs, start_log, async |ctx: &Context| {
+                audit::run(options, ctx, output).await
+            })
+        }
+        Command::Verify { token } => {
+            with_context(load(Settings::Configured)?, needs, start_log, async |ctx: &Context| {
+                verify::run(&token, ctx, output).await
+            })
+        }
+        Command::Mail { command } => {
+            with_context(load(Settings::Configured)?, needs, start_log, async |ctx: &Context| {
+                mail::run(&command, ctx, output).await
+            })
+        }
         Command::Config { command } => config::run(&command, &load(Settings::Configured)?, output),
-        Command::Seed(options) => with_context(load(Settings::Configured)?, start_log, async |ctx: &Context| {
+        Command::Seed(options) => with_context(load(Settings::Configured)?, needs, start_log, async |ctx: &Context| {
             seed::run(options, ctx, output).await
         }),
     }
@@ -160,16 +177,17 @@ fn start_log(config: &Config) -> Result<Option<Logs>, CliError> {
     logs.map(Some).map_err(CliError::io("starting the log"))
 }
 
-/// Runs a command that calls operations. They log to stderr what a server would log of them, and their security events
+/// Runs a command that calls operations, and that has these needs. They log to stderr what a server would log of them, and their security events
 /// are stored before the command ends.
 fn with_context(
     config: Config,
+    needs: Needs,
     start_log: fn(&Config) -> Result<Option<Logs>, CliError>,
     command: impl AsyncFnOnce(&Context) -> Result<(), CliError>,
 ) -> Result<(), CliError> {
     let _logs = start_log(&config)?;
     block_on(async {
-        let ctx = build_command_context(config).await?;
+        let ctx = build_command_context(config, needs).await?;
         let result = command(&ctx).await;
         auth::audit::flush(&ctx).await;
         webhook::flush(&ctx).await;

@@ -117,6 +117,55 @@ fn a_user_is_created_shown_disabled_and_deleted() {
 }
 
 #[test]
+fn commands_do_not_create_the_store_that_they_look_for() {
+    let cli = TestCli::new();
+    for line in [
+        "users list",
+        "users delete a --yes",
+        "keys list",
+        "keys rotate",
+        "api-keys create --user a --name a",
+        "api-keys deactivate --all",
+        "sessions end --all",
+        "audit",
+        "verify token",
+        "mail test a@example.org",
+        "seed --remove",
+        "backup saved",
+    ] {
+        let error = cli.run(&format!("signet {line}")).1.unwrap_err();
+        let path = cli.config.data_dir.join("signet.db");
+        assert_eq!(error.to_string(), format!("{} does not exist", path.display()), "{line}");
+        assert!(error.remedy().unwrap().contains("SIGNET_DATA_DIR"), "{line}: {error:?}");
+    }
+    assert!(!cli.config.data_dir.exists());
+}
+
+#[test]
+fn commands_that_fill_a_store_create_it() {
+    let file = TestCli::new();
+    let users = file.file("{\"email\":\"a@example.com\"}");
+    let pem = {
+        file.printed("signet migrate");
+        let kid = file.json("signet --json keys list")[0]["kid"].as_str().unwrap().to_owned();
+        file.printed(&format!("signet keys export {kid}"))
+    };
+    let (key, data) = (file.dir.path().join("key.pem"), file.dir.path().join("data.json"));
+    std::fs::write(&key, pem).unwrap();
+    for line in [
+        "users create --email a@example.com".to_owned(),
+        format!("users import {users}"),
+        format!("keys import {}", key.display()),
+        format!("seed --users 1 --sessions 1 --api-keys 0 --out {}", data.display()),
+        "migrate".to_owned(),
+    ] {
+        let cli = TestCli::new();
+        cli.printed(&format!("signet {line}"));
+        assert!(cli.config.data_dir.join("signet.db").exists(), "{line}");
+    }
+}
+
+#[test]
 fn a_list_says_that_there_is_more() {
     let cli = TestCli::new();
     for name in ["a", "b", "c"] {
@@ -205,6 +254,7 @@ fn invalid_lines_are_named_and_the_rest_is_imported() {
 #[test]
 fn signing_keys_are_listed_and_exported() {
     let cli = TestCli::new();
+    cli.printed("signet migrate");
     let keys = cli.json("signet --json keys list");
     assert_eq!(keys[0]["state"], "signing");
     let next = cli.json("signet --json keys rotate");

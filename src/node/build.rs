@@ -5,7 +5,6 @@
 //! ([`load_revocations`](super::maintenance::load_revocations)) before it answers the first request.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::auth::audit::recorder::Recorder;
 use crate::auth::context::{Context, Node};
@@ -13,7 +12,7 @@ use crate::auth::passwords::{Hasher, Policy};
 use crate::auth::retention::{Retention, key_policy};
 use crate::auth::revocation::publication::Publication;
 use crate::auth::revocation::set::RevocationSet;
-use crate::auth::signing_keys::KeyringStore;
+use crate::auth::signing_keys::{KeyringError, KeyringStore};
 use crate::auth::tokens::verify::api_key_cache::ApiKeyCache;
 use crate::auth::tokens::verify::cache::VerifyCache;
 use crate::clock::Clock;
@@ -23,15 +22,33 @@ use crate::rng::Rng;
 use crate::telemetry::{Metrics, Readiness};
 use crate::token::access::Issuer;
 use crate::token::keyring::Keyring;
+use crate::token::keyring::ring::Ring;
 use crate::token::secret::Secrets;
 
 use super::error::StartError;
 use super::secret_file;
-use super::stores::Stores;
+use super::stores::{COMMAND_TIMEOUT, Stores, require_embedded};
 
-/// How long a command waits for a store, at least. The timeouts in the settings are for clients, which can retry; a
-/// command must not stop halfway through a million users because a store was busy for a moment.
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
+/// What a command needs that may not be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Needs {
+    /// It may create the embedded file, where the stores are not both servers.
+    pub new_file: bool,
+    /// What it does with the signing keys.
+    pub keyring: KeyringUse,
+}
+
+/// What a process does with the signing keys, and whether it may create them where Redis has none. Only a server does:
+/// keys that a command created in an emptied Redis would replace those of the fleet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyringUse {
+    /// It signs and verifies nothing.
+    None,
+    /// It needs those that there are.
+    Existing,
+    /// It creates them if there are none.
+    Create,
+}
 
 /// Builds the node, with store connections for the current runtime. `routes` are the names requests are counted by.
 pub async fn build_context(
@@ -40,7 +57,7 @@ pub async fn build_context(
     stores: &Stores,
     routes: &[&str],
 ) -> Result<Context, StartError> {
-    build(config, clock, stores, routes, "system").await
+    build(config, clock, stores, routes, "system", KeyringUse::Create).await
 }
 
 /// `process`: the actor of the security events that no request causes.
@@ -50,6 +67,7 @@ async fn build(
     stores: &Stores,
     routes: &[&str],
     process: &'static str,
+    keyring: KeyringUse,
 ) -> Result<Context, StartError> {
     let rng = Rng::system();
     let secrets = match &config.secrets {
@@ -62,7 +80,15 @@ async fn build(
     let policy = key_policy(&config);
     let keyring_store =
         KeyringStore { store: &*ephemeral, secrets: &secrets, data_dir: &config.data_dir, rng: &rng, policy };
-    let ring = keyring_store.load_or_create(clock.now()).await?;
+    let ring = match keyring {
+        KeyringUse::Create => keyring_store.load_or_create(clock.now()).await?,
+        KeyringUse::Existing => keyring_store.load(clock.now()).await?,
+        KeyringUse::None => match keyring_store.load(clock.now()).await {
+            // Of no use to anybody, and not stored.
+            Err(KeyringError::Missing { .. }) => Ring::generate(clock.now(), &rng),
+            loaded => loaded?,
+        },
+    };
     let node = Node {
         name,
         keyring: Keyring::new(&ring, config.tokens.algorithm)?,
@@ -93,7 +119,13 @@ pub async fn build_worker_context(node: &Arc<Node>, stores: &Stores) -> Result<C
 }
 
 /// Builds the node of a command: without workers, with longer store timeouts, and its own store connections.
-pub async fn build_command_context(mut config: Config) -> Result<Context, StartError> {
+/// Creates nothing that the command does not need.
+pub async fn build_command_context(mut config: Config, needs: Needs) -> Result<Context, StartError> {
+    if !needs.new_file {
+        require_embedded(&config)?;
+    }
+    // The embedded file has its keys with everything else, and there is no fleet.
+    let keyring = if config.redis.is_none() { KeyringUse::Create } else { needs.keyring };
     let timeouts = [
         Some(&mut config.embedded.timeout),
         config.redis.as_mut().map(|redis| &mut redis.timeout),
@@ -105,7 +137,7 @@ pub async fn build_command_context(mut config: Config) -> Result<Context, StartE
     let clock = Clock::system();
     let stores = Stores::open(&config, &clock).await?;
     stores.log_schemas();
-    build(config, clock, &stores, &[], "cli").await
+    build(config, clock, &stores, &[], "cli", keyring).await
 }
 
 /// A name for this process that no other process has, for logs and warnings: `<host>_<listen address>_<pid>_<random>`.

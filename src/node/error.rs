@@ -1,5 +1,7 @@
 //! Why a node could not be built.
 
+use std::path::PathBuf;
+
 use super::secret_file::SecretFileError;
 use crate::auth::passwords;
 use crate::auth::signing_keys::KeyringError;
@@ -8,6 +10,20 @@ use crate::store::ephemeral::redis;
 use crate::store::sqlite;
 use crate::token::keyring::UnusableKey;
 use crate::token::secret::KeyDerivationError;
+
+/// There is no embedded file where one is needed.
+#[derive(Debug, thiserror::Error)]
+#[error("{} does not exist", path.display())]
+pub struct NoStore {
+    /// Where it would be.
+    pub(super) path: PathBuf,
+}
+
+impl NoStore {
+    /// What to do.
+    pub const REMEDY: &str = "set SIGNET_DATA_DIR, or name the settings with --config; the first start of the server \
+                              and `signet users create` make a new store";
+}
 
 /// Why a node could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +34,9 @@ pub enum StartError {
     /// Redis does not accept the settings.
     #[error(transparent)]
     Redis(#[from] redis::ConnectError),
+    /// A command needs the embedded file, and there is none.
+    #[error(transparent)]
+    NoStore(#[from] NoStore),
     /// The embedded file cannot be opened.
     #[error(transparent)]
     Embedded(#[from] sqlite::OpenError),

@@ -2,12 +2,13 @@
 //! durable state. The only module that knows which stores are configured.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::clock::Clock;
-use crate::config::{Config, ConsoleListener};
-use crate::node::error::StartError;
+use crate::config::{self, Config, ConsoleListener};
+use crate::node::error::{NoStore, StartError};
 use crate::store::accounts::postgres::{self, Postgres};
 use crate::store::accounts::sqlite::SqliteAccounts;
 use crate::store::ephemeral::redis::{OutageLog, Redis};
@@ -16,6 +17,10 @@ use crate::store::migrations::{Effect, Migrated, Migration, Schema};
 use crate::store::sqlite::{self, Engine};
 use crate::store::{Accounts, Ephemeral, Observer};
 use crate::telemetry::Metrics;
+
+/// How long a command waits for a store, at least. The timeouts in the settings are for clients, which can retry; a
+/// command must not stop halfway through a million users because a store was busy for a moment.
+pub(super) const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The names of the stores that have a schema.
 const POSTGRES: &str = "postgres";
@@ -134,6 +139,14 @@ impl Stores {
         [postgres.await, embedded.await].into_iter().flatten().collect()
     }
 
+    /// For each limit that Postgres does not apply to the statements of a command, let alone of a request: which, and
+    /// what to do. None if that cannot be read.
+    pub(super) async fn limits_not_in_force(&self) -> Vec<String> {
+        let Some(settings) = &self.config.postgres else { return Vec::new() };
+        let of_commands = config::Postgres { timeout: COMMAND_TIMEOUT.max(settings.timeout), ..settings.clone() };
+        postgres::limits_not_in_force(&of_commands).await.unwrap_or_default()
+    }
+
     /// True if the embedded file was opened.
     pub(super) fn has_embedded(&self) -> bool {
         self.embedded.is_some()
@@ -159,6 +172,16 @@ fn not_opened(store: &'static str) -> StartError {
 /// True if at least one role has no server of its own.
 pub(super) fn uses_embedded(config: &Config) -> bool {
     config.postgres.is_none() || config.redis.is_none()
+}
+
+/// Fails if a role has no server of its own and there is no embedded file yet.
+pub(super) fn require_embedded(config: &Config) -> Result<(), NoStore> {
+    let path = config.data_dir.join(sqlite::backup::FILE);
+    if !uses_embedded(config) || path.exists() {
+        return Ok(());
+    }
+    // Whoever is in the wrong folder is told which it is.
+    Err(NoStore { path: std::path::absolute(&path).unwrap_or(path) })
 }
 
 /// The configured stores by name: `sqlite`, or the servers with `sqlite` for a role that has none.

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 mod administration;
 mod bench;
 mod check;
+mod created;
 mod custom_claims;
 mod demo;
 mod health;
@@ -202,6 +203,7 @@ async fn signing_keys_change_beside_a_running_server() {
     let pem = done(plan, &["keys", "export", &kid(&old.access)], "");
     assert!(pem.starts_with("-----BEGIN PRIVATE KEY-----"));
     let elsewhere = Plan::embedded();
+    elsewhere.json(&["migrate"], "");
     let listed = elsewhere.json(&["keys", "list"], "");
     for (more, warns) in [(&[][..], false), (&["--assume-cache", "1d"], false), (&["--assume-cache", "2d"], true)] {
         let output = elsewhere.run(&[&["--json", "keys", "rotate"], more].concat(), "");

@@ -6,7 +6,7 @@
 
 mod mirror;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::auth::Error;
@@ -53,6 +53,12 @@ pub enum KeyringError {
     /// The record was opened but cannot be parsed.
     #[error("the keyring's record cannot be parsed: another version of Signet wrote it, or it is damaged")]
     InvalidRecord,
+    /// There is none, and this process may not create one.
+    #[error("there is no keyring in Redis, and no mirror of it in {}", data_dir.display())]
+    Missing {
+        /// Where the mirror would be.
+        data_dir: PathBuf,
+    },
     /// A key in the ring cannot be used.
     #[error(transparent)]
     Unusable(#[from] UnusableKey),
@@ -111,7 +117,9 @@ pub struct KeyringStore<'a> {
     pub policy: KeyPolicy,
 }
 
-/// The phase of the node, on which two decisions depend.
+/// The phase of the node, on which three decisions depend.
+///
+/// *Whether there is a ring if neither the store nor the mirror has one.* Only a starting server creates it.
 ///
 /// *Whether the record is sealed again.* A starting node does that if the record is not sealed with the first secret,
 /// so that the old secret can be removed from the settings one day. A running node does not: in the middle of a change
@@ -123,17 +131,27 @@ pub struct KeyringStore<'a> {
 /// the store has no newer one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    Starting,
+    Starting { creates: bool },
     Running,
 }
 
 impl KeyringStore<'_> {
     /// Loads the fleet's ring when a node starts: from the store, otherwise from the mirror, otherwise a new one.
     pub async fn load_or_create(&self, now: Timestamp) -> Result<Ring, KeyringError> {
+        self.start(now, Phase::Starting { creates: true }).await
+    }
+
+    /// Loads the fleet's ring as [`KeyringStore::load_or_create`] does, but fails with [`KeyringError::Missing`] if
+    /// neither the store nor the mirror has it.
+    pub async fn load(&self, now: Timestamp) -> Result<Ring, KeyringError> {
+        self.start(now, Phase::Starting { creates: false }).await
+    }
+
+    async fn start(&self, now: Timestamp, phase: Phase) -> Result<Ring, KeyringError> {
         // A store that was rolled back must not roll back the fleet. A mirror that cannot be opened does not matter
         // here.
         let mirrored = mirror::read(self).await.ok().flatten();
-        self.change(mirrored.as_ref(), now, Phase::Starting, |ring| {
+        self.change(mirrored.as_ref(), now, phase, |ring| {
             ring.advance(now, &self.policy, self.rng);
             Ok(())
         })
@@ -161,7 +179,7 @@ impl KeyringStore<'_> {
         for _ in 0..MAX_ATTEMPTS {
             let sealed = self.store.keyring().await?;
             let record_version = sealed.as_ref().map_or(0, |sealed| sealed.version);
-            let reseal = phase == Phase::Starting
+            let reseal = phase != Phase::Running
                 && sealed.as_ref().is_some_and(|sealed| !self.secrets.is_sealed_by_first(&sealed.bytes));
             let stored = sealed.map(|sealed| self.open(&sealed)).transpose()?;
             let mut ring = self.choose(stored.as_ref(), held, phase, now).await?;
@@ -202,13 +220,17 @@ impl KeyringStore<'_> {
         match (stored, held) {
             (Some(stored), Some(held)) => {
                 let held_wins = match phase {
-                    Phase::Starting => held.version > stored.version && held.shares_a_key_with(stored),
+                    Phase::Starting { .. } => held.version > stored.version && held.shares_a_key_with(stored),
                     Phase::Running => held.version >= stored.version,
                 };
                 Ok(if held_wins { held.clone() } else { stored.clone() })
             }
             (Some(ring), None) | (None, Some(ring)) => Ok(ring.clone()),
-            (None, None) => Ok(mirror::read(self).await?.unwrap_or_else(|| Ring::generate(now, self.rng))),
+            (None, None) => match mirror::read(self).await? {
+                Some(ring) => Ok(ring),
+                None if matches!(phase, Phase::Starting { creates: true }) => Ok(Ring::generate(now, self.rng)),
+                None => Err(KeyringError::Missing { data_dir: self.data_dir.to_owned() }),
+            },
         }
     }
 

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::format::FormatError;
+use crate::node::error::NoStore;
 use crate::node::secret_file::SecretFileError;
 use crate::store::sqlite::OpenError;
 
@@ -14,11 +15,8 @@ pub enum BackupError {
     #[error("both stores are servers, so there is no embedded file")]
     Servers,
     /// There is no embedded file yet.
-    #[error("{} does not exist", path.display())]
-    NoStore {
-        /// Where it would be.
-        path: PathBuf,
-    },
+    #[error(transparent)]
+    NoStore(#[from] NoStore),
     /// A file of that name exists.
     #[error("{} exists", path.display())]
     Exists {
@@ -86,7 +84,7 @@ impl BackupError {
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::Servers => "see above for what to do",
-            Self::NoStore { .. } => "set SIGNET_DATA_DIR, or name the settings with --config",
+            Self::NoStore(_) => NoStore::REMEDY,
             Self::Exists { .. } => "choose another name, or replace it with --force",
             Self::Unreadable { error: FormatError::Io(_), .. } => {
                 "nothing was changed; is the file there, and may this user read it?"

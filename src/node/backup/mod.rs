@@ -18,10 +18,10 @@ pub use format::FormatError;
 
 use self::format::Manifest;
 use super::secret_file;
-use super::stores::uses_embedded;
+use super::stores::{require_embedded, uses_embedded};
 use crate::clock::Timestamp;
 use crate::config::Config;
-use crate::store::sqlite::backup::{FILE, copy, inspect};
+use crate::store::sqlite::backup::{copy, inspect};
 
 /// Where the secret of a backup is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -119,10 +119,7 @@ pub fn back_up(
     if !uses_embedded(config) {
         return Err(BackupError::Servers);
     }
-    let source = config.data_dir.join(FILE);
-    if !source.exists() {
-        return Err(BackupError::NoStore { path: source });
-    }
+    require_embedded(config)?;
     let exists = || BackupError::Exists { path: file.to_owned() };
     if file.exists() && !force {
         return Err(exists());

@@ -36,7 +36,7 @@ fn check_creates_nothing() {
 #[test]
 fn check_leaves_an_existing_store_as_it_is() {
     let plan = Plan::embedded();
-    plan.json(&["keys", "list"], "");
+    plan.create_user("a@example.org", PASSWORD, &[]);
     let files = || {
         let files = fs::read_dir(plan.dir().join("data")).unwrap().map(|entry| entry.unwrap().file_name());
         let mut files = files.collect::<Vec<_>>();
@@ -53,7 +53,7 @@ fn check_leaves_an_existing_store_as_it_is() {
 #[test]
 fn check_fails_with_another_secret_than_the_embedded_stores() {
     let plan = Plan::embedded();
-    plan.json(&["keys", "list"], "");
+    plan.create_user("a@example.org", PASSWORD, &[]);
     let (result, detail) = finding(&plan.set("SIGNET_SECRET", OTHER_SECRET), "secret");
     assert_eq!(result, "failed", "{detail}");
     assert!(detail.contains("SIGNET_SECRET") && detail.contains("keyring does not open"), "{detail}");
@@ -62,7 +62,7 @@ fn check_fails_with_another_secret_than_the_embedded_stores() {
 #[test]
 fn check_fails_if_the_secret_file_is_lost() {
     let plan = Plan::embedded();
-    plan.json(&["keys", "list"], "");
+    plan.create_user("a@example.org", PASSWORD, &[]);
     fs::remove_file(plan.dir().join("data/secret")).unwrap();
     let (result, detail) = finding(&plan, "secret");
     assert!(result == "failed" && detail.contains("restore it"), "{detail}");
@@ -78,13 +78,25 @@ fn check_fails_with_another_secret_than_the_fleets() {
         finding(&plan, "secret"),
         ("ok".to_owned(), "SIGNET_SECRET is valid; there is no keyring yet".to_owned())
     );
-    plan.json(&["keys", "list"], "");
+    drop(plan.start());
     assert_eq!(finding(&plan, "secret"), ("ok".to_owned(), "SIGNET_SECRET opens the keyring".to_owned()));
     // On another machine, which has no mirror of the keyring.
     let (result, detail) = finding(&plan.another_node().set("SIGNET_SECRET", OTHER_SECRET), "secret");
     assert!(result == "failed" && detail.contains("keyring does not open"), "{detail}");
     let rotated = plan.set("SIGNET_SECRET", &format!("{OTHER_SECRET},{SECRET}"));
     assert_eq!(finding(&rotated, "secret").0, "ok");
+}
+
+#[test]
+fn check_names_the_setting_for_an_unknown_authority() {
+    let own = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let tls = Some((own.cert.pem(), own.signing_key.serialize_pem()));
+    let (redis, server) =
+        (redis::Server::start(), postgres::Server::start_with(postgres::Options { tls, ..Default::default() }));
+    let plan = Plan::on(&redis, &server).set("DATABASE_URL", &format!("{}?sslmode=verify-full", server.url()));
+    let (result, detail) = finding(&plan, "accounts");
+    assert_eq!(result, "failed", "{detail}");
+    assert!(detail.contains("UnknownIssuer; set postgres.ca to the file"), "{detail}");
 }
 
 #[test]

@@ -254,6 +254,7 @@ async fn administration(server: &TestServer, secrets: &mut Secrets, admin: &str)
     plan.json(&["keys", "rotate"], "");
     plan.json(&["keys", "revoke", &kid(1)], "");
     let elsewhere = Plan::embedded();
+    elsewhere.json(&["migrate"], "");
     let foreign = elsewhere.json(&["keys", "list"], "")[0]["kid"].as_str().unwrap().to_owned();
     let foreign = String::from_utf8(elsewhere.run(&["keys", "export", &foreign], "").stdout).unwrap();
     plan.json(&["keys", "import", "-"], &foreign);

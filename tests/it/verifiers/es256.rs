@@ -210,11 +210,13 @@ async fn es256_keys_are_published_and_revoked(server: &TestServer) {
 fn p256_keys_need_an_audience_with_es256() {
     let pem = {
         let plan = plan(Plan::embedded());
+        plan.json(&["migrate"], "");
         let keys = plan.json(&["keys", "list"], "");
         let key = keys.as_array().unwrap().iter().find(|key| key["algorithm"] == "ES256").unwrap();
         plan.json(&["keys", "export", key["kid"].as_str().unwrap()], "")["pem"].as_str().unwrap().to_owned()
     };
     let plan = Plan::embedded();
+    plan.json(&["migrate"], "");
     for (words, input) in [(&["keys", "rotate", "--algorithm", "ES256"][..], ""), (&["keys", "import", "-"], &pem)] {
         let output = plan.run(words, input);
         assert_eq!(output.status.code(), Some(1));

@@ -1,0 +1,37 @@
+//! What each command needs, and what it may create: a command in the wrong folder, or with an emptied Redis, must not
+//! succeed on a store, or with signing keys, that it has just made.
+
+use super::arguments::{Command, Keys, Users};
+use crate::node::build::{KeyringUse, Needs};
+
+pub(super) fn needs(command: &Command) -> Needs {
+    use KeyringUse::{Create, Existing, None};
+
+    let (new_file, keyring) = match command {
+        // Before the first start of a server.
+        Command::Users { command: Users::Create(_) | Users::Import(_) } => (true, None),
+        Command::Keys { command: Keys::Import { .. } } => (true, Create),
+        // It signs tokens, which a server must accept.
+        Command::Seed(options) if options.out.is_some() => (true, Existing),
+        Command::Keys { .. } | Command::Verify { .. } => (false, Existing),
+        Command::Users { .. }
+        | Command::ApiKeys { .. }
+        | Command::Sessions { .. }
+        | Command::Audit(_)
+        | Command::Seed(_)
+        | Command::Mail { .. } => (false, None),
+        // These open no stores, or do so in their own way.
+        Command::Serve
+        | Command::Demo(_)
+        | Command::Bench(_)
+        | Command::Backup(_)
+        | Command::Restore(_)
+        | Command::Migrate
+        | Command::Check
+        | Command::Health { .. }
+        | Command::Config { .. }
+        | Command::Completions { .. }
+        | Command::Man { .. } => (false, None),
+    };
+    Needs { new_file, keyring }
+}
