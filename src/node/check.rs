@@ -77,7 +77,10 @@ pub async fn check(config: &Config) -> Vec<Finding> {
         None if stores.has_embedded() => EmbeddedFile::Open,
         None => EmbeddedFile::Missing,
     };
-    let accounts = async { Ok(stores.accounts()?.check().await.map(|()| Vec::new())?) };
+    let accounts = async {
+        stores.accounts()?.check().await?;
+        Ok(stores.limits_not_in_force().await)
+    };
     let server = config.postgres.as_ref().map(|postgres| ("postgres.url", postgres.url.shown()));
     findings.extend(check_store("accounts", server, &file, config, accounts).await);
 
@@ -148,6 +151,11 @@ async fn check_store(
             let remedy = match (&error, &server) {
                 // The store was reached, and the error says what to do.
                 (StartError::Store(store::Error::Corrupt { .. }), _) => String::new(),
+                // What rustls calls a certificate that no trusted authority has issued.
+                (error, Some((setting, _))) if error.to_string().contains("UnknownIssuer") => {
+                    let section = setting.trim_end_matches(".url");
+                    format!("; set {section}.ca to the file with the certificate of the authority that issued it")
+                }
                 (_, Some((setting, _))) => format!("; is the server running, and is {setting} right?"),
                 (_, None) => "; can this user read and write there, and is the disk not full?".to_owned(),
             };

@@ -1,5 +1,6 @@
 //! The Postgres store: servers that die, freeze or run out of connections, authentication and TLS.
 
+mod limits;
 mod schema;
 
 use std::sync::Arc;
