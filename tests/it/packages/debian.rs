@@ -105,6 +105,7 @@ fn the_debian_package_is_installed_upgraded_and_purged() {
     assert_eq!(root.run("dpkg --verify signet"), "");
     assert!(root.run("zcat /usr/share/man/man1/signet.1.gz").contains("SYNOPSIS"));
     root.run("systemd-analyze verify --man=no signet.service");
+    root.run("test -s /usr/share/signet/prometheus/signet.rules.yml -a -s /usr/share/signet/grafana/signet.json");
 
     // The administrator changes the settings, and the service runs as its user.
     for (setting, port) in [("listen", free_port()), ("management", free_port())] {

@@ -42,6 +42,9 @@ fn the_archive_has_what_its_installation_needs() {
         "completions/signet.bash",
         "completions/_signet",
         "completions/signet.fish",
+        "prometheus/signet.rules.yml",
+        "prometheus/signet.rules.test.yml",
+        "grafana/signet.json",
     ] {
         assert!(inside.join(file).metadata().unwrap().len() > 500, "{file}");
     }
