@@ -20,6 +20,8 @@ use super::{ESCAPED, Options, Server};
 /// A database. One of the shared server is emptied with this value.
 pub(crate) struct Database {
     port: u16,
+    /// The port of the pooler in front of the server, which Signet then uses.
+    pub(super) pooler: Option<u16>,
     name: String,
     is_shared: bool,
 }
@@ -28,25 +30,29 @@ impl Database {
     /// An empty database on the shared server.
     pub(crate) fn create() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let port = shared_server();
+        let (port, pooler) = shared_server();
         if let Some(name) = with_empty_databases(Vec::pop) {
-            return Self { port, name, is_shared: true };
+            return Self { port, pooler, name, is_shared: true };
         }
         // The time, because databases outlive their process, whose id may be used again.
         let (process, now) = (std::process::id(), Clock::system().now().millis());
         let name = format!("test_{process}_{now}_{}", NEXT.fetch_add(1, Ordering::Relaxed));
         Self::of_server(port).administer(&[format!("CREATE DATABASE {name}")]);
-        Self { port, name, is_shared: true }
+        Self { port, pooler, name, is_shared: true }
     }
 
     /// The default database of a server that the test started.
     pub(super) fn of_server(port: u16) -> Self {
-        Self { port, name: "postgres".to_owned(), is_shared: false }
+        Self { port, pooler: None, name: "postgres".to_owned(), is_shared: false }
     }
 
-    /// The URL for the owner of the database.
+    /// The URL for the owner of the database, through the pooler if there is one.
     pub(crate) fn url(&self) -> String {
-        format!("postgres://signet:{ESCAPED}@127.0.0.1:{}/{}", self.port, self.name)
+        self.url_at(self.pooler.unwrap_or(self.port))
+    }
+
+    fn url_at(&self, port: u16) -> String {
+        format!("postgres://signet:{ESCAPED}@127.0.0.1:{port}/{}", self.name)
     }
 
     /// Settings for this database, with a time-out that only a frozen server reaches.
@@ -56,7 +62,7 @@ impl Database {
 
     /// A connection beside the store's, to inspect or to lock rows.
     pub(crate) async fn client(&self) -> Client {
-        let (client, connection) = connect(&self.url(), NoTls).await.expect("the owner can connect");
+        let (client, connection) = connect(&self.url_at(self.port), NoTls).await.expect("the owner can connect");
         tokio::spawn(connection);
         client
     }
@@ -67,8 +73,8 @@ impl Database {
 
     /// Executes statements in this database, each by itself. The thread is new because the caller's may belong to a
     /// runtime.
-    fn administer(&self, statements: &[String]) {
-        let url = self.url();
+    pub(super) fn administer(&self, statements: &[String]) {
+        let url = self.url_at(self.port);
         let work = async {
             let (client, connection) = connect(&url, NoTls).await.expect("the owner can connect");
             let connection = tokio::spawn(connection);
@@ -94,7 +100,10 @@ impl Drop for Database {
                 WHERE datname = current_database() AND pid <> pg_backend_pid()";
             let statements = [end_connections, "DROP SCHEMA IF EXISTS public CASCADE", "CREATE SCHEMA public"];
             self.administer(&statements.map(str::to_owned));
-            with_empty_databases(|names| names.push(self.name.clone()));
+            // A pooler may not have noticed yet that its connections to this database have ended.
+            if self.pooler.is_none() {
+                with_empty_databases(|names| names.push(self.name.clone()));
+            }
         }
     }
 }
@@ -110,23 +119,25 @@ fn with_empty_databases<T>(change: impl FnOnce(&mut Vec<String>) -> T) -> T {
     result
 }
 
-/// The port of the server that the tests of this run share; starts it if no test has.
-fn shared_server() -> u16 {
+/// The ports of the server that the tests of this run share, and of its pooler; starts them if no test has.
+fn shared_server() -> (u16, Option<u16>) {
     let run = this_run();
     let _locked = lock(run);
-    let file = run_file(run, "port");
-    let known = fs::read_to_string(&file).ok().and_then(|port| port.parse::<u16>().ok());
+    let file = run_file(run, "ports");
+    let known = fs::read_to_string(&file).unwrap_or_default();
+    let mut ports = known.split(' ').filter_map(|port| port.parse::<u16>().ok());
     // An earlier run may have had the same process id.
-    if let Some(port) = known.filter(|port| std::net::TcpStream::connect(("127.0.0.1", *port)).is_ok()) {
-        return port;
+    if let Some(port) = ports.next().filter(|port| std::net::TcpStream::connect(("127.0.0.1", *port)).is_ok()) {
+        return (port, ports.next());
     }
     let server = Server::start_with(Options { run: Some(run), ..Options::default() });
-    let port = server.port();
+    let (port, pooler) = (server.port(), server.database.pooler);
     // The server outlives this process.
     std::mem::forget(server);
     fs::write(run_file(run, "empty"), "").expect("the list is written");
-    fs::write(&file, port.to_string()).expect("the port is written");
-    port
+    let ports = [Some(port), pooler].into_iter().flatten().map(|port| port.to_string()).collect::<Vec<_>>();
+    fs::write(&file, ports.join(" ")).expect("the ports are written");
+    (port, pooler)
 }
 
 /// The process that lives as long as the run: the parent of each test process of nextest; this process with `cargo

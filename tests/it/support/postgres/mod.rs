@@ -5,8 +5,11 @@
 //! `initdb` takes seconds, so it runs once for all tests and its result is copied. Postgres refuses to run as root: if
 //! the tests run as root, it runs as `postgres` or `nobody`. That user may be unable to reach other folders, so the
 //! data is in the system's temporary folder.
+//!
+//! If `SIGNET_PGBOUNCER` names the program, each server has a PgBouncer in front of it, and Signet uses that one.
 
 mod database;
+mod pooler;
 
 use std::fs::{self, File};
 use std::ops::Deref;
@@ -19,6 +22,7 @@ use rustix::process::{Pid, Signal, geteuid, kill_process};
 use tempfile::TempDir;
 
 pub(crate) use self::database::Database;
+use self::pooler::Pooler;
 use super::disk::{self, Disk};
 use super::ports::free_port;
 
@@ -48,6 +52,7 @@ pub(crate) struct Server {
     database: Database,
     options: Options,
     postmaster: Option<Child>,
+    pooler: Option<Pooler>,
     /// While the server is frozen: kills its processes if this process ends first. Stopped processes cannot notice
     /// that.
     watchdog: Option<Child>,
@@ -61,7 +66,8 @@ impl Server {
 
     pub(crate) fn start_with(options: Options) -> Self {
         let folder = tempfile::Builder::new().prefix("signet-postgres-").tempdir().expect("a temporary folder");
-        let mut server = Self { folder, database: Database::of_server(0), options, postmaster: None, watchdog: None };
+        let database = Database::of_server(0);
+        let mut server = Self { folder, database, options, postmaster: None, pooler: None, watchdog: None };
         run(Command::new("cp").arg("-a").arg(template()).arg(server.data()));
         server.write_tls();
         if let Some(user) = &*USER {
@@ -72,12 +78,23 @@ impl Server {
         for _ in 0..20 {
             server.database = Database::of_server(free_port());
             match server.launch() {
-                Ok(()) => return server,
+                Ok(()) => {
+                    server.start_pooler();
+                    return server;
+                }
                 Err(log) if log.contains("Address already in use") => {}
                 Err(log) => panic!("Postgres did not start:\n{log}"),
             }
         }
         panic!("no port is free");
+    }
+
+    fn start_pooler(&mut self) {
+        let Some(program) = pooler::program().filter(|_| self.options.tls.is_none()) else { return };
+        self.database.administer(&pooler::ROLE_SETTINGS.map(str::to_owned));
+        let pooler = Pooler::start(&program, self.database.port(), self.options.run);
+        self.database.pooler = Some(pooler.port());
+        self.pooler = Some(pooler);
     }
 
     /// The folder with the server's files.
@@ -211,6 +228,7 @@ impl Deref for Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        self.pooler = None;
         if let Some(mut postmaster) = self.postmaster.take() {
             // SIGQUIT ends it immediately. SIGKILL would leave behind the System V shared memory segment by which a
             // postmaster checks that it is the only one, and a system has only 4,096 of those.
