@@ -89,6 +89,13 @@ test('spans follow each other on the time line, and now is marked', () => {
   assertInside(timeLine({ rows: [], now: 1e12, width: 300, label: '', format: String }));
 });
 
+test('the times of a narrow time line do not overlap', () => {
+  const times = (width) => all(timeLine({ rows: [], now: 1e12, width, label: '', format: String }), 'text');
+  const [first, last] = times(250);
+  assert.ok(last.attributes.y - first.attributes.y >= 12);
+  assert.equal(times(600)[0].attributes.y, times(600)[1].attributes.y);
+});
+
 test('durations are on a logarithmic scale that contains the limit', () => {
   const rows = [
     { label: 'verify', marks: [1, 3, 10, 30, 100], limit: 1000 },

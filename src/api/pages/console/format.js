@@ -13,10 +13,12 @@ export const number = (value, digits = 3) => (typeof value !== 'number' || !Numb
 
 /**
  * @param {number | null | undefined} value
- * @returns {string} milliseconds, or seconds above a thousand
+ * @returns {string} milliseconds, or seconds above a thousand; `–` if there is none
  */
-export const milliseconds = (value) => (typeof value === 'number' && value >= 1000
-  ? `${number(value / 1000)} s` : `${number(value)} ms`);
+export function milliseconds(value) {
+  if (typeof value !== 'number' || !Number.isFinite(value)) return '–';
+  return value >= 1000 ? `${number(value / 1000)}\u00a0s` : `${number(value)}\u00a0ms`;
+}
 
 /**
  * @param {number | null | undefined} share  from 0 to 1

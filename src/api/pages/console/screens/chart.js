@@ -100,7 +100,9 @@ export function bar(value, of, tone = 'line-1') {
  *   width: number, label: string, format: (time: number) => string}} chart
  */
 export function timeLine({ rows, now, width, label, format }) {
-  const [left, right, top, rowHeight, bottom] = [112, 10, 8, 28, 24];
+  // Where both times do not fit beside each other, the last one is below the first one.
+  const second = width < 440 ? 16 : 0;
+  const [left, right, top, rowHeight, bottom] = [112, 10, 8, 28, 24 + second];
   const spans = rows.flatMap((row) => row.spans);
   const times = [now, ...spans.flatMap((span) => [span.from, span.to ?? now])];
   let [first, last] = [Math.min(...times), Math.max(...times)];
@@ -120,7 +122,7 @@ export function timeLine({ rows, now, width, label, format }) {
   const foot = height - bottom;
   return svg(width, height, label, drawn,
     line(x(now), top, x(now), foot, 'now'),
-    text(left, height - 6, 'start', format(first)), text(width - right, height - 6, 'end', format(last)));
+    text(left, height - second - 6, 'start', format(first)), text(width - right, height - 6, 'end', format(last)));
 }
 
 /**

@@ -26,7 +26,7 @@ const List = ({ settings }) => (settings.length === 0
   : html`<${Table} label=${t('nav.settings')} head=${[t('settings.name'), t('settings.value'), t('settings.source')]}>
     ${settings.map((each) => html`<tr key=${each.name}><td><code>${each.name}</code>
       ${each.description && html`<div class="small">${each.description}</div>`}</td>
-      <td><code>${each.value === null || each.value === undefined ? '–' : typeof each.value === 'string' ? each.value
-        : JSON.stringify(each.value)}</code></td>
+      <td class="value"><code>${each.value === null || each.value === undefined ? '–'
+        : typeof each.value === 'string' ? each.value : JSON.stringify(each.value)}</code></td>
       <td><${Badge} tone=${each.source === 'default' ? '' : 'good'}>${t(`source.${each.source}`)}<//>
         ${each.from && html`<div class="small">${each.from}</div>`}</td></tr>`)}<//>`);

@@ -29,8 +29,8 @@ export function User({ id }) {
 
 /** @param {{ user: any }} props */
 const Facts = ({ user }) => html`<${Card} title=${t('user.account')}><dl class="pairs">
-  <dt>${t('users.status')}</dt><dd><${Status} of=${user} />
-    ${!user.disabled && user.email_verified && ` ${t('users.active')}`}</dd>
+  <dt>${t('users.status')}</dt><dd>${!user.disabled && user.email_verified && `${t('users.active')} `}
+    <${Status} of=${user} /></dd>
   <dt>ID</dt><dd><code>${user.id}</code></dd>
   <dt>${t('users.username')}</dt><dd>${user.username ?? '–'}</dd>
   <dt>${t('users.full_name')}</dt><dd>${user.full_name ?? '–'}</dd>
