@@ -122,7 +122,8 @@ export function timeLine({ rows, now, width, label, format }) {
   const foot = height - bottom;
   return svg(width, height, label, drawn,
     line(x(now), top, x(now), foot, 'now'),
-    text(left, height - second - 6, 'start', format(first)), text(width - right, height - 6, 'end', format(last)));
+    text(second > 0 ? 0 : left, height - second - 6, 'start', format(first)),
+    text(width - right, height - 6, 'end', format(last)));
 }
 
 /**
