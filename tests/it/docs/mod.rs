@@ -91,11 +91,14 @@ fn every_page_is_in_the_table_of_contents() {
     assert_eq!(listed, pages, "each page of docs/ once");
 }
 
-/// The targets of the links and images of a page: `](target)`.
+/// The targets of the links and images of a page: `](target)`, and `src="target"` or `srcset="target"` of pictures that
+/// have a light and a dark form.
 fn targets(text: &str) -> impl Iterator<Item = &str> {
-    text.match_indices("](").filter_map(|(at, opening)| {
-        let rest = &text[at + opening.len()..];
-        rest.split_once(')').map(|(target, _)| target)
+    [("](", ')'), ("src=\"", '"'), ("srcset=\"", '"')].into_iter().flat_map(move |(opening, closing)| {
+        text.match_indices(opening).filter_map(move |(at, opening)| {
+            let rest = &text[at + opening.len()..];
+            rest.split_once(closing).map(|(target, _)| target)
+        })
     })
 }
 
@@ -201,4 +204,23 @@ fn links_in_the_documentation_resolve() {
     }
     assert!(link_count > 20, "only {link_count} links were found");
     assert!(dead.is_empty(), "{dead:#?}");
+}
+
+/// `docs/screenshots/make.js` makes them.
+#[test]
+fn every_screenshot_is_shown_in_light_and_dark() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/screenshots");
+    let mut shown = Vec::new();
+    for page in pages() {
+        let text = std::fs::read_to_string(&page).unwrap();
+        let files = targets(&text).filter(|target| target.ends_with(".png")).map(|target| page.with_file_name(target));
+        shown.extend(files.filter_map(|file| file.canonicalize().ok()));
+    }
+    let files = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+    let pictures: Vec<_> = files.filter(|file| file.extension().is_some_and(|kind| kind == "png")).collect();
+    assert!(pictures.len() > 60, "only {} pictures were found", pictures.len());
+    let unused: Vec<_> = pictures.iter().filter(|file| !shown.contains(&file.canonicalize().unwrap())).collect();
+    assert!(unused.is_empty(), "{unused:#?}");
+    let is_dark = |file: &&PathBuf| file.to_string_lossy().ends_with("-dark.png");
+    assert_eq!(pictures.iter().filter(is_dark).count() * 2, pictures.len(), "each in light and dark");
 }
