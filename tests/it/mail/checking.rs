@@ -31,6 +31,7 @@ fn check_tests_connection_certificate_and_login() {
         assert!(detail.contains(why) && detail.contains("mail.smtp_url"), "{detail}");
         assert!(!detail.contains("sesame") && !detail.contains("hunter2"), "{detail}");
     }
+    valid.json(&["migrate"], "");
     let sent = valid.json(&["mail", "test", "ada@example.org"], "");
     let (host, port) = server.address();
     assert_eq!((&sent["to"], &sent["accepted_by"]), (&json!("ada@example.org"), &json!(format!("{host}:{port}"))));
