@@ -173,7 +173,7 @@ export default {
   'ring.until': 'Verifies until',
   'ring.rotate': 'Rotate',
   'ring.rotate_one': 'Rotate {algorithm}',
-  'ring.rotate_text': 'The announced key signs from now on, and another one is announced. Verifiers that have not fetched the JWKS since the announcement refuse new tokens until they do.',
+  'ring.rotate_text': 'The announced key signs as soon as it has been announced for long enough, which usually is now. Another key is announced then.',
   'ring.revoke': 'Revoke',
   'ring.revoke_label': 'Revoke {kid}',
   'ring.revoke_text': 'All tokens that this key signed are refused from now on. Do this only if the private key is known to others.',

@@ -173,7 +173,7 @@ export default {
   'ring.until': '驗證至',
   'ring.rotate': '輪替',
   'ring.rotate_one': '輪替 {algorithm}',
-  'ring.rotate_text': '已公告的金鑰從現在起簽章，並公告另一把。公告後尚未重新取得 JWKS 的驗證者，在取得之前會拒絕新的權杖。',
+  'ring.rotate_text': '已公告的金鑰在公告滿規定時間後開始簽章（通常就是現在），屆時再公告另一把金鑰。',
   'ring.revoke': '撤銷',
   'ring.revoke_label': '撤銷 {kid}',
   'ring.revoke_text': '這把金鑰簽署的所有權杖從現在起都會被拒絕。只有在私鑰外洩時才這麼做。',
