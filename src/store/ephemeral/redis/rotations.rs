@@ -2,11 +2,11 @@
 //! one write, one read and one reply.
 //!
 //! The first rotation of a batch spawns the task that sends it. A runtime polls that task after those that are ready
-//! already, so the requests that a worker has read by then are in the batch, and a lone one is sent immediately.
+//! already, so the requests that a worker has read by then are in the batch, and a single one is sent immediately.
 //! Nothing waits for a timer or for an earlier reply.
 //!
-//! The task does not end with the callers. One that stops waiting neither delays nor loses the others, and if its token
-//! was reused, the reuse is published nevertheless.
+//! The task does not end with its callers. A caller that stops waiting does not affect the others. If its token was
+//! reused, the reuse is published nevertheless.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,10 +36,10 @@ struct Waiting {
 
 /// The batches that are about to be sent.
 pub(super) struct Batcher {
-    /// There is one task for each, which takes the oldest.
+    /// The oldest first. A task was spawned for each, and takes the oldest.
     batches: Mutex<VecDeque<Vec<Waiting>>>,
-    /// True if keys of several users may not be in one call: of a Cluster, or of a service that looks like one server
-    /// and is several, which says so when it refuses a batch.
+    /// True if one call may not have keys of several users, because they are on several servers. A Cluster is known to
+    /// be so. A service that has one address for several servers refuses the first batch.
     is_sharded: AtomicBool,
 }
 
@@ -95,7 +95,7 @@ impl Redis {
 
     /// Sends a batch, and gives each caller its result.
     async fn send(&self, mut batch: Vec<Waiting>) {
-        // Nothing has been sent yet for callers that have gone meanwhile.
+        // The token of a caller that has gone stays current: nothing has been sent for it yet.
         batch.retain(|rotation| !rotation.caller.is_closed());
         if batch.is_empty() {
             return;
@@ -139,12 +139,12 @@ impl Redis {
             args.extend([now as &dyn RedisArg, &request.counter, next_counter]);
         }
         let keys: Vec<&dyn RedisArg> = sessions.iter().map(|session| session as _).collect();
-        // Only lifetimes in Redis depend on this one, and the earliest makes them longest.
+        // Only TTLs depend on this one. The earliest makes them longest.
         let now = batch.iter().map(|rotation| rotation.now).min().unwrap_or_default();
         ReplyReader::of(self.runner.run_unmeasured(&ROTATE_REFRESH_TOKENS, &keys, now, &args).await?)
     }
 
-    /// Gives a caller its result. Reuse is published before, by a task of its own, so that the rest of the batch does
+    /// Gives a caller its result. Reuse is published first, by a task of its own, so that the rest of the batch does
     /// not wait for it.
     fn respond(&self, Waiting { request, now, caller }: Waiting, result: Result<Rotation>) {
         if !matches!(result, Ok(Rotation::Reused)) {

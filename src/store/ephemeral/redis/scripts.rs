@@ -118,7 +118,8 @@ impl Runner {
         self.probe.measure(script.operation, work).await
     }
 
-    /// As [`Runner::run`], for a step of an operation that is measured as a whole.
+    /// As [`Runner::run`], for a step of an operation that is measured as a whole. Keys in several slots are refused if
+    /// they are on several servers: see [`is_cross_slot`].
     pub(super) async fn run_unmeasured(
         &self,
         MeasuredScript { script, .. }: &MeasuredScript,

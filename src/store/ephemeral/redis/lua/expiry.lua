@@ -8,8 +8,8 @@ local function set_ttl(key, expires_at)
   redis.call('PEXPIRE', key, ttl_until(expires_at))
 end
 
--- An index lives as long as its longest-lived member, of which this is the new one's expiry. A key without a TTL, as
--- the first member leaves it, counts as one that lives forever.
+-- An index lives as long as its longest-lived member. `expires_at` is the expiry of the member that was just added. To
+-- `GT`, a key without a TTL lives forever: an index has none after its first member.
 local function extend_index_ttl(key, expires_at)
   local ttl = ttl_until(expires_at)
   if redis.call('PEXPIRE', key, ttl, 'GT') == 0 then

@@ -1,13 +1,14 @@
--- KEYS: sessions of any users. ARGV: deadline, now, what all rotations have in common: grace, not_before, the dialects
--- whose sessions are accepted, those whose sessions' claims must contain a text, the text; and then, of each rotation,
--- its caller's now, the counter and the next counter (empty: do not rotate). Dialects are `*` or `,a,b,`.
+-- KEYS: sessions of any users. ARGV: deadline, the earliest now; then what all rotations have in common: grace,
+-- not_before, the dialects whose sessions are accepted, those whose sessions' claims must contain a text, the text;
+-- then of each rotation its caller's now, the counter and the next counter (empty: do not rotate). Dialects are `*` or
+-- `,a,b,`.
 -- Returns a list for each: not_found, reused, requirement_unmet, replayed or rotated, the last two with the session's
 -- snapshot: opened_at, expires_at, claims, auth_time (opened_at for a session that an older build opened), custom
--- claims (empty if there are none). Of several, one that raises an error is `failed` and the others are not: the
--- caller runs it alone, which returns the error.
+-- claims (empty if there are none). With several keys, a rotation that raises an error is `failed` and the others go
+-- on. The caller then runs that one alone, and gets the error.
 --
--- This is the hot path. Calling a script costs as much as the two calls of Redis here, one that reads and one that
--- writes; they cost more than all of the Lua. `+ 0` converts text in half the time that tonumber takes.
+-- This is the hot path. The call of the script costs as much as its two calls of Redis, one that reads and one that
+-- writes. Both cost more than all of the Lua. `+ 0` converts text in half the time that tonumber takes.
 local grace, not_before = ARGV[3] + 0, ARGV[4] + 0
 local opened_in, required_of, required_text = ARGV[5], ARGV[6], ARGV[7]
 local rotated_at = string.format('%.0f', server_now)
