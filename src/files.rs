@@ -1,8 +1,8 @@
 //! Files and folders that only their owner can read: those of `data_dir`, and of the folders in it.
 //!
-//! What root creates belongs to the owner of the folder that it is in. So a command that root runs, where the folder is
-//! that of the service's user, leaves nothing behind that the service cannot read or write. SQLite does the same with
-//! what it puts beside its file.
+//! What root creates belongs to the owner of the folder that it is in. So if root runs a command and the folder belongs
+//! to the service's user, the service can read and write what the command creates. SQLite does the same with what it
+//! puts beside its file.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -38,37 +38,37 @@ pub fn create_private_file(path: &Path) -> io::Result<File> {
 
 /// Gives a folder that this process has created to the owner of the folder that it is in, if root runs this process.
 pub fn inherit_owner_of_folder(folder: &Path) -> io::Result<()> {
-    let Some(owner) = owner_to_be(folder)? else { return Ok(()) };
+    let Some(owner) = new_owner(folder)? else { return Ok(()) };
     // Not through a link that somebody may have put in its place.
     let flags = (OFlags::DIRECTORY | OFlags::NOFOLLOW).bits().cast_signed();
-    give(&OpenOptions::new().read(true).custom_flags(flags).open(folder)?, owner);
+    change_owner(&OpenOptions::new().read(true).custom_flags(flags).open(folder)?, owner);
     Ok(())
 }
 
 /// Gives a file that this process has created to the owner of the folder that it is in, if root runs this process.
 pub fn inherit_owner(file: &File, path: &Path) -> io::Result<()> {
-    owner_to_be(path).map(|owner| owner.into_iter().for_each(|owner| give(file, owner)))
+    new_owner(path).map(|owner| owner.into_iter().for_each(|owner| change_owner(file, owner)))
 }
 
 /// A user and a group.
 type Owner = (u32, u32);
 
-fn owner_to_be(path: &Path) -> io::Result<Option<Owner>> {
+fn new_owner(path: &Path) -> io::Result<Option<Owner>> {
     if !geteuid().is_root() {
         return Ok(None);
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let folder = folder.metadata()?;
-    Ok(heir((folder.uid(), folder.gid())))
+    Ok(inherited((folder.uid(), folder.gid())))
 }
 
-/// Who gets what root creates in a folder of this owner; `None`: it stays root's.
-fn heir(folder: Owner) -> Option<Owner> {
+/// The owner of what root creates in a folder of this owner; `None` if it stays root's.
+fn inherited(folder: Owner) -> Option<Owner> {
     (folder.0 != 0).then_some(folder)
 }
 
-/// A root that may not do this (in a container without the capability, on a shared file system) keeps the file.
-fn give(file: &File, (user, group): Owner) {
+/// Where root may not do this (in a container without the capability, on a shared file system), the file stays root's.
+fn change_owner(file: &File, (user, group): Owner) {
     let _ = fchown(file, Some(user), Some(group));
 }
 
@@ -80,8 +80,8 @@ mod tests {
 
     #[test]
     fn what_root_creates_belongs_to_the_owner_of_the_folder() {
-        assert_eq!(heir((998, 997)), Some((998, 997)));
-        assert_eq!(heir((0, 997)), None);
+        assert_eq!(inherited((998, 997)), Some((998, 997)));
+        assert_eq!(inherited((0, 997)), None);
     }
 
     /// As root with a folder of somebody else; as any other user with a folder of its own.
