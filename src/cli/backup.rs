@@ -38,7 +38,7 @@ const COLUMNS: Columns<backup::Backup> = &[
 
 const STEPS: Columns<Step> = &[("part", |step| step.part.to_owned()), ("action", |step| step.action.clone())];
 
-/// The staged store is there, and its keys do not matter to what is ended.
+/// The staged store exists, and ending access needs no signing keys.
 const STAGED: Needs = Needs { new_file: false, keyring: KeyringUse::None };
 
 /// What `backup` prints.

@@ -177,8 +177,8 @@ fn start_log(config: &Config) -> Result<Option<Logs>, CliError> {
     logs.map(Some).map_err(CliError::io("starting the log"))
 }
 
-/// Runs a command that calls operations, and that has these needs. They log to stderr what a server would log of them, and their security events
-/// are stored before the command ends.
+/// Runs a command that calls operations and has these needs. The operations log to stderr what a server would log of
+/// them, and their security events are stored before the command ends.
 fn with_context(
     config: Config,
     needs: Needs,

@@ -119,7 +119,8 @@ pub(super) async fn run(options: Seed, ctx: &Context, output: &mut Output<'_>) -
     let mut file = NewFile::create_beside(&path)?;
     let (password, hash) = generate_password(ctx).await?;
     let users = create_users(ctx, options.users, &hash).await?;
-    // A store that no server has used yet is an emptied one to the first that does: it would refuse earlier sessions.
+    // The first process that reads a new store sets its global `not_before`. If that were a server that starts later,
+    // it would refuse the sessions that are opened here.
     catch_up(ctx).await?;
     // Sessions and keys are dealt out to the users in turn, beginning with the first.
     let owners = |count: u32| users.iter().cycle().take(count as usize);

@@ -38,8 +38,8 @@ pub struct Needs {
     pub keyring: KeyringUse,
 }
 
-/// What a process does with the signing keys, and whether it may create them where Redis has none. Only a server does:
-/// keys that a command created in an emptied Redis would replace those of the fleet.
+/// What a process does with the signing keys, and whether it may create them where Redis has none. Only a server and
+/// `signet keys import` may: keys that another command created in an emptied Redis would replace those of the fleet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyringUse {
     /// It signs and verifies nothing.
@@ -84,7 +84,7 @@ async fn build(
         KeyringUse::Create => keyring_store.load_or_create(clock.now()).await?,
         KeyringUse::Existing => keyring_store.load(clock.now()).await?,
         KeyringUse::None => match keyring_store.load(clock.now()).await {
-            // Of no use to anybody, and not stored.
+            // A node has a keyring. This one is not stored, and nothing is signed or verified with it.
             Err(KeyringError::Missing { .. }) => Ring::generate(clock.now(), &rng),
             loaded => loaded?,
         },

@@ -139,8 +139,8 @@ impl Stores {
         [postgres.await, embedded.await].into_iter().flatten().collect()
     }
 
-    /// For each limit that Postgres does not apply to the statements of a command, let alone of a request: which, and
-    /// what to do. None if that cannot be read.
+    /// Describes each limit that Postgres does not apply even to the statements of a command, and what to do. Empty if
+    /// the limits cannot be read.
     pub(super) async fn limits_not_in_force(&self) -> Vec<String> {
         let Some(settings) = &self.config.postgres else { return Vec::new() };
         let of_commands = config::Postgres { timeout: COMMAND_TIMEOUT.max(settings.timeout), ..settings.clone() };
@@ -180,7 +180,7 @@ pub(super) fn require_embedded(config: &Config) -> Result<(), NoStore> {
     if !uses_embedded(config) || path.exists() {
         return Ok(());
     }
-    // Whoever is in the wrong folder is told which it is.
+    // Absolute, because the working directory may be the wrong one.
     Err(NoStore { path: std::path::absolute(&path).unwrap_or(path) })
 }
 

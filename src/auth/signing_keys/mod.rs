@@ -119,7 +119,8 @@ pub struct KeyringStore<'a> {
 
 /// The phase of the node, on which three decisions depend.
 ///
-/// *Whether there is a ring if neither the store nor the mirror has one.* Only a starting server creates it.
+/// *Whether a ring is created if neither the store nor the mirror has one.* Only a process that starts may, and only if
+/// it says so.
 ///
 /// *Whether the record is sealed again.* A starting node does that if the record is not sealed with the first secret,
 /// so that the old secret can be removed from the settings one day. A running node does not: in the middle of a change

@@ -25,7 +25,7 @@ pub(super) fn startup_options(statement: Duration, lock: Duration) -> String {
     limits(statement, lock).map(option).join(" ")
 }
 
-/// Statements that give a transaction other limits than its connection has.
+/// Statements that set the limits of the current transaction, whatever those of its connection are.
 pub(super) fn within_transaction(limit: Duration) -> String {
     let [statement, lock, ..] = limits(limit, limit).map(|(name, value)| format!("SET LOCAL {name} = '{value}'"));
     format!("{statement}; {lock}; SET TRANSACTION ISOLATION LEVEL {}", ISOLATION.1)

@@ -9,8 +9,8 @@ use super::schema::{connect, late};
 use crate::config;
 use crate::store::Result;
 
-/// For each limit that the server does not apply to a connection which asks for it: which, and what to do. A shorter
-/// time than `settings.timeout` is a limit too.
+/// Describes each limit that the server does not apply although the connection asks for it, and what to do. A time
+/// shorter than `settings.timeout` is accepted.
 pub async fn limits_not_in_force(settings: &config::Postgres) -> Result<Vec<String>> {
     let endpoint = Endpoint::new(settings, settings.timeout)?;
     let options = endpoint.config.get_options().unwrap_or_default();

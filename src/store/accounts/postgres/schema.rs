@@ -80,7 +80,7 @@ async fn apply(client: &mut Client) -> Result<Migrated> {
         }
     }
     let transaction = client.transaction().await.map_err(QueryError::Driver)?;
-    // A pooler may have dropped those of the connection, and the role then has the limits of statements of requests.
+    // If a pooler has dropped those of the connection, the limits of the role apply, which are those of requests.
     let limits = limits::within_transaction(MIGRATION_TIMEOUT);
     transaction.batch_execute(&limits).await.map_err(QueryError::Driver)?;
     let lock = transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&MIGRATION_LOCK]);
