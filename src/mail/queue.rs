@@ -20,8 +20,8 @@ use crate::rng::Rng;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::Counter;
 
-/// The nice value of the mail thread: it composes mails, which takes more than the requests that they are for, and nobody
-/// waits for that.
+/// The nice value of the mail thread. To compose a mail takes longer than the request that asks for it, and no client
+/// waits for it.
 const LOWER_BY: i32 = 10;
 
 /// Mails in transmission at the same time. This many must hang before another mail is delayed.
@@ -113,8 +113,8 @@ async fn handle(delivery: Arc<Delivery>, mut queued: QueuedMail) {
             (end, Err(failure))
         }
     };
-    // A worker that waits for the processor has it now, and not at the end of this thread's time slice: the scheduler of
-    // Linux lets a thread finish it, whatever its nice value.
+    // Otherwise a worker that needs the processor waits for the end of this thread's time slice: the scheduler of Linux
+    // lets a thread finish its slice, whatever its nice value.
     std::thread::yield_now();
     delivery.worker.list.leave(queued.number);
     metrics.decrement(Counter::MailQueue);

@@ -26,8 +26,8 @@ pub async fn delete_user(ctx: &Context, user: UserId, origin: Origin) -> Result<
 /// and neither opens a session nor caches a key for a user about to be deleted. `notify` is called once the user is
 /// deleted.
 ///
-/// If the sessions cannot be ended, the user is deleted all the same: a user who is only disabled could not repeat the
-/// call.
+/// If the sessions cannot be ended, the user is deleted all the same, because a user who is only disabled could not
+/// repeat the call. The error is returned nevertheless: not every node refuses the sessions yet.
 async fn delete(ctx: &Context, user: UserId, origin: Origin, notify: impl FnOnce()) -> Result<(), Error> {
     let disabled = change_disabled(ctx, user, true).await?;
     let signed_out = sign_out_durably(ctx, user, disabled.sessions_valid_after).await;

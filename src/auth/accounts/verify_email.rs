@@ -103,7 +103,7 @@ pub async fn send_sign_up_link(
 pub async fn send_sign_up_page_link(ctx: &Context, user: &User, request_ctx: RequestContext<'_>) -> Result<(), Error> {
     if rate_limit::check_sign_up_mail(ctx, &subject_of(&user.email), request_ctx).await {
         match PageLink::create(ctx, user, &user.email).await {
-            // The account exists: a sign-up that failed now could not be repeated. A signed link needs no store.
+            // The account exists, so a sign-up that failed now could not be repeated. A signed token needs no store.
             Err(Error::Unavailable(_)) => {
                 let link = |token: &str| page_link(&ctx.node.config, token);
                 send_link(ctx, user, &user.email, link, request_ctx.language)?;
