@@ -55,8 +55,7 @@ async fn seeded_data_is_valid_beside_a_running_server(server: &TestServer) {
     }
 }
 
-/// The users stay the same and get another password.
-/// Everything that is older than the store is refused.
+/// A server refuses everything that is older than its store.
 #[tokio::test]
 async fn data_seeded_before_the_first_start_is_valid() {
     let plan = shared_settings(Plan::embedded());
@@ -67,6 +66,7 @@ async fn data_seeded_before_the_first_start_is_valid() {
     }
 }
 
+/// The users stay the same and get another password.
 async fn seeding_again_keeps_old_sessions(server: &TestServer) {
     let data = seed(server.plan(), "5", "7", "2");
     let (first, last) = (&data["sessions"][0], &data["sessions"][6]);
