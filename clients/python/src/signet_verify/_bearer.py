@@ -8,7 +8,7 @@ from .errors import VerifyError
 def bearer_token(authorization: str | None) -> str:
     """The bearer token of this field.
 
-    Raises ``missing`` for other schemes too, so that they are left alone, and ``invalid_request`` unless it is one.
+    Raises ``missing`` for another scheme, and ``invalid_request`` unless exactly one token follows ``Bearer``.
     """
     scheme, _, token = (authorization or "").strip().partition(" ")
     if scheme.lower() != "bearer":
