@@ -12,11 +12,12 @@
 //!
 //! The latencies are from the response to the sign-out to the refusal, of all pairs of a sign-out and a follower. They
 //! include up to two milliseconds until the follower is asked again, and more while the next token is verified for the
-//! first time. The processor time is that of the server alone, sign-outs included: `--followers 0` tells what those cost.
+//! first time. The processor time is that of the server alone, sign-outs included: `--followers 0` tells what those
+//! cost.
 //!
 //! Requests and bytes are those of further clients, which read what followers read, but verify nothing: one by long
-//! polls, or with `--through-cache` M (10,000). Bytes are those of the responses with their heads. Each sign-out is that
-//! of all sessions of a user, the longer kind of entry.
+//! polls, or with `--through-cache` M (10,000). Bytes are those of the responses with their heads. Each sign-out is
+//! that of all sessions of a user, the longer kind of entry.
 //!
 //! With `--through-cache` followers and clients poll an nginx that caches (`proxy_cache`). Each needs a connection:
 //! `ulimit -n 65536`.
