@@ -57,7 +57,8 @@ impl Config {
             let found = given.iter().position(|setting| setting.name == name).map(|at| given.remove(at));
             settings.push(match found {
                 Some(setting) => {
-                    let is_changed = setting.value != default;
+                    // A secret has no default, and its value is not kept here.
+                    let is_changed = setting.value.is_none() || setting.value != default;
                     Setting { is_changed, ..setting.described(description) }
                 }
                 None => {

@@ -105,6 +105,14 @@ fn shipped_file_changes_no_setting() {
 }
 
 #[test]
+fn secrets_that_are_set_are_changed() {
+    let variables = [("REDIS_URL", "redis://:hunter2@127.0.0.1"), ("SIGNET_SECRET", &STANDARD.encode([7; 32]))];
+    let settings = load(SHIPPED, &variables, &[]).unwrap().settings();
+    let changed: Vec<_> = settings.iter().filter(|setting| setting.is_changed).map(|it| it.name.as_str()).collect();
+    assert_eq!(changed, ["secret", "redis.url"]);
+}
+
+#[test]
 fn commented_examples_with_a_default_show_the_default() {
     let shown = raw(&config_with_everything_set(), &[], &[]);
     let config = resolve::read(&mut Reader::new(shown, &[]));
