@@ -345,7 +345,7 @@ def test_a_feed_that_is_turned_off_is_reported(setup: Setup) -> None:
 
 
 def test_a_server_without_a_feed_is_stale_until_it_has_one(caplog: pytest.LogCaptureFixture) -> None:
-    setup, token = Setup(), ""
+    setup = Setup()
     setup.server.metadata_changes = {"revocation_feed_uri": None}
     setup.fail()
     assert "no revocation feed" in caplog.text
