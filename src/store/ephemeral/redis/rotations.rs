@@ -55,7 +55,8 @@ impl Batcher {
         let accepts = |batch: &&mut Vec<Waiting>| {
             batch.len() < max && batch.first().is_some_and(|first| has_same_terms(&first.request, &rotation.request))
         };
-        match batches.iter_mut().find(accepts) {
+        // The full ones are in front.
+        match batches.iter_mut().rev().find(accepts) {
             Some(batch) => {
                 batch.push(rotation);
                 false
