@@ -5,11 +5,12 @@ import { problem } from './response.js';
 
 /**
  * The field `Authorization` of a request in Node. Of several, `headers` has the first one, and a proxy may have checked
- * another one: together they are no token.
+ * another one: together they are no token. A single one is read from `headers`, which middleware may have changed.
  * @param {import('../types/express.d.ts').IncomingRequest} request
  */
 export function authorizationOf({ headers, headersDistinct }) {
-  return headersDistinct?.authorization?.join(', ') ?? headers.authorization;
+  const sent = headersDistinct?.authorization ?? [];
+  return sent.length > 1 ? sent.join(', ') : headers.authorization;
 }
 
 /** @type {typeof import('../types/express.d.ts').requireToken} */
