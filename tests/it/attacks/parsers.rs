@@ -7,9 +7,9 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use crate::support::document::{Body, operations, plausible_value};
-use crate::support::server::{HttpResponse, PASSWORD, SendRequest, TestServer, over_redis_and_postgres};
+use crate::support::server::{HttpResponse, PASSWORD, SendRequest, TestServer, over_both_stores};
 
-over_redis_and_postgres!(|plan| plan; unusual_texts_cause_no_server_error);
+over_both_stores!(|plan| plan; unusual_texts_cause_no_server_error);
 
 /// In every text of every body, path and query, as a superuser; among them NUL, which Postgres cannot store.
 async fn unusual_texts_cause_no_server_error(server: &TestServer) {

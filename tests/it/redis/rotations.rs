@@ -115,6 +115,46 @@ async fn damaged_record_fails_only_its_own_rotation() {
     }
 }
 
+/// The index is written before the session, so the counter of a rotation that fails is where it was.
+#[tokio::test]
+async fn damaged_index_leaves_the_token_valid() {
+    let server = Server::start();
+    let store = store_with_sessions(&server.config(), 2).await;
+    let index = format!("signet:{{{}}}:i", user(0));
+    server.cli(&["RENAME", &index, &format!("{index}-intact")]);
+    server.cli(&["SET", &index, "odd"]);
+    // Late enough for the time to live to be extended, which is when the index is written.
+    let late = START + HOUR / 2;
+    let strict = |number| RotateRequest { grace: Duration::ZERO, ..rotate_request(number, 0) };
+    let present = |number| store.rotate_refresh_token(strict(number), late);
+    let (damaged, other) = tokio::join!(present(0), present(1));
+    assert!(damaged.is_err(), "{damaged:?}");
+    assert!(matches!(other, Ok(Rotation::Rotated(_))), "{other:?}");
+    server.cli(&["RENAME", &format!("{index}-intact"), &index]);
+    assert!(matches!(present(0).await, Ok(Rotation::Rotated(snapshot)) if snapshot.counter == 1));
+}
+
+#[tokio::test]
+async fn reuse_is_published_if_its_caller_has_gone() {
+    let server = Server::start();
+    let store = store_with_sessions(&server.config(), 1).await;
+    for counter in 0..2 {
+        rotate(&store, 0, counter).await;
+    }
+    let before = scripts(&server);
+    server.freeze();
+    {
+        let mut stolen = pin!(store.rotate_refresh_token(rotate_request(0, 0), START));
+        assert!(poll_fn(|to| Poll::Ready(stolen.as_mut().poll(to))).await.is_pending());
+        // The batch is sent by a task of this thread, before this task goes on.
+        tokio::task::yield_now().await;
+    }
+    server.thaw();
+    let revoked = Revocation { target: Target::Session(session(0).id), expires_at: START + HOUR };
+    assert_eq!(store.follow(&Cursor::start(), DEADLINE).await.unwrap().0, [revoked]);
+    assert!(scripts(&server) > before);
+}
+
 #[tokio::test]
 async fn caller_that_goes_takes_no_other_along() {
     let server = Server::start();
@@ -166,7 +206,10 @@ async fn full_redis_refuses_a_whole_batch() {
     let server = Server::start();
     let store = store_with_sessions(&server.config(), 5).await;
     server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
-    for result in present(&store, first_tokens(5)).await {
+    let before = scripts(&server);
+    let refused = present(&store, first_tokens(5)).await;
+    assert_eq!(scripts(&server) - before, 1, "no rotation is tried alone");
+    for result in refused {
         let error = result.unwrap_err();
         assert_unavailable(&error);
         assert!(error.to_string().contains("OOM"), "{error}");

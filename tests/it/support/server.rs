@@ -36,8 +36,8 @@ macro_rules! over_both_stores {
 }
 pub(crate) use over_both_stores;
 
-/// Makes a test of each case over Redis and Postgres alone, for long cases that no store can change: they concern the
-/// HTTP layer and the dialects.
+/// Makes a test of each case over Redis and Postgres alone. For long cases about HTTP, tokens and the dialects, which a
+/// second store would only repeat.
 macro_rules! over_redis_and_postgres {
     ($plan:expr; $($case:ident),+ $(,)?) => {
         mod redis_and_postgres {

@@ -2,9 +2,9 @@
 //! nesting.
 
 use super::*;
-use crate::support::server::over_redis_and_postgres;
+use crate::support::server::over_both_stores;
 
-over_redis_and_postgres!(|plan| plan; oversized_input_is_refused_without_server_error);
+over_both_stores!(|plan| plan; oversized_input_is_refused_without_server_error);
 
 /// More than any text may have, and less than the maximum of a body.
 const LARGE: usize = 50_000;

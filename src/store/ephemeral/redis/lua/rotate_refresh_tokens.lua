@@ -5,7 +5,7 @@
 -- Returns a list for each: not_found, reused, requirement_unmet, replayed or rotated, the last two with the session's
 -- snapshot: opened_at, expires_at, claims, auth_time (opened_at for a session that an older build opened), custom
 -- claims (empty if there are none). With several keys, a rotation that raises an error is `failed` and the others go
--- on. The caller then runs that one alone, and gets the error.
+-- on. The caller then runs that one alone, and gets the error. If the server refuses all writes, the call fails.
 --
 -- This is the hot path. The call of the script costs as much as its two calls of Redis, one that reads and one that
 -- writes. Both cost more than all of the Lua. `+ 0` converts text in half the time that tonumber takes.
@@ -61,23 +61,36 @@ local function rotate(key, at, counter, next_counter)
     redis.call('HSET', key, 'c', next_counter, 'u', at, 'r', at, 's', rotated_at)
   else
     local kept = kept_until(now, i, e)
-    redis.call('HSET', key, 'c', next_counter, 'u', at, 'r', at, 's', rotated_at, 'k', kept)
-    set_ttl(key, kept)
-    -- `{user}:s:<session>` to `{user}:i`, the index in the same slot.
+    -- `{user}:s:<session>` to `{user}:i`, the index in the same slot. It is first, because a rotation that fails here
+    -- is run again: the counter must not have moved.
     local index = string.sub(key, 1, -39) .. 'i'
     redis.call('ZADD', index, kept, string.sub(key, -36))
     extend_index_ttl(index, kept)
+    redis.call('HSET', key, 'c', next_counter, 'u', at, 'r', at, 's', rotated_at, 'k', kept)
+    set_ttl(key, kept)
   end
   return {'rotated', s[2], expires_at, s[7], s[9] or s[2], s[11] or ''}
+end
+
+-- True for the error of a server that is full, a replica, or unable to save.
+local function refuses_writes(failure)
+  local text = type(failure) == 'table' and failure.err or ''
+  return string.find(text, '^OOM ') or string.find(text, '^READONLY ') or string.find(text, '^MISCONF ')
 end
 
 if #KEYS == 1 then
   return {rotate(KEYS[1], ARGV[8], ARGV[9], ARGV[10])}
 end
-local replies = {}
+local replies, has_written = {}, false
 for n, key in ipairs(KEYS) do
   local first = 3 * n + 5
   local ok, reply = pcall(rotate, key, ARGV[first], ARGV[first + 1], ARGV[first + 2])
+  if ok then
+    has_written = has_written or (reply[1] ~= 'not_found' and reply[1] ~= 'requirement_unmet')
+  elseif not has_written and refuses_writes(reply) then
+    -- All others would fail in the same way, each of them alone once more.
+    return reply
+  end
   replies[n] = ok and reply or {'failed'}
 end
 return replies
