@@ -24,24 +24,30 @@ async function listen(t, server) {
   return `http://127.0.0.1:${server.address().port}`;
 }
 
-/** Per framework: a function that requests `/` with a header and returns the response. */
+/**
+ * Per framework: a function that requests `/` with a header and returns the response. In servers of Node, `change` is
+ * middleware before ours.
+ */
 const FRAMEWORKS = {
-  async express(t, verifier) {
+  async express(t, verifier, change = () => {}) {
     const app = express();
+    app.use((req, _, next) => { change(req.headers); next(); });
     app.use(forExpress(verifier));
     app.get('/', forExpress(verifier, REQUIREMENTS), (req, res) => void res.json({ sub: req.claims.sub }));
     const url = await listen(t, createServer(app));
     return Object.assign((headers) => fetch(url, { headers }), { url });
   },
-  async 'node:http'(t, verifier) {
+  async 'node:http'(t, verifier, change = () => {}) {
     const check = forExpress(verifier, REQUIREMENTS);
     const url = await listen(t, createServer((req, res) => {
+      change(req.headers);
       check(req, res, () => res.end(JSON.stringify({ sub: req.claims.sub })));
     }));
     return Object.assign((headers) => fetch(url, { headers }), { url });
   },
-  async fastify(t, verifier) {
+  async fastify(t, verifier, change = () => {}) {
     const app = fastify();
+    app.addHook('onRequest', async (request) => change(request.headers));
     app.addHook('onRequest', forFastify(verifier));
     app.get('/', { onRequest: forFastify(verifier, REQUIREMENTS) }, async (request) => ({ sub: request.claims.sub }));
     const url = await app.listen({ port: 0, host: '127.0.0.1' });
@@ -117,6 +123,21 @@ for (const name of ['express', 'node:http', 'fastify']) {
       const [response] = await once(sent, 'response');
       response.resume();
       assert.equal(response.statusCode, status);
+    }
+  });
+
+  test(`${name}: the token is the one that middleware has left in the headers`, async (t) => {
+    const { signet, verifier } = await setUp(t);
+    const valid = `Bearer ${await signet.token({ scope: 'read write' })}`;
+    const cases = [
+      ['deleted', valid, (headers) => { delete headers.authorization; }, 401],
+      ['replaced', 'Bearer x', (headers) => { headers.authorization = valid; }, 200],
+      ['replaced by another one', valid, (headers) => { headers.authorization = 'Bearer x'; }, 401],
+      ['added', undefined, (headers) => { headers.authorization = valid; }, 200],
+    ];
+    for (const [what, authorization, change, status] of cases) {
+      const request = await FRAMEWORKS[name](t, verifier, change);
+      assert.equal((await request(authorization ? { authorization } : {})).status, status, what);
     }
   });
 }
