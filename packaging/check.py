@@ -240,6 +240,7 @@ def check_dockerfile():
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         context(folder)
+        # Not offline: metadata needs the crates of all platforms, and a build has fetched only those of this one.
         command = ["cargo", "metadata", "--locked", "--format-version=1"]
         command += ["--features", option("--features")]
         read = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
