@@ -275,13 +275,15 @@ fn as_postgres_user(program: &Path, disk: Option<&Disk>) -> Command {
 }
 
 /// The same server under a shell that ends it, and then deletes its folder and the files of the run, when the process
-/// `run` has ended.
+/// `run` has ended. If the server ends before, because its port was taken, nothing is deleted: the caller tries another
+/// port with the same folder, and holds the lock, which is one of the files.
 fn end_with(run: u32, server: &Command, folder: &Path) -> Command {
     const SCRIPT: &str = r#"
 run="$1" folder="$2" files="$3"; shift 3
 "$@" & server=$!
 { tail --pid="$run" -f /dev/null; kill -QUIT "$server"; } & watcher=$!
-wait "$server"; kill "$watcher"; rm -rf "$folder" "$files"*
+wait "$server"; kill "$watcher"
+kill -0 "$run" || rm -rf "$folder" "$files"*
 "#;
     // A session of its own: signals to the group of a test are not for the server that all tests share.
     let mut command = Command::new("setsid");

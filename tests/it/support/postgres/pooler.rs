@@ -76,7 +76,6 @@ fn launch(program: &Path, folder: &Path, server: u16, port: u16, until: Option<u
          logfile = {}\n",
         folder.join("log").display()
     );
-    fs::create_dir_all(folder).expect("the folder is there");
     let file = folder.join("pgbouncer.ini");
     fs::write(&file, settings).expect("the settings are written");
     if let Some(user) = &*USER {
