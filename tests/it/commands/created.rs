@@ -22,7 +22,8 @@ fn owners(folder: &Path) -> Vec<(u32, u32)> {
     owners
 }
 
-/// Root in a folder of the service's user; any other user in its own folder.
+/// As root in a folder of the service's user. As any other user it cannot fail, because that user owns whatever it
+/// creates. A test of `src/files.rs` has the rule itself, for all users.
 #[test]
 fn files_of_a_command_belong_to_the_owner_of_data_dir() {
     let plan = Plan::embedded();
