@@ -99,7 +99,7 @@ mod full_hashing_queue {
             .set("SIGNET_PASSWORDS__QUEUE", "1")
             .set("SIGNET_PASSWORDS__DEADLINE", "1m")
             .set("SIGNET_PASSWORDS__MEMORY_KIB", "65536")
-            .set("SIGNET_PASSWORDS__PASSES", "8")
+            .set("SIGNET_PASSWORDS__PASSES", "24")
     }
 
     over_both_stores!(plan; only_sign_ins_are_shed);
