@@ -84,7 +84,7 @@ mod tests {
         assert_eq!(inherited((0, 997)), None);
     }
 
-    /// As root with a folder of somebody else; as any other user with a folder of its own.
+    /// As root with a folder of somebody else. As any other user it cannot fail: see the test above for all users.
     #[test]
     fn everything_in_a_folder_has_one_owner() {
         let folder = tempfile::tempdir().unwrap();
