@@ -244,7 +244,6 @@ async fn acknowledged_writes_survive_kill_9() {
         let stored = stores.ephemeral.session(user, session, NOW).await.unwrap().expect("the session exists");
         assert!(stored.counter >= counter, "{session}: {} where {counter} was acknowledged", stored.counter);
     }
-    assert!(acknowledged.len() > 37 * 255);
 }
 
 #[tokio::test(flavor = "multi_thread")]

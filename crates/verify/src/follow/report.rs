@@ -67,6 +67,8 @@ impl Reporter {
     pub(super) async fn run(self, client: Client, state: Arc<State>) {
         // The sender lives as long as the state.
         let _ = state.ready.subscribe().wait_for(|ready| *ready).await;
+        // The first report has the first keys, so their arrival is no reason for another.
+        let _ = tokio::time::timeout(Duration::ZERO, state.keys_changed.notified()).await;
         let mut has_failed = false;
         loop {
             match self.report(&client, &state).await {
