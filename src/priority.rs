@@ -4,10 +4,12 @@
 //! On Linux a priority belongs to a thread (setpriority(2), "C library/kernel differences"). Elsewhere it would slow
 //! down the whole process, so it is left alone. Lowering it needs no privilege, and a failure affects only latency.
 
-/// Lowers the priority of the current thread: raises its nice value by this much.
-pub fn lower(by: i32) {
+/// By how much the nice value is raised. What was measured is where a thread lowers its priority.
+#[cfg(target_os = "linux")]
+const LOWER_BY: i32 = 10;
+
+/// Lowers the priority of the current thread.
+pub fn lower() {
     #[cfg(target_os = "linux")]
-    let _ = rustix::process::nice(by);
-    #[cfg(not(target_os = "linux"))]
-    let _ = by;
+    let _ = rustix::process::nice(LOWER_BY);
 }

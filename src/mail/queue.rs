@@ -20,10 +20,6 @@ use crate::rng::Rng;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::Counter;
 
-/// The nice value of the mail thread. To compose a mail takes longer than the request that asks for it, and no client
-/// waits for it.
-const LOWER_BY: i32 = 10;
-
 /// Mails in transmission at the same time. This many must hang before another mail is delayed.
 const MAX_CONCURRENT: usize = 8;
 
@@ -64,7 +60,8 @@ pub(super) struct MailWorker {
 pub(super) fn start(worker: MailWorker, mut incoming: mpsc::UnboundedReceiver<QueuedMail>) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let body = move || {
-        priority::lower(LOWER_BY);
+        // To compose a mail takes longer than the request that asks for it, and no client waits for it.
+        priority::lower();
         runtime.block_on(async {
             let (ways, back) = (Semaphore::new(MAX_CONCURRENT), watch::Sender::new(()));
             let delivery =

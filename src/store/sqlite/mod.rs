@@ -37,11 +37,6 @@ pub(in crate::store) use values::{BitsU64, JsonList, Millis, refuse_nul, unexpec
 /// default timeout. More are refused immediately, since they would wait in vain.
 const QUEUE: usize = 4096;
 
-/// The nice value of the threads of the store, so that verifications do not wait for them. Measured on one core: beside
-/// another program that wants all of it, refreshing took 11.6 ms (p50) instead of 8.4. Workers that want all of it leave
-/// the store enough: refreshing took 25 ms at nice 0 and at nice 10.
-const LOWER_BY: i32 = 10;
-
 /// Why the file cannot be opened. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -291,9 +286,12 @@ impl Drop for Engine {
     }
 }
 
+/// Starts a thread of the store, at a lower priority so that verifications do not wait for it. Measured on one core at
+/// nice 10: beside another program that wants all of it, refreshing took 11.6 ms (p50) instead of 8.4. Workers that
+/// want all of it leave the store enough: refreshing took 25 ms at nice 0 and at nice 10.
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {
     let work = move || {
-        priority::lower(LOWER_BY);
+        priority::lower();
         work();
     };
     thread::Builder::new().name(name.to_owned()).spawn(work).map_err(OpenError::Thread)

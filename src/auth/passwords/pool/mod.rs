@@ -23,15 +23,6 @@ use super::Memory;
 use crate::priority;
 use crate::telemetry::metrics::Hashing;
 
-/// The nice value of hashing threads: a sign-in can wait 50 ms longer.
-///
-/// Measured on one core under a storm of sign-ins (Linux 6.18): one verification in ten took longer than 1.7 ms at nice
-/// 0 and 0.5 ms at nice 5. At nice 10, at nice 19 and with `SCHED_IDLE` it was 0.2 to 0.3 ms, the same as without load.
-/// If verifications want the whole core, hashing keeps a quarter of it at nice 5, a tenth at nice 10, a seventieth at
-/// nice 19 and half of that with `SCHED_IDLE`: with the last two, no sign-in would be done before its deadline. `pace`
-/// says when a hash does not run at this priority.
-const LOWER_BY: i32 = 10;
-
 /// More passwords wait than can be hashed in time. Trying again in a second may succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many passwords are waiting to be hashed")]
@@ -261,9 +252,17 @@ impl Shared {
         }
     }
 
+    /// Hashes until the pool is dropped. At low priority a sign-in can wait 50 ms longer; `pace` says when a hash does
+    /// not run at it.
+    ///
+    /// Measured on one core under a storm of sign-ins (Linux 6.18): one verification in ten took longer than 1.7 ms at
+    /// nice 0 and 0.5 ms at nice 5. At nice 10, at nice 19 and with `SCHED_IDLE` it was 0.2 to 0.3 ms, the same as
+    /// without load. If verifications want the whole core, hashing keeps a quarter of it at nice 5, a tenth at nice 10,
+    /// a seventieth at nice 19 and half of that with `SCHED_IDLE`: with the last two, no sign-in would be done before
+    /// its deadline.
     fn work(self: Arc<Self>, priority: Priority) {
         if priority == Priority::Low {
-            priority::lower(LOWER_BY);
+            priority::lower();
         }
         while let Some((job, mut memory)) = self.next(priority) {
             self.grant_slots();
