@@ -46,7 +46,7 @@ pub fn inherit_owner_of_folder(folder: &Path) -> io::Result<()> {
 }
 
 /// Gives a file that this process has created to the owner of the folder that it is in, if root runs this process.
-pub fn inherit_owner(file: &File, path: &Path) -> io::Result<()> {
+fn inherit_owner(file: &File, path: &Path) -> io::Result<()> {
     new_owner(path).map(|owner| owner.into_iter().for_each(|owner| change_owner(file, owner)))
 }
 

@@ -5,14 +5,14 @@
 //! database or synchronised to disk.
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use super::NodeReport;
-use crate::files::{create_private_folder, inherit_owner};
+use crate::files::{create_private_file, create_private_folder};
 use crate::store::{Error, Result};
 
 /// The names of files that are not locked yet begin with this.
@@ -44,8 +44,14 @@ impl NodeFiles {
     fn create(&self, node: &str, applied: i64) -> io::Result<File> {
         create_private_folder(&self.dir)?;
         let incomplete = self.dir.join(format!("{INCOMPLETE}{node}"));
-        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&incomplete)?;
-        inherit_owner(&file, &incomplete)?;
+        // What an earlier attempt left over, or a link that somebody has put there: a new file replaces it, and nothing
+        // is written through the link.
+        if let Err(error) = std::fs::remove_file(&incomplete)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            return Err(error);
+        }
+        let file = create_private_file(&incomplete)?;
         file.try_lock()?;
         write(&file, applied)?;
         std::fs::rename(&incomplete, self.dir.join(node))?;
@@ -129,5 +135,21 @@ mod tests {
         drop(running);
         assert_eq!(other.list(7).unwrap(), []);
         assert_eq!(std::fs::read_dir(dir.path().join("nodes")).unwrap().count(), 0);
+    }
+
+    /// The folder may belong to another user than the process, which is root in a command.
+    #[test]
+    fn a_report_is_not_written_through_a_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let other = dir.path().join("other");
+        std::fs::write(&other, "of somebody else").unwrap();
+        std::fs::create_dir(dir.path().join("nodes")).unwrap();
+        for name in [".a", "a"] {
+            std::os::unix::fs::symlink(&other, dir.path().join("nodes").join(name)).unwrap();
+        }
+        let running = NodeFiles::beside(&dir.path().join("db"));
+        running.report("a", 7).unwrap();
+        assert_eq!(std::fs::read_to_string(&other).unwrap(), "of somebody else");
+        assert_eq!(running.list(7).unwrap(), [NodeReport { name: "a".to_owned(), has_applied: true }]);
     }
 }
