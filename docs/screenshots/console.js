@@ -90,7 +90,7 @@ async function keysEventsSettings(page) {
   await says(page, 'sign_in.succeeded');
   await picture(page, 'console-events', { most: 800 });
   await go(page, 'Settings');
-  await page.getByLabel('Only those that are set').check();
+  await page.getByLabel('Only those that differ from the default').check();
   await picture(page, 'console-settings', { most: 900 });
 }
 

@@ -227,7 +227,7 @@ async function settings(page) {
   await go(page, 'Settings');
   await field(page, 'Name or description').fill('console.listener');
   await page.getByText('console.listener', { exact: true }).waitFor();
-  await page.getByLabel('Only those that are set').check();
+  await page.getByLabel('Only those that differ from the default').check();
   await field(page, 'Name or description').fill('no setting has this name');
   await says(page, 'signet config show');
   await check(page, 'no setting');

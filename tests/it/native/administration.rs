@@ -190,7 +190,8 @@ async fn settings_are_listed_with_their_source(server: &TestServer) {
     let listen = find("server.listen");
     assert_eq!((&listen["source"], &listen["from"]), (&json!("environment"), &json!("SIGNET_SERVER__LISTEN")));
     assert!(listen["description"].as_str().unwrap().contains("Address"));
-    assert_eq!(find("verify.cache")["source"], "default");
+    assert_eq!(listen["changed"], true);
+    assert_eq!((&find("verify.cache")["source"], &find("verify.cache")["changed"]), (&json!("default"), &json!(false)));
     if server.redis().is_some() {
         assert_eq!((&find("redis.url")["value"], &find("redis.url")["secret"]), (&json!("…"), &json!(true)));
     }

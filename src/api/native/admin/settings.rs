@@ -25,6 +25,7 @@ struct Settings {
     "value": "0.0.0.0:8000",
     "source": "environment",
     "from": "SIGNET_SERVER__LISTEN",
+    "changed": true,
     "secret": false,
     "description": "Address of the APIs.",
 })))]
@@ -35,6 +36,8 @@ struct SettingValue {
     source: SettingSource,
     /// The variable, or the file and the line.
     from: Option<String>,
+    /// Whether the value differs from the default. Settings files may have defaults written out.
+    changed: bool,
     secret: bool,
     description: String,
 }
@@ -80,7 +83,21 @@ impl From<Setting> for SettingValue {
             Source::Environment(variable) => (SettingSource::Environment, Some(variable.clone())),
             Source::Flag => (SettingSource::Flag, None),
         };
-        let Setting { name, value, is_secret, description, .. } = setting;
-        Self { name, value, source, from, secret: is_secret, description }
+        let Setting { name, value, is_changed, is_secret, description, .. } = setting;
+        Self { name, value, source, from, changed: is_changed, secret: is_secret, description }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_default_that_is_given_is_not_changed() {
+        let text = String::new;
+        let source = Source::Environment(text());
+        let given =
+            Setting { name: text(), value: None, source, is_changed: false, is_secret: false, description: text() };
+        assert!(!SettingValue::from(given).changed);
     }
 }

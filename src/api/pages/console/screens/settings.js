@@ -10,7 +10,7 @@ import { Read, useResource } from '../resource.js';
 export function Screen() {
   const settings = useResource('/admin/settings');
   const [query, changed] = [useSignal(''), useSignal(false)];
-  const matches = (/** @type {any} */ each) => (!changed.value || each.source !== 'default')
+  const matches = (/** @type {any} */ each) => (!changed.value || each.changed)
     && `${each.name} ${each.description}`.toLowerCase().includes(query.value.trim().toLowerCase());
   return html`<${Title}>${t('nav.settings')}<//><${Card} title=${t('settings.title')} lead=${t('settings.lead')}>
     <div class="filter">
@@ -28,5 +28,5 @@ const List = ({ settings }) => (settings.length === 0
       ${each.description && html`<div class="small">${each.description}</div>`}</td>
       <td class="value"><code>${each.value === null || each.value === undefined ? '–'
         : typeof each.value === 'string' ? each.value : JSON.stringify(each.value)}</code></td>
-      <td><${Badge} tone=${each.source === 'default' ? '' : 'good'}>${t(`source.${each.source}`)}<//>
+      <td><${Badge} tone=${each.changed ? 'good' : ''}>${t(`source.${each.source}`)}<//>
         ${each.from && html`<div class="small">${each.from}</div>`}</td></tr>`)}<//>`);

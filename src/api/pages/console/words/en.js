@@ -265,7 +265,7 @@ export default {
   'settings.title': 'Settings of this node',
   'settings.lead': 'Changed in config.toml, in the environment or on the command line, and read at the start.',
   'settings.search': 'Name or description',
-  'settings.changed': 'Only those that are set',
+  'settings.changed': 'Only those that differ from the default',
   'settings.none': 'No setting matches. All of them on the command line:',
   'settings.name': 'Setting',
   'settings.value': 'Value',

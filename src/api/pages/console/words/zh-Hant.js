@@ -265,7 +265,7 @@ export default {
   'settings.title': '這個節點的設定',
   'settings.lead': '在 config.toml、環境變數或命令列變更，啟動時讀取。',
   'settings.search': '名稱或說明',
-  'settings.changed': '只顯示有設定的',
+  'settings.changed': '只顯示與預設值不同的',
   'settings.none': '沒有符合的設定。命令列上的完整清單：',
   'settings.name': '設定',
   'settings.value': '值',
