@@ -64,17 +64,7 @@ pub(super) async fn run(command: Users, ctx: &Context, output: &mut Output<'_>) 
             set_disabled(ctx, output, &name, user.id, false).await
         }
         Users::ResetMfa { name, sign_out } => reset_mfa(ctx, output, &name, sign_out).await,
-        Users::Delete { name, yes } => {
-            let user = find(ctx, &name.user).await?;
-            confirm_unless_superuser_remains(ctx, &user, "delete", yes).await?;
-            match delete_user(ctx, user.id, Origin::process()).await {
-                Ok(()) => {}
-                Err(auth::Error::NotFound) => return Err(not_found(&name.user)),
-                Err(error) => return Err(error.into()),
-            }
-            output.one(&UserRow::from(&user), COLUMNS)?;
-            wait_for_nodes(ctx, output).await
-        }
+        Users::Delete { name, yes } => delete(ctx, output, &name, yes).await,
         Users::Import(options) => import::run(ctx, output, &options).await,
         Users::Export { with_hashes } => export(ctx, output, with_hashes).await,
     }
@@ -174,6 +164,30 @@ async fn set_disabled(
         Ok(user) => output.one(&UserRow::from(&user), COLUMNS),
         Err(auth::Error::NotFound) => Err(not_found(&name.user)),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Once the user is deleted the command succeeds, because a repetition would find no such user. If the ephemeral store
+/// fails after that, nodes learn from the other store that the sessions have ended.
+async fn delete(ctx: &Context, output: &mut Output<'_>, name: &UserName, yes: bool) -> Result<(), CliError> {
+    let user = find(ctx, &name.user).await?;
+    confirm_unless_superuser_remains(ctx, &user, "delete", yes).await?;
+    let deleted = match delete_user(ctx, user.id, Origin::process()).await {
+        Ok(()) => Ok(()),
+        Err(auth::Error::NotFound) => return Err(not_found(&name.user)),
+        Err(auth::Error::Unavailable(error)) if ctx.accounts.user(Find::Id(user.id)).await?.is_none() => Err(error),
+        Err(error) => return Err(error.into()),
+    };
+    output.one(&UserRow::from(&user), COLUMNS)?;
+    let applied = match deleted {
+        Ok(()) => wait_for_nodes(ctx, output).await,
+        Err(error) => Err(CliError::Store(error)),
+    };
+    match applied {
+        Err(CliError::Store(error)) => output.warn(&format!(
+            "the user is deleted, but {error}. Running nodes may accept tokens of the user for another minute"
+        )),
+        applied => applied,
     }
 }
 

@@ -117,3 +117,19 @@ fn settings_are_shown() {
     assert!(printed.contains("mail.queue") && !printed.contains("verify.cache"), "{printed}");
     assert!(!format!("{all}{printed}").contains("hunter2"));
 }
+
+/// Redis accepts writes when the command asks whether it does, and refuses the scripts that end the sessions.
+#[test]
+fn deletion_succeeds_though_redis_fails_midway() {
+    let (redis, postgres) = (redis::Server::start(), postgres::Database::create());
+    let plan = Plan::on(&redis, &postgres);
+    let user = plan.create_user("a@example.org", PASSWORD, &[]);
+    assert_eq!(redis.cli(&["ACL", "SETUSER", "default", "-evalsha", "-eval"]), "OK");
+    let output = plan.run(&["--json", "users", "delete", "a@example.org", "--yes"], "");
+    let printed = text(&output.stderr);
+    assert!(output.status.success(), "{printed}");
+    assert_eq!(serde_json::from_slice::<Value>(&output.stdout).unwrap()["id"], user["id"]);
+    assert!(printed.contains("the user is deleted, but Redis is unavailable"), "{printed}");
+    assert_eq!(redis.cli(&["ACL", "SETUSER", "default", "+evalsha", "+eval"]), "OK");
+    assert_eq!(plan.json(&["users", "list"], ""), json!([]));
+}
