@@ -6,8 +6,9 @@
 
 use std::cmp::Ordering;
 use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
@@ -21,10 +22,13 @@ use crate::config::{Config, Tls};
 use crate::mail::{self, outbox_dir};
 use crate::rng::Rng;
 use crate::server::{BindError, check_address, check_certificate};
-use crate::store::ephemeral::Cursor;
+use crate::store::ephemeral::{Cursor, Warning};
 use crate::store::migrations::Schema;
 use crate::store::{self, Ephemeral};
 use crate::token::secret::Secrets;
+
+/// How long a listener may take to accept a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What a check found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +83,9 @@ pub async fn check(config: &Config) -> Vec<Finding> {
     };
     let accounts = async {
         stores.accounts()?.check().await?;
-        Ok(stores.limits_not_in_force().await)
+        let missing = stores.limits_not_in_force().await;
+        let unknown = |error| vec![format!("the limits of statements could not be read: {error}")];
+        Ok(missing.unwrap_or_else(unknown).into_iter().map(Warning::Risk).collect())
     };
     let server = config.postgres.as_ref().map(|postgres| ("postgres.url", postgres.url.shown()));
     findings.extend(check_store("accounts", server, &file, config, accounts).await);
@@ -97,9 +103,9 @@ pub async fn check(config: &Config) -> Vec<Finding> {
     findings.extend(stores.schemas().await.into_iter().filter_map(|(store, schema)| check_schema(store, schema)));
     findings.push(check_secret(config, usable.as_deref()).await);
     let running = find_running(config, usable.as_deref()).await;
-    findings.push(check_listener("server.listen", config.server.listen, running.as_deref()));
-    let management = config.server.management;
-    findings.extend(management.map(|address| check_listener("server.management", address, running.as_deref())));
+    let listener = |setting, address| check_listener(setting, address, check_address(address), running.as_deref());
+    findings.push(listener("server.listen", config.server.listen));
+    findings.extend(config.server.management.map(|address| listener("server.management", address)));
     findings.extend(config.server.tls.as_ref().map(check_tls));
     findings.push(check_mail(config).await);
     findings
@@ -130,7 +136,7 @@ async fn check_store(
     server: Option<(&'static str, String)>,
     file: &EmbeddedFile,
     config: &Config,
-    check: impl Future<Output = Result<Vec<String>, StartError>>,
+    check: impl Future<Output = Result<Vec<Warning>, StartError>>,
 ) -> Vec<Finding> {
     let dir = config.data_dir.display();
     match (&server, file) {
@@ -145,7 +151,11 @@ async fn check_store(
     match check.await {
         Ok(warnings) => {
             let ok = Finding::ok(part, format!("{location} answers"));
-            std::iter::once(ok).chain(warnings.into_iter().map(|warning| Finding::note(part, warning))).collect()
+            let warnings = warnings.into_iter().map(|warning| match warning {
+                Warning::Unsupported(detail) => Finding::failed(part, detail),
+                Warning::Risk(detail) => Finding::note(part, detail),
+            });
+            std::iter::once(ok).chain(warnings).collect()
         }
         Err(error) => {
             let remedy = match (&error, &server) {
@@ -235,12 +245,23 @@ async fn find_running(config: &Config, store: Option<&dyn Ephemeral>) -> Option<
     nodes.into_iter().map(|node| node.name).find(|name| name.starts_with(&prefix))
 }
 
-fn check_listener(setting: &'static str, address: SocketAddr, running: Option<&str>) -> Finding {
-    match (check_address(address), running) {
+/// `free`: whether this process can listen on the address.
+fn check_listener(
+    setting: &'static str,
+    address: SocketAddr,
+    free: Result<(), BindError>,
+    running: Option<&str>,
+) -> Finding {
+    let in_use = |node| Finding::note(setting, format!("{address} is in use by the running server {node}"));
+    match (free, running) {
         (Ok(()), _) => Finding::ok(setting, format!("{address} is free")),
-        // The user that checks may lack the privilege that the server has for a port below 1024.
-        (Err(BindError::Taken { .. } | BindError::Forbidden { .. }), Some(node)) => {
-            Finding::note(setting, format!("{address} is in use by the running server {node}"))
+        (Err(BindError::Taken { .. }), Some(node)) => in_use(node),
+        // The user that checks may lack the privilege that the server has for a port below 1024. If nobody listens
+        // there, the setting is newer than the server, which may lack the privilege too.
+        (Err(BindError::Forbidden { .. }), Some(node))
+            if TcpStream::connect_timeout(&address, CONNECT_TIMEOUT).is_ok() =>
+        {
+            in_use(node)
         }
         (Err(error), _) => Finding::failed(setting, format!("{error}; or change {setting}")),
     }
@@ -299,4 +320,31 @@ fn check_writable(dir: &Path) -> Result<bool, String> {
     accessat(CWD, nearest, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS)
         .map_err(|error| format!("{} cannot be written: {error}", nearest.display()))?;
     Ok(nearest == dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use socket2::{Domain, Socket, Type};
+
+    use super::*;
+
+    fn outcome(address: SocketAddr, running: Option<&str>) -> Outcome {
+        check_listener("server.management", address, Err(BindError::Forbidden { address }), running).outcome
+    }
+
+    #[test]
+    fn a_forbidden_port_is_in_use_if_somebody_listens() {
+        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let listening = TcpListener::bind(any).unwrap();
+        let address = listening.local_addr().unwrap();
+        assert_eq!(outcome(address, Some("node")), Outcome::Note);
+        assert_eq!(outcome(address, None), Outcome::Failed);
+        // Nobody else gets the port, and nobody listens.
+        let silent = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        silent.bind(&any.into()).unwrap();
+        let address = silent.local_addr().unwrap().as_socket().unwrap();
+        assert_eq!(outcome(address, Some("node")), Outcome::Failed);
+    }
 }

@@ -19,7 +19,7 @@ use crate::mail::remove_old_mails;
 use crate::node::error::StartError;
 use crate::node::webhook;
 use crate::store::Error;
-use crate::store::ephemeral::Cursor;
+use crate::store::ephemeral::{Cursor, Warning};
 use crate::telemetry::Condition;
 use crate::telemetry::metrics::SAMPLE_INTERVAL;
 
@@ -151,7 +151,7 @@ pub async fn watch_readiness(ctx: &Context) {
 
 /// Checks every condition except draining. Returns the warnings of the ephemeral store. `was_out`: it was unavailable
 /// at the previous check.
-async fn update_readiness(ctx: &Context, was_out: bool) -> Result<Vec<String>, Error> {
+async fn update_readiness(ctx: &Context, was_out: bool) -> Result<Vec<Warning>, Error> {
     let node = &ctx.node;
     let (accounts, ephemeral) = tokio::join!(ctx.accounts.check(), ctx.ephemeral.check());
     // A store that logs its own outage is one log line, not one for each condition that it affects. Revocations are

@@ -139,12 +139,11 @@ impl Stores {
         [postgres.await, embedded.await].into_iter().flatten().collect()
     }
 
-    /// Describes each limit that Postgres does not apply even to the statements of a command, and what to do. Empty if
-    /// the limits cannot be read.
-    pub(super) async fn limits_not_in_force(&self) -> Vec<String> {
-        let Some(settings) = &self.config.postgres else { return Vec::new() };
+    /// Describes each limit that Postgres does not apply even to the statements of a command, and what to do.
+    pub(super) async fn limits_not_in_force(&self) -> crate::store::Result<Vec<String>> {
+        let Some(settings) = &self.config.postgres else { return Ok(Vec::new()) };
         let of_commands = config::Postgres { timeout: COMMAND_TIMEOUT.max(settings.timeout), ..settings.clone() };
-        postgres::limits_not_in_force(&of_commands).await.unwrap_or_default()
+        postgres::limits_not_in_force(&of_commands).await
     }
 
     /// True if the embedded file was opened.

@@ -17,6 +17,7 @@ mod revocation;
 mod session;
 pub mod sqlite;
 
+use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -54,6 +55,22 @@ pub enum SwapResult {
     Swapped,
     /// Another caller replaced it first: read it again.
     Conflict,
+}
+
+/// What is wrong with a store that answers and can be written to, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Warning {
+    /// Some calls fail.
+    Unsupported(String),
+    /// Every call works, but the store may lose data, or cease to work.
+    Risk(String),
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Unsupported(text) | Self::Risk(text)) = self;
+        f.write_str(text)
+    }
 }
 
 /// The store of short-lived state. Every implementation passes `tests/conformance/ephemeral`.
@@ -273,5 +290,5 @@ pub trait Ephemeral: Send + Sync + 'static {
 
     /// Checks that the store answers and can be written to. Returns warnings for the operator, such as a disk that is
     /// nearly full.
-    async fn check(&self) -> Result<Vec<String>>;
+    async fn check(&self) -> Result<Vec<Warning>>;
 }

@@ -100,6 +100,19 @@ fn check_names_the_setting_for_an_unknown_authority() {
 }
 
 #[test]
+fn check_names_the_setting_for_an_unknown_authority_of_redis() {
+    let (redis, postgres) = (redis::Server::options().tls().start(), postgres::Database::create());
+    // Trusts another authority, whatever the system trusts.
+    let other = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let plan = Plan::on(&redis, &postgres);
+    let file = plan.dir().join("other.pem");
+    fs::write(&file, other.cert.pem()).unwrap();
+    let (result, detail) = finding(&plan.set("SSL_CERT_FILE", file.to_str().unwrap()), "ephemeral");
+    assert_eq!(result, "failed", "{detail}");
+    assert!(detail.contains("UnknownIssuer") && detail.contains("; set redis.ca to the file"), "{detail}");
+}
+
+#[test]
 fn check_fails_if_a_port_is_taken() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();

@@ -85,6 +85,20 @@ async fn check_names_the_limits_that_a_pooler_drops() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn check_notes_that_it_cannot_read_the_limits() {
+    let (redis, server) = (redis::Server::start(), Server::start());
+    migrate(&server.settings()).await.unwrap();
+    let hide = "SET allow_system_table_mods = on; ALTER VIEW pg_catalog.pg_settings RENAME TO hidden_settings";
+    server.client().await.batch_execute(hide).await.unwrap();
+    let output = Plan::on(&redis, &server).run(&["--json", "check"], "");
+    let findings: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+    let of_accounts = findings.iter().filter(|it| it["part"] == "accounts").collect::<Vec<_>>();
+    assert_eq!((&of_accounts[0]["result"], &of_accounts[1]["result"]), (&"ok".into(), &"note".into()));
+    let note = of_accounts[1]["detail"].as_str().unwrap();
+    assert!(note.contains("could not be read") && note.contains("pg_settings"), "{note}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn limits_in_the_url_are_the_operators_choice() {
     let server = Server::start();
     let url = format!("{}?options=-c%20statement_timeout%3D7s", server.url());

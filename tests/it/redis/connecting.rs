@@ -7,8 +7,12 @@ use signet::config::{self, SecretUrl};
 use signet::store::ephemeral::redis::ConnectError;
 
 use super::*;
+use crate::support::postgres::Database;
 use crate::support::redis::Server;
+use crate::support::signet::Plan;
 use crate::support::wait_until;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
+use tokio::net::{TcpListener, TcpStream};
 
 async fn connect_error(config: &config::Redis) -> ConnectError {
     Redis::connect(config).await.err().expect("it is refused")
@@ -72,11 +76,12 @@ async fn check_warns_of_settings_that_lose_sessions() {
     let unsafe_server = Server::options().set("maxmemory-policy", "allkeys-lru").start();
     let warnings = Redis::connect(&unsafe_server.config()).await.unwrap().check().await.unwrap();
     assert_eq!(warnings.len(), 2, "{warnings:?}");
-    assert!(warnings[0].contains("allkeys-lru") && warnings[1].contains("appendonly"), "{warnings:?}");
+    let [policy, file] = [0, 1].map(|at| warnings[at].to_string());
+    assert!(policy.contains("allkeys-lru") && file.contains("appendonly"), "{warnings:?}");
 
     let safe_server = Server::options().durable().start();
     let store = Redis::connect(&safe_server.config()).await.unwrap();
-    assert_eq!(store.check().await.unwrap(), Vec::<String>::new());
+    assert_eq!(store.check().await.unwrap(), []);
 
     safe_server.cli(&["REPLICAOF", "127.0.0.1", &unsafe_server.port().to_string()]);
     let (error, _) = until_available(async || match store.check().await {
@@ -94,6 +99,57 @@ async fn check_warns_of_settings_that_lose_sessions() {
     assert_unavailable(&error);
     safe_server.cli(&["REPLICAOF", "NO", "ONE"]);
     until_available(async || store.open_session(&session(1), NETWORK, START, 100, START).await).await;
+}
+
+/// Passes connections on to a server, which then reports version 6 of Redis.
+async fn start_old(server: u16) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            tokio::spawn(pass_on(client, server));
+        }
+    });
+    port
+}
+
+async fn pass_on(mut client: TcpStream, server: u16) -> std::io::Result<()> {
+    const VERSION: &[u8] = b"redis_version:";
+    let mut server = TcpStream::connect(("127.0.0.1", server)).await?;
+    let ((mut requests, mut to_client), (mut replies, mut to_server)) = (client.split(), server.split());
+    let replies = async {
+        let mut buffer = vec![0; 65_536];
+        loop {
+            let read = replies.read(&mut buffer).await?;
+            let reply = &mut buffer[..read];
+            if let Some(at) = reply.windows(VERSION.len()).position(|found| found == VERSION) {
+                reply[at + VERSION.len()] = b'6';
+            }
+            match read {
+                0 => return Ok(()),
+                _ => to_client.write_all(reply).await?,
+            }
+        }
+    };
+    tokio::select! {
+        ended = replies => ended,
+        ended = copy(&mut requests, &mut to_server) => ended.map(drop),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_fails_on_an_old_redis() {
+    let (server, postgres) = (Server::options().durable().start(), Database::create());
+    let port = start_old(server.port()).await;
+    let plan = Plan::at(&format!("redis://127.0.0.1:{port}"), &postgres);
+    let output = plan.run(&["--json", "check"], "");
+    assert_eq!(output.status.code(), Some(1));
+    let findings: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).unwrap();
+    let failed = findings.iter().find(|it| it["part"] == "ephemeral" && it["result"] == "failed").unwrap();
+    let detail = failed["detail"].as_str().unwrap();
+    assert!(detail.contains("has version 6.") && detail.ends_with("use Redis 7.0 or newer, or Valkey"), "{detail}");
+    // A server warns of it.
+    plan.start().wait_for_log("use Redis 7.0 or newer, or Valkey");
 }
 
 #[tokio::test]

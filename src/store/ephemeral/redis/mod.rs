@@ -67,7 +67,7 @@ use super::{
     Allowance, Claim, Cursor, Ended, Ephemeral, EventBounds, EventQuery, EventScope, FOLLOWER_REPORT_TTL,
     FollowerReport, IdempotentRequest, KeyReservation, Limit, MAX_FOLLOWERS, NetworkPermit, NewEvent, NodeReport,
     Opened, RedeemRequest, Redemption, RequesterAllowance, RequesterPermit, Revocation, RotateRequest, Rotation,
-    SealedKeyring, Session, SessionClaims, SignOutScope, StoredEvent, StreamPage, SwapResult,
+    SealedKeyring, Session, SessionClaims, SignOutScope, StoredEvent, StreamPage, SwapResult, Warning,
 };
 use crate::clock::Timestamp;
 use crate::config;
@@ -381,7 +381,7 @@ impl Ephemeral for Redis {
         self.read(query).await
     }
 
-    async fn check(&self) -> Result<Vec<String>> {
+    async fn check(&self) -> Result<Vec<Warning>> {
         let key = self.keys.fleet("check");
         let check = async {
             let warnings = warnings::check_servers(&self.runner).await?;

@@ -28,7 +28,7 @@ use super::{
     Allowance, Claim, Cursor, Ended, Ephemeral, EventBounds, EventQuery, EventScope, FollowerReport, IdempotentRequest,
     KeyReservation, Limit, NetworkPermit, NewEvent, NodeReport, Opened, RedeemRequest, Redemption, RequesterAllowance,
     RequesterPermit, Revocation, RotateRequest, Rotation, SealedKeyring, Session, SessionClaims, SignOutScope,
-    StoredEvent, StreamPage, SwapResult,
+    StoredEvent, StreamPage, SwapResult, Warning,
 };
 use crate::clock::Timestamp;
 use crate::id::{SessionId, UserId};
@@ -334,9 +334,9 @@ impl Ephemeral for SqliteEphemeral {
         self.engine.read(Operation::ReadEvents, move |tx| events::read(tx, query)).await
     }
 
-    async fn check(&self) -> Result<Vec<String>> {
+    async fn check(&self) -> Result<Vec<Warning>> {
         self.engine.check_schema(Operation::CheckEphemeral).await?;
         self.engine.check_writable(Operation::CheckEphemeral).await?;
-        Ok(self.engine.warnings())
+        Ok(self.engine.warnings().into_iter().map(Warning::Risk).collect())
     }
 }
