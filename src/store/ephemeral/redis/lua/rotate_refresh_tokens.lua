@@ -72,9 +72,13 @@ local function rotate(key, at, counter, next_counter)
   return {'rotated', s[2], expires_at, s[7], s[9] or s[2], s[11] or ''}
 end
 
+-- The text of an error, which some versions give in a table.
+local function text_of(failure)
+  return type(failure) == 'table' and failure.err or failure
+end
+
 -- True for the error of a server that is full, a replica, or unable to save.
-local function refuses_writes(failure)
-  local text = type(failure) == 'table' and failure.err or ''
+local function refuses_writes(text)
   return string.find(text, '^OOM ') or string.find(text, '^READONLY ') or string.find(text, '^MISCONF ')
 end
 
@@ -87,9 +91,9 @@ for n, key in ipairs(KEYS) do
   local ok, reply = pcall(rotate, key, ARGV[first], ARGV[first + 1], ARGV[first + 2])
   if ok then
     has_written = has_written or (reply[1] ~= 'not_found' and reply[1] ~= 'requirement_unmet')
-  elseif not has_written and refuses_writes(reply) then
+  elseif not has_written and refuses_writes(text_of(reply)) then
     -- All others would fail in the same way, each of them alone once more.
-    return reply
+    return redis.error_reply(text_of(reply))
   end
   replies[n] = ok and reply or {'failed'}
 end
