@@ -32,7 +32,7 @@ pub struct Setting {
     pub value: Option<String>,
     /// Where the value comes from.
     pub source: Source,
-    /// Whether the value differs from the default. The settings of packages have every default written out.
+    /// True if the value is not the default. A settings file may repeat defaults, as that of the packages does.
     pub is_changed: bool,
     /// Whether the value is secret.
     pub is_secret: bool,

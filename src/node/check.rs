@@ -341,7 +341,7 @@ mod tests {
         let address = listening.local_addr().unwrap();
         assert_eq!(outcome(address, Some("node")), Outcome::Note);
         assert_eq!(outcome(address, None), Outcome::Failed);
-        // Nobody else gets the port, and nobody listens.
+        // This socket reserves the port and does not listen.
         let silent = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         silent.bind(&any.into()).unwrap();
         let address = silent.local_addr().unwrap().as_socket().unwrap();

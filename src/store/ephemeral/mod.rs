@@ -57,7 +57,7 @@ pub enum SwapResult {
     Conflict,
 }
 
-/// What is wrong with a store that answers and can be written to, and what to do.
+/// A problem of a store that answers and can be written to. Each names a remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Warning {
     /// Some calls fail.

@@ -56,7 +56,7 @@ async fn follower_of_a_fleet_whose_redis_fails_over() {
     watches[0].until_refused(&verifier, &lost).await;
     watches[1].until_refused(&impatient, &lost).await;
 
-    // Nobody can be promoted yet: the silence shows.
+    // Sentinel has no replica to promote yet, so the followers get no frame and become stale.
     replica.freeze();
     sentinel.servers[0].kill();
     until("the limit has passed", async || result(&impatient, &kept.access) == Err(VerifyError::Stale)).await;

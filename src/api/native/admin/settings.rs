@@ -36,7 +36,7 @@ struct SettingValue {
     source: SettingSource,
     /// The variable, or the file and the line.
     from: Option<String>,
-    /// Whether the value differs from the default. Settings files may have defaults written out.
+    /// True if the value is not the default. A settings file may repeat defaults.
     changed: bool,
     secret: bool,
     description: String,

@@ -1,5 +1,5 @@
-//! Whether the limits that a connection asks for are in force. A pooler such as PgBouncer drops them, and then the role
-//! must have them.
+//! Checks that Postgres applies the limits which a connection asks for. A pooler such as PgBouncer drops them; then
+//! they must be settings of the role.
 
 use tokio::time::timeout;
 
