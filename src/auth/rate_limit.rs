@@ -18,14 +18,14 @@ use crate::auth::audit::{self, Event};
 use crate::auth::context::Context;
 use crate::auth::identity::Login;
 use crate::auth::request_context::{Client, RequestContext};
-use crate::config::{LimitedAction, OnFailure, Rate};
+use crate::config::{DAILY_TRIES, LimitedAction, OnFailure, Rate};
 use crate::encoding::short_sha256;
 use crate::id::UserId;
 use crate::store::accounts::User;
 use crate::store::ephemeral::{Allowance, Limit, NetworkPermit, RequesterAllowance, RequesterPermit};
 use crate::telemetry::metrics::Counter;
 
-/// The period of `mailed.daily_tries`.
+/// The period of [`DAILY_TRIES`].
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// True while the store fails, so that limits that fail open are logged once for each outage and not for each request.
 static IS_SKIPPING: AtomicBool = AtomicBool::new(false);
@@ -285,7 +285,7 @@ pub(in crate::auth) async fn check_day(
     {
         return Ok(AttemptPermit::KnownNetwork { retry_after });
     }
-    let event = Event::limit_exceeded("mailed.daily_tries", user, retry_after, audit::Origin::client(client));
+    let event = Event::limit_exceeded(DAILY_TRIES, user, retry_after, audit::Origin::client(client));
     audit::record(ctx, event.detail("counter", counter));
     Err(Error::RateLimited { retry_after })
 }

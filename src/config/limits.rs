@@ -1,5 +1,5 @@
 //! Rate limits: each is one row of the table below, with its setting, its built-in rate, its key in the store, what
-//! happens if the store fails, and its message.
+//! happens if the store fails, and its message. The metric of refused requests has a series for each row.
 //!
 //! To add one, add a row here and a line to `config.toml`, and call `auth::rate_limit` in the operation.
 
@@ -31,6 +31,9 @@ pub enum OnFailure {
     Skip,
 }
 
+/// The setting of the attempts that a person has a day. They are no rate, but are reported as a limit too.
+pub const DAILY_TRIES: &str = "mailed.daily_tries";
+
 macro_rules! limited_actions {
     ($(
         $action:ident: $setting:literal, $burst:literal per $minutes:literal minutes, $key:literal, $on_failure:ident,
@@ -45,6 +48,9 @@ macro_rules! limited_actions {
         impl LimitedAction {
             /// Every limit, in the order of `config.toml`.
             pub const ALL: &[Self] = &[$(Self::$action),*];
+
+            /// The setting of everything that is reported as a limit.
+            pub const REPORTED: &[&str] = &[$($setting,)* DAILY_TRIES];
 
             /// The key of the setting in `[limits]`.
             pub const fn setting(self) -> &'static str {

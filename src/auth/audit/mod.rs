@@ -42,18 +42,19 @@ pub fn record(ctx: &Context, event: Event) {
 
 /// Counts what security people alert on.
 fn count(ctx: &Context, event: &Event) {
+    let metrics = &ctx.node.metrics;
     let counter = match event.event_type {
         EventType::SignInSucceeded | EventType::SignInRefused => {
             let method = event.method.map_or("unknown", SignInMethod::name);
             Counter::find("signet_sign_ins_total", &[method, event.event_type.outcome().name()])
         }
         EventType::RefreshReused => Some(Counter::RefreshReused),
-        EventType::LimitExceeded => event
-            .details
-            .get("limit")
-            .and_then(serde_json::Value::as_str)
-            .and_then(|limit| Counter::find("signet_rate_limited_total", &[limit])),
+        EventType::LimitExceeded => {
+            let limit = event.details.get("limit").and_then(serde_json::Value::as_str);
+            metrics.limit_exceeded(limit.unwrap_or_default());
+            None
+        }
         _ => None,
     };
-    counter.into_iter().for_each(|counter| ctx.node.metrics.count(counter));
+    counter.into_iter().for_each(|counter| metrics.count(counter));
 }

@@ -1,5 +1,8 @@
 //! The plain counters and gauges, one line each: cell, kind, name, labels and help text. To add one, add a line here
 //! and call [`Metrics::count`](super::Metrics::count). Knows nothing of what they mean.
+//!
+//! The counters of limits are not here: they follow from the limits
+//! ([`Metrics::limit_exceeded`](super::Metrics::limit_exceeded)).
 
 use super::exposition::{Exposition, Kind};
 use super::sharded_counter::ShardedCounter;
@@ -57,19 +60,6 @@ counters! {
     MagicLinkRefused: Counter "signet_sign_ins_total" ["method" = "magic_link", "outcome" = "refused"], "Sign-ins by method and outcome.";
     SecondStepRefused: Counter "signet_sign_ins_total" ["method" = "unknown", "outcome" = "refused"], "Sign-ins by method and outcome.";
     RefreshReused: Counter "signet_refresh_tokens_reused_total", "Refresh tokens that were presented again, which ended their sessions.";
-    LimitedSignInAccount: Counter "signet_rate_limited_total" ["limit" = "sign_in_account"], "Requests that a limit refused, by its setting.";
-    LimitedSignInAddress: Counter "signet_rate_limited_total" ["limit" = "sign_in_address"], "Requests that a limit refused, by its setting.";
-    LimitedReauthentication: Counter "signet_rate_limited_total" ["limit" = "reauthentication_account"], "Requests that a limit refused, by its setting.";
-    LimitedSignUpAddress: Counter "signet_rate_limited_total" ["limit" = "sign_up_address"], "Requests that a limit refused, by its setting.";
-    LimitedMailAccount: Counter "signet_rate_limited_total" ["limit" = "mail_account"], "Requests that a limit refused, by its setting.";
-    LimitedMailTotal: Counter "signet_rate_limited_total" ["limit" = "mail_total"], "Requests that a limit refused, by its setting.";
-    LimitedMailAddress: Counter "signet_rate_limited_total" ["limit" = "mail_address"], "Requests that a limit refused, by its setting.";
-    LimitedCodeAccount: Counter "signet_rate_limited_total" ["limit" = "code_account"], "Requests that a limit refused, by its setting.";
-    LimitedCodeAddress: Counter "signet_rate_limited_total" ["limit" = "code_address"], "Requests that a limit refused, by its setting.";
-    LimitedTotpAccount: Counter "signet_rate_limited_total" ["limit" = "totp_account"], "Requests that a limit refused, by its setting.";
-    LimitedRevokeAccount: Counter "signet_rate_limited_total" ["limit" = "revoke_account"], "Requests that a limit refused, by its setting.";
-    LimitedApiKeyAccount: Counter "signet_rate_limited_total" ["limit" = "api_key_account"], "Requests that a limit refused, by its setting.";
-    LimitedDailyTries: Counter "signet_rate_limited_total" ["limit" = "mailed.daily_tries"], "Requests that a limit refused, by its setting.";
     AuditEventsLost: Counter "signet_audit_events_lost_total", "Security events that were not stored, because the store did not accept them fast enough.";
     WebhookEventsSent: Counter "signet_audit_webhook_events_total" ["end" = "sent"], "Security events for the webhook, by outcome.";
     WebhookEventsLost: Counter "signet_audit_webhook_events_total" ["end" = "lost"], "Security events for the webhook, by outcome.";

@@ -25,6 +25,7 @@ use sharded_counter::{HISTOGRAM, Histogram, ShardedCounter};
 use super::Page;
 use super::health::Readiness;
 use crate::clock::Timestamp;
+use crate::config::LimitedAction;
 use crate::store::{self, Observer, Operation};
 
 /// The statuses that the server sends, each with a cell of its own. A route's last status cell counts all others.
@@ -32,6 +33,9 @@ const STATUSES: [u16; 26] = [
     200, 201, 202, 204, 206, 302, 303, 304, 400, 401, 403, 404, 405, 408, 409, 410, 413, 415, 422, 428, 429, 431, 500,
     502, 503, 504,
 ];
+
+/// Cells before those of the routes: the counters, and one for each limit.
+const FIRST_ROUTE: usize = Counter::COUNT + LimitedAction::REPORTED.len();
 
 /// Cells of a route: its statuses, any other status, and the histogram of its durations.
 const ROUTE_CELLS: usize = STATUSES.len() + 1 + HISTOGRAM;
@@ -148,7 +152,7 @@ impl Observer for Metrics {
 impl Metrics {
     /// Creates the metrics, all zero. Requests are counted by the index of their route in `routes`.
     pub fn new<S: AsRef<str>>(routes: &[S], started: Timestamp) -> Self {
-        let cells = Counter::COUNT + routes.len() * ROUTE_CELLS + Operation::ALL.len() * OPERATION_CELLS + HISTOGRAM;
+        let cells = FIRST_ROUTE + routes.len() * ROUTE_CELLS + Operation::ALL.len() * OPERATION_CELLS + HISTOGRAM;
         Self {
             cells: ShardedCounter::new(cells),
             routes: routes.iter().map(|route| route.as_ref().into()).collect(),
@@ -186,6 +190,13 @@ impl Metrics {
         self.cells.subtract(gauge as usize);
     }
 
+    /// Counts a request that a limit refused. `limit`: one of [`LimitedAction::REPORTED`].
+    pub fn limit_exceeded(&self, limit: &str) {
+        if let Some(index) = LimitedAction::REPORTED.iter().position(|reported| *reported == limit) {
+            self.cells.add(Counter::COUNT + index, 1);
+        }
+    }
+
     /// Renders `/metrics`.
     pub fn page(&self, snapshot: &Snapshot, readiness: &Readiness, now: Timestamp) -> Page {
         let mut page = Exposition::default();
@@ -195,6 +206,7 @@ impl Metrics {
         self.add_verification(&mut page, snapshot, now);
         add_hashing(&mut page, &snapshot.hashing);
         counters::add_to(&mut page, &self.cells);
+        self.add_limits(&mut page);
         page.gauge(
             "signet_mail_oldest_seconds",
             "Time for which the oldest queued mail has waited; 0 if there is none.",
@@ -229,6 +241,13 @@ impl Metrics {
             .labelled(&[("version", env!("CARGO_PKG_VERSION"))], 1);
         page.gauge("process_start_time_seconds", "Start time of the process in seconds since the epoch.")
             .value(self.started.millis() as f64 / 1e3);
+    }
+
+    fn add_limits(&self, page: &mut Exposition) {
+        let mut refused = page.counter("signet_rate_limited_total", "Requests that a limit refused, by its setting.");
+        for (index, limit) in LimitedAction::REPORTED.iter().enumerate() {
+            refused.labelled(&[("limit", limit)], self.cells.sum(Counter::COUNT + index));
+        }
     }
 
     fn add_requests(&self, page: &mut Exposition) {
@@ -292,15 +311,15 @@ impl Metrics {
     }
 
     fn route(&self, route: usize) -> usize {
-        Counter::COUNT + route * ROUTE_CELLS
+        FIRST_ROUTE + route * ROUTE_CELLS
     }
 
     fn operation(&self, operation: Operation) -> usize {
-        Counter::COUNT + self.routes.len() * ROUTE_CELLS + operation as usize * OPERATION_CELLS
+        FIRST_ROUTE + self.routes.len() * ROUTE_CELLS + operation as usize * OPERATION_CELLS
     }
 
     fn stalls(&self) -> Histogram {
-        Histogram(Counter::COUNT + self.routes.len() * ROUTE_CELLS + Operation::ALL.len() * OPERATION_CELLS)
+        Histogram(FIRST_ROUTE + self.routes.len() * ROUTE_CELLS + Operation::ALL.len() * OPERATION_CELLS)
     }
 }
 
