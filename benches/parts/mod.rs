@@ -25,7 +25,7 @@ use signet::id::{SessionId, TokenId, UserId};
 use signet::node::build;
 use signet::node::stores::Stores;
 use signet::rng::Rng;
-use signet::token::access::NewAccessToken;
+use signet::token::access::{IssuedFrom, NewAccessToken};
 use signet::token::refresh::RefreshToken;
 use signet::token::secret::Secrets;
 use signet_verify::ed25519::Verifier;
@@ -104,9 +104,7 @@ fn tokens(bench: &mut impl Bench) {
         let token = NewAccessToken {
             user,
             audience: None,
-            session: Some(session),
-            api_key: None,
-            auth_time: Some(NOW),
+            issued_from: IssuedFrom::Session { id: session, auth_time: NOW },
             token_id,
             issued_at: NOW,
             expires_at: NOW + Duration::from_secs(900),

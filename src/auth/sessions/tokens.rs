@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::config::{Audience, SigningAlgorithm};
 use crate::id::TokenId;
 use crate::store::ephemeral::SessionSnapshot;
-use crate::token::access::NewAccessToken;
+use crate::token::access::{IssuedFrom, NewAccessToken};
 use crate::token::refresh::RefreshToken;
 
 /// What a sign-in or a refresh returns. Not `Debug`, because both tokens are secrets.
@@ -88,9 +88,7 @@ pub(in crate::auth) fn mint_access_token(ctx: &Context, new: &AccessToken<'_>) -
     let token = NewAccessToken {
         user: session.user,
         audience: audience.map(|audience| audience.name.as_str()),
-        session: Some(session.id),
-        api_key: None,
-        auth_time: Some(session.auth_time),
+        issued_from: IssuedFrom::Session { id: session.id, auth_time: session.auth_time },
         token_id: TokenId::new(node.issue_time(now), &node.rng),
         issued_at: now,
         expires_at,

@@ -19,7 +19,7 @@ use crate::auth::reserved_scopes::is_reserved;
 use crate::config::SigningAlgorithm;
 use crate::id::TokenId;
 use crate::store::accounts::Find;
-use crate::token::access::{NewAccessToken, serialize_extra_claims};
+use crate::token::access::{IssuedFrom, NewAccessToken, serialize_extra_claims};
 use crate::token::scopes::RequiredScopes;
 
 /// A token issued from an API key. Has no Debug form, because it is a secret.
@@ -76,9 +76,7 @@ pub async fn issue_for_api_key(
     let token = NewAccessToken {
         user: api_key.user,
         audience: audience.map(|audience| audience.name.as_str()),
-        session: None,
-        api_key: Some(api_key.id),
-        auth_time: None,
+        issued_from: IssuedFrom::ApiKey(api_key.id),
         token_id: TokenId::new(api_key.read_at, &ctx.node.rng),
         issued_at: now,
         expires_at,

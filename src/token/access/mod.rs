@@ -49,12 +49,8 @@ pub struct NewAccessToken<'a> {
     pub user: UserId,
     /// `aud`, if it is not that of the settings.
     pub audience: Option<&'a str>,
-    /// `sid`.
-    pub session: Option<SessionId>,
-    /// `client_id`: the API key from which the token is issued. Without one, it is that of the settings.
-    pub api_key: Option<ApiKeyId>,
-    /// `auth_time`: when the user of the session authenticated.
-    pub auth_time: Option<Timestamp>,
+    /// What it is issued from.
+    pub issued_from: IssuedFrom,
     /// `jti`.
     pub token_id: TokenId,
     /// `iat`.
@@ -63,6 +59,20 @@ pub struct NewAccessToken<'a> {
     pub expires_at: Timestamp,
     /// More claims, from [`serialize_extra_claims`].
     pub extra_claims: &'a str,
+}
+
+/// What a token is issued from, and the claims that say so.
+#[derive(Clone, Copy, Debug)]
+pub enum IssuedFrom {
+    /// A session. `client_id` is that of the settings.
+    Session {
+        /// `sid`.
+        id: SessionId,
+        /// `auth_time`: when the user authenticated.
+        auth_time: Timestamp,
+    },
+    /// An API key: `client_id`.
+    ApiKey(ApiKeyId),
 }
 
 /// A token with a valid signature and valid claims.
@@ -142,15 +152,11 @@ impl Issuer {
         }
         // Writing to a String cannot fail.
         let _ = write!(payload, r#","sub":"{}""#, new.user);
-        if let Some(session) = new.session {
-            let _ = write!(payload, r#","sid":"{session}""#);
-        }
-        match new.api_key {
-            Some(api_key) => _ = write!(payload, r#","client_id":"{api_key}""#),
-            None => payload.push_str(&self.client),
-        }
-        if let Some(auth_time) = new.auth_time {
-            let _ = write!(payload, r#","auth_time":{}"#, auth_time.secs());
+        match new.issued_from {
+            IssuedFrom::Session { id, auth_time } => {
+                let _ = write!(payload, r#","sid":"{id}"{},"auth_time":{}"#, self.client, auth_time.secs());
+            }
+            IssuedFrom::ApiKey(id) => _ = write!(payload, r#","client_id":"{id}""#),
         }
         let (iat, exp) = (new.issued_at.secs(), new.expires_at.secs());
         let _ = write!(payload, r#","iat":{iat},"exp":{exp},"jti":"{}"{}}}"#, new.token_id, new.extra_claims);

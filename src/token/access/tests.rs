@@ -57,9 +57,7 @@ fn token_signed_with(algorithm: SigningAlgorithm, keyring: &Keyring) -> String {
     let new = NewAccessToken {
         user: UserId::new(NOW, &rng),
         audience: None,
-        session: Some(SessionId::new(NOW, &rng)),
-        api_key: None,
-        auth_time: Some(NOW - Duration::from_secs(60)),
+        issued_from: IssuedFrom::Session { id: SessionId::new(NOW, &rng), auth_time: NOW - Duration::from_secs(60) },
         token_id: TokenId::new(NOW, &rng),
         issued_at: NOW,
         expires_at: NOW + Duration::from_secs(900),
