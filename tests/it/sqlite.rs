@@ -361,23 +361,8 @@ fn refused_start_states_the_reason() {
     assert!(matches!(open_error(&foreign), OpenError::Unreadable { .. }));
 
     let newer = dir.path().join("newer");
-    let applied: Vec<_> = migrate(&newer, &EMBEDDED, NOW).unwrap().applied.iter().map(|step| step.name).collect();
-    assert_eq!(
-        applied,
-        [
-            "accounts",
-            "ephemeral",
-            "endings",
-            "auth_time",
-            "known_networks",
-            "custom_claims",
-            "revocation_epoch",
-            "user_search",
-            "followers",
-            "events",
-            "idempotency",
-        ]
-    );
+    let applied: Vec<_> = migrate(&newer, &EMBEDDED, NOW).unwrap().applied.iter().map(|step| step.number).collect();
+    assert!(!applied.is_empty() && applied.iter().copied().eq(1..=applied.len() as i32), "{applied:?}");
     let file = rusqlite::Connection::open(newer.join("signet.db")).unwrap();
     file.execute(UNKNOWN_MIGRATION, [100]).unwrap();
     let error = open_error(&newer);
