@@ -156,3 +156,20 @@ impl fmt::Debug for Letter {
         f.write_str(self.kind().name)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::KINDS;
+
+    #[test]
+    fn settings_name_every_letter_and_its_values() {
+        let settings = include_str!("../../config.toml");
+        let words: Vec<&str> = settings.split([' ', ',', '.', '\n', '{', '}']).collect();
+        for kind in KINDS {
+            assert!(words.contains(&kind.name), "{}", kind.name);
+            for (value, _) in kind.values {
+                assert!(settings.contains(&format!("{{{{{value}}}}}")), "{}: {value}", kind.name);
+            }
+        }
+    }
+}
