@@ -18,7 +18,8 @@ use crate::auth::audit::{self, Event};
 use crate::auth::context::Context;
 use crate::auth::identity::Login;
 use crate::auth::request_context::{Client, RequestContext};
-use crate::config::{DAILY_TRIES, LimitedAction, OnFailure, Rate};
+pub use crate::config::LimitedAction;
+use crate::config::{DAILY_TRIES, OnFailure, Rate};
 use crate::encoding::short_sha256;
 use crate::id::UserId;
 use crate::store::accounts::User;
@@ -191,11 +192,6 @@ pub async fn check_reauthentication(
     check_attempt_at(ctx, LimitedAction::ReauthenticationAccount, &user.to_string(), Some(user), request_ctx).await
 }
 
-/// Counts one sign-up from the client.
-pub async fn check_sign_up(ctx: &Context, request_ctx: RequestContext<'_>) -> Result<(), Error> {
-    check_client(ctx, LimitedAction::SignUpClient, request_ctx).await
-}
-
 /// Counts one mail, against the client that requests it and the person it goes to. `subject`: from
 /// [`crate::auth::one_time::subject`], whether an account has the address or not.
 pub async fn check_mail(
@@ -208,7 +204,8 @@ pub async fn check_mail(
     check_mail_to(ctx, kind, subject, request_ctx).await
 }
 
-/// Counts the mail of a sign-up, which is limited by [`check_sign_up`], against the person it goes to: otherwise a
+/// Counts the mail of a sign-up, which is limited by
+/// [`LimitedAction::SignUpClient`], against the person it goes to: otherwise a
 /// client that creates and deletes the account of an address could send it any number. Returns whether to send it. If
 /// the store is unavailable, it is sent, because no account can be deleted then.
 pub async fn check_sign_up_mail(ctx: &Context, subject: &str, request_ctx: RequestContext<'_>) -> bool {
@@ -304,19 +301,14 @@ pub async fn check_revocation(ctx: &Context, subject: &str) -> Result<(), Error>
     check(ctx, LimitedAction::RevokeAccount, subject, Origin { user: UserId::parse(subject), request_ctx: None }).await
 }
 
-/// Counts one API key that a user creates.
-pub async fn check_api_key_creation(ctx: &Context, user: UserId) -> Result<(), Error> {
+/// Counts one action of a user who is authenticated.
+pub async fn check_user(ctx: &Context, action: LimitedAction, user: UserId) -> Result<(), Error> {
     let origin = Origin { user: Some(user), request_ctx: None };
-    check(ctx, LimitedAction::ApiKeyAccount, &user.to_string(), origin).await
+    check(ctx, action, &user.to_string(), origin).await
 }
 
-/// Counts one enrollment of a second factor that a user begins.
-pub async fn check_enrollment(ctx: &Context, user: UserId) -> Result<(), Error> {
-    let origin = Origin { user: Some(user), request_ctx: None };
-    check(ctx, LimitedAction::TotpAccount, &user.to_string(), origin).await
-}
-
-async fn check_client(ctx: &Context, action: LimitedAction, request_ctx: RequestContext<'_>) -> Result<(), Error> {
+/// Counts one action of the client's network.
+pub async fn check_client(ctx: &Context, action: LimitedAction, request_ctx: RequestContext<'_>) -> Result<(), Error> {
     let origin = Origin { request_ctx: Some(request_ctx), ..Origin::default() };
     check(ctx, action, &request_ctx.rate_limit_ip.to_string(), origin).await
 }

@@ -4,6 +4,7 @@ use crate::auth::accounts::create::{CreateUser, create_user};
 use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
 use crate::auth::passwords::Policy;
+use crate::auth::rate_limit::LimitedAction;
 use crate::auth::request_context::RequestContext;
 use crate::auth::{Error, rate_limit};
 use crate::store::accounts::User;
@@ -13,7 +14,7 @@ pub async fn sign_up(ctx: &Context, new_user: CreateUser, request_ctx: RequestCo
     if !ctx.node.config.accounts.open_registration {
         return Err(Error::RegistrationClosed);
     }
-    rate_limit::check_sign_up(ctx, request_ctx).await?;
+    rate_limit::check_client(ctx, LimitedAction::SignUpClient, request_ctx).await?;
     let policy = Policy::for_dialect(request_ctx.dialect_config, &ctx.node.config.passwords);
     let user = create_user(ctx, new_user, policy).await?;
     audit::record(ctx, Event::of_user(EventType::UserRegistered, user.id, Origin::request(request_ctx)));

@@ -16,6 +16,7 @@ use crate::auth::error::{Denial, VerifyError};
 use crate::auth::mailing::NoticeOrigin;
 use crate::auth::passwords::IdentityProof;
 use crate::auth::passwords::reauthenticate::require_password_or_recent_sign_in;
+use crate::auth::rate_limit::LimitedAction;
 use crate::auth::request_context::RequestContext;
 use crate::auth::reserved_scopes::is_reserved;
 use crate::auth::run_to_completion::run_to_completion;
@@ -73,7 +74,7 @@ pub async fn create_own(
         }
         require_password_or_recent_sign_in(ctx, &owner, proof, request_ctx).await?;
     }
-    rate_limit::check_api_key_creation(ctx, caller.user).await?;
+    rate_limit::check_user(ctx, LimitedAction::ApiKeyAccount, caller.user).await?;
     let new_key = CreateApiKey {
         user: caller.user,
         project,

@@ -16,6 +16,7 @@ use crate::auth::mfa::totp_secret::TotpSecret;
 use crate::auth::one_time::{self, SecretKey, SecretKind, mfa_subject, subject_of};
 use crate::auth::passwords::IdentityProof;
 use crate::auth::passwords::reauthenticate::reauthenticate;
+use crate::auth::rate_limit::LimitedAction;
 use crate::auth::request_context::RequestContext;
 use crate::auth::run_to_completion::run_to_completion;
 use crate::auth::{Error, mailing, rate_limit};
@@ -35,7 +36,7 @@ pub struct TotpEnrollment {
 
 /// Generates a pending secret, in place of an earlier one. Enables nothing.
 pub async fn start_enrollment(ctx: &Context, user: &User) -> Result<TotpEnrollment, Error> {
-    rate_limit::check_enrollment(ctx, user.id).await?;
+    rate_limit::check_user(ctx, LimitedAction::TotpAccount, user.id).await?;
     let secret = TotpSecret::generate(ctx, &user.email)?;
     let sealed = secret.seal(ctx, user.id)?;
     let (subject, id) = (subject_of(&user.email), user.id.to_string());

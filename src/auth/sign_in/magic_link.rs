@@ -20,7 +20,7 @@ use crate::auth::context::Context;
 use crate::auth::error::LinkKind;
 use crate::auth::identity::Email;
 use crate::auth::one_time::{self, Owner, SecretKey, SecretKind, subject, subject_of};
-use crate::auth::rate_limit::MailKind;
+use crate::auth::rate_limit::{LimitedAction, MailKind};
 use crate::auth::request_context::RequestContext;
 use crate::auth::sessions::tokens::TokenPair;
 use crate::auth::timing::respond_on_step;
@@ -153,7 +153,7 @@ impl<'a> Link<'a> {
         match &user {
             Some(user) if user.disabled => return Err(refuse(ctx, request_ctx, Some(user.id), "account disabled")),
             None if !ctx.node.config.accounts.open_registration => return Err(Error::RegistrationClosed),
-            None => rate_limit::check_sign_up(ctx, request_ctx).await?,
+            None => rate_limit::check_client(ctx, LimitedAction::SignUpClient, request_ctx).await?,
             Some(_) => {}
         }
         Ok(Self { id: token.id, address, user, request_ctx })

@@ -18,7 +18,7 @@ use crate::auth::audit::SignInMethod;
 use crate::auth::context::Context;
 use crate::auth::identity::Email;
 use crate::auth::one_time::{self, Owner, SecretKey, SecretKind};
-use crate::auth::rate_limit::MailKind;
+use crate::auth::rate_limit::{LimitedAction, MailKind};
 use crate::auth::request_context::RequestContext;
 use crate::auth::sessions::tokens::TokenPair;
 use crate::auth::timing::respond_on_step;
@@ -75,7 +75,7 @@ pub async fn sign_in_with_code(
         if !ctx.node.config.accounts.open_registration {
             return Err(Error::RegistrationClosed);
         }
-        rate_limit::check_sign_up(ctx, request_ctx).await?;
+        rate_limit::check_client(ctx, LimitedAction::SignUpClient, request_ctx).await?;
         let user = code.consume_for_owner(ctx, email, None).await?;
         return authorize_login(ctx, &user, mfa_code, METHOD, request_ctx).await?.open(ctx, request_ctx).await;
     };
