@@ -104,23 +104,23 @@ impl<C: 'static> Router<C> {
         let mut grant = self.cors.evaluate(request.headers()).map(Box::new);
         if !request.has_valid_host() {
             // Bare and final, as the response to an unreadable head: later bytes may be meant for another host.
-            let outcome = Outcome::Done(Response::empty(StatusCode::BAD_REQUEST));
-            return Begun { route: 0, outcome, rest, bounds, http1, head, grant, last: http1 };
+            let progress = Progress::Done(Response::empty(StatusCode::BAD_REQUEST));
+            return Begun { route: 0, progress, rest, bounds, http1, head, grant, last: http1 };
         }
-        let (route, outcome) = match self.find(request.method(), request.path()) {
+        let (route, progress) = match self.find(request.method(), request.path()) {
             Found::Route(route, params) => {
                 request.set_params(params);
                 let begin = AssertUnwindSafe(|| match &route.handler {
-                    Handler::Sync(handler) => Outcome::Done(handler(context, &request)),
+                    Handler::Sync(handler) => Progress::Done(handler(context, &request)),
                     Handler::Async(handler) => {
-                        Outcome::Running { future: handler(context.clone(), request), number: route.number }
+                        Progress::Running { future: handler(context.clone(), request), number: route.number }
                     }
                 });
-                let outcome = catch_unwind(begin).unwrap_or_else(|_| {
+                let progress = catch_unwind(begin).unwrap_or_else(|_| {
                     let renderer = self.route_renderers.get(route.number);
-                    Outcome::Done(render(renderer, context, Rejection::Internal))
+                    Progress::Done(render(renderer, context, Rejection::Internal))
                 });
-                (route.label, outcome)
+                (route.label, progress)
             }
             Found::Options { methods, any_origin } => {
                 if any_origin {
@@ -130,24 +130,24 @@ impl<C: 'static> Router<C> {
                 if let Some(grant) = &grant {
                     grant.apply_preflight(response.headers_mut(), methods);
                 }
-                (0, Outcome::Done(response))
+                (0, Progress::Done(response))
             }
             Found::OtherMethods(allow) => {
                 let rejection = Rejection::MethodNotAllowed { allow: allow.clone() };
                 let renderer = self.renderer(request.path());
-                (0, Outcome::Done(render(renderer, context, rejection).header(ALLOW, allow.clone())))
+                (0, Progress::Done(render(renderer, context, rejection).header(ALLOW, allow.clone())))
             }
-            Found::Nothing => (0, Outcome::Done(render(self.renderer(request.path()), context, Rejection::NotFound))),
+            Found::Nothing => (0, Progress::Done(render(self.renderer(request.path()), context, Rejection::NotFound))),
         };
-        Begun { route, outcome, rest, bounds, http1, head, grant, last: false }
+        Begun { route, progress, rest, bounds, http1, head, grant, last: false }
     }
 
     /// Waits for the response, in the context that was given to [`begin`](Self::begin). Never panics, even if the
     /// handler does, and always returns within the request timeout.
     pub async fn finish(&self, begun: Begun, context: &C, id: &RequestId) -> Exchange {
-        let mut response = match begun.outcome {
-            Outcome::Done(response) => response,
-            Outcome::Running { future, number } => {
+        let mut response = match begun.progress {
+            Progress::Done(response) => response,
+            Progress::Running { future, number } => {
                 let response = run(future, begun.bounds.request_timeout).await;
                 match response.and_then(|response| count_large_body(response, &begun.bounds)) {
                     Ok(response) => response,
@@ -224,7 +224,7 @@ impl<C: 'static> Router<C> {
 /// every request make the cores wait for each other.
 pub struct Begun {
     route: usize,
-    outcome: Outcome,
+    progress: Progress,
     rest: BodyHandle,
     bounds: RequestLimits,
     http1: bool,
@@ -234,7 +234,7 @@ pub struct Begun {
     last: bool,
 }
 
-enum Outcome {
+enum Progress {
     Running { future: ResponseFuture, number: usize },
     Done(Response),
 }

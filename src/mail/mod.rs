@@ -294,7 +294,7 @@ impl Mailer {
             return Err(refused);
         }
         self.metrics.count(Counter::MailQueue);
-        let number = self.list.enter(&mail);
+        let number = self.list.add(&mail);
         // The mail thread ends only after this sender is dropped.
         self.queue_sender.send(QueuedMail { mail, reply, number, single_try }).map_err(|_| DeliveryError::ShuttingDown)
     }

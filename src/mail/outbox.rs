@@ -82,7 +82,7 @@ pub(super) fn remove_older(folder: &Path, keep: Duration, now: Timestamp) -> std
 /// Whether a file of that name is a mail, complete or partial, from before `oldest`.
 fn is_older(name: &str, oldest: &str) -> bool {
     let mail = name.strip_prefix('.').or_else(|| name.strip_suffix(".eml"));
-    let written = mail.and_then(written).map(|(written, _)| written);
+    let written = mail.and_then(split_stamp).map(|(written, _)| written);
     // Stamps have one form, so comparing them as text compares the moments. An empty one is of a moment that cannot be
     // written.
     let is_stamp = |text: &str| {
@@ -93,7 +93,7 @@ fn is_older(name: &str, oldest: &str) -> bool {
 }
 
 /// The moment in the name of a mail, without its ending, and what follows it.
-pub(super) fn written(name: &str) -> Option<(&str, &str)> {
+pub(super) fn split_stamp(name: &str) -> Option<(&str, &str)> {
     name.split_once('-')
 }
 

@@ -37,8 +37,8 @@ struct Queued {
 }
 
 impl QueueList {
-    /// A mail comes. Returns its number.
-    pub(super) fn enter(&self, mail: &Mail) -> u64 {
+    /// Adds a mail. Returns its number.
+    pub(super) fn add(&self, mail: &Mail) -> u64 {
         let listed = ListedMail {
             letter: mail.letter.kind().name,
             to: mail.to.clone(),
@@ -99,7 +99,7 @@ mod tests {
         };
         let list = QueueList::default();
         assert_eq!(list.oldest(), Duration::ZERO);
-        let (first, second) = (list.enter(&mail("a@example.org")), list.enter(&mail("b@example.org")));
+        let (first, second) = (list.add(&mail("a@example.org")), list.add(&mail("b@example.org")));
         list.failed(first, "answered 451");
         assert_eq!(list.list(1).len(), 1);
         let text = format!("{:?}", list.list(10));

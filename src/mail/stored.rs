@@ -10,7 +10,7 @@ use base64::engine::GeneralPurpose;
 use base64::engine::general_purpose::PAD;
 use time::PrimitiveDateTime;
 
-use super::outbox::{STAMP, written};
+use super::outbox::{STAMP, split_stamp};
 use crate::clock::Timestamp;
 
 /// What is read of a file for its header, in bytes. Ours are shorter than 1 KiB.
@@ -116,7 +116,7 @@ fn read_file(folder: &Path, name: String, limit: u64) -> io::Result<Option<(Stor
 
 /// When the mail of this name was written. `None` if it is not the name of a mail.
 fn written_at(name: &str) -> Option<Timestamp> {
-    let (stamp, rest) = written(name.strip_suffix(".eml")?)?;
+    let (stamp, rest) = split_stamp(name.strip_suffix(".eml")?)?;
     let is_plain = rest.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
     let moment = PrimitiveDateTime::parse(stamp, STAMP).ok().filter(|_| is_plain)?.assume_utc();
     Some(Timestamp::from_millis(i64::try_from(moment.unix_timestamp_nanos() / 1_000_000).ok()?))

@@ -34,7 +34,7 @@ const INVALID_LINK: Error = Error::InvalidLink(LinkKind::EmailVerification);
 
 /// A change that waits for its confirmation.
 #[derive(Serialize, Deserialize)]
-struct Pending {
+struct PendingChange {
     email: String,
     /// The row's `sessions_valid_after` when the change was requested.
     valid_after: i64,
@@ -68,7 +68,7 @@ async fn store_and_send(
     let permit = rate_limit::check_mail(ctx, MailKind::EmailLink, &one_time::subject(email), request_ctx).await?;
     permit.require(ctx, None, request_ctx).await?;
     let owner = ctx.accounts.user(Find::Email(email.as_str())).await?;
-    let pending = Pending { email: email.as_str().to_owned(), valid_after: user.sessions_valid_after.millis() };
+    let pending = PendingChange { email: email.as_str().to_owned(), valid_after: user.sessions_valid_after.millis() };
     let pending = serde_json::to_vec(&pending).map_err(|_| Error::Internal("a change cannot be serialized"))?;
     let (subject, id) = (subject_of(&user.email), user.id.to_string());
     let key = SecretKey { kind: SecretKind::EmailChange, subject: &subject, id: &id };
@@ -94,7 +94,7 @@ pub async fn confirm_email(ctx: &Context, token: &str, request_ctx: RequestConte
     }
     let (subject, id) = (subject_of(&user.email), user.id.to_string());
     let pending = ctx.ephemeral.peek_claim(&subject, SecretKind::EmailChange.name(), &id, ctx.now()).await?;
-    let pending: Option<Pending> = pending.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let pending: Option<PendingChange> = pending.and_then(|bytes| serde_json::from_slice(&bytes).ok());
     let pending = pending.filter(|pending| subject_of(&pending.email) == digest).ok_or(INVALID_LINK)?;
     let (ctx, origin, request) = (ctx.clone(), NoticeOrigin::client(request_ctx), Origin::request(request_ctx));
     run_to_completion(async move {

@@ -55,7 +55,7 @@ impl CredentialKind {
 
 /// Why a credential is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
+pub enum RefusalReason {
     /// For the reason that `/verify` gives.
     Refused(VerifyError),
     /// The session of a refresh token has ended or expired.
@@ -84,7 +84,7 @@ pub struct Inspection {
     /// The signing key that the header names, if it is in the keyring, and its state.
     pub key: Option<(Key, KeyState)>,
     /// Why it is not accepted.
-    pub refused: Option<Reason>,
+    pub refused: Option<RefusalReason>,
     /// Its session, while that is open.
     pub session: Option<Session>,
     /// What was revoked, if that is why it is not accepted.
@@ -100,11 +100,11 @@ impl Inspection {
     }
 
     fn refused(self, error: impl Into<VerifyError>) -> Self {
-        Self { refused: Some(Reason::Refused(error.into())), ..self }
+        Self { refused: Some(RefusalReason::Refused(error.into())), ..self }
     }
 }
 
-impl Reason {
+impl RefusalReason {
     /// The reason as programs read it.
     pub fn code(self) -> &'static str {
         match self {
@@ -210,7 +210,7 @@ async fn inspect_access_token(ctx: &Context, token: &str, jwt: Inspection) -> Re
         let revoked_key = jwt.key.as_ref().and_then(|(key, _)| key.revoked_at);
         let by_key = revoked_key.filter(|_| refused == Some(TokenError::RevokedKey.into()));
         let revoked = by_key.map(|at| Revoked { what: "signing_key", at: Some(at) });
-        return Ok(Inspection { refused: refused.map(Reason::Refused), revoked, ..jwt });
+        return Ok(Inspection { refused: refused.map(RefusalReason::Refused), revoked, ..jwt });
     };
     let user = match verified.user {
         Some(user) => ctx.accounts.user(Find::Id(user)).await?,
@@ -221,7 +221,7 @@ async fn inspect_access_token(ctx: &Context, token: &str, jwt: Inspection) -> Re
         _ => None,
     };
     let revoked = ctx.node.revocations.cause(&verified).map(Revoked::from);
-    Ok(Inspection { refused: refused.map(Reason::Refused), session, revoked, user, ..jwt })
+    Ok(Inspection { refused: refused.map(RefusalReason::Refused), session, revoked, user, ..jwt })
 }
 
 /// The token if this service signed it, whether or not its time has come or passed.
@@ -245,8 +245,8 @@ async fn inspect_refresh_token(ctx: &Context, refresh: RefreshToken) -> Result<I
     let user = ctx.accounts.user(Find::Id(user)).await?;
     let session = open_session(ctx, refresh.user, refresh.session).await?;
     let (refused, revoked) = match &session {
-        None => (Some(Reason::SessionEnded), session_end(ctx, &refresh, user.as_ref())),
-        Some(session) if session.counter > counter => (Some(Reason::Rotated), None),
+        None => (Some(RefusalReason::SessionEnded), session_end(ctx, &refresh, user.as_ref())),
+        Some(session) if session.counter > counter => (Some(RefusalReason::Rotated), None),
         Some(_) => (None, None),
     };
     let kind = CredentialKind::RefreshToken;
@@ -289,7 +289,7 @@ async fn inspect_api_key(ctx: &Context, credential: &str) -> Result<Inspection, 
     } else {
         (None, None)
     };
-    let (claims, refused) = (Some(api_key_claims(&key, &owner)), error.map(Reason::Refused));
+    let (claims, refused) = (Some(api_key_claims(&key, &owner)), error.map(RefusalReason::Refused));
     Ok(Inspection { claims, refused, revoked, user: Some(owner), ..Inspection::new(CredentialKind::ApiKey) })
 }
 

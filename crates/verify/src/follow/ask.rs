@@ -87,11 +87,11 @@ struct Batch<'a> {
 
 #[derive(Deserialize)]
 struct Results {
-    results: Vec<Verdict>,
+    results: Vec<TokenResult>,
 }
 
 #[derive(Deserialize)]
-struct Verdict {
+struct TokenResult {
     active: bool,
 }
 
@@ -105,7 +105,7 @@ async fn call(client: &Client, state: &State, tokens: &[&str]) -> Result<Vec<Res
     match serde_json::from_slice::<Results>(&body) {
         Ok(Results { results }) if results.len() == tokens.len() => {
             // The token itself has been verified here already. So the server refuses it because it was revoked.
-            Ok(results.iter().map(|verdict| if verdict.active { Ok(()) } else { Err(VerifyError::Revoked) }).collect())
+            Ok(results.iter().map(|result| if result.active { Ok(()) } else { Err(VerifyError::Revoked) }).collect())
         }
         _ => Err(invalid),
     }

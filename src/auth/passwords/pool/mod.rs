@@ -3,11 +3,11 @@
 //! On any machine, a hash costs tens of milliseconds of one core and tens of megabytes. So three numbers are limited:
 //! the jobs that run at the same time (and with them the memory), the jobs that wait, and how long they wait. A request
 //! whose expected wait is too long is held for a moment (`held`) and then rejected, if no place has become free. How
-//! long a hash takes and at which priority it runs is judged by `pace`. An abandoned job costs nothing. Knows nothing
+//! long a hash takes and at which priority it runs is judged by `hash_times`. An abandoned job costs nothing. Knows nothing
 //! of what a job does.
 
+mod hash_times;
 mod held;
-mod pace;
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use self::hash_times::{HashTimes, JobTimes, Priority, Stopwatch};
 use self::held::Held;
-use self::pace::{Pace, Priority, Stopwatch, Taken};
 use super::Memory;
 use crate::priority;
 use crate::telemetry::metrics::Hashing;
@@ -68,7 +68,7 @@ struct State {
     /// Number of reserved slots whose job is not in the queue yet.
     reserved: usize,
     held: Held<Slot>,
-    pace: Pace,
+    hash_times: HashTimes,
     /// The memory of threads that have no job, the last used one at the end.
     unused: Vec<(Memory, Instant)>,
     closed: bool,
@@ -123,7 +123,7 @@ impl Pool {
             waiting: VecDeque::new(),
             reserved: 0,
             held: Held::new(),
-            pace: Pace::new(limits.initial_estimate, cores),
+            hash_times: HashTimes::new(limits.initial_estimate, cores),
             unused: Vec::new(),
             closed: false,
             load: Hashing::default(),
@@ -220,7 +220,7 @@ impl Shared {
     fn queue(&self, job: Box<dyn Job>) {
         let (mut state, now) = (self.lock(), Instant::now());
         state.waiting.push_back(Waiting { job, since: now });
-        self.threads_of(state.pace.priority(now)).notify_one();
+        self.threads_of(state.hash_times.priority(now)).notify_one();
     }
 
     fn threads_of(&self, priority: Priority) -> &Condvar {
@@ -252,7 +252,7 @@ impl Shared {
         }
     }
 
-    /// Hashes until the pool is dropped. At low priority a sign-in can wait 50 ms longer; `pace` says when a hash does
+    /// Hashes until the pool is dropped. At low priority a sign-in can wait 50 ms longer; `hash_times` says when a hash does
     /// not run at it.
     ///
     /// Measured on one core under a storm of sign-ins (Linux 6.18): one verification in ten took longer than 1.7 ms at
@@ -272,9 +272,9 @@ impl Shared {
                 memory = Memory::retaining(self.limits.retained_kib);
             }
             memory.release_excess();
-            let (taken, now) = (stopwatch.stop(), Instant::now());
+            let (times, now) = (stopwatch.stop(), Instant::now());
             let mut state = self.lock();
-            state.record_done(now, hashes, taken, priority);
+            state.record_done(now, hashes, times, priority);
             if memory.is_held() {
                 state.unused.push((memory, now));
             }
@@ -289,7 +289,7 @@ impl Shared {
                 return None;
             }
             let now = Instant::now();
-            let required = state.pace.priority(now);
+            let required = state.hash_times.priority(now);
             if required != own && !state.waiting.is_empty() {
                 self.threads_of(required).notify_one();
             }
@@ -328,7 +328,7 @@ impl State {
     fn reserve(&mut self, limits: Limits) -> bool {
         let now = Instant::now();
         if self.waiting.is_empty() && self.load.running == 0 {
-            self.pace.idle(now);
+            self.hash_times.idle(now);
         }
         if !self.can_accept(limits) {
             // Abandoned and late jobs must not occupy the queue. Only a full queue pays for this scan.
@@ -345,7 +345,7 @@ impl State {
 
     fn can_accept(&self, limits: Limits) -> bool {
         let ahead = self.waiting.len() + self.reserved;
-        let expected_wait = self.pace.expected().as_secs_f64() * ahead as f64 / limits.threads as f64;
+        let expected_wait = self.hash_times.expected().as_secs_f64() * ahead as f64 / limits.threads as f64;
         ahead < limits.queue && expected_wait <= limits.deadline.as_secs_f64() / 2.0
     }
 
@@ -361,11 +361,11 @@ impl State {
         None
     }
 
-    fn record_done(&mut self, now: Instant, hashes: u32, taken: Taken, priority: Priority) {
+    fn record_done(&mut self, now: Instant, hashes: u32, times: JobTimes, priority: Priority) {
         self.load.running -= 1;
         self.load.done += u64::from(hashes);
-        self.load.worked += taken.elapsed;
-        self.pace.record(now, hashes, taken, priority);
+        self.load.worked += times.elapsed;
+        self.hash_times.record(now, hashes, times, priority);
     }
 }
 

@@ -259,9 +259,9 @@ async fn beyond_the_bound_requests_are_rejected_and_not_held() {
 async fn jobs_run_at_the_priority_of_the_process_beside_busy_programs() {
     let nice = || rustix::process::getpriority_process(None).unwrap();
     let pool = pool(8, 60 * SECOND);
-    let starved = Taken { elapsed: SECOND, thread: SECOND / 100, process: SECOND / 100 };
+    let starved = JobTimes { elapsed: SECOND, thread: SECOND / 100, process: SECOND / 100 };
     let now = Instant::now();
-    let raise = |at| pool.shared.lock().pace.record(at, 1, starved, Priority::Low);
+    let raise = |at| pool.shared.lock().hash_times.record(at, 1, starved, Priority::Low);
     // Until a minute later, so that it does not end during this test.
     raise(now + 60 * SECOND);
     assert_eq!(run(&pool, move |_| nice()).await, Ok(nice()));

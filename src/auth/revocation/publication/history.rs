@@ -24,21 +24,21 @@ pub(in crate::auth) struct History {
     /// Everything after this position is here, unless the store had forgotten it, expired, before this node read it.
     start: Position,
     end: Position,
-    kept: VecDeque<Kept>,
+    kept: VecDeque<HistoryEntry>,
     /// The last positions of whole seconds by the clocks of the publishers, without that of the newest second.
     ends: VecDeque<Position>,
 }
 
-struct Kept {
+struct HistoryEntry {
     position: Position,
     published_at: Timestamp,
     /// `None` for a notice, such as that of a changed keyring.
     entry: Option<Entry>,
 }
 
-/// Where a position is.
+/// The result of looking up a position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::auth) enum Place {
+pub(in crate::auth) enum Lookup {
     /// So many entries are at it or before.
     At(usize),
     /// Not reached yet.
@@ -75,7 +75,7 @@ impl History {
                 }
             }
             let (published_at, entry) = (entry.published_at, published_entry(&entry.revocation));
-            self.kept.push_back(Kept { position, published_at, entry });
+            self.kept.push_back(HistoryEntry { position, published_at, entry });
             self.end = position;
         }
         self.end = self.end.max(page.end);
@@ -116,7 +116,7 @@ impl History {
     /// number of entries up to it; `None` if there is no such position, or nothing comes after it.
     pub(in crate::auth) fn last_complete_segment(&self, from: usize) -> Option<usize> {
         match self.find(*self.ends.back()?) {
-            Place::At(index) if index > from && index < self.kept.len() => Some(index),
+            Lookup::At(index) if index > from && index < self.kept.len() => Some(index),
             _ => None,
         }
     }
@@ -126,17 +126,17 @@ impl History {
     /// It must be one that was published. A store that lost entries may have continued with other positions, and a
     /// follower that had read the lost ones must not take those for later ones. A position before the first entry is
     /// that of an entry which the store had forgotten already, and so are those between the two.
-    pub(in crate::auth) fn find(&self, position: Position) -> Place {
+    pub(in crate::auth) fn find(&self, position: Position) -> Lookup {
         if position == self.end {
-            return Place::At(self.kept.len());
+            return Lookup::At(self.kept.len());
         }
         if position > self.end {
-            return Place::Ahead;
+            return Lookup::Ahead;
         }
         match self.kept.binary_search_by_key(&position, |kept| kept.position) {
-            Ok(index) => Place::At(index + 1),
-            Err(0) if position == self.start || self.start == Position::default() => Place::At(0),
-            Err(_) => Place::Unknown,
+            Ok(index) => Lookup::At(index + 1),
+            Err(0) if position == self.start || self.start == Position::default() => Lookup::At(0),
+            Err(_) => Lookup::Unknown,
         }
     }
 
@@ -149,23 +149,23 @@ impl History {
 
     /// Takes at most `limit` entries from an index on, but none from the index `to` on. Returns them, the index after
     /// them, the position of the last, and when that was published.
-    pub(in crate::auth) fn take(&self, from: usize, to: usize, limit: usize) -> Taken {
-        let mut taken =
-            Taken { entries: Vec::new(), next: from, position: self.end, published_at: Timestamp::default() };
+    pub(in crate::auth) fn take(&self, from: usize, to: usize, limit: usize) -> EntryBatch {
+        let mut batch =
+            EntryBatch { entries: Vec::new(), next: from, position: self.end, published_at: Timestamp::default() };
         for kept in self.kept.range(from..to) {
-            if taken.entries.len() == limit {
+            if batch.entries.len() == limit {
                 break;
             }
-            taken.entries.extend(kept.entry);
-            taken.next += 1;
-            (taken.position, taken.published_at) = (kept.position, kept.published_at);
+            batch.entries.extend(kept.entry);
+            batch.next += 1;
+            (batch.position, batch.published_at) = (kept.position, kept.published_at);
         }
-        taken
+        batch
     }
 }
 
-/// Consecutive entries.
-pub(in crate::auth) struct Taken {
+/// Consecutive entries of the history.
+pub(in crate::auth) struct EntryBatch {
     pub(in crate::auth) entries: Vec<Entry>,
     pub(in crate::auth) next: usize,
     pub(in crate::auth) position: Position,
@@ -220,11 +220,11 @@ mod tests {
     #[test]
     fn positions_are_found_exactly() {
         let history = history([5, 6, 8]);
-        assert_eq!(history.find(position(5)), Place::At(1));
-        assert_eq!(history.find(position(8)), Place::At(3));
-        assert_eq!(history.find(position(9)), Place::Ahead);
-        assert_eq!(history.find(position(7)), Place::Unknown, "between two entries, but never published");
-        assert_eq!(history.find(position(3)), Place::At(0), "forgotten by the store before the first entry");
+        assert_eq!(history.find(position(5)), Lookup::At(1));
+        assert_eq!(history.find(position(8)), Lookup::At(3));
+        assert_eq!(history.find(position(9)), Lookup::Ahead);
+        assert_eq!(history.find(position(7)), Lookup::Unknown, "between two entries, but never published");
+        assert_eq!(history.find(position(3)), Lookup::At(0), "forgotten by the store before the first entry");
     }
 
     #[test]
@@ -232,10 +232,10 @@ mod tests {
         let mut history = history([5, 6, 8]);
         history.append(&page("one", []), Timestamp::from_secs(7 + KEEP.as_secs() as i64));
         assert_eq!(history.len(), 1);
-        assert_eq!(history.find(position(6)), Place::At(0), "everything after the last dropped one is there");
-        assert_eq!(history.find(position(5)), Place::Unknown);
-        assert_eq!(history.find(position(3)), Place::Unknown);
-        assert_eq!(history.find(position(8)), Place::At(1));
+        assert_eq!(history.find(position(6)), Lookup::At(0), "everything after the last dropped one is there");
+        assert_eq!(history.find(position(5)), Lookup::Unknown);
+        assert_eq!(history.find(position(3)), Lookup::Unknown);
+        assert_eq!(history.find(position(8)), Lookup::At(1));
     }
 
     #[test]
@@ -244,8 +244,8 @@ mod tests {
         let last = MAX_KEPT as u64 + 10;
         history.append(&page("one", 1..=last), Timestamp::from_secs(0));
         assert_eq!(history.len(), MAX_KEPT);
-        assert_eq!(history.find(position(10)), Place::At(0));
-        assert_eq!(history.find(position(9)), Place::Unknown);
+        assert_eq!(history.find(position(10)), Lookup::At(0));
+        assert_eq!(history.find(position(9)), Lookup::Unknown);
     }
 
     #[test]
@@ -290,9 +290,9 @@ mod tests {
     #[test]
     fn taking_stops_at_the_limit() {
         let history = history([5, 6, 8]);
-        let taken = history.take(0, 3, 2);
-        assert_eq!((taken.entries.len(), taken.next, taken.position), (2, 2, position(6)));
-        let rest = history.take(taken.next, 3, 2);
+        let batch = history.take(0, 3, 2);
+        assert_eq!((batch.entries.len(), batch.next, batch.position), (2, 2, position(6)));
+        let rest = history.take(batch.next, 3, 2);
         assert_eq!((rest.entries.len(), rest.next, rest.position), (1, 3, position(8)));
     }
 }

@@ -189,8 +189,8 @@ impl Publication {
 }
 
 impl OnDemand {
-    /// Keeps the response to followers at this position.
-    pub(in crate::auth) fn keep(&mut self, position: Position, body: &Bytes) {
+    /// Adds the response to followers at this position.
+    pub(in crate::auth) fn add(&mut self, position: Position, body: &Bytes) {
         if self.after.len() < MAX_ON_DEMAND {
             self.after.push((position, body.clone()));
         }

@@ -47,9 +47,9 @@ impl Range {
         let (mut parts, mut next) = (Vec::new(), first);
         while next < end {
             let until = split.filter(|split| *split > next).unwrap_or(end);
-            let taken = history.take(next, until, MAX_PER_FRAME);
-            next = taken.next;
-            parts.push(Part { entries: taken.entries, to: taken.position, published_at: taken.published_at });
+            let batch = history.take(next, until, MAX_PER_FRAME);
+            next = batch.next;
+            parts.push(Part { entries: batch.entries, to: batch.position, published_at: batch.published_at });
         }
         match parts.last_mut() {
             Some(last) => last.to = to,

@@ -29,10 +29,10 @@ pub struct Snapshot {
     pub(in crate::auth) entries: usize,
 }
 
-/// Bytes that tell when the last client has read them.
-struct Held(Vec<u8>, #[allow(dead_code, reason = "counts who holds the bytes")] Arc<()>);
+/// Bytes of a snapshot, and what counts the responses that still have them.
+struct CountedBytes(Vec<u8>, #[allow(dead_code, reason = "its references are counted")] Arc<()>);
 
-impl AsRef<[u8]> for Held {
+impl AsRef<[u8]> for CountedBytes {
     fn as_ref(&self) -> &[u8] {
         &self.0
     }
@@ -77,10 +77,10 @@ impl SnapshotCache {
         *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(snapshot);
     }
 
-    /// The bytes of a new snapshot, which count as held until the last client has read them.
-    pub(in crate::auth) fn hold<const N: usize>(&self, forms: [Vec<u8>; N]) -> [Bytes; N] {
+    /// The bytes of a new snapshot, which count against the bound until the last client has read them.
+    pub(in crate::auth) fn to_counted_bytes<const N: usize>(&self, forms: [Vec<u8>; N]) -> [Bytes; N] {
         let generation = Arc::new(());
         self.generations.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&generation));
-        forms.map(|bytes| Bytes::from_owner(Held(bytes, generation.clone())))
+        forms.map(|bytes| Bytes::from_owner(CountedBytes(bytes, generation.clone())))
     }
 }

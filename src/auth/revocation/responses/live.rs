@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::frames::{assemble, encode, jwks_hash};
 use crate::auth::context::Context;
-use crate::auth::revocation::publication::history::Place;
+use crate::auth::revocation::publication::history::Lookup;
 use crate::auth::revocation::publication::{FeedError, LiveFrame, MAX_BEHIND, Publication};
 use crate::store::ephemeral::Position;
 use crate::telemetry::Metrics;
@@ -66,7 +66,7 @@ fn sign(ctx: &Context, previous: Option<&LiveFrame>) -> Option<LiveFrame> {
         let history = &state.history;
         let known = previous.filter(|previous| previous.epoch == *history.epoch()).map(|previous| previous.to);
         match known.map(|from| (from, history.find(from))) {
-            Some((from, Place::At(index))) => state.range_to_end(from, index),
+            Some((from, Lookup::At(index))) => state.range_to_end(from, index),
             // A new epoch, or more entries at once than are kept: followers of the old ones read the snapshot.
             _ => state.range_to_end(history.end(), history.len()),
         }?
@@ -141,7 +141,7 @@ async fn catch_up(ctx: &Context, live: &Arc<LiveFrame>, position: Position) -> R
     let range = |publication: &Publication| {
         let state = publication.state();
         match state.history.find(position) {
-            Place::At(index) if state.history.len() - index <= MAX_BEHIND && live.epoch == *state.history.epoch() => {
+            Lookup::At(index) if state.history.len() - index <= MAX_BEHIND && live.epoch == *state.history.epoch() => {
                 state.range_to_end(position, index).ok_or(FeedError::Stale)
             }
             _ => Err(FeedError::Gone),
@@ -158,6 +158,6 @@ async fn catch_up(ctx: &Context, live: &Arc<LiveFrame>, position: Position) -> R
         range_to_sign = range(publication)?;
     }
     let body = assemble(ctx, range_to_sign, true).await.ok_or(FeedError::Stale)?;
-    publication.on_demand(live).keep(position, &body);
+    publication.on_demand(live).add(position, &body);
     Ok(body)
 }

@@ -20,7 +20,7 @@ use bytes::Bytes;
 
 use crate::auth::context::Context;
 use crate::auth::revocation::publication::FeedError;
-use crate::auth::revocation::publication::history::Place;
+use crate::auth::revocation::publication::history::Lookup;
 use crate::auth::revocation::publication::range::Range;
 use crate::clock::Timestamp;
 use crate::store::ephemeral::Position;
@@ -58,7 +58,7 @@ pub async fn segment(ctx: &Context, epoch: &str, from: &str, to: &str) -> Result
     let (Some(from), Some(to)) = (Position::parse(from), Position::parse(to)) else { return Err(FeedError::Gone) };
     let range = {
         let state = publication.state();
-        let (Place::At(first), Place::At(end)) = (state.history.find(from), state.history.find(to)) else {
+        let (Lookup::At(first), Lookup::At(end)) = (state.history.find(from), state.history.find(to)) else {
             return Err(FeedError::Gone);
         };
         // Other ranges do not exist: a request must not cost more than one second's revocations.

@@ -89,6 +89,6 @@ fn build(node: &Node) -> Option<Snapshot> {
         signer.append(&mut out, &frame)?;
     }
     let compressed = gzip(out.as_bytes());
-    let [body, gzip] = node.publication.snapshots.hold([out.into_bytes(), compressed]);
+    let [body, gzip] = node.publication.snapshots.to_counted_bytes([out.into_bytes(), compressed]);
     Some(Snapshot { body, gzip, epoch, built_at: node.clock.monotonic(), entries: entries.len() })
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use super::fields::Fields;
-use super::incoming::{Incoming, Wanted, join_names};
+use super::incoming::{Incoming, Selection, join_names};
 use super::json::MAX_RECORD;
 use super::reason::{Reason, ReasonCode};
 use crate::encoding::sha256;
@@ -106,10 +106,10 @@ pub(super) fn lacks_hash(user: &Incoming) -> bool {
 /// Reads a user. `hashes` is `None` if no file of hashes was given.
 pub(super) fn read(
     fields: &Fields,
-    wanted: &Wanted,
+    selection: &Selection,
     hashes: Option<&mut HashFile>,
 ) -> io::Result<Result<Incoming, Reason>> {
-    let mut user = match read_fields(fields, wanted) {
+    let mut user = match read_fields(fields, selection) {
         Ok(user) => user,
         Err(reason) => return Ok(Err(reason)),
     };
@@ -122,7 +122,7 @@ pub(super) fn read(
     Ok(Ok(user))
 }
 
-fn read_fields(fields: &Fields, wanted: &Wanted) -> Result<Incoming, Reason> {
+fn read_fields(fields: &Fields, selection: &Selection) -> Result<Incoming, Reason> {
     let name = fields.text("name")?.map(str::to_owned);
     let mut user = Incoming {
         id: id(fields)?,
@@ -152,7 +152,7 @@ fn read_fields(fields: &Fields, wanted: &Wanted) -> Result<Incoming, Reason> {
     if fields.text("phone_number")?.is_some() {
         user.miss(ReasonCode::PhoneNumber, "");
     }
-    user.take_claims("app_metadata", fields.object("app_metadata")?, wanted);
+    user.take_claims("app_metadata", fields.object("app_metadata")?, selection);
     let own: Vec<_> = fields.object("user_metadata")?.into_iter().map(|(name, _)| name).collect();
     if !own.is_empty() {
         user.miss(ReasonCode::Metadata, format!("user_metadata: {}", own.join(", ")));

@@ -8,7 +8,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::fields::Fields;
-use super::incoming::{Incoming, Wanted};
+use super::incoming::{Incoming, Selection};
 use super::reason::{Reason, ReasonCode};
 use crate::auth::passwords::import_hash;
 
@@ -90,7 +90,7 @@ fn parameter<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     rest.get(..end).filter(|value| !value.is_empty())
 }
 
-pub(super) fn read(fields: &Fields, wanted: &Wanted, config: Option<&HashConfig>) -> Result<Incoming, Reason> {
+pub(super) fn read(fields: &Fields, selection: &Selection, config: Option<&HashConfig>) -> Result<Incoming, Reason> {
     let mut user = Incoming {
         id: fields.text("localId")?.map(str::to_owned),
         email: fields.text("email")?.map(str::to_owned),
@@ -128,7 +128,7 @@ pub(super) fn read(fields: &Fields, wanted: &Wanted, config: Option<&HashConfig>
     }
     // A list or a text here is nothing that a token can carry.
     let attributes = fields.object("customAttributes")?.into_iter().filter(|(_, value)| *value != Value::Null);
-    user.take_claims("customAttributes", attributes.collect(), wanted);
+    user.take_claims("customAttributes", attributes.collect(), selection);
     Ok(user)
 }
 

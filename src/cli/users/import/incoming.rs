@@ -19,8 +19,8 @@ use crate::token::custom_claims::CustomClaims;
 /// The most characters of a full name, as in the APIs.
 const MAX_FULL_NAME: usize = 255;
 
-/// The data of the other system that are wanted.
-pub(super) struct Wanted {
+/// The data of the other system to take besides the account itself.
+pub(super) struct Selection {
     /// The names of claims.
     pub(super) claims: Vec<String>,
     /// The names of roles.
@@ -52,11 +52,11 @@ impl Incoming {
         self.missing.push(Reason::new(code, detail));
     }
 
-    /// Takes the wanted members of an object as claims.
-    pub(super) fn take_claims(&mut self, object: &str, members: Map<String, Value>, wanted: &Wanted) {
+    /// Takes the selected members of an object as claims.
+    pub(super) fn take_claims(&mut self, object: &str, members: Map<String, Value>, selection: &Selection) {
         let mut others = Vec::new();
         for (name, value) in members {
-            if wanted.claims.contains(&name) {
+            if selection.claims.contains(&name) {
                 self.claims.insert(name, value);
             } else {
                 others.push(name);
@@ -76,11 +76,11 @@ impl Incoming {
     }
 
     /// Checks the user. What Signet does not take is left out and added to the reasons.
-    pub(super) fn admit(
+    pub(super) fn into_new_user(
         mut self,
         ctx: &Context,
         system: &str,
-        wanted: &Wanted,
+        selection: &Selection,
     ) -> Result<(NewUser, Vec<Reason>), Reason> {
         let Some(email) = self.email.take() else {
             return Err(Reason::new(ReasonCode::NoEmail, ""));
@@ -96,7 +96,7 @@ impl Incoming {
             self.miss(ReasonCode::SecondFactor, format!("the secret has {length} bytes"));
             self.totp_secret = None;
         }
-        let custom_claims = self.claims(wanted);
+        let custom_claims = self.claims(selection);
         let imported = ImportUser {
             user: CreateUser {
                 email,
@@ -137,9 +137,9 @@ impl Incoming {
     }
 
     /// The claims, or the id alone if they are too many.
-    fn claims(&mut self, wanted: &Wanted) -> CustomClaims {
+    fn claims(&mut self, selection: &Selection) -> CustomClaims {
         let mut id_alone = Map::new();
-        if let (Some(name), Some(id)) = (&wanted.id_claim, &self.id) {
+        if let (Some(name), Some(id)) = (&selection.id_claim, &self.id) {
             id_alone.insert(name.clone(), Value::String(id.clone()));
         }
         self.claims.extend(id_alone.clone());

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use super::fields::Fields;
-use super::incoming::{Incoming, Wanted, join_names};
+use super::incoming::{Incoming, Selection, join_names};
 use super::reason::{Reason, ReasonCode};
 
 /// Roles that Keycloak gives everybody.
@@ -17,7 +17,7 @@ const DEFAULT_ROLES_PREFIX: &str = "default-roles-";
 /// The action that an unverified address stands for here.
 const VERIFY_EMAIL: &str = "VERIFY_EMAIL";
 
-pub(super) fn read(fields: &Fields, wanted: &Wanted) -> Result<Incoming, Reason> {
+pub(super) fn read(fields: &Fields, selection: &Selection) -> Result<Incoming, Reason> {
     if fields.text("serviceAccountClientId")?.is_some() {
         return Err(Reason::new(ReasonCode::ServiceAccount, ""));
     }
@@ -42,20 +42,20 @@ pub(super) fn read(fields: &Fields, wanted: &Wanted) -> Result<Incoming, Reason>
     if !actions.is_empty() {
         user.miss(ReasonCode::RequiredAction, actions.join(", "));
     }
-    read_roles(&mut user, fields, wanted)?;
+    read_roles(&mut user, fields, selection)?;
     let one_value = |(name, values)| match values {
         Value::Array(mut values) if values.len() == 1 => (name, values.remove(0)),
         values => (name, values),
     };
     let attributes: Map<_, _> = fields.object("attributes")?.into_iter().map(one_value).collect();
-    user.take_claims("attributes", attributes, wanted);
+    user.take_claims("attributes", attributes, selection);
     Ok(user)
 }
 
-fn read_roles(user: &mut Incoming, fields: &Fields, wanted: &Wanted) -> Result<(), Reason> {
+fn read_roles(user: &mut Incoming, fields: &Fields, selection: &Selection) -> Result<(), Reason> {
     let is_built_in = |role: &String| BUILT_IN_ROLES.contains(&role.as_str()) || role.starts_with(DEFAULT_ROLES_PREFIX);
     let roles = fields.texts("realmRoles")?.into_iter().filter(|role| !is_built_in(role));
-    let (roles, mut others): (Vec<_>, Vec<_>) = roles.partition(|role| wanted.roles.contains(role));
+    let (roles, mut others): (Vec<_>, Vec<_>) = roles.partition(|role| selection.roles.contains(role));
     user.roles = roles;
     for (client, roles) in fields.object("clientRoles")? {
         let names = roles.as_array().into_iter().flatten().filter_map(Value::as_str);

@@ -45,7 +45,7 @@ const BATCH: usize = 500;
 const CONCURRENCY: usize = 32;
 
 /// A user to be created, with what is stored once the user exists.
-struct Pending {
+struct PendingUser {
     position: RecordPosition,
     named: Named,
     user: NewUser,
@@ -68,7 +68,7 @@ struct Import<'a> {
     ctx: &'a Context,
     options: Options,
     report: ImportReport,
-    batch: Vec<Pending>,
+    batch: Vec<PendingUser>,
     /// In a dry run, who would have been created.
     rehearsal: Option<Rehearsal>,
 }
@@ -114,7 +114,11 @@ impl Import<'_> {
         self.store_batch().await
     }
 
-    fn read_record(&mut self, position: RecordPosition, record: Record) -> Result<Result<Pending, Refused>, CliError> {
+    fn read_record(
+        &mut self,
+        position: RecordPosition,
+        record: Record,
+    ) -> Result<Result<PendingUser, Refused>, CliError> {
         let fields = match record {
             Record::Broken(reason) => return Ok(Err(refuse(Named::default(), reason))),
             Record::Row(fields) => fields,
@@ -127,12 +131,12 @@ impl Import<'_> {
             },
         };
         let named = self.options.name(&fields);
-        let admitted = match self.options.convert(&fields, self.ctx.now())? {
-            Ok(incoming) => incoming.admit(self.ctx, self.options.system(), &self.options.wanted),
+        let checked = match self.options.convert(&fields, self.ctx.now())? {
+            Ok(incoming) => incoming.into_new_user(self.ctx, self.options.system(), &self.options.selection),
             Err(reason) => Err(reason),
         };
-        Ok(match admitted {
-            Ok((user, missing)) => Ok(Pending {
+        Ok(match checked {
+            Ok((user, missing)) => Ok(PendingUser {
                 position,
                 has_id: named.id.is_some(),
                 named,
@@ -147,7 +151,7 @@ impl Import<'_> {
     }
 
     /// Reads a record of our own format. It comes in full or not at all.
-    fn read_own(&self, position: RecordPosition, text: &[u8]) -> Result<Pending, Refused> {
+    fn read_own(&self, position: RecordPosition, text: &[u8]) -> Result<PendingUser, Refused> {
         let record: UserRecord = serde_json::from_slice(text)
             .map_err(|error| refuse(Named::default(), Reason::invalid(error.to_string())))?;
         let named = Named { id: record.id.map(|id| id.to_string()), email: Some(record.email.clone()) };
@@ -155,7 +159,7 @@ impl Import<'_> {
             return Err(refuse(named, Reason::invalid("token_balance or tokens_used is below zero")));
         }
         match validate_record(self.ctx, &record) {
-            Ok(user) => Ok(Pending {
+            Ok(user) => Ok(PendingUser {
                 position,
                 named,
                 user,
@@ -204,11 +208,11 @@ impl Import<'_> {
     }
 
     /// Takes the batch without the users who are there already, or twice in the batch.
-    async fn take_new(&mut self) -> Result<Vec<Pending>, CliError> {
+    async fn take_new(&mut self) -> Result<Vec<PendingUser>, CliError> {
         let (ctx, batch) = (self.ctx, std::mem::take(&mut self.batch));
         let mut ids = HashSet::new();
         for some in batch.chunks(CONCURRENCY) {
-            let look_up = |pending: &Pending| {
+            let look_up = |pending: &PendingUser| {
                 let id = pending.has_id.then_some(pending.user.id);
                 async move {
                     match id {
@@ -240,8 +244,8 @@ impl Import<'_> {
     }
 
     /// Adds a user to the report who was created, or who was not because something is taken.
-    fn add(&mut self, pending: Pending, taken: Option<ReasonCode>) -> Result<(), CliError> {
-        let Pending { position, named, user, lost_second_factor, missing, .. } = pending;
+    fn add(&mut self, pending: PendingUser, taken: Option<ReasonCode>) -> Result<(), CliError> {
+        let PendingUser { position, named, user, lost_second_factor, missing, .. } = pending;
         let Some(code) = taken else {
             let hash = user.password_hash.as_ref();
             let other_format = hash.is_some_and(|hash| !hash.0.starts_with("$argon2id$"));

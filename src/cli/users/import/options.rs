@@ -7,7 +7,7 @@ use super::super::super::arguments::{ImportFrom, ImportUsers};
 use super::auth0::HashFile;
 use super::fields::Fields;
 use super::firebase::HashConfig;
-use super::incoming::{Incoming, Wanted};
+use super::incoming::{Incoming, Selection};
 use super::reason::{Reason, ReasonCode};
 use super::report::Named;
 use super::{auth0, clerk, firebase, keycloak, supabase};
@@ -17,7 +17,7 @@ use crate::token::custom_claims::CustomClaims;
 /// The options.
 pub(super) struct Options {
     pub(super) from: ImportFrom,
-    pub(super) wanted: Wanted,
+    pub(super) selection: Selection,
     without_passwords: bool,
     hash_config: Option<HashConfig>,
     hashes: Option<HashFile>,
@@ -54,12 +54,12 @@ impl Options {
             }
             None => None,
         };
-        let wanted = Wanted {
+        let selection = Selection {
             claims: arguments.claims.clone(),
             roles: arguments.roles.clone(),
             id_claim: arguments.id_claim.clone(),
         };
-        Ok(Self { from, wanted, without_passwords: arguments.without_passwords, hash_config, hashes })
+        Ok(Self { from, selection, without_passwords: arguments.without_passwords, hash_config, hashes })
     }
 
     /// The name of the system, of which the ids of users are derived. It must never change.
@@ -88,11 +88,11 @@ impl Options {
 
     /// Converts a record. The inner error says why it is no user.
     pub(super) fn convert(&mut self, fields: &Fields, now: Timestamp) -> Result<Result<Incoming, Reason>, CliError> {
-        let wanted = &self.wanted;
+        let selection = &self.selection;
         let mut incoming = match self.from {
             ImportFrom::Signet => Err(Reason::invalid("not a record of Signet")),
             ImportFrom::Auth0 => {
-                let read = auth0::read(fields, wanted, self.hashes.as_mut());
+                let read = auth0::read(fields, selection, self.hashes.as_mut());
                 let user = read.map_err(CliError::io("reading the password hashes"))?;
                 if let Ok(user) = &user
                     && self.hashes.is_none()
@@ -106,9 +106,9 @@ impl Options {
                 }
                 user
             }
-            ImportFrom::Firebase => firebase::read(fields, wanted, self.hash_config.as_ref()),
-            ImportFrom::Supabase => supabase::read(fields, wanted, now),
-            ImportFrom::Keycloak => keycloak::read(fields, wanted),
+            ImportFrom::Firebase => firebase::read(fields, selection, self.hash_config.as_ref()),
+            ImportFrom::Supabase => supabase::read(fields, selection, now),
+            ImportFrom::Keycloak => keycloak::read(fields, selection),
             ImportFrom::Clerk => clerk::read(fields),
         };
         if let Ok(user) = &mut incoming

@@ -4,7 +4,7 @@
 use zeroize::Zeroizing;
 
 use super::fields::Fields;
-use super::incoming::{Incoming, Wanted};
+use super::incoming::{Incoming, Selection};
 use super::reason::{Reason, ReasonCode};
 use crate::clock::Timestamp;
 
@@ -18,7 +18,7 @@ const OWN_PROVIDERS: &[&str] = &["email", "phone"];
 const KNOWN_USER_METADATA: &[&str] =
     &["sub", "iss", "email", "email_verified", "phone_verified", "full_name", "name", "provider_id"];
 
-pub(super) fn read(fields: &Fields, wanted: &Wanted, now: Timestamp) -> Result<Incoming, Reason> {
+pub(super) fn read(fields: &Fields, selection: &Selection, now: Timestamp) -> Result<Incoming, Reason> {
     if fields.time("deleted_at")?.is_some() {
         return Err(Reason::new(ReasonCode::Deleted, ""));
     }
@@ -51,7 +51,7 @@ pub(super) fn read(fields: &Fields, wanted: &Wanted, now: Timestamp) -> Result<I
         user.miss(ReasonCode::PhoneNumber, "");
     }
     app_metadata.retain(|name, _| !OWN_METADATA.contains(&name.as_str()));
-    user.take_claims("raw_app_meta_data", app_metadata, wanted);
+    user.take_claims("raw_app_meta_data", app_metadata, selection);
     let own = fields.object("raw_user_meta_data")?.into_iter().map(|(name, _)| name);
     let own: Vec<_> = own.filter(|name| !KNOWN_USER_METADATA.contains(&name.as_str())).collect();
     if !own.is_empty() {

@@ -45,9 +45,9 @@ pub(super) enum Priority {
     Normal,
 }
 
-/// What one job took.
+/// The times of one job.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Taken {
+pub(super) struct JobTimes {
     /// Time on the clock.
     pub(super) elapsed: Duration,
     /// CPU time of the job's thread.
@@ -65,7 +65,7 @@ pub(super) struct Stopwatch {
 
 /// The durations of the last hashes, and the priority that follows from them.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct HashTimes {
     /// Expected time of one hash: a moving average.
     expected: Duration,
     /// CPU time of one hash: a moving average.
@@ -84,8 +84,8 @@ impl Stopwatch {
         }
     }
 
-    pub(super) fn stop(&self) -> Taken {
-        Taken {
+    pub(super) fn stop(&self) -> JobTimes {
+        JobTimes {
             elapsed: self.began.elapsed(),
             thread: cpu_time(ClockId::ThreadCPUTime).saturating_sub(self.thread),
             process: cpu_time(ClockId::ProcessCPUTime).saturating_sub(self.process),
@@ -98,7 +98,7 @@ fn cpu_time(clock: ClockId) -> Duration {
     Duration::new(u64::try_from(tv_sec).unwrap_or(0), u32::try_from(tv_nsec).unwrap_or(0))
 }
 
-impl Pace {
+impl HashTimes {
     /// `initial` is the expected time of one hash, until the first has been measured.
     pub(super) fn new(initial: Duration, cores: usize) -> Self {
         Self { expected: initial, computing: initial, last_done: None, normal_until: None, cores: cores as f64 }
@@ -125,21 +125,21 @@ impl Pace {
     }
 
     /// Records a job of so many hashes that ran at `priority`.
-    pub(super) fn record(&mut self, now: Instant, hashes: u32, taken: Taken, priority: Priority) {
-        let (elapsed, computing) = (taken.elapsed / hashes.max(1), taken.thread / hashes.max(1));
+    pub(super) fn record(&mut self, now: Instant, hashes: u32, times: JobTimes, priority: Priority) {
+        let (elapsed, computing) = (times.elapsed / hashes.max(1), times.thread / hashes.max(1));
         self.expected =
             if elapsed < self.expected { (self.expected + elapsed) / 2 } else { (self.expected * 7 + elapsed) / 8 };
         self.computing = (self.computing * 7 + computing) / 8;
         self.last_done = Some(now);
-        if priority == Priority::Low && self.is_starved_by_others(taken) {
+        if priority == Priority::Low && self.is_starved_by_others(times) {
             self.normal_until = Some(now + NORMAL_FOR);
         }
     }
 
-    fn is_starved_by_others(&self, taken: Taken) -> bool {
-        taken.elapsed >= SHORTEST
-            && taken.thread * STARVED < taken.elapsed
-            && taken.process.as_secs_f64() < taken.elapsed.as_secs_f64() * self.cores * OWN_SHARE
+    fn is_starved_by_others(&self, times: JobTimes) -> bool {
+        times.elapsed >= SHORTEST
+            && times.thread * STARVED < times.elapsed
+            && times.process.as_secs_f64() < times.elapsed.as_secs_f64() * self.cores * OWN_SHARE
     }
 }
 
@@ -154,52 +154,52 @@ mod tests {
     }
 
     /// A job of one hash of 10 ms on one core.
-    fn taken(elapsed: u64, process: u64) -> Taken {
-        Taken { elapsed: millis(elapsed), thread: millis(10), process: millis(process) }
+    fn times(elapsed: u64, process: u64) -> JobTimes {
+        JobTimes { elapsed: millis(elapsed), thread: millis(10), process: millis(process) }
     }
 
     #[test]
     fn slow_hashes_raise_the_estimate_and_fast_ones_lower_it_faster() {
-        let (mut pace, now) = (Pace::new(millis(10), 1), Instant::now());
+        let (mut hash_times, now) = (HashTimes::new(millis(10), 1), Instant::now());
         for _ in 0..40 {
-            pace.record(now, 1, taken(100, 100), Priority::Low);
+            hash_times.record(now, 1, times(100, 100), Priority::Low);
         }
-        assert!(pace.expected() > millis(99), "{pace:?}");
+        assert!(hash_times.expected() > millis(99), "{hash_times:?}");
         for _ in 0..8 {
-            pace.record(now, 1, taken(10, 10), Priority::Low);
+            hash_times.record(now, 1, times(10, 10), Priority::Low);
         }
-        assert!(pace.expected() < millis(11), "{pace:?}");
+        assert!(hash_times.expected() < millis(11), "{hash_times:?}");
     }
 
     #[test]
     fn an_idle_second_forgets_what_was_seen_under_pressure() {
-        let (mut pace, now) = (Pace::new(millis(10), 1), Instant::now());
+        let (mut hash_times, now) = (HashTimes::new(millis(10), 1), Instant::now());
         for _ in 0..40 {
-            pace.record(now, 1, taken(100, 100), Priority::Low);
+            hash_times.record(now, 1, times(100, 100), Priority::Low);
         }
-        pace.idle(now + SECOND / 2);
-        assert!(pace.expected() > millis(99), "{pace:?}");
-        pace.idle(now + SECOND);
-        assert!(pace.expected() <= millis(10), "{pace:?}");
+        hash_times.idle(now + SECOND / 2);
+        assert!(hash_times.expected() > millis(99), "{hash_times:?}");
+        hash_times.idle(now + SECOND);
+        assert!(hash_times.expected() <= millis(10), "{hash_times:?}");
     }
 
     #[test]
     fn only_other_programs_raise_the_priority_and_only_for_a_while() {
         let now = Instant::now();
-        let priority_after = |taken, priority| {
-            let mut pace = Pace::new(millis(10), 1);
-            pace.record(now, 1, taken, priority);
-            pace
+        let priority_after = |times, priority| {
+            let mut hash_times = HashTimes::new(millis(10), 1);
+            hash_times.record(now, 1, times, priority);
+            hash_times
         };
-        let starved = priority_after(taken(100, 12), Priority::Low);
+        let starved = priority_after(times(100, 12), Priority::Low);
         assert_eq!(starved.priority(now), Priority::Normal);
         assert_eq!(starved.priority(now + NORMAL_FOR), Priority::Low);
-        for (why, pace) in [
-            ("the workers used the core", priority_after(taken(100, 95), Priority::Low)),
-            ("it had a third of the core", priority_after(taken(30, 12), Priority::Low)),
-            ("the priority was raised already", priority_after(taken(100, 12), Priority::Normal)),
+        for (why, hash_times) in [
+            ("the workers used the core", priority_after(times(100, 95), Priority::Low)),
+            ("it had a third of the core", priority_after(times(30, 12), Priority::Low)),
+            ("the priority was raised already", priority_after(times(100, 12), Priority::Normal)),
         ] {
-            assert_eq!(pace.priority(now), Priority::Low, "{why}");
+            assert_eq!(hash_times.priority(now), Priority::Low, "{why}");
         }
     }
 }
