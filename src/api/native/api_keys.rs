@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, SchemaType, Type};
 
-use super::idempotency::{self, IN_PROGRESS, KEY_REUSED};
+use super::idempotency::{self, IN_PROGRESS, IdempotencyKey, KEY_REUSED};
 use super::query::number;
 use super::{NAME, Problem, check_name};
 use crate::api::endpoint::{Endpoint, endpoint};
@@ -203,8 +203,7 @@ pub(super) const LIST: Endpoint = endpoint! {
     operation_id = "native_create_api_key",
     params(
         ("id" = String, Path, description = "The project's id, or `personal`."),
-        ("idempotency-key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
-        description = idempotency::DESCRIPTION),
+        IdempotencyKey,
     ),
     request_body = CreateApiKey,
     security(("access_token" = [])),

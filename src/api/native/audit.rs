@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::Problem;
-use super::query::{invalid_query, limit, number};
+use super::query::{Limit, invalid_query, limit, number};
 use crate::api::endpoint::{Endpoint, endpoint};
 use crate::api::{FORBIDDEN, credential};
 use crate::auth::Error;
@@ -169,7 +169,7 @@ impl<'a> EventList<'a> {
             description = "Names of types, or the part before the dot for all of a subject, separated by commas."),
         ("user" = Option<uuid::Uuid>, Query, description = "Only events that concern this user."),
         ("actor" = Option<String>, Query, description = "Only what this user did to others, or `cli`, or `system`."),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 200, description = "The most events; by default 50."),
+        Limit,
         ("wait" = Option<u32>, Query, minimum = 0, maximum = 25, description = "Seconds to wait for an event."),
     ),
     security(("access_token" = []), ("api_key" = [])),
@@ -217,7 +217,7 @@ pub(super) const LIST_EVENTS: Endpoint = endpoint! {
             description = "Only events after this cursor."),
         ("before" = Option<String>, Query, pattern = "^(0|[1-9][0-9]{0,14})-(0|[1-9][0-9]{0,8})$",
             description = "Only events before this cursor; ignored with `after`."),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 200, description = "The most events; by default 50."),
+        Limit,
     ),
     security(("access_token" = [])),
     responses((status = 200, description = "A page of events.", body = EventList<'_>)),

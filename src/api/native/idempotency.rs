@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
+use utoipa::IntoParams;
 
 use super::Problem;
 use crate::api::ApiError;
@@ -19,10 +20,17 @@ const HEADER: &str = "idempotency-key";
 /// The longest key, in bytes: a UUID has 36, and clients that derive it from their own data need more.
 const MAX_LENGTH: usize = 255;
 
-/// What the document says of the header field.
-pub(super) const DESCRIPTION: &str = "A key that the client chooses, such as a UUID, of at most 255 visible ASCII \
-    characters. If the request is repeated within a day with the same key and body, the response is that of the first \
-    one, and nothing more is created. A request that failed may be repeated with the same key.";
+/// The header field, for the document.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code, reason = "only the OpenAPI document uses it")]
+pub(super) struct IdempotencyKey {
+    /// A key that the client chooses, such as a UUID, of at most 255 visible ASCII characters. If the request is
+    /// repeated within a day with the same key and body, the response is that of the first one, and nothing more is
+    /// created. A request that failed may be repeated with the same key.
+    #[param(rename = "idempotency-key", min_length = 1, max_length = 255, pattern = "^[!-~]+$")]
+    key: Option<String>,
+}
 
 /// The errors that the header field adds to a call.
 pub(super) const KEY_REUSED: Error = Error::Idempotency(IdempotencyError::KeyReused);

@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::idempotency::{self, IN_PROGRESS, KEY_REUSED};
+use super::idempotency::{self, IN_PROGRESS, IdempotencyKey, KEY_REUSED};
 use super::{Problem, check_name};
 use crate::api::FORBIDDEN;
 use crate::api::endpoint::{Endpoint, endpoint};
@@ -74,8 +74,7 @@ pub(super) const LIST_PROJECTS: Endpoint = endpoint! {
     post,
     path = "/projects",
     operation_id = "native_make_project",
-    params(("idempotency-key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
-        description = idempotency::DESCRIPTION)),
+    params(IdempotencyKey),
     request_body = CreateProject,
     security(("access_token" = [])),
     responses((status = 201, description = "The project.", body = Project)),

@@ -2,6 +2,8 @@
 
 use std::ops::RangeInclusive;
 
+use utoipa::IntoParams;
+
 use crate::http::{FieldError, FieldErrorKind, FormFields, ParamLocation, Rejection};
 
 /// Items on a page, unless the request asks for another number.
@@ -9,6 +11,16 @@ const DEFAULT_LIMIT: u32 = 50;
 
 /// The most items on a page: rendering them takes a worker less than a millisecond.
 const MAX_LIMIT: u32 = 200;
+
+/// `limit` of a list, for the document.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "only the OpenAPI document uses it")]
+pub(super) struct Limit {
+    /// The most items on the page; 50 by default.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<u32>,
+}
 
 /// `limit` of a list.
 pub(super) fn limit(query: &FormFields) -> Result<u32, Rejection> {

@@ -5,7 +5,7 @@ use http::{HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::idempotency::{self, IN_PROGRESS, KEY_REUSED};
+use super::idempotency::{self, IN_PROGRESS, IdempotencyKey, KEY_REUSED};
 use super::profile::Profile;
 use super::{NAME, Problem, check_name};
 use crate::api::endpoint::{Endpoint, endpoint};
@@ -47,8 +47,7 @@ pub(super) struct SignUp {
     post,
     path = "/users",
     operation_id = "native_sign_up",
-    params(("idempotency-key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
-        description = idempotency::DESCRIPTION)),
+    params(IdempotencyKey),
     request_body = SignUp,
     responses((status = 201, description = "The account was created.", body = Profile<'_>)),
 )]

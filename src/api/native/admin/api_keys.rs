@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::user::UserApiKey;
-use super::{Problem, invalid_query, limit, origin, require_superuser};
+use super::{Limit, Problem, invalid_query, limit, origin, require_superuser};
 use crate::api::FORBIDDEN;
 use crate::api::endpoint::{Endpoint, endpoint};
 use crate::auth::Error;
@@ -76,7 +76,7 @@ struct ApiKeyOwner<'a> {
         ("sort" = Option<ApiKeySort>, Query, description = "The order; by default `created`."),
         ("cursor" = Option<String>, Query, pattern = "^[0-9]{1,15}_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
             description = "`next_cursor` of the page before."),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 200, description = "The most keys on a page; by default 50."),
+        Limit,
     ),
     security(("access_token" = []), ("api_key" = [])),
     responses((status = 200, description = "A page of API keys.", body = AllApiKeys<'_>)),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::super::NAME;
-use super::{Problem, limit, origin, require_recent_superuser, require_superuser};
+use super::{Limit, Problem, limit, origin, require_recent_superuser, require_superuser};
 use crate::api::endpoint::{Endpoint, endpoint};
 use crate::api::{FORBIDDEN, RATE_LIMITED, request_context};
 use crate::auth::Error;
@@ -207,7 +207,7 @@ pub(super) const STATE: Endpoint = endpoint! {
     operation_id = "native_admin_outbox",
     params(
         ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before."),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 200, description = "Letters on the page; 50 by default."),
+        Limit,
     ),
     security(("access_token" = []), ("api_key" = [])),
     responses((status = 200, description = "A page of letters.", body = StoredLetters)),

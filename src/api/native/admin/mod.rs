@@ -15,7 +15,7 @@ pub(super) mod user;
 mod user_sign_ins;
 mod users;
 
-use super::query::{invalid_query, limit};
+use super::query::{Limit, invalid_query, limit};
 use super::{NAME, Problem};
 use crate::api::endpoint::EndpointGroup;
 use crate::api::{credential, request_context};

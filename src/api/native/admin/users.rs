@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::user::{AdminUser, AdminUserDetails};
-use super::{NAME, Problem, invalid_query, limit, require_recent_superuser, require_superuser, user_id};
+use super::{Limit, NAME, Problem, invalid_query, limit, require_recent_superuser, require_superuser, user_id};
 use crate::api::endpoint::{Endpoint, endpoint};
-use crate::api::native::idempotency::{self, IN_PROGRESS, KEY_REUSED};
+use crate::api::native::idempotency::{self, IN_PROGRESS, IdempotencyKey, KEY_REUSED};
 use crate::api::{FORBIDDEN, WEAK_PASSWORD, credential, request_context};
 use crate::auth::Error;
 use crate::auth::accounts::create::{CreateUser, create_user_as_admin};
@@ -124,7 +124,7 @@ struct UpdateUserRequest {
         ("query" = Option<String>, Query, max_length = 254, description = "What to search for, at most 254 characters."),
         ("status" = Option<UserStatusName>, Query, description = "Only users of this state."),
         ("cursor" = Option<String>, Query, pattern = "^[0-9]{1,18}$", description = "`next_cursor` of the page before."),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 200, description = "The most users on a page; by default 50."),
+        Limit,
     ),
     security(("access_token" = []), ("api_key" = [])),
     responses((status = 200, description = "A page of users.", body = UserList<'_>)),
@@ -165,8 +165,7 @@ pub(super) const LIST: Endpoint = endpoint! {
     post,
     path = "/admin/users",
     operation_id = "native_admin_create_user",
-    params(("idempotency-key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
-        description = idempotency::DESCRIPTION)),
+    params(IdempotencyKey),
     request_body = CreateUserRequest,
     security(("access_token" = []), ("api_key" = [])),
     responses((status = 201, description = "The user.", body = AdminUser<'_>)),
