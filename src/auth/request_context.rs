@@ -5,6 +5,9 @@ use std::net::IpAddr;
 use crate::auth::Error;
 use crate::config::{self, Audience, Config};
 
+/// Characters of the user agent that are stored, in sessions and security events.
+const MAX_USER_AGENT: usize = 200;
+
 /// The client side of a request, as the dialect's handler passes it to an operation.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestContext<'a> {
@@ -84,6 +87,11 @@ impl<'a> RequestContext<'a> {
             language: self.language.map(str::to_owned),
             extra_claims: self.extra_claims,
         }
+    }
+
+    /// The user agent as it is stored: truncated.
+    pub fn stored_user_agent(&self) -> Option<String> {
+        self.user_agent.map(|agent| agent.chars().take(MAX_USER_AGENT).collect())
     }
 
     /// Where the request comes from.

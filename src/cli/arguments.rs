@@ -11,7 +11,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::auth::api_keys::is_scope;
+use crate::auth::api_keys::{MAX_DAYS, is_scope};
 use crate::config;
 
 pub(super) use backup::{Backup, Restore};
@@ -249,7 +249,7 @@ pub enum ApiKeys {
         #[arg(long = "scope", value_name = "SCOPE", value_parser = parse_scope)]
         scopes: Vec<String>,
         /// Days until it expires. Default: never.
-        #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
+        #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_DAYS)))]
         expires_in_days: Option<u32>,
     },
     /// List the keys of a user's projects.

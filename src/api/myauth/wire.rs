@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use crate::api::fastapi::{BoundedString, both, password_error};
 use crate::api::users_me::{PLAIN_ROLE, UserRead};
+use crate::auth::accounts::MAX_ROLES;
 use crate::auth::context::Context;
 use crate::auth::passwords::{Password, Policy};
 use crate::auth::sessions::tokens::TokenPair;
@@ -14,9 +15,6 @@ use crate::auth::sign_in::login_step::LoginStep;
 use crate::auth::{Error, User};
 use crate::http::json::{self, bounded_list};
 use crate::http::{Rejection, Request, Response};
-
-/// Maximum number of roles of a user. Access tokens list all of them.
-const MAX_ROLES: usize = 32;
 
 /// The tokens of a sign-in, or only the token of the second step if TOTP is enabled.
 #[derive(Serialize, ToSchema)]

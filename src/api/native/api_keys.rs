@@ -13,7 +13,9 @@ use crate::api::endpoint::{Endpoint, endpoint};
 use crate::api::{FORBIDDEN, RATE_LIMITED, credential, request_context};
 use crate::auth::Error;
 use crate::auth::accounts::projects::personal_project;
-use crate::auth::api_keys::{ApiKey, ApiKeyRequest, create_own, deactivate_own, is_scope, list_own};
+use crate::auth::api_keys::{
+    ApiKey, ApiKeyRequest, MAX_DAYS, MAX_SCOPES, create_own, deactivate_own, is_scope, list_own,
+};
 use crate::auth::context::Context;
 use crate::auth::error::Denial;
 use crate::auth::passwords::{IdentityProof, Password};
@@ -23,11 +25,7 @@ use crate::http::json::bounded_list;
 use crate::http::{FieldError, FieldErrorKind, ParamLocation, Rejection, Request, Response, json};
 use crate::id::{ApiKeyId, ProjectId};
 
-/// Longest lifetime of a key in days: a hundred years.
-const MAX_DAYS: u32 = 36_500;
-
-/// Maximum number of scopes, and of characters of one: a proxy passes them to the service behind it in one header field.
-const MAX_SCOPES: usize = 50;
+/// Maximum number of characters of a scope, for the same reason as [`MAX_SCOPES`].
 const MAX_SCOPE_LENGTH: usize = 100;
 
 /// The most keys that can be left out: what clients with 32-bit integers can count.

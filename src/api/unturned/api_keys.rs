@@ -12,7 +12,9 @@ use crate::api::endpoint::{Endpoint, endpoint};
 use crate::api::fastapi::{BoundedString, LaxInteger, both, uuid};
 use crate::api::{FORBIDDEN, RATE_LIMITED};
 use crate::auth::Error;
-use crate::auth::api_keys::{ApiKey, ApiKeyRequest, NewApiKey, create_own, deactivate_own, is_scope, list_own};
+use crate::auth::api_keys::{
+    ApiKey, ApiKeyRequest, MAX_DAYS, MAX_SCOPES, NewApiKey, create_own, deactivate_own, is_scope, list_own,
+};
 use crate::auth::context::Context;
 use crate::auth::error::Denial;
 use crate::auth::passwords::{IdentityProof, Password};
@@ -21,12 +23,6 @@ use crate::clock::Timestamp;
 use crate::http::json::bounded_list;
 use crate::http::{ParamLocation, Rejection, Request, Response};
 use crate::id::{ApiKeyId, ProjectId};
-
-/// Longest lifetime of a key in days: a hundred years.
-const MAX_DAYS: i64 = 36_500;
-
-/// Maximum number of scopes: a proxy passes them to the service behind it in one header field.
-const MAX_SCOPES: usize = 50;
 
 /// Pagination.
 #[derive(Deserialize, IntoParams)]
@@ -54,7 +50,7 @@ pub(super) struct CreateApiKeyRequest {
     name: BoundedString<1, 100>,
     /// Expiration in days (optional).
     #[schema(value_type = Option<i64>, minimum = 1, maximum = 36_500)]
-    expires_in_days: Option<LaxInteger<1, MAX_DAYS>>,
+    expires_in_days: Option<LaxInteger<1, { MAX_DAYS as i64 }>>,
     /// List of scopes (optional). A key without scopes has all permissions of its owner.
     #[schema(schema_with = scopes_schema, required = false)]
     scopes: Option<Scopes>,

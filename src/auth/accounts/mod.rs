@@ -19,3 +19,9 @@ pub mod sign_up;
 pub mod update;
 pub mod verify_email;
 pub mod verify_email_code;
+
+/// The most roles of one user: access tokens list all of them.
+pub const MAX_ROLES: usize = 32;
+
+/// The longest full name that an administrator or an import sets, in characters.
+pub const MAX_FULL_NAME: usize = 255;

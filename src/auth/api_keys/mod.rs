@@ -19,6 +19,12 @@ pub use crate::token::api_key::{NewApiKey, has_api_key_prefix, is_well_formed};
 pub use crate::token::scopes::is_scope;
 pub use manage::{ApiKeyRequest, create_own, deactivate_own, list_own};
 
+/// The longest lifetime in days: a hundred years.
+pub const MAX_DAYS: u32 = 36_500;
+
+/// The most scopes of a key that a user creates: a proxy passes them to the service behind it in one header field.
+pub const MAX_SCOPES: usize = 50;
+
 /// The input to [`create`].
 #[derive(Clone, Debug)]
 pub struct CreateApiKey {

@@ -12,9 +12,6 @@ use crate::auth::request_context::{Client, RequestContext};
 use crate::clock::Timestamp;
 use crate::id::{SessionId, UserId};
 
-/// Characters of the user agent that an event has, as a session.
-const MAX_USER_AGENT: usize = 200;
-
 /// The way of a sign-in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -64,7 +61,7 @@ impl Origin {
 
     /// A request of the user concerned, or of an unknown client.
     pub fn request(request_ctx: RequestContext<'_>) -> Self {
-        let user_agent = request_ctx.user_agent.map(|agent| agent.chars().take(MAX_USER_AGENT).collect());
+        let user_agent = request_ctx.stored_user_agent();
         let client = ClientRecord { ip: request_ctx.client_ip, user_agent, dialect: request_ctx.dialect };
         Self { actor: None, client: Some(client) }
     }

@@ -19,9 +19,6 @@ use crate::mail::Letter;
 use crate::store::accounts::User;
 use crate::store::ephemeral::{Opened, Session, SessionClaims};
 
-/// Characters of the user agent that a session stores.
-const MAX_USER_AGENT: usize = 200;
-
 /// Opens a session for a user who has been recognized by the password. `user` is the row as it was read then. `mfa_code`
 /// is the code of the second factor, if one was given; it is ignored for a user without one.
 pub async fn open_session(
@@ -203,7 +200,7 @@ fn new_session(
         ends_at: now + request_ctx.dialect_config.absolute,
         dialect: request_ctx.dialect.to_owned(),
         client_ip: request_ctx.client_ip.to_string(),
-        user_agent: request_ctx.user_agent.unwrap_or_default().chars().take(MAX_USER_AGENT).collect(),
+        user_agent: request_ctx.stored_user_agent().unwrap_or_default(),
         claims,
         custom_claims,
     })

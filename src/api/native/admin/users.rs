@@ -15,6 +15,7 @@ use crate::auth::accounts::delete::delete_user_as_admin;
 use crate::auth::accounts::find::describe_user;
 use crate::auth::accounts::search::{self, Query, UserStatus, search_users};
 use crate::auth::accounts::update::{CustomClaims, UpdateUser, update_user};
+use crate::auth::accounts::{MAX_FULL_NAME, MAX_ROLES};
 use crate::auth::context::Context;
 use crate::auth::error::Denial;
 use crate::auth::identity::{EmailError, Username, UsernameError};
@@ -23,12 +24,8 @@ use crate::auth::tokens::caller::authenticate;
 use crate::http::json::{self, BoundedList};
 use crate::http::{FieldError, FieldErrorKind, ParamLocation, Rejection, Request, Response};
 
-/// The most roles of one user, and the longest name of a role, in characters: tokens carry them.
-const MAX_ROLES: usize = 32;
+/// The longest name of a role, in characters: tokens carry it.
 const MAX_ROLE_LENGTH: usize = 64;
-
-/// The longest full name, in characters.
-const MAX_FULL_NAME: usize = 255;
 
 /// The state of users.
 #[derive(ToSchema)]

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use super::reason::{Reason, ReasonCode};
+use crate::auth::accounts::MAX_FULL_NAME;
 use crate::auth::accounts::create::CreateUser;
 use crate::auth::accounts::import::{ImportError, ImportUser, validate_import};
 use crate::auth::context::Context;
@@ -15,9 +16,6 @@ use crate::encoding::{decode_base32, sha256};
 use crate::id::UserId;
 use crate::store::accounts::{NewUser, PasswordHash};
 use crate::token::custom_claims::CustomClaims;
-
-/// The most characters of a full name, as in the APIs.
-const MAX_FULL_NAME: usize = 255;
 
 /// The data of the other system to take besides the account itself.
 pub(super) struct Selection {
