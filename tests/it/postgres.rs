@@ -15,13 +15,11 @@ use signet::store::accounts::{Changed, Changes, Created, Find, User};
 use signet::store::{Accounts, Error, Result};
 
 use crate::conformance::accounts::new_user;
+use crate::support::migrations;
 use crate::support::postgres::{Options, PASSWORD, Server};
 
 /// A time-out short enough for tests to wait for it.
 const SHORT: Duration = Duration::from_secs(1);
-
-/// The number of files in `migrations/postgres`.
-const MIGRATIONS: usize = 4;
 
 /// The tolerated delay after a time-out on a machine that is busy with other tests.
 const SLACK: Duration = Duration::from_secs(5);
@@ -408,7 +406,7 @@ async fn sslmode_has_the_meaning_of_libpq() {
         std::fs::write(&our_ca, root).unwrap();
         let first =
             config::Postgres { url: SecretUrl(format!("{}?sslmode=require", server.url())), ..server.settings() };
-        assert_eq!(migrate(&first).await.unwrap().applied.len(), MIGRATIONS);
+        assert_eq!(migrate(&first).await.unwrap().applied.len(), migrations("postgres").len());
         for (mode, ca, here, other_task) in table {
             let url = SecretUrl(format!("{}{mode}", server.url()));
             let settings = config::Postgres { url, ca: ca.cloned(), ..server.settings() };

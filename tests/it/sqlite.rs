@@ -390,7 +390,7 @@ async fn running_server_accepts_a_newer_schema_that_allows_it_and_no_older() {
     file.execute(UNKNOWN_MIGRATION, [0]).unwrap();
     stores.accounts.check().await.unwrap();
     stores.ephemeral.check().await.unwrap();
-    file.execute("UPDATE signet_migrations SET oldest_reader = 12 WHERE number = 100", []).unwrap();
+    file.execute("UPDATE signet_migrations SET oldest_reader = 100 WHERE number = 100", []).unwrap();
     assert!(matches!(stores.accounts.check().await, Err(signet::store::Error::Corrupt { .. })));
     file.execute("DELETE FROM signet_migrations WHERE number = 100", []).unwrap();
     stores.accounts.check().await.unwrap();

@@ -2,14 +2,12 @@
 //! working, and starts again after the next release was there. Only a schema that excludes it stops it. `./test upgrade`
 //! runs two real programs: `faults::upgrade`.
 
-use std::path::Path;
-
 use reqwest::Method;
 use serde_json::json;
 
 use crate::support::client::sid;
 use crate::support::server::{PASSWORD, SendRequest, TestServer, TestUser, over_both_stores};
-use crate::support::until;
+use crate::support::{migrations, until};
 
 over_both_stores!(
     |plan| plan;
@@ -51,8 +49,7 @@ async fn works_beside_the_next_release_until_the_schema_excludes_it(server: &Tes
     let (before, ended) = (server.sign_in(&user).await, server.sign_in(&user).await);
     use_accounts(server, "before").await;
     let (store, folder) = if server.redis().is_some() { ("postgres", "postgres") } else { ("embedded", "sqlite") };
-    let migrations = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(folder);
-    let known = std::fs::read_dir(migrations).unwrap().count() as i32;
+    let known = migrations(folder).len() as i32;
 
     // The next release beside this program, whose statements are prepared.
     server.sql(EXPANSION).await;

@@ -27,6 +27,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+/// The files of the migrations of `postgres` or `sqlite`, in order.
+pub(crate) fn migrations(engine: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(engine);
+    let files = std::fs::read_dir(folder).expect("the folder exists");
+    let mut files: Vec<_> = files.map(|file| file.expect("the folder can be read").path()).collect();
+    files.sort();
+    files
+}
+
 /// Waits until `condition` holds.
 ///
 /// # Panics
