@@ -1,32 +1,29 @@
 //! The second factor, tested by calling the operations: nodes over one pair of stores, with a manual clock.
 
+mod secret_rotation;
+
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use serde_json::json;
 use signet::auth::Error;
 use signet::auth::accounts::create::{CreateUser, create_user};
 use signet::auth::audit::SignInMethod;
 use signet::auth::context::Context;
 use signet::auth::error::MfaError;
 use signet::auth::mfa;
-use signet::auth::mfa::{TotpEnrollment, enrollment_uri, reseal_secrets, start_enrollment};
+use signet::auth::mfa::{TotpEnrollment, enrollment_uri, start_enrollment};
 use signet::auth::passwords::{IdentityProof, Password};
 use signet::auth::request_context::{ExtraClaims, RequestContext};
 use signet::auth::sessions::list::list_sessions;
 use signet::auth::sessions::tokens::TokenPair;
 use signet::auth::sign_in::login_step::{LoginStep, complete_login, start_login};
 use signet::auth::sign_in::open_session::open_session;
-use signet::config::{LimitedAction, Rate, Secret};
+use signet::config::{LimitedAction, Rate};
 use signet::store::accounts::{Changes, Find, RecoveryCode, User};
-use zeroize::Zeroizing;
 
 use crate::support::fleet::{TestFleet, over_both_stores_in_process};
-use crate::support::server::{self, SendRequest, TestServer};
-use crate::support::signet::SECRET;
-use crate::support::totp;
 
 const STEP: Duration = Duration::from_secs(30);
 const PASSWORD: &str = "a quiet harbour at dusk";
@@ -39,7 +36,6 @@ over_both_stores_in_process!(
     right_codes_do_not_count_against_the_cap,
     attempts_are_limited_by_account_and_by_address,
     totp_secret_is_sealed_for_its_user_only,
-    totp_secrets_are_resealed_with_the_new_secret,
     only_the_latest_enrollment_can_be_confirmed,
     enrollment_expires_after_ten_minutes,
     recovery_codes_work_once_in_any_spelling,
@@ -246,33 +242,6 @@ async fn totp_secret_is_sealed_for_its_user_only(fleet: &TestFleet) {
     sign_in(&ctx, &ann, &fleet.code(&key, 0)).await.unwrap();
 }
 
-async fn totp_secrets_are_resealed_with_the_new_secret(fleet: &TestFleet) {
-    let ctx = fleet.node().await;
-    let (user, key, backup) = create_user_with_totp(&ctx, "resealed").await;
-    assert_eq!(reseal_secrets(&ctx).await.unwrap(), 0, "it was sealed with the first secret");
-    let old = fleet.config.secrets.clone().unwrap();
-    let new = Secret(Zeroizing::new([7; 32]));
-    let secrets = [vec![new.clone()], old].concat();
-    let both = fleet.node_with(|config| config.secrets = Some(secrets)).await;
-    sign_in(&both, &user, &fleet.code(&key, -1)).await.unwrap();
-    assert!(reseal_secrets(&both).await.unwrap() >= 1);
-    assert_eq!(reseal_secrets(&both).await.unwrap(), 0, "it is resealed once");
-    let resealed = reload(&both, &user).await;
-    assert_ne!(resealed.totp, user.totp);
-    // The keyring was resealed at the start, so a node with only the new secret starts.
-    let alone = fleet.node_with(|config| config.secrets = Some(vec![new.clone()])).await;
-    sign_in(&alone, &resealed, &fleet.code(&key, 0)).await.unwrap();
-    sign_in(&alone, &resealed, &backup[0]).await.unwrap();
-    assert_wrong_code(sign_in(&alone, &resealed, &fleet.code(&key, -1)).await);
-    // The secrets can be rotated back.
-    let back = fleet.node_with(|config| {
-        let old = config.secrets.clone().unwrap();
-        config.secrets = Some([old, vec![new.clone()]].concat());
-    });
-    assert!(reseal_secrets(&back.await).await.unwrap() >= 1);
-    sign_in(&fleet.node().await, &reload(&ctx, &user).await, &fleet.code(&key, 1)).await.unwrap();
-}
-
 fn with_password(password: &Password) -> IdentityProof<'_> {
     IdentityProof { password: Some(password), auth_time: None }
 }
@@ -385,25 +354,4 @@ async fn second_step_needs_a_valid_mfa_token(fleet: &TestFleet) {
     ctx.accounts.change_user(user.id, &changes, fleet.clock.now()).await.unwrap();
     let answer = complete_login(&ctx, &token, &fleet.code(&key, 0), request_ctx(&ctx, 1)).await;
     assert!(matches!(answer, Err(Error::InvalidToken(_))));
-}
-
-/// The procedure in `config.toml`, with the real program.
-#[tokio::test]
-async fn secret_rotation_locks_nobody_out() {
-    const NEW: &str = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=";
-    let server = TestServer::embedded(|plan| plan.set("SIGNET_SECRET", SECRET));
-    let person = server.create_user(&[]);
-    let access = server.sign_in(&person).await.access;
-    let response = server.post("/auth/create/otp").bearer_auth(access).send_checked().await.is(200).json();
-    let key = response["otp_key"].as_str().unwrap();
-    let restart_with = |server: &TestServer, secrets: &str| {
-        server.signet.terminate();
-        assert!(server.signet.wait_for_exit().success());
-        TestServer::start(server.plan().clone().set("SIGNET_SECRET", secrets))
-    };
-    let server = restart_with(&server, &format!("{NEW},{SECRET}"));
-    server.signet.wait_for_log("TOTP secrets re-sealed with the first secret");
-    let server = restart_with(&server, NEW);
-    let body = json!({"email": person.email, "password": server::PASSWORD, "totp_code": totp::code(key, 0)});
-    server.post("/sessions").json(&body).send_checked().await.is(201);
 }

@@ -5,6 +5,7 @@ mod billing;
 mod create_users;
 mod details;
 mod durable_revocations;
+mod ended_api_keys;
 mod proof;
 mod search;
 mod sign_ins;
@@ -152,9 +153,6 @@ suite! {
         many_api_keys_are_found_in_one_call
         prefix_has_one_api_key
         api_key_needs_its_user_and_project
-        api_key_needs_its_owner_unchanged
-        change_ends_api_keys_with_its_scopes
-        no_concurrent_api_key_survives_the_change
         api_keys_are_listed_newest_first_in_pages
         api_keys_of_a_user_are_listed_newest_first
         all_api_keys_are_listed_in_both_orders
@@ -165,6 +163,11 @@ suite! {
         deactivated_api_keys_are_listed_in_pages
         last_use_never_goes_back
         concurrent_uses_are_recorded_without_deadlock
+    }
+    ended_api_keys {
+        api_key_needs_its_owner_unchanged
+        change_ends_api_keys_with_its_scopes
+        no_concurrent_api_key_survives_the_change
     }
 }
 

@@ -1,0 +1,110 @@
+//! A master with a replica, and the three Sentinels that watch them.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use signet::config;
+use tempfile::TempDir;
+
+use super::{FAILOVER_LATE, INSTALL, Server, TIMEOUT, spawn};
+use crate::support::ports::free_port;
+use crate::support::wait_until;
+
+/// A master, its replica, and three Sentinels that watch them.
+pub(crate) struct Sentinel {
+    pub(crate) servers: Vec<Server>,
+    sentinels: Vec<(u16, Child)>,
+    _dir: TempDir,
+}
+
+impl Sentinel {
+    pub(crate) fn start() -> Self {
+        Self::failing_over_after(FAILOVER_LATE)
+    }
+
+    pub(crate) fn failing_over_after(silence: Duration) -> Self {
+        let master = Server::start();
+        let replica = Server::options()
+            .set("replicaof", &format!("127.0.0.1 {}", master.port))
+            .set("repl-diskless-sync-delay", "0")
+            .start();
+        wait_until("the replica is in touch", TIMEOUT, || {
+            replica.cli(&["INFO", "replication"]).contains("master_link_status:up")
+        });
+        let dir = TempDir::new().expect("a temporary folder");
+        let sentinels: Vec<_> = (0..3).map(|_| sentinel(dir.path(), master.port, silence)).collect();
+        let it = Self { servers: vec![master, replica], sentinels, _dir: dir };
+        wait_until("the Sentinels know each other and the replica", TIMEOUT, || {
+            it.sentinels.iter().all(|(port, _)| {
+                let known = sentinel_cli(*port, &["SENTINEL", "MASTER", "main"]);
+                let value = |name: &str| known.lines().skip_while(|line| *line != name).nth(1).map(str::to_owned);
+                value("num-other-sentinels").as_deref() == Some("2") && value("num-slaves").as_deref() == Some("1")
+            })
+        });
+        it
+    }
+
+    pub(crate) fn url(&self) -> String {
+        let others: Vec<_> = self.sentinels[1..].iter().map(|(port, _)| format!("node=127.0.0.1:{port}")).collect();
+        let first = self.sentinels[0].0;
+        format!("redis-sentinel://127.0.0.1:{first}?sentinelServiceName=main&{}", others.join("&"))
+    }
+
+    pub(crate) fn config(&self) -> config::Redis {
+        super::config(&self.url())
+    }
+
+    /// Waits until the Sentinels name the replica as master and it is one.
+    pub(crate) fn wait_for_promotion(&self) {
+        let replica = &self.servers[1];
+        wait_until("the replica was promoted", TIMEOUT, || {
+            let agreed = self.sentinels.iter().all(|(port, _)| {
+                let named = sentinel_cli(*port, &["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main"]);
+                named.ends_with(&replica.port.to_string())
+            });
+            agreed && replica.cli(&["ROLE"]).starts_with("master")
+        });
+    }
+}
+
+impl Drop for Sentinel {
+    fn drop(&mut self) {
+        for (_, child) in &mut self.sentinels {
+            _ = child.kill();
+            _ = child.wait();
+        }
+    }
+}
+
+fn sentinel(dir: &Path, master: u16, silence: Duration) -> (u16, Child) {
+    for _ in 0..50 {
+        let port = free_port();
+        let file = dir.join(format!("{port}.conf"));
+        let settings = format!(
+            "bind 127.0.0.1\nport {port}\ndir {}\nlogfile {port}.log\nsentinel monitor main 127.0.0.1 {master} 2\n\
+             sentinel down-after-milliseconds main {}\nsentinel failover-timeout main 3000\n",
+            dir.display(),
+            silence.as_millis()
+        );
+        fs::write(&file, settings).expect("the folder is writable");
+        let mut child = spawn("redis-sentinel", &[file]);
+        let mut up = false;
+        wait_until("redis-sentinel responds or exits", TIMEOUT, || {
+            up = sentinel_cli(port, &["PING"]) == "PONG";
+            up || child.try_wait().is_ok_and(|status| status.is_some())
+        });
+        if up {
+            return (port, child);
+        }
+    }
+    panic!("redis-sentinel does not start")
+}
+
+fn sentinel_cli(port: u16, arguments: &[&str]) -> String {
+    let mut command = Command::new("redis-cli");
+    command.args(["-h", "127.0.0.1", "-p", &port.to_string()]).args(arguments).stderr(Stdio::null());
+    let out = command.output().unwrap_or_else(|_| panic!("redis-cli is not installed: {INSTALL}"));
+    String::from_utf8_lossy(&out.stdout).trim_end().to_owned()
+}
