@@ -1,0 +1,139 @@
+//! The statements on API keys.
+
+use super::super::super::{select_list, user_columns, user_select_list};
+use super::super::columns::api_key_select_list;
+use super::Statement;
+use crate::store::operation::Operation;
+
+/// Locks the project before the user, as [`DELETE_USER`](super::DELETE_USER) does. The lock on the user makes a change of it wait, and then
+/// see this key ([`END_API_KEYS`]), or makes this statement wait, and then see `sessions_valid_after` as changed.
+pub(in crate::store::accounts::postgres) const CREATE_API_KEY: Statement = Statement::new(
+    Operation::CreateApiKey,
+    "WITH project AS (
+        SELECT id FROM projects WHERE id = $2::uuid FOR KEY SHARE
+    ), owner AS (
+        SELECT id FROM users
+        WHERE id = $3::uuid AND sessions_valid_after = COALESCE($13::bigint, sessions_valid_after)
+            AND (SELECT count(*) FROM project) >= 0
+        FOR SHARE
+    )
+    INSERT INTO api_keys (id, project_id, user_id, prefix, digest, name, scopes, last_used_at, expires_at,
+                          deactivated_at, created_at, updated_at)
+    SELECT $1::uuid, $2, owner.id, $4::text, $5::bytea, $6::text, $7::text[], $8::bigint, $9::bigint, $10::bigint,
+           $11::bigint, $12::bigint
+    FROM owner
+    ON CONFLICT (prefix) DO NOTHING RETURNING true",
+);
+
+/// Runs in the transaction of a change to the user, after it, so that it sees the keys of everyone who held the user's
+/// row before. Deactivates the keys that have one of these scopes, or all keys if they are NULL. Locks them in the order
+/// of their ids, as [`TOUCH_API_KEYS`] does.
+pub(in crate::store::accounts::postgres) const END_API_KEYS: Statement = Statement::new(
+    Operation::ChangeUser,
+    "WITH active AS (
+        SELECT id FROM api_keys
+        WHERE user_id = $1 AND deactivated_at IS NULL AND ($2::text[] IS NULL OR scopes && $2)
+        ORDER BY id FOR NO KEY UPDATE
+    )
+    UPDATE api_keys k SET deactivated_at = $3::bigint, updated_at = $3 FROM active WHERE k.id = active.id",
+);
+
+pub(in crate::store::accounts::postgres) const API_KEYS_BY_PREFIX: Statement = Statement::new(
+    Operation::ApiKeysByPrefix,
+    concat!(
+        "SELECT ",
+        api_key_select_list!(),
+        ", ",
+        user_select_list!("u"),
+        " FROM api_keys k JOIN users u ON u.id = k.user_id WHERE k.prefix = ANY ($1::text[])"
+    ),
+);
+
+/// Returns at least one row, so that an empty page carries the total too.
+pub(in crate::store::accounts::postgres) const API_KEYS: Statement = Statement::new(
+    Operation::ApiKeys,
+    concat!(
+        "SELECT ",
+        api_key_select_list!(),
+        ", counted.total
+     FROM (SELECT count(*) AS total FROM api_keys WHERE project_id = $1) counted
+     LEFT JOIN LATERAL (
+         SELECT * FROM api_keys WHERE project_id = $1 ORDER BY created_at DESC, id DESC OFFSET $2 LIMIT $3
+     ) k ON true
+     ORDER BY k.created_at DESC, k.id DESC"
+    ),
+);
+
+pub(in crate::store::accounts::postgres) const API_KEYS_BY_CREATION: Statement = Statement::new(
+    Operation::AllApiKeys,
+    concat!(
+        "SELECT ",
+        api_key_select_list!(),
+        ", ",
+        user_select_list!("u"),
+        " FROM api_keys k JOIN users u ON u.id = k.user_id WHERE k.id < $1 ORDER BY k.id DESC LIMIT $2"
+    ),
+);
+
+pub(in crate::store::accounts::postgres) const API_KEYS_BY_LAST_USE: Statement = Statement::new(
+    Operation::AllApiKeys,
+    concat!(
+        "SELECT ",
+        api_key_select_list!(),
+        ", ",
+        user_select_list!("u"),
+        " FROM (SELECT * FROM api_keys ORDER BY id DESC LIMIT $3) k JOIN users u ON u.id = k.user_id
+          WHERE (COALESCE(k.last_used_at, 0), k.id) < ($1, $2)
+          ORDER BY COALESCE(k.last_used_at, 0) DESC, k.id DESC LIMIT $4"
+    ),
+);
+
+pub(in crate::store::accounts::postgres) const API_KEY_BY_ID: Statement = Statement::new(
+    Operation::ApiKeyById,
+    concat!(
+        "SELECT ",
+        api_key_select_list!(),
+        ", ",
+        user_select_list!("u"),
+        " FROM api_keys k JOIN users u ON u.id = k.user_id WHERE k.id = $1"
+    ),
+);
+
+pub(in crate::store::accounts::postgres) const API_KEYS_OF_USER: Statement = Statement::new(
+    Operation::ApiKeysOfUser,
+    concat!(
+        "SELECT ",
+        api_key_select_list!(),
+        " FROM api_keys k WHERE k.user_id = $1 ORDER BY k.created_at DESC, k.id DESC LIMIT $2"
+    ),
+);
+
+pub(in crate::store::accounts::postgres) const DEACTIVATE_API_KEY: Statement = Statement::new(
+    Operation::DeactivateApiKey,
+    concat!(
+        "UPDATE api_keys k SET deactivated_at = COALESCE(k.deactivated_at, $3),
+        updated_at = CASE WHEN k.deactivated_at IS NULL THEN $3 ELSE k.updated_at END
+     WHERE k.project_id = $1 AND k.id = $2 RETURNING ",
+        api_key_select_list!()
+    ),
+);
+
+pub(in crate::store::accounts::postgres) const DEACTIVATED_SINCE: Statement = Statement::new(
+    Operation::DeactivatedSince,
+    "SELECT id, deactivated_at AS ended_at FROM api_keys
+     WHERE deactivated_at IS NOT NULL AND (deactivated_at, id) > ($1, $2)
+     ORDER BY deactivated_at, id LIMIT $3",
+);
+
+/// Locks the rows in the order of their ids before changing any, so that nodes that record the same keys in different
+/// orders queue up instead of deadlocking.
+pub(in crate::store::accounts::postgres) const TOUCH_API_KEYS: Statement = Statement::new(
+    Operation::TouchApiKeys,
+    "WITH used AS (
+        SELECT id, max(used_at) AS used_at FROM unnest($1::uuid[], $2::bigint[]) AS used (id, used_at) GROUP BY id
+    ), locked AS (
+        SELECT k.id, used.used_at FROM api_keys k JOIN used ON used.id = k.id ORDER BY k.id FOR NO KEY UPDATE OF k
+    )
+    UPDATE api_keys k SET last_used_at = GREATEST(k.last_used_at, locked.used_at)
+    FROM locked WHERE k.id = locked.id AND (k.last_used_at IS NULL OR k.last_used_at < locked.used_at)",
+);
