@@ -5,8 +5,9 @@ use super::super::columns::api_key_select_list;
 use super::Statement;
 use crate::store::operation::Operation;
 
-/// Locks the project before the user, as [`DELETE_USER`](super::DELETE_USER) does. The lock on the user makes a change of it wait, and then
-/// see this key ([`END_API_KEYS`]), or makes this statement wait, and then see `sessions_valid_after` as changed.
+/// Locks the project before the user, as [`DELETE_USER`](super::DELETE_USER) does. The lock on the user makes a change
+/// of it wait, and then see this key ([`END_API_KEYS`]), or makes this statement wait, and then see
+/// `sessions_valid_after` as changed.
 pub(in crate::store::accounts::postgres) const CREATE_API_KEY: Statement = Statement::new(
     Operation::CreateApiKey,
     "WITH project AS (
