@@ -58,3 +58,19 @@ fn count(ctx: &Context, event: &Event) {
     };
     counter.into_iter().for_each(|counter| metrics.count(counter));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sign_ins_of_every_method_and_outcome_have_a_counter() {
+        for method in SignInMethod::ALL {
+            for outcome in [Outcome::Success, Outcome::Refused] {
+                let counter = Counter::find("signet_sign_ins_total", &[method.name(), outcome.name()]);
+                assert!(counter.is_some(), "{method:?} {outcome:?}");
+            }
+        }
+        assert!(Counter::find("signet_sign_ins_total", &["unknown", Outcome::Refused.name()]).is_some());
+    }
+}
