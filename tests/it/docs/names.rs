@@ -135,6 +135,28 @@ fn calls_in_the_documentation_exist() {
     assert!(unknown.is_empty(), "{unknown:#?}");
 }
 
+/// A path may be abbreviated to its last segments, after `…` or on its own.
+#[test]
+fn page_of_the_native_api_has_every_call() {
+    const PAGE: &str = include_str!("../../../docs/build/native.md");
+    let document = signet::api::document(&Config::default());
+    let mut missing = Vec::new();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        let is_native = operations.as_object().unwrap().values().any(|operation| {
+            let id = operation["operationId"].as_str().unwrap_or_default();
+            id.starts_with("native_") && operation["deprecated"] != true
+        });
+        let names = |text: String| PAGE.contains(&text);
+        let mut ends = path.match_indices('/').map(|(at, _)| &path[at..]);
+        let is_named =
+            names(format!(" {path}`")) || ends.any(|end| names(format!("…{end}`")) || names(format!("`{end}`")));
+        if is_native && !is_named {
+            missing.push(path);
+        }
+    }
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
 /// The status and the code of each error in the sources of the native API.
 fn native_errors() -> BTreeSet<(String, String)> {
     let source = include_str!("../../../src/api/native/problem.rs");
