@@ -43,21 +43,17 @@ impl CreateUser {
         let email = Email::parse(&self.email)?;
         let username = self.username.as_deref().map(Username::parse).transpose()?;
         let now = ctx.now();
+        let (id, project) = (UserId::new(now, &ctx.node.rng), ProjectId::new(now, &ctx.node.rng));
         Ok(NewUser {
-            id: UserId::new(now, &ctx.node.rng),
-            email: email.as_str().to_owned(),
             username_key: username.as_ref().map(|name| name.key().to_owned()),
             username: username.map(|name| name.as_str().to_owned()),
             full_name: self.full_name,
-            password_hash: None,
             verified: self.verified,
             disabled: self.disabled,
             superuser: self.superuser,
             roles: self.roles,
             custom_claims: self.custom_claims.into_stored(),
-            totp: None,
-            project: ProjectId::new(now, &ctx.node.rng),
-            created_at: now,
+            ..NewUser::new(id, email.as_str().to_owned(), project, now)
         })
     }
 }
