@@ -46,7 +46,7 @@
 //!
 //! # Changing it
 //! `docs/project/contributing.md` says where to add a call, an error, a setting, a limit, a metric, a letter, a claim, a
-//! column, or a step of the schema.
+//! column, or a migration.
 
 pub mod api;
 pub mod auth;
