@@ -32,7 +32,7 @@ const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
 
 /// A page of its own folder.
 pub(super) struct Page {
-    /// What the script is told that it is.
+    /// The name by which the script knows which page it is on.
     pub(super) name: &'static str,
     /// The folder of its files, whose `main.js` starts it.
     pub(super) folder: &'static str,

@@ -41,7 +41,7 @@ struct Entry {
     expires_at: Timestamp,
 }
 
-/// What was revoked, so that a token is.
+/// The revocation that covers a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RevokedBy {
     /// Everyone was signed out: everything that was issued before this moment.

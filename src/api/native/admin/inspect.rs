@@ -116,7 +116,7 @@ struct InspectedSession<'a> {
     dialect: &'a str,
 }
 
-/// What was revoked, so that the credential is not accepted.
+/// The revocation because of which the credential is not accepted.
 #[derive(Serialize, ToSchema)]
 #[schema(examples(json!({"what": "user", "at": "2025-11-14T14:30:00Z"}), json!({"what": "session", "at": null})))]
 struct RevokedBy {

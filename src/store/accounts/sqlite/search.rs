@@ -7,7 +7,8 @@ use super::users::read_row;
 use crate::store::accounts::{UserPage, UserSearch, UserStatus};
 use crate::store::sqlite::BitsU64;
 
-/// What limits a search of the rows that fulfil `$indexed`, and the search: see the statements for Postgres.
+/// The statement that finds where a search of the rows that fulfil `$indexed` ends, and the search itself: see the
+/// statements for Postgres.
 macro_rules! statements {
     ($indexed:literal, $filter:literal) => {
         (
