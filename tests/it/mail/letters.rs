@@ -1,5 +1,6 @@
 //! The contents of mails: every letter in every language, headers, encodings, and the outbox.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
@@ -27,6 +28,16 @@ fn all_letters() -> [(Letter, Option<&'static str>); 16] {
         (Letter::NewSignIn, None),
         (Letter::Test, None),
     ]
+}
+
+#[test]
+fn list_of_letters_is_complete() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/mail/letters/en");
+    let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    let subjects = files.filter(|file| file.extension().is_some_and(|extension| extension == "subject"));
+    let built_in: BTreeSet<_> = subjects.map(|file| file.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
+    let listed: BTreeSet<_> = all_letters().iter().map(|(letter, _)| format!("{letter:?}")).collect();
+    assert_eq!(listed, built_in);
 }
 
 fn credentials_removed() -> Letter {
