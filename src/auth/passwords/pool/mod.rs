@@ -3,8 +3,8 @@
 //! On any machine, a hash costs tens of milliseconds of one core and tens of megabytes. So three numbers are limited:
 //! the jobs that run at the same time (and with them the memory), the jobs that wait, and how long they wait. A request
 //! whose expected wait is too long is held for a moment (`held`) and then rejected, if no place has become free. How
-//! long a hash takes and at which priority it runs is judged by `hash_times`. An abandoned job costs nothing. Knows nothing
-//! of what a job does.
+//! long a hash takes and at which priority it runs is judged by `hash_times`. An abandoned job costs nothing. Knows
+//! nothing of what a job does.
 
 mod hash_times;
 mod held;
@@ -252,8 +252,8 @@ impl Shared {
         }
     }
 
-    /// Hashes until the pool is dropped. At low priority a sign-in can wait 50 ms longer; `hash_times` says when a hash does
-    /// not run at it.
+    /// Hashes until the pool is dropped. At low priority a sign-in can wait 50 ms longer; `hash_times` says when a hash
+    /// does not run at it.
     ///
     /// Measured on one core under a storm of sign-ins (Linux 6.18): one verification in ten took longer than 1.7 ms at
     /// nice 0 and 0.5 ms at nice 5. At nice 10, at nice 19 and with `SCHED_IDLE` it was 0.2 to 0.3 ms, the same as
