@@ -21,7 +21,6 @@ th:first-child, td:first-child { text-align: left; white-space: normal; } th { c
 .good { color: var(--good); } .bad { color: var(--bad); } figure { margin: 1rem 0; } svg { width: 100%; height: auto; }
 svg text { font: 12px system-ui, sans-serif; fill: var(--ink); } svg .soft { fill: var(--soft); }";
 
-/// Renders the report.
 pub(crate) fn render(report: &Report) -> String {
     let machine = &report.machine;
     let mut page = format!(

@@ -88,7 +88,6 @@ impl Config {
     }
 }
 
-/// The defaults.
 impl Default for Config {
     fn default() -> Self {
         read(&mut Reader::new(RawConfig::default(), ENV_ALIASES))

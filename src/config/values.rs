@@ -12,7 +12,6 @@ use zeroize::Zeroizing;
 
 use super::{Network, Rate, Secret, SecretUrl};
 
-/// A type of value.
 pub(super) trait ValueType {
     /// The parsed value.
     type Value;

@@ -107,7 +107,6 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// The result of a run.
 struct RunResult {
     script: String,
     result: Value,

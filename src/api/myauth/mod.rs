@@ -68,7 +68,6 @@ const fn group(
     EndpointGroup { scope, renderer, error_schema, endpoints }
 }
 
-/// Adds the routes.
 pub(super) fn add_routes(routes: &mut Routes<Context>, config: &Config) {
     GROUPS.iter().for_each(|group| group.add_routes(routes, &config.api.myauth.prefix, config));
 }

@@ -121,7 +121,6 @@ const FOR_ANY_ORIGIN: [Endpoint; 8] = [
     revocation_feed::SEGMENT,
 ];
 
-/// Adds the routes.
 pub(super) fn add_routes(routes: &mut Routes<Context>, config: &Config) {
     let prefix = &config.api.native.prefix;
     for group in &GROUPS {

@@ -31,7 +31,6 @@ const GROUPS: [EndpointGroup; 1] = [EndpointGroup {
     endpoints: &[accounts::REGISTER, accounts::CONFIRM_EMAIL, sessions::LOGIN, sessions::REFRESH],
 }];
 
-/// Adds the routes.
 pub(super) fn add_routes(routes: &mut Routes<Context>, config: &Config) {
     GROUPS.iter().for_each(|group| group.add_routes(routes, &config.api.ucontact.prefix, config));
 }

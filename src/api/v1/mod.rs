@@ -53,7 +53,6 @@ const GROUPS: [EndpointGroup; 1] = [EndpointGroup {
     ],
 }];
 
-/// Adds the routes.
 pub(super) fn add_routes(routes: &mut Routes<Context>, config: &Config) {
     GROUPS.iter().for_each(|group| group.add_routes(routes, &config.api.v1.prefix, config));
 }

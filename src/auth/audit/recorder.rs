@@ -84,7 +84,6 @@ impl Recorder {
         self.written.send_replace(true);
     }
 
-    /// Queues an event.
     pub(super) fn queue(&self, event: QueuedEvent) {
         if let Some(webhook) = &self.to_webhook
             && webhook.try_send(event.record.clone()).is_err()

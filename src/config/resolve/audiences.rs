@@ -50,7 +50,6 @@ fn name_in_token(name: String) -> String {
     }
 }
 
-/// Checks the rules of audiences.
 pub(super) fn check_rules(audiences: &[Audience], tokens: &Tokens, api: &Api, from: &mut Reader) {
     let longest = api.all().into_iter().map(|(_, dialect)| dialect.access).max().unwrap_or(Duration::ZERO);
     let mut variables: BTreeMap<String, &str> = BTreeMap::new();
@@ -90,7 +89,6 @@ fn is_name(name: &str) -> bool {
     (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(good)
 }
 
-/// The name of a claim.
 struct ClaimName;
 impl ValueType for ClaimName {
     type Value = String;

@@ -25,7 +25,6 @@ impl ShardedCounter {
         Self((0..rows).map(|_| row()).collect())
     }
 
-    /// Adds to a cell.
     pub(super) fn add(&self, cell: usize, by: u64) {
         let thread = THREAD.with(|thread| *thread);
         // The number of rows is a power of two.

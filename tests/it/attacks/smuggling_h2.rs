@@ -20,7 +20,6 @@ use crate::support::server::{SendRequest, TestServer};
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// A server that reads nothing for this long waits until the client reads its responses.
 const STALL_TIMEOUT: Duration = Duration::from_secs(2);
-/// The memory of the process.
 const MEMORY: &str = "process_resident_memory_bytes";
 
 /// The stream ids of a client, which are odd.

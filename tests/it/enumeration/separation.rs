@@ -54,7 +54,6 @@ impl Separation {
     }
 }
 
-/// The median.
 pub(super) fn median(times: &[f64]) -> f64 {
     let mut sorted = times.to_vec();
     sorted.sort_by(f64::total_cmp);

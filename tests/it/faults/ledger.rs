@@ -19,7 +19,6 @@ pub(super) const MAX_PROPAGATION: Duration = Duration::from_secs(20);
 /// The grace period of rotated refresh tokens, for servers under load and for the audit.
 pub(super) const GRACE: Duration = Duration::from_secs(300);
 
-/// An open session.
 pub(super) struct OpenSession {
     pub(super) tokens: TokenPair,
     /// The refresh token that was exchanged for `tokens`, and when.

@@ -54,7 +54,6 @@ pub(crate) fn metrics() -> Vec<Metric> {
     describe(&page())
 }
 
-/// The metrics of a page.
 pub(crate) fn describe(page: &str) -> Vec<Metric> {
     let mut metrics: Vec<Metric> = Vec::new();
     for line in page.lines() {
@@ -89,7 +88,6 @@ fn names_in(text: &str) -> BTreeSet<String> {
     words.map(family).collect()
 }
 
-/// The metrics by name.
 fn by_name() -> BTreeMap<String, Metric> {
     metrics().into_iter().map(|metric| (metric.name.clone(), metric)).collect()
 }

@@ -99,7 +99,6 @@ impl Follower {
         frames
     }
 
-    /// Polls until the id is revoked.
     async fn poll_until_revoked(&mut self, id: &str) {
         while !self.revoked.contains(&hash(id)) {
             self.poll().await;

@@ -232,7 +232,6 @@ impl Signet {
         self.url.is_some()
     }
 
-    /// The URL of a path.
     pub(crate) fn url_of(&self, path: &str) -> String {
         format!("{}{path}", self.url.as_deref().expect("the server listens"))
     }

@@ -42,7 +42,6 @@ impl Fields {
         Ok(Self(object))
     }
 
-    /// A text.
     pub(super) fn text(&self, name: &str) -> Result<Option<&str>, Reason> {
         match self.0.get(name) {
             None | Some(Value::Null) => Ok(None),

@@ -14,7 +14,6 @@ use super::{auth0, clerk, firebase, keycloak, supabase};
 use crate::clock::Timestamp;
 use crate::token::custom_claims::CustomClaims;
 
-/// The options.
 pub(super) struct Options {
     pub(super) from: ImportFrom,
     pub(super) selection: Selection,

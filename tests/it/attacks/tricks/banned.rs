@@ -154,7 +154,6 @@ async fn every_issuing_call_is_tested(server: &TestServer) {
     assert_eq!(tested, documented);
 }
 
-/// The access token in a response.
 fn issued_access_token(response: &HttpResponse) -> Option<String> {
     let body = json_body(response);
     let access = body["data"]["access_token"].as_str().or(body["access_token"].as_str());
