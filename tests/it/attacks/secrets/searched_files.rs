@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
 use super::UsedSecrets;
-use crate::support::server::{SendRequest, TestServer};
+use crate::support::server::TestServer;
 
 /// Everything that is searched: names and contents.
 #[derive(Default)]
