@@ -12,6 +12,7 @@ pub mod error;
 pub mod maintenance;
 mod management;
 mod observer;
+mod program_memory;
 mod secret_file;
 pub mod serve;
 pub mod stores;

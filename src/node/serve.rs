@@ -19,6 +19,7 @@ use super::error::StartError;
 use super::maintenance::{self, load_revocations, watch_readiness};
 use super::management;
 use super::observer::{ManagementObserver, RequestObserver};
+use super::program_memory::release_code_after_start;
 use super::stores::Stores;
 use crate::api;
 use crate::auth::audit;
@@ -182,6 +183,7 @@ async fn run<E: From<ServeError>>(
         _ = &mut maintenance => return Ok(()),
         () = stop.requested() => return Ok(()),
     };
+    tokio::spawn(release_code_after_start());
     let running = Running { ctx: &ctx, stores: &stores, url: server.url(), address: server.address(), stop };
     let result = tokio::select! {
         result = work(running) => result,

@@ -84,7 +84,7 @@ fn map(bytes: usize) -> std::io::Result<MmapMut> {
     Ok(map)
 }
 
-/// The bytes as blocks. The only unsafe code in this crate: Argon2 requires its own block type, and there is no safe way to
+/// The bytes as blocks. Argon2 requires its own block type, and there is no safe way to
 /// it from mapped memory.
 #[allow(unsafe_code, reason = "see SAFETY")]
 fn as_blocks(bytes: &mut [u8]) -> &mut [Block] {
