@@ -1,7 +1,7 @@
 //! Rotations of concurrent callers, which share calls of a script.
 
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use futures_util::future::join_all;
@@ -46,6 +46,21 @@ fn assert_each_rotated(results: Vec<Result<Rotation>>) {
     }
 }
 
+/// Polls a rotation that must not be done yet.
+async fn poll_once<T: std::fmt::Debug>(mut rotation: Pin<&mut impl Future<Output = T>>) {
+    let polled = poll_fn(|to| Poll::Ready(rotation.as_mut().poll(to))).await;
+    assert!(polled.is_pending(), "{polled:?}");
+}
+
+/// Lets Redis read calls that may write without executing them.
+fn hold_writes(server: &Server) {
+    assert_eq!(server.cli(&["CLIENT", "PAUSE", "60000", "WRITE"]), "OK");
+}
+
+async fn wait_until_held(server: &Server) {
+    until("Redis holds a call", async || server.cli(&["INFO", "clients"]).contains("blocked_clients:1")).await;
+}
+
 /// How often a statistic of commands or errors was counted.
 fn count(server: &Server, section: &str, name: &str) -> u64 {
     let stats = server.cli(&["INFO", section]);
@@ -63,7 +78,33 @@ async fn concurrent_rotations_share_round_trips() {
     let store = store_with_sessions(&server.config(), MANY).await;
     let before = scripts(&server);
     assert_each_rotated(present(&store, first_tokens(MANY)).await);
-    assert_eq!(scripts(&server) - before, 2, "32 and 8");
+    assert_eq!(scripts(&server) - before, 3, "1, 32 and 7");
+}
+
+#[tokio::test]
+async fn single_rotation_is_one_call_and_no_task() {
+    let server = Server::start();
+    let store = store_with_sessions(&server.config(), 1).await;
+    let before = scripts(&server);
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let tasks_before = tasks();
+    let mut rotation = pin!(store.rotate_refresh_token(rotate_request(0, 0), START));
+    poll_once(rotation.as_mut()).await;
+    assert_eq!(tasks(), tasks_before);
+    assert!(matches!(rotation.await, Ok(Rotation::Rotated(snapshot)) if snapshot.counter == 1));
+    assert_eq!(tasks(), tasks_before);
+    assert_eq!(scripts(&server) - before, 1);
+}
+
+#[tokio::test]
+async fn rotations_one_after_the_other_share_nothing() {
+    let server = Server::start();
+    let store = store_with_sessions(&server.config(), 1).await;
+    let before = scripts(&server);
+    for counter in 0..3 {
+        rotate(&store, 0, counter).await;
+    }
+    assert_eq!(scripts(&server) - before, 3);
 }
 
 #[tokio::test]
@@ -103,14 +144,18 @@ async fn concurrent_rotations_keep_their_own_conditions() {
 #[tokio::test]
 async fn damaged_record_fails_only_its_own_rotation() {
     let server = Server::start();
-    let store = store_with_sessions(&server.config(), 5).await;
+    let store = store_with_sessions(&server.config(), 6).await;
     let key = |number| format!("signet:{{{}}}:s:{}", user(number), session(number).id);
+    // The first is sent alone, and the others in one call.
     server.cli(&["SET", &key(0), "odd"]);
+    server.cli(&["SET", &key(1), "odd"]);
     server.cli(&["HDEL", &key(3), "i"]);
-    let results = present(&store, first_tokens(5)).await;
-    assert!(matches!(results[0], Err(Error::Corrupt { .. })), "{results:?}");
+    let results = present(&store, first_tokens(6)).await;
+    for number in [0, 1] {
+        assert!(matches!(results[number], Err(Error::Corrupt { .. })), "{results:?}");
+    }
     assert_unavailable(results[3].as_ref().unwrap_err());
-    for number in [1, 2, 4] {
+    for number in [2, 4, 5] {
         assert!(matches!(&results[number], Ok(Rotation::Rotated(_))), "{results:?}");
     }
 }
@@ -119,7 +164,7 @@ async fn damaged_record_fails_only_its_own_rotation() {
 #[tokio::test]
 async fn damaged_index_leaves_the_token_valid() {
     let server = Server::start();
-    let store = store_with_sessions(&server.config(), 2).await;
+    let store = store_with_sessions(&server.config(), 3).await;
     let index = format!("signet:{{{}}}:i", user(0));
     server.cli(&["RENAME", &index, &format!("{index}-intact")]);
     server.cli(&["SET", &index, "odd"]);
@@ -127,54 +172,160 @@ async fn damaged_index_leaves_the_token_valid() {
     let late = START + HOUR / 2;
     let strict = |number| RotateRequest { grace: Duration::ZERO, ..rotate_request(number, 0) };
     let present = |number| store.rotate_refresh_token(strict(number), late);
-    let (damaged, other) = tokio::join!(present(0), present(1));
+    // The first is sent alone, and the others in one call.
+    let (first, damaged, other) = tokio::join!(present(1), present(0), present(2));
     assert!(damaged.is_err(), "{damaged:?}");
-    assert!(matches!(other, Ok(Rotation::Rotated(_))), "{other:?}");
+    for result in [first, other] {
+        assert!(matches!(result, Ok(Rotation::Rotated(_))), "{result:?}");
+    }
     server.cli(&["RENAME", &format!("{index}-intact"), &index]);
     assert!(matches!(present(0).await, Ok(Rotation::Rotated(snapshot)) if snapshot.counter == 1));
+}
+
+async fn open_with_counter_two(server: &Server, count: u128) -> Redis {
+    let store = store_with_sessions(&server.config(), count).await;
+    for counter in 0..2 {
+        rotate(&store, count - 1, counter).await;
+    }
+    store
+}
+
+async fn assert_published(store: &Redis, number: u128) {
+    let revoked = Revocation { target: Target::Session(session(number).id), expires_at: START + HOUR };
+    assert_eq!(store.follow(&Cursor::start(), DEADLINE).await.unwrap().0, [revoked]);
 }
 
 #[tokio::test]
 async fn reuse_is_published_if_its_caller_has_gone() {
     let server = Server::start();
-    let store = store_with_sessions(&server.config(), 1).await;
-    for counter in 0..2 {
-        rotate(&store, 0, counter).await;
-    }
-    let before = scripts(&server);
-    server.freeze();
+    let store = open_with_counter_two(&server, 1).await;
     {
         let mut stolen = pin!(store.rotate_refresh_token(rotate_request(0, 0), START));
-        assert!(poll_fn(|to| Poll::Ready(stolen.as_mut().poll(to))).await.is_pending());
-        // The batch is sent by a task of this thread, before this task goes on.
-        tokio::task::yield_now().await;
+        poll_once(stolen.as_mut()).await;
     }
-    server.thaw();
-    let revoked = Revocation { target: Target::Session(session(0).id), expires_at: START + HOUR };
-    assert_eq!(store.follow(&Cursor::start(), DEADLINE).await.unwrap().0, [revoked]);
-    assert!(scripts(&server) > before);
+    assert_published(&store, 0).await;
+}
+
+#[tokio::test]
+async fn reuse_in_a_batch_is_published_if_its_caller_has_gone() {
+    let server = Server::start();
+    let store = open_with_counter_two(&server, 3).await;
+    {
+        let mut first = pin!(store.rotate_refresh_token(rotate_request(0, 0), START));
+        poll_once(first.as_mut()).await;
+        let mut other = pin!(store.rotate_refresh_token(rotate_request(1, 0), START));
+        poll_once(other.as_mut()).await;
+        let mut stolen = pin!(store.rotate_refresh_token(rotate_request(2, 0), START));
+        poll_once(stolen.as_mut()).await;
+        assert!(matches!(first.await, Ok(Rotation::Rotated(_))));
+        // The end of the first call has spawned the task of the batch, which runs before this one goes on.
+        hold_writes(&server);
+        wait_until_held(&server).await;
+    }
+    assert_eq!(server.cli(&["CLIENT", "UNPAUSE"]), "OK");
+    assert_published(&store, 2).await;
 }
 
 #[tokio::test]
 async fn caller_that_goes_takes_no_other_along() {
     let server = Server::start();
-    let store = store_with_sessions(&server.config(), 3).await;
+    let store = store_with_sessions(&server.config(), 4).await;
     let results = {
+        let mut first = pin!(store.rotate_refresh_token(rotate_request(3, 0), START));
+        poll_once(first.as_mut()).await;
         let mut gone = Box::pin(store.rotate_refresh_token(rotate_request(0, 0), START));
+        poll_once(gone.as_mut()).await;
         let mut others =
             pin!(join_all((1..3).map(|number| store.rotate_refresh_token(rotate_request(number, 0), START))));
-        // The batch of the first has the others, and is not sent before this task waits.
-        poll_fn(|to| {
-            assert!(gone.as_mut().poll(to).is_pending());
-            assert!(others.as_mut().poll(to).is_pending());
-            Poll::Ready(())
-        })
-        .await;
+        poll_once(others.as_mut()).await;
         drop(gone);
+        assert!(matches!(first.await, Ok(Rotation::Rotated(_))));
         others.await
     };
     assert!(results.iter().all(|result| matches!(result, Ok(Rotation::Rotated(_)))), "{results:?}");
     assert_eq!(counter(&store, 0).await, Some(0), "nothing was sent for the caller that has gone");
+}
+
+#[tokio::test]
+async fn caller_that_goes_before_its_call_is_written_strands_none() {
+    let server = Server::start();
+    let store = store_with_sessions(&server.config(), 3).await;
+    // The driver writes the call once this task waits.
+    let mut gone = Box::pin(store.rotate_refresh_token(rotate_request(0, 0), START));
+    poll_once(gone.as_mut()).await;
+    let mut others = pin!(join_all((1..3).map(|number| store.rotate_refresh_token(rotate_request(number, 0), START))));
+    poll_once(others.as_mut()).await;
+    drop(gone);
+    let results = others.await;
+    assert!(results.iter().all(|result| matches!(result, Ok(Rotation::Rotated(_)))), "{results:?}");
+    assert_eq!(counter(&store, 0).await, Some(1), "the call goes on without its caller");
+}
+
+#[tokio::test]
+async fn caller_that_goes_during_its_call_strands_none() {
+    let server = Server::start();
+    let store = store_with_sessions(&server.config(), 3).await;
+    hold_writes(&server);
+    let mut gone = Box::pin(store.rotate_refresh_token(rotate_request(0, 0), START));
+    poll_once(gone.as_mut()).await;
+    let mut others = pin!(join_all((1..3).map(|number| store.rotate_refresh_token(rotate_request(number, 0), START))));
+    poll_once(others.as_mut()).await;
+    wait_until_held(&server).await;
+    drop(gone);
+    assert_eq!(server.cli(&["CLIENT", "UNPAUSE"]), "OK");
+    let results = others.await;
+    assert!(results.iter().all(|result| matches!(result, Ok(Rotation::Rotated(_)))), "{results:?}");
+    assert_eq!(counter(&store, 0).await, Some(1), "the call goes on without its caller");
+}
+
+#[tokio::test]
+async fn call_that_nobody_polls_does_not_block_the_others() {
+    let server = Server::start();
+    let timeout = Duration::from_millis(500);
+    let store = store_with_sessions(&config::Redis { timeout, ..server.config() }, 3).await;
+    let mut first = pin!(store.rotate_refresh_token(rotate_request(0, 0), START));
+    poll_once(first.as_mut()).await;
+    let mut other = pin!(store.rotate_refresh_token(rotate_request(1, 0), START));
+    poll_once(other.as_mut()).await;
+    until("a rotation is sent nevertheless", async || {
+        let rotation = store.rotate_refresh_token(rotate_request(2, 0), START);
+        matches!(tokio::time::timeout(timeout, rotation).await, Ok(Ok(Rotation::Rotated(_))))
+    })
+    .await;
+    assert_unavailable(&other.await.unwrap_err());
+    assert_eq!(counter(&store, 1).await, Some(0), "it was sent after its time");
+    assert!(matches!(first.await, Ok(Rotation::Rotated(_))));
+}
+
+#[tokio::test]
+async fn all_callers_that_go_leave_the_store_idle() {
+    let server = Server::start();
+    let store = store_with_sessions(&server.config(), 3).await;
+    let mut gone = Box::pin(present(&store, first_tokens(2)));
+    poll_once(gone.as_mut()).await;
+    drop(gone);
+    until("the call has gone on", async || counter(&store, 0).await == Some(1)).await;
+    rotate(&store, 2, 0).await;
+    assert_eq!(counter(&store, 1).await, Some(0), "nothing was sent for the caller that has gone");
+    // Alone again.
+    let before = scripts(&server);
+    rotate(&store, 2, 1).await;
+    assert_eq!(scripts(&server) - before, 1);
+}
+
+#[tokio::test]
+async fn rotations_that_wait_fail_with_a_call_that_gets_no_reply() {
+    let server = Server::start();
+    let store = store_with_sessions(&config::Redis { timeout: SHORT, ..server.config() }, 5).await;
+    server.freeze();
+    let results = present(&store, first_tokens(5)).await;
+    results.iter().for_each(|result| assert_unavailable(result.as_ref().unwrap_err()));
+    server.thaw();
+    until_available(async || store.session(user(1), session(1).id, START).await).await;
+    for number in 1..5 {
+        assert_eq!(counter(&store, number).await, Some(0), "{number} was sent on a connection without replies");
+        rotate(&store, number, 0).await;
+    }
 }
 
 #[tokio::test]
@@ -189,11 +340,10 @@ async fn flushed_scripts_delay_no_rotation_of_a_batch() {
 async fn every_caller_learns_that_redis_has_died() {
     let mut server = Server::start();
     let store = store_with_sessions(&server.config(), MANY).await;
-    // Redis reads calls that may write, but does not execute them.
-    assert_eq!(server.cli(&["CLIENT", "PAUSE", "60000", "WRITE"]), "OK");
+    hold_writes(&server);
     let mut waiting = pin!(present(&store, first_tokens(MANY)));
-    assert!(poll_fn(|to| Poll::Ready(waiting.as_mut().poll(to))).await.is_pending());
-    until("Redis holds a batch", async || server.cli(&["INFO", "clients"]).contains("blocked_clients:1")).await;
+    poll_once(waiting.as_mut()).await;
+    wait_until_held(&server).await;
     server.kill();
     waiting.await.iter().for_each(|result| assert_unavailable(result.as_ref().unwrap_err()));
 }
@@ -205,7 +355,7 @@ async fn full_redis_refuses_a_whole_batch() {
     server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
     let before = scripts(&server);
     let refused = present(&store, first_tokens(5)).await;
-    assert_eq!(scripts(&server) - before, 1, "no rotation is tried alone");
+    assert_eq!(scripts(&server) - before, 2, "1 and 4: no rotation of the batch is tried alone");
     for result in refused {
         let error = result.unwrap_err();
         assert_unavailable(&error);

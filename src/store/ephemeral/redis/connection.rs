@@ -72,10 +72,10 @@ impl Connection {
         }
     }
 
-    /// The time, by the server's clock, after which a command of a caller with this timeout must not run: twice the
-    /// timeout from now, because the clocks were compared over a round trip.
-    pub(super) fn deadline(&self, timeout: Duration) -> i64 {
-        let elapsed = self.opened_at.elapsed() + timeout * 2;
+    /// The time, by the server's clock, after which a command must not run whose caller waits for `remaining` longer: a
+    /// timeout after that, because the clocks were compared over a round trip.
+    pub(super) fn deadline(&self, remaining: Duration, timeout: Duration) -> i64 {
+        let elapsed = self.opened_at.elapsed() + remaining + timeout;
         self.clock_offset.load(Ordering::Relaxed) + elapsed.as_millis() as i64
     }
 

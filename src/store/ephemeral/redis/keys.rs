@@ -35,6 +35,7 @@
 //! and small, and `forget_revocations` trims the stream.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -44,12 +45,13 @@ use crate::store::ephemeral::EventScope;
 /// Composes keys with a prefix.
 #[derive(Clone, Debug)]
 pub(super) struct Keys {
-    prefix: String,
+    /// Shared, because tasks that outlast a request have a store of their own.
+    prefix: Arc<str>,
 }
 
 impl Keys {
     pub(super) fn new(prefix: &str) -> Self {
-        Self { prefix: prefix.to_owned() }
+        Self { prefix: prefix.into() }
     }
 
     pub(super) fn session(&self, user: UserId, session: SessionId) -> String {

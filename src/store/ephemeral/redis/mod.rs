@@ -95,7 +95,7 @@ impl Redis {
         outages: Arc<OutageLog>,
     ) -> std::result::Result<Self, ConnectError> {
         let settings = Settings::read(config)?;
-        let rotations = Arc::new(Batcher::new(settings.driver.server.is_clustered()));
+        let rotations = Arc::new(Batcher::new(settings.driver.server.is_clustered(), config.timeout));
         let connection =
             PersistentConnection::open(settings.clone(), outages).await.map_err(|error| match error.kind() {
                 ErrorKind::Auth => ConnectError::Credentials(error.details().to_owned()),

@@ -36,7 +36,7 @@ impl ReplyReader {
     }
 
     fn timestamp(&mut self) -> Result<Timestamp> {
-        self.number().map(Timestamp::from_millis)
+        timestamp(&self.value()?)
     }
 
     /// Reads the twelve fields of a session, in the order in which every script returns them. Sessions that an older
@@ -60,7 +60,7 @@ impl ReplyReader {
         };
         session.auth_time = match self.value()? {
             Value::Null => session.opened_at,
-            auth_time => Timestamp::from_millis(number(&auth_time)?),
+            auth_time => timestamp(&auth_time)?,
         };
         session.custom_claims = match self.value()? {
             Value::Null => String::new(),
@@ -71,15 +71,18 @@ impl ReplyReader {
 
     /// Reads a snapshot as `rotate_refresh_tokens.lua` returns it.
     pub(super) fn snapshot(&mut self, user: UserId, id: SessionId, counter: u64) -> Result<SessionSnapshot> {
+        // All are taken before one is decoded, because the result of another rotation comes next.
+        let (opened_at, expires_at, claims) = (self.value()?, self.value()?, self.value()?);
+        let (auth_time, custom_claims) = (self.value()?, self.value()?);
         Ok(SessionSnapshot {
             id,
             user,
             counter,
-            opened_at: self.timestamp()?,
-            expires_at: self.timestamp()?,
-            claims: self.text()?,
-            auth_time: self.timestamp()?,
-            custom_claims: self.text()?,
+            opened_at: timestamp(&opened_at)?,
+            expires_at: timestamp(&expires_at)?,
+            claims: text(claims)?,
+            auth_time: timestamp(&auth_time)?,
+            custom_claims: text(custom_claims)?,
         })
     }
 }
@@ -93,6 +96,10 @@ impl Iterator for ReplyReader {
 
 pub(super) fn number(value: &Value) -> Result<i64> {
     value.as_i64().ok_or_else(|| corrupt(format!("expected a number, got {:?}", value.kind())))
+}
+
+fn timestamp(value: &Value) -> Result<Timestamp> {
+    number(value).map(Timestamp::from_millis)
 }
 
 pub(super) fn session_id(value: Value) -> Result<SessionId> {

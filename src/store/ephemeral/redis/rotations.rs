@@ -1,18 +1,24 @@
-//! Exchanges refresh tokens in batches: the rotations of requests that arrive together are one call of a script, hence
-//! one write, one read and one reply.
+//! Exchanges refresh tokens, each in a call of its own or several in one: one write, one read and one reply.
 //!
-//! The first rotation of a batch spawns the task that sends it. A runtime polls that task after those that are ready
-//! already, so the requests that a worker has read by then are in the batch, and a single one is sent immediately.
-//! Nothing waits for a timer or for an earlier reply.
+//! A rotation that comes while no call is under way is sent at once, by its caller. No task, timer or channel is
+//! between them. Those that come during a call wait until it ends, and are then sent as one batch. A batch that is full
+//! is sent at once. (Nagle's algorithm decides in the same way when TCP sends a segment.) So nothing is delayed when
+//! there is little to do, and batches grow with the load. A rotation waits for one call at most, unless the dialects
+//! have different terms: then the batches of each are sent in turn.
 //!
-//! The task does not end with its callers. A caller that stops waiting does not affect the others. If its token was
-//! reused, the reuse is published nevertheless.
+//! A call does not end with its callers. One that is under way when its caller stops waiting goes on in a task, and the
+//! batch that waits for it is sent. If a token was reused, the reuse is published nevertheless. For a caller that has
+//! gone before its batch is sent, nothing is sent.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use fred::types::Value;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::Redis;
@@ -21,133 +27,289 @@ use super::reply::ReplyReader;
 use super::scripts::{ROTATE_REFRESH_TOKENS, corrupt, disconnected, is_cross_slot};
 use crate::clock::Timestamp;
 use crate::store::Result;
-use crate::store::ephemeral::{Revocation, RotateRequest, Rotation, Target};
+use crate::store::ephemeral::{OpenedIn, Revocation, RotateRequest, Rotation, Target};
 
 /// The largest number of rotations in one call, which keeps Redis from everything else for a quarter of a millisecond.
 /// In a batch of 14 a rotation takes 0.60 of the time that it takes alone, and in one of 28 0.56.
 const MAX_BATCH: usize = 32;
 
-/// A rotation whose caller waits.
-struct Waiting {
+/// A rotation, and when its caller began to wait.
+#[derive(Clone, Copy)]
+struct Presented {
     request: RotateRequest,
     now: Timestamp,
+    at: Instant,
+}
+
+/// A rotation whose caller waits for the call of a batch.
+struct Waiting {
+    presented: Presented,
     caller: oneshot::Sender<Result<Rotation>>,
 }
 
-/// The batches that are about to be sent.
+/// A batch, and the reply to it.
+type Sent = (Vec<Waiting>, Result<ReplyReader>);
+
+/// The rotations that wait for the end of a call.
 pub(super) struct Batcher {
-    /// The oldest first. A task was spawned for each, and takes the oldest.
-    batches: Mutex<VecDeque<Vec<Waiting>>>,
+    queue: Mutex<Queue>,
     /// True if one call may not have keys of several users, because they are on several servers. A Cluster is known to
     /// be so. A service that has one address for several servers refuses the first batch.
     is_sharded: AtomicBool,
+    timeout: Duration,
+}
+
+struct Queue {
+    /// The number of [`Turn`]s. If there is none, no batch waits.
+    turns: usize,
+    /// When the latest call began.
+    called_at: Instant,
+    /// The oldest first. No two have the same terms, and none is full.
+    batches: VecDeque<Vec<Waiting>>,
+}
+
+/// What a caller does with its rotation.
+enum Entry {
+    /// It sends it.
+    Alone(Turn),
+    /// It waits.
+    Queued(oneshot::Receiver<Result<Rotation>>),
+    /// It has filled a batch, which is sent at once.
+    Full(Turn, Vec<Waiting>, oneshot::Receiver<Result<Rotation>>),
 }
 
 impl Batcher {
-    pub(super) fn new(is_cluster: bool) -> Self {
-        Self { batches: Mutex::default(), is_sharded: AtomicBool::new(is_cluster) }
+    pub(super) fn new(is_cluster: bool, timeout: Duration) -> Self {
+        let queue = Queue { turns: 0, called_at: Instant::now(), batches: VecDeque::new() };
+        Self { queue: Mutex::new(queue), is_sharded: AtomicBool::new(is_cluster), timeout }
     }
 
-    /// Adds a rotation to a batch. Returns true if the batch is a new one, which needs a task.
-    fn add(&self, rotation: Waiting) -> bool {
-        let max = if self.is_sharded.load(Ordering::Relaxed) { 1 } else { MAX_BATCH };
-        let mut batches = self.batches();
-        let accepts = |batch: &&mut Vec<Waiting>| {
-            batch.len() < max && batch.first().is_some_and(|first| has_same_terms(&first.request, &rotation.request))
-        };
-        // The full ones are in front.
-        match batches.iter_mut().rev().find(accepts) {
-            Some(batch) => {
-                batch.push(rotation);
-                false
-            }
-            None => {
-                batches.push_back(vec![rotation]);
-                true
-            }
-        }
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self) -> Vec<Waiting> {
-        self.batches().pop_front().unwrap_or_default()
+    /// The oldest batch that waits.
+    fn take(&self) -> Option<Vec<Waiting>> {
+        self.queue().take()
     }
 
-    fn batches(&self) -> MutexGuard<'_, VecDeque<Vec<Waiting>>> {
-        self.batches.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The oldest batch that waits, for the next turn. If there is none, a turn ends.
+    fn take_or_end(&self) -> Option<Vec<Waiting>> {
+        let mut queue = self.queue();
+        let batch = queue.take();
+        queue.turns -= usize::from(batch.is_none());
+        batch
     }
 }
 
-/// True if the arguments that a batch has once are equal. They depend on settings and on the dialect.
-fn has_same_terms(one: &RotateRequest, other: &RotateRequest) -> bool {
-    let terms = |request: &RotateRequest| (request.grace, request.not_before, request.conditions);
-    terms(one) == terms(other)
+impl Queue {
+    fn take(&mut self) -> Option<Vec<Waiting>> {
+        let batch = self.batches.pop_front()?;
+        self.called_at = Instant::now();
+        Some(batch)
+    }
+}
+
+/// A call under way, or several in turn. Dropped, it sends the oldest batch that waits.
+struct Turn(Redis);
+
+impl Turn {
+    /// Sends a rotation. Does not publish reuse.
+    async fn send_one(self, presented: Presented) -> Result<Rotation> {
+        let reply = self.0.run_one(&presented).await;
+        drop(self);
+        let rotation = read_rotation(&mut ReplyReader::of(reply?)?, &presented.request)?;
+        rotation.ok_or_else(|| corrupt("a rotation failed without an error"))
+    }
+
+    /// Sends a batch, and then those that have come meanwhile.
+    async fn send(self, batch: Vec<Waiting>) {
+        let Self(store) = &self;
+        let mut sent = store.send_batch(batch).await;
+        while let Some(next) = store.rotations.take() {
+            let last = sent;
+            // In this order, so that Redis has the next batch before the requests of the last one go on.
+            (sent, ()) = tokio::join!(biased; store.send_batch(next), async { store.respond_to_all(last) });
+        }
+        store.respond_to_all(sent);
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if let Some(batch) = self.0.rotations.take_or_end() {
+            let next = Self(self.0.clone());
+            // Without a runtime, the callers get an error.
+            if let Ok(runtime) = Handle::try_current() {
+                runtime.spawn(next.send(batch));
+            }
+        }
+    }
+}
+
+/// The call of a caller that sends its own rotation. Dropped before its end, it goes on in a task.
+struct Call<'a> {
+    store: &'a Redis,
+    presented: Presented,
+    /// `None` once it has ended.
+    call: Option<Pin<Box<dyn Future<Output = Result<Rotation>> + Send>>>,
+}
+
+impl Future for Call<'_> {
+    type Output = Result<Rotation>;
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(call) = &mut self.call else { return Poll::Pending };
+        let polled = call.as_mut().poll(context);
+        if polled.is_ready() {
+            self.call = None;
+        }
+        polled
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        if let Some(call) = self.call.take()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            let store = self.store.clone();
+            let (caller, _) = oneshot::channel();
+            let waiting = Waiting { presented: self.presented, caller };
+            runtime.spawn(async move { store.respond(waiting, call.await) });
+        }
+    }
 }
 
 impl Redis {
     /// Presents a refresh token.
     pub(super) async fn rotate(&self, request: RotateRequest, now: Timestamp) -> Result<Rotation> {
-        let (caller, result) = oneshot::channel();
-        if self.rotations.add(Waiting { request, now, caller }) {
-            let store = self.clone();
-            tokio::spawn(async move { store.send(store.rotations.take()).await });
-        }
+        let presented = Presented { request, now, at: Instant::now() };
+        let result = match self.enter(presented) {
+            Entry::Alone(turn) => {
+                let call = Call { store: self, presented, call: Some(Box::pin(turn.send_one(presented))) };
+                match call.await {
+                    Ok(Rotation::Reused) => {
+                        let (caller, published) = oneshot::channel();
+                        self.respond(Waiting { presented, caller }, Ok(Rotation::Reused));
+                        published
+                    }
+                    result => return result,
+                }
+            }
+            Entry::Queued(result) => result,
+            Entry::Full(turn, batch, result) => {
+                tokio::spawn(turn.send(batch));
+                result
+            }
+        };
         result.await.unwrap_or_else(|_| Err(disconnected("the batch was given up".into())))
     }
 
-    /// Sends a batch, and gives each caller its result.
-    async fn send(&self, mut batch: Vec<Waiting>) {
-        // The token of a caller that has gone stays current: nothing has been sent for it yet.
-        batch.retain(|rotation| !rotation.caller.is_closed());
-        if batch.is_empty() {
-            return;
+    /// Decides how a rotation is sent.
+    fn enter(&self, presented: Presented) -> Entry {
+        let Batcher { is_sharded, timeout, .. } = &*self.rotations;
+        let mut queue = self.rotations.queue();
+        // No call takes that long. Its caller does not poll it, and the others must not wait for that.
+        let is_stuck = presented.at.saturating_duration_since(queue.called_at) > *timeout * 2;
+        if queue.turns == 0 || is_stuck || is_sharded.load(Ordering::Relaxed) {
+            queue.turns += 1;
+            queue.called_at = presented.at;
+            return Entry::Alone(Turn(self.clone()));
         }
-        match self.run_batch(&batch).await {
-            Ok(replies) => {
-                for (rotation, reply) in batch.into_iter().zip(replies) {
-                    match read_rotation(reply, &rotation.request).transpose() {
-                        Some(result) => self.respond(rotation, result),
-                        None => self.send_alone(rotation),
+        let (caller, result) = oneshot::channel();
+        let waiting = Waiting { presented, caller };
+        let accepts = |batch: &Vec<Waiting>| {
+            batch.first().is_some_and(|first| has_same_terms(&first.presented.request, &presented.request))
+        };
+        let Some(position) = queue.batches.iter().position(accepts) else {
+            queue.batches.push_back(vec![waiting]);
+            return Entry::Queued(result);
+        };
+        let batch = &mut queue.batches[position];
+        batch.push(waiting);
+        if batch.len() < MAX_BATCH {
+            return Entry::Queued(result);
+        }
+        queue.turns += 1;
+        queue.called_at = presented.at;
+        let batch = queue.batches.remove(position).unwrap_or_default();
+        Entry::Full(Turn(self.clone()), batch, result)
+    }
+
+    async fn send_batch(&self, mut batch: Vec<Waiting>) -> Sent {
+        // The token of a caller that has gone stays current: nothing has been sent for it yet.
+        batch.retain(|waiting| !waiting.caller.is_closed());
+        for late in batch.extract_if(.., |waiting| waiting.presented.at.elapsed() >= self.rotations.timeout) {
+            let _ = late.caller.send(Err(disconnected("the call before got no reply in time".into())));
+        }
+        let reply = self.run_batch(&batch).await;
+        (batch, reply)
+    }
+
+    /// Gives each caller of a batch its result.
+    fn respond_to_all(&self, (batch, reply): Sent) {
+        match reply {
+            Ok(mut reply) => {
+                for waiting in batch {
+                    match read_rotation(&mut reply, &waiting.presented.request).transpose() {
+                        Some(result) => self.respond(waiting, result),
+                        None => self.send_alone(waiting),
                     }
                 }
             }
             Err(error) if batch.len() > 1 && is_cross_slot(&error) => {
                 self.rotations.is_sharded.store(true, Ordering::Relaxed);
-                batch.into_iter().for_each(|rotation| self.send_alone(rotation));
+                batch.into_iter().for_each(|waiting| self.send_alone(waiting));
             }
-            Err(error) => batch.into_iter().for_each(|rotation| self.respond(rotation, Err(error.clone()))),
+            Err(error) => batch.into_iter().for_each(|waiting| self.respond(waiting, Err(error.clone()))),
         }
     }
 
-    fn send_alone(&self, rotation: Waiting) {
-        let store = self.clone();
-        tokio::spawn(async move { store.send(vec![rotation]).await });
+    fn send_alone(&self, waiting: Waiting) {
+        self.rotations.queue().turns += 1;
+        let (store, turn) = (self.clone(), Turn(self.clone()));
+        tokio::spawn(async move {
+            let result = turn.send_one(waiting.presented).await;
+            store.respond(waiting, result);
+        });
     }
 
-    /// Runs the script on rotations with the same terms, and returns the reply to each.
+    /// Runs the script on one rotation.
+    async fn run_one(&self, Presented { request, now, at }: &Presented) -> Result<Value> {
+        let session = self.keys.session(request.user, request.session);
+        let (terms, next_counter) = (Terms::of(request), next_counter(request));
+        let [grace, not_before, opened_in, required_of, required_text] = terms.args();
+        let args = [grace, not_before, opened_in, required_of, required_text, now, &request.counter, &next_counter];
+        self.runner.run_since(*at, &ROTATE_REFRESH_TOKENS, &[&session], *now, &args).await
+    }
+
+    /// Runs the script on rotations with the same terms.
     async fn run_batch(&self, batch: &[Waiting]) -> Result<ReplyReader> {
-        let Some(Waiting { request: RotateRequest { grace, not_before, conditions, .. }, .. }) = batch.first() else {
-            return Err(corrupt("a batch is empty"));
-        };
-        let required = conditions.required;
-        let (required_of, required_text) =
-            (required.map(|required| required.of), required.map(|required| required.text));
+        let rotations = || batch.iter().map(|waiting| &waiting.presented);
+        let Some(first) = rotations().next() else { return Err(corrupt("a batch is empty")) };
+        let terms = Terms::of(&first.request);
         let sessions: Vec<_> =
-            batch.iter().map(|Waiting { request, .. }| self.keys.session(request.user, request.session)).collect();
-        let next_counters: Vec<_> = batch.iter().map(|Waiting { request, .. }| next_counter(request)).collect();
+            rotations().map(|Presented { request, .. }| self.keys.session(request.user, request.session)).collect();
+        let next_counters: Vec<_> = rotations().map(|Presented { request, .. }| next_counter(request)).collect();
         let mut args: Vec<&dyn RedisArg> = Vec::with_capacity(5 + 3 * batch.len());
-        args.extend([grace as &dyn RedisArg, not_before, &conditions.opened_in, &required_of, &required_text]);
-        for (Waiting { request, now, .. }, next_counter) in batch.iter().zip(&next_counters) {
+        args.extend(terms.args());
+        for (Presented { request, now, .. }, next_counter) in rotations().zip(&next_counters) {
             args.extend([now as &dyn RedisArg, &request.counter, next_counter]);
         }
         let keys: Vec<&dyn RedisArg> = sessions.iter().map(|session| session as _).collect();
         // Only TTLs depend on this one. The earliest makes them longest.
-        let now = batch.iter().map(|rotation| rotation.now).min().unwrap_or_default();
-        ReplyReader::of(self.runner.run_unmeasured(&ROTATE_REFRESH_TOKENS, &keys, now, &args).await?)
+        let now = rotations().map(|rotation| rotation.now).min().unwrap_or_default();
+        // The first has waited longest.
+        ReplyReader::of(self.runner.run_since(first.at, &ROTATE_REFRESH_TOKENS, &keys, now, &args).await?)
     }
 
     /// Gives a caller its result. Reuse is published first, by a task of its own, so that the rest of the batch does
     /// not wait for it.
-    fn respond(&self, Waiting { request, now, caller }: Waiting, result: Result<Rotation>) {
+    fn respond(
+        &self,
+        Waiting { presented: Presented { request, now, .. }, caller }: Waiting,
+        result: Result<Rotation>,
+    ) {
         if !matches!(result, Ok(Rotation::Reused)) {
             // A caller that has gone needs no result.
             let _ = caller.send(result);
@@ -174,22 +336,55 @@ impl Redis {
     }
 }
 
+/// The arguments that a call has once.
+struct Terms<'a> {
+    request: &'a RotateRequest,
+    required_of: Option<OpenedIn>,
+    required_text: Option<&'static str>,
+}
+
+impl<'a> Terms<'a> {
+    fn of(request: &'a RotateRequest) -> Self {
+        let required = request.conditions.required;
+        Self {
+            request,
+            required_of: required.map(|required| required.of),
+            required_text: required.map(|required| required.text),
+        }
+    }
+
+    fn args(&self) -> [&dyn RedisArg; 5] {
+        let RotateRequest { grace, not_before, conditions, .. } = self.request;
+        [grace, not_before, &conditions.opened_in, &self.required_of, &self.required_text]
+    }
+}
+
+/// True if the arguments that a call has once are equal. They depend on settings and on the dialect.
+fn has_same_terms(one: &RotateRequest, other: &RotateRequest) -> bool {
+    let terms = |request: &RotateRequest| (request.grace, request.not_before, request.conditions);
+    terms(one) == terms(other)
+}
+
 /// The counter after a rotation; `None` if the token stays.
 fn next_counter(request: &RotateRequest) -> Option<u64> {
     request.rotate.then(|| request.counter.saturating_add(1))
 }
 
-/// Reads the reply to one rotation. `None`: it must be run alone.
-fn read_rotation(reply: Value, request: &RotateRequest) -> Result<Option<Rotation>> {
+/// Reads the result of the next rotation of a reply. `None`: it must be run alone.
+fn read_rotation(reply: &mut ReplyReader, request: &RotateRequest) -> Result<Option<Rotation>> {
     let RotateRequest { user, session, counter, .. } = *request;
-    let mut reply = ReplyReader::of(reply)?;
     Ok(Some(match reply.value()?.as_str().as_deref().unwrap_or_default() {
         "rotated" => Rotation::Rotated(reply.snapshot(user, session, next_counter(request).unwrap_or(counter))?),
         // The token is one behind the session.
         "replayed" => Rotation::Replayed(reply.snapshot(user, session, counter.saturating_add(1))?),
         "reused" => Rotation::Reused,
         "requirement_unmet" => Rotation::RequirementUnmet,
+        "not_found" => Rotation::NotFound,
         "failed" => return Ok(None),
-        _ => Rotation::NotFound,
+        _ => {
+            // The results of the others can be anywhere.
+            reply.by_ref().for_each(drop);
+            return Err(corrupt("expected the result of a rotation"));
+        }
     }))
 }

@@ -122,12 +122,23 @@ impl Runner {
     /// they are on several servers: see [`is_cross_slot`].
     pub(super) async fn run_unmeasured(
         &self,
+        script: &MeasuredScript,
+        keys: &[&dyn RedisArg],
+        now: Timestamp,
+        args: &[&dyn RedisArg],
+    ) -> Result<Value> {
+        self.run_since(Instant::now(), script, keys, now, args).await
+    }
+
+    /// As [`Runner::run_unmeasured`], for a caller that has waited since `started_at`.
+    pub(super) async fn run_since(
+        &self,
+        started_at: Instant,
         MeasuredScript { script, .. }: &MeasuredScript,
         keys: &[&dyn RedisArg],
         now: Timestamp,
         args: &[&dyn RedisArg],
     ) -> Result<Value> {
-        let started_at = Instant::now();
         let connection = self.connection.current().map_err(disconnected)?;
         let mut is_cached = true;
         let mut attempts = 0;
@@ -138,13 +149,14 @@ impl Runner {
                 _ => ("EVALSHA", script.sha1()),
             };
             let head: [&dyn RedisArg; 2] = [&&**code, &(keys.len() as u64)];
-            let times: [&dyn RedisArg; 2] = [&connection.deadline(self.timeout), &now];
+            let remaining = self.timeout.saturating_sub(started_at.elapsed());
+            let times: [&dyn RedisArg; 2] = [&connection.deadline(remaining, self.timeout), &now];
             let encoded = encode(head.iter().chain(keys).chain(&times).chain(args).copied());
             // Not the driver's own `evalsha`: it is not implemented for a client with options, and ignores the options,
             // the timeout among them.
             let slot = encoded.get(head.len()).and_then(Value::as_bytes).unwrap_or_default();
             let command = CustomCommand::new_static(command, slot, false);
-            let client = self.client(&connection, self.timeout.saturating_sub(started_at.elapsed()));
+            let client = self.client(&connection, remaining);
             match client.custom::<Value, _>(command, encoded).await {
                 Ok(value) => return Ok(value),
                 Err(error) if attempts <= 3 && error.details().starts_with("NOSCRIPT") => is_cached = false,
