@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::arguments::{Backup, Restore};
 use super::output::{Columns, Output};
-use super::{CliError, with_context};
+use super::{CliError, CommandNode, StartLog};
 use crate::auth::context::Context;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -13,7 +13,6 @@ use crate::node::backup::restore::{Keep, end_access, stage, verify};
 use crate::node::backup::servers::{Step, backup_steps, restore_steps};
 use crate::node::backup::{self, BackupError, SecretPlace, back_up};
 use crate::node::build::{KeyringUse, Needs};
-use crate::telemetry::logs::Logs;
 
 const COLUMNS: Columns<backup::Backup> = &[
     ("file", |backup| backup.file.display().to_string()),
@@ -95,7 +94,7 @@ struct Restored {
 pub(super) fn restore(
     options: &Restore,
     config: &Config,
-    start_log: fn(&Config) -> Result<Option<Logs>, CliError>,
+    start_log: StartLog,
     output: &mut Output<'_>,
 ) -> Result<(), CliError> {
     if options.check {
@@ -110,7 +109,7 @@ pub(super) fn restore(
         Err(error) => return Err(explain(error, config, output)?),
     };
     let mut ended = None;
-    with_context(staged.config(config), STAGED, start_log, async |ctx: &Context| {
+    CommandNode { config: staged.config(config), needs: STAGED, start_log }.run(async |ctx: &Context| {
         ended = Some(end_access(ctx, keep).await?);
         Ok(())
     })?;

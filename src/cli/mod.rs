@@ -101,15 +101,17 @@ enum Settings {
 
 fn dispatch(
     command: Command,
-    load: impl FnOnce(Settings) -> Result<Config, CliError>,
-    start_log: fn(&Config) -> Result<Option<Logs>, CliError>,
+    load: impl Fn(Settings) -> Result<Config, CliError>,
+    start_log: StartLog,
     output: &mut Output<'_>,
 ) -> Result<(), CliError> {
     let needs = needs(&command);
+    let config = || load(Settings::Configured);
+    let node = || Ok::<_, CliError>(CommandNode { config: config()?, needs, start_log });
     match command {
-        Command::Serve => Ok(serve(load(Settings::Configured)?)?),
-        Command::Demo(options) => demo::run(&options, load, output),
-        Command::Bench(options) => bench::run(&options, load, output),
+        Command::Serve => Ok(serve(config()?)?),
+        Command::Demo(options) => demo::run(&options, &load, output),
+        Command::Bench(options) => bench::run(&options, &load, output),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "signet", &mut script);
@@ -117,58 +119,25 @@ fn dispatch(
         }
         Command::Man { directory } => clap_mangen::generate_to(Arguments::command(), &directory)
             .map_err(CliError::io(format!("writing the manual pages to {}", directory.display()))),
-        Command::Health { alive } => health::run(alive, &load(Settings::Configured)?, output),
-        Command::Backup(options) => backup::run(&options, &load(Settings::Configured)?, output),
-        Command::Restore(options) => backup::restore(&options, &load(Settings::Configured)?, start_log, output),
-        Command::Migrate => {
-            let config = load(Settings::Configured)?;
-            block_on(migrate::run(&config, output))
-        }
-        Command::Check => {
-            let config = load(Settings::Configured)?;
-            block_on(check::run(&config, output))
-        }
-        Command::Users { command } => {
-            with_context(load(Settings::Configured)?, needs, start_log, async |ctx: &Context| {
-                users::run(command, ctx, output).await
-            })
-        }
-        Command::Keys { command } => {
-            with_context(load(Settings::Configured)?, needs, start_log, async |ctx: &Context| {
-                keys::run(command, ctx, output).await
-            })
-        }
-        Command::ApiKeys { command } => {
-            with_context(load(Settings::Configured)?, needs, start_log, async |ctx: &Context| {
-                api_keys::run(command, ctx, output).await
-            })
-        }
-        Command::Sessions { command } => {
-            with_context(load(Settings::Configured)?, needs, start_log, async |ctx: &Context| {
-                sessions::run(command, ctx, output).await
-            })
-        }
-        Command::Audit(options) => {
-            with_context(load(Settings::Configured)?, needs, start_log, async |ctx: &Context| {
-                audit::run(options, ctx, output).await
-            })
-        }
-        Command::Verify { token } => {
-            with_context(load(Settings::Configured)?, needs, start_log, async |ctx: &Context| {
-                verify::run(&token, ctx, output).await
-            })
-        }
-        Command::Mail { command } => {
-            with_context(load(Settings::Configured)?, needs, start_log, async |ctx: &Context| {
-                mail::run(&command, ctx, output).await
-            })
-        }
-        Command::Config { command } => config::run(&command, &load(Settings::Configured)?, output),
-        Command::Seed(options) => with_context(load(Settings::Configured)?, needs, start_log, async |ctx: &Context| {
-            seed::run(options, ctx, output).await
-        }),
+        Command::Health { alive } => health::run(alive, &config()?, output),
+        Command::Backup(options) => backup::run(&options, &config()?, output),
+        Command::Restore(options) => backup::restore(&options, &config()?, start_log, output),
+        Command::Migrate => block_on(migrate::run(&config()?, output)),
+        Command::Check => block_on(check::run(&config()?, output)),
+        Command::Users { command } => node()?.run(async |ctx: &Context| users::run(command, ctx, output).await),
+        Command::Keys { command } => node()?.run(async |ctx: &Context| keys::run(command, ctx, output).await),
+        Command::ApiKeys { command } => node()?.run(async |ctx: &Context| api_keys::run(command, ctx, output).await),
+        Command::Sessions { command } => node()?.run(async |ctx: &Context| sessions::run(command, ctx, output).await),
+        Command::Audit(options) => node()?.run(async |ctx: &Context| audit::run(options, ctx, output).await),
+        Command::Verify { token } => node()?.run(async |ctx: &Context| verify::run(&token, ctx, output).await),
+        Command::Mail { command } => node()?.run(async |ctx: &Context| mail::run(&command, ctx, output).await),
+        Command::Config { command } => config::run(&command, &config()?, output),
+        Command::Seed(options) => node()?.run(async |ctx: &Context| seed::run(options, ctx, output).await),
     }
 }
+
+/// Starts the log of a command, unless the process has one.
+type StartLog = fn(&Config) -> Result<Option<Logs>, CliError>;
 
 /// Starts the log of a command. A process has one log, so a test that runs several commands starts none.
 fn start_log(config: &Config) -> Result<Option<Logs>, CliError> {
@@ -177,22 +146,26 @@ fn start_log(config: &Config) -> Result<Option<Logs>, CliError> {
     logs.map(Some).map_err(CliError::io("starting the log"))
 }
 
-/// Runs a command that calls operations and has these needs. The operations log to stderr what a server would log of
-/// them, and their security events are stored before the command ends.
-fn with_context(
+/// The node without workers of a command that calls operations.
+struct CommandNode {
     config: Config,
     needs: Needs,
-    start_log: fn(&Config) -> Result<Option<Logs>, CliError>,
-    command: impl AsyncFnOnce(&Context) -> Result<(), CliError>,
-) -> Result<(), CliError> {
-    let _logs = start_log(&config)?;
-    block_on(async {
-        let ctx = build_command_context(config, needs).await?;
-        let result = command(&ctx).await;
-        auth::audit::flush(&ctx).await;
-        webhook::flush(&ctx).await;
-        result
-    })
+    start_log: StartLog,
+}
+
+impl CommandNode {
+    /// Runs a command. The operations log to stderr what a server would log of them, and their security events are
+    /// stored before the command ends.
+    fn run(self, command: impl AsyncFnOnce(&Context) -> Result<(), CliError>) -> Result<(), CliError> {
+        let _logs = (self.start_log)(&self.config)?;
+        block_on(async {
+            let ctx = build_command_context(self.config, self.needs).await?;
+            let result = command(&ctx).await;
+            auth::audit::flush(&ctx).await;
+            webhook::flush(&ctx).await;
+            result
+        })
+    }
 }
 
 /// Runs a command on a single-threaded runtime: a command has no parallel work.
