@@ -1,6 +1,7 @@
 //! `signet check` finds what would keep a server from working, and creates nothing.
 
 use std::fs::{self, Permissions};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;

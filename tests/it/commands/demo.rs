@@ -1,6 +1,7 @@
 //! `signet demo`: what it prints works as printed, and nothing is left of it.
 
 use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 

@@ -1,6 +1,7 @@
 //! `signet health` asks the running server whether it is ready.
 
 use std::io::{Read, Write};
+use std::net::TcpListener;
 
 use super::*;
 
