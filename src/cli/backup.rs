@@ -37,9 +37,6 @@ const COLUMNS: Columns<backup::Backup> = &[
 
 const STEPS: Columns<Step> = &[("part", |step| step.part.to_owned()), ("action", |step| step.action.clone())];
 
-/// The staged store exists, and ending access needs no signing keys.
-const STAGED: Needs = Needs { new_file: false, keyring: KeyringUse::None };
-
 /// What `backup` prints.
 #[derive(Serialize)]
 struct Taken {
@@ -108,8 +105,11 @@ pub(super) fn restore(
         Ok(staged) => staged,
         Err(error) => return Err(explain(error, config, output)?),
     };
+    // Redis, where it has the signing keys, was not restored.
+    let keyring = if config.redis.is_none() { KeyringUse::Restored } else { KeyringUse::None };
+    let needs = Needs { new_file: false, keyring };
     let mut ended = None;
-    CommandNode { config: staged.config(config), needs: STAGED, start_log }.run(async |ctx: &Context| {
+    CommandNode { config: staged.config(config), needs, start_log }.run(async |ctx: &Context| {
         ended = Some(end_access(ctx, keep).await?);
         Ok(())
     })?;

@@ -48,6 +48,8 @@ pub enum KeyringUse {
     Existing,
     /// It creates them if there are none.
     Create,
+    /// It has just restored the embedded file from a backup.
+    Restored,
 }
 
 /// Builds the node, with store connections for the current runtime. `routes` are the names requests are counted by.
@@ -82,6 +84,7 @@ async fn build(
         KeyringStore { store: &*ephemeral, secrets: &secrets, data_dir: &config.data_dir, rng: &rng, policy };
     let ring = match keyring {
         KeyringUse::Create => keyring_store.load_or_create(clock.now()).await?,
+        KeyringUse::Restored => keyring_store.load_restored(clock.now()).await?,
         KeyringUse::Existing => keyring_store.load(clock.now()).await?,
         KeyringUse::None => match keyring_store.load(clock.now()).await {
             // A node has a keyring. This one is not stored, and nothing is signed or verified with it.
@@ -125,7 +128,10 @@ pub async fn build_command_context(mut config: Config, needs: Needs) -> Result<C
         require_embedded(&config)?;
     }
     // The embedded file has its keys with everything else, and there is no fleet.
-    let keyring = if config.redis.is_none() { KeyringUse::Create } else { needs.keyring };
+    let keyring = match needs.keyring {
+        KeyringUse::None | KeyringUse::Existing if config.redis.is_none() => KeyringUse::Create,
+        keyring => keyring,
+    };
     let timeouts = [
         Some(&mut config.embedded.timeout),
         config.redis.as_mut().map(|redis| &mut redis.timeout),

@@ -8,6 +8,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+mod keyring;
 mod load;
 
 use crate::support::postgres::{self, Database};

@@ -129,10 +129,12 @@ pub struct KeyringStore<'a> {
 /// *Which ring wins if the node holds another one than the store.* A starting node holds its mirror, which may belong
 /// to another fleet, or to a change that failed before it was stored: it wins if it is a later version of the store's
 /// ring, which then has been rolled back. A running node holds a ring that was in the store once: it wins as long as
-/// the store has no newer one.
+/// the store has no newer one. When a store is restored from a backup, the mirror is that of the store that it replaces:
+/// it wins if it is later, even if the two share no key: each key of the backup may have been revoked since, and be gone.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Starting { creates: bool },
+    Restoring,
     Running,
 }
 
@@ -146,6 +148,11 @@ impl KeyringStore<'_> {
     /// neither the store nor the mirror has it.
     pub async fn load(&self, now: Timestamp) -> Result<Ring, KeyringError> {
         self.start(now, Phase::Starting { creates: false }).await
+    }
+
+    /// Loads the ring as [`KeyringStore::load_or_create`] does, of a store that was just restored from a backup.
+    pub async fn load_restored(&self, now: Timestamp) -> Result<Ring, KeyringError> {
+        self.start(now, Phase::Restoring).await
     }
 
     async fn start(&self, now: Timestamp, phase: Phase) -> Result<Ring, KeyringError> {
@@ -222,6 +229,7 @@ impl KeyringStore<'_> {
             (Some(stored), Some(held)) => {
                 let held_wins = match phase {
                     Phase::Starting { .. } => held.version > stored.version && held.shares_a_key_with(stored),
+                    Phase::Restoring => held.version > stored.version,
                     Phase::Running => held.version >= stored.version,
                 };
                 Ok(if held_wins { held.clone() } else { stored.clone() })
@@ -229,7 +237,9 @@ impl KeyringStore<'_> {
             (Some(ring), None) | (None, Some(ring)) => Ok(ring.clone()),
             (None, None) => match mirror::read(self).await? {
                 Some(ring) => Ok(ring),
-                None if matches!(phase, Phase::Starting { creates: true }) => Ok(Ring::generate(now, self.rng)),
+                None if matches!(phase, Phase::Starting { creates: true } | Phase::Restoring) => {
+                    Ok(Ring::generate(now, self.rng))
+                }
                 None => Err(KeyringError::Missing { data_dir: self.data_dir.to_owned() }),
             },
         }

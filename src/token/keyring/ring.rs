@@ -274,20 +274,22 @@ impl Ring {
         }
     }
 
-    /// Adds the P-256 keys of another version of the same fleet's ring that this one lacks: a node of a build without
-    /// ES256 has dropped them when it changed the ring. A key that is still to sign was not removed on purpose. A key
-    /// that was just revoked must stay, so that a node which does not know of the revocation cannot bring it back.
+    /// Adds the P-256 keys of another version of the same fleet's ring if this one has none: a node of a build without
+    /// ES256 has dropped them when it changed the ring. Not if this one has any: then the others were removed on purpose,
+    /// and the other version is an old one, in which a key that was revoked since is still to sign. A key that was just
+    /// revoked must stay, so that a node which does not know of the revocation cannot bring it back.
     pub fn restore_dropped_keys_of(&mut self, other: &Self, now: Timestamp, policy: &KeyPolicy) {
-        if !self.shares_a_key_with(other) {
+        let is_p256 = |key: &&Key| key.algorithm() == SigningAlgorithm::Es256;
+        if self.keys.iter().any(|key| is_p256(&key)) || !self.shares_a_key_with(other) {
             return;
         }
-        for key in other.keys.iter().filter(|key| key.algorithm() == SigningAlgorithm::Es256) {
+        for key in other.keys.iter().filter(is_p256) {
             let is_needed = match other.state(key, now, policy) {
                 KeyState::Announced | KeyState::Signing => true,
                 KeyState::Revoked => key.revoked_at.is_some_and(|at| now.since(at) < RESTORE_REVOKED),
                 KeyState::VerifyOnly | KeyState::Gone => false,
             };
-            if is_needed && self.keys.iter().all(|own| own.kid != key.kid) {
+            if is_needed {
                 self.add(key.clone());
             }
         }

@@ -305,6 +305,21 @@ fn dropped_p256_keys_are_restored() {
 }
 
 #[test]
+fn an_old_version_brings_no_revoked_p256_key_back() {
+    let (rng, policy) = (rng(), with_es256());
+    let old = running(&policy);
+    let mut ring = old.clone();
+    let kids = old.keys[2..].iter().map(|key| key.kid.clone()).collect::<Vec<_>>();
+    kids.iter().for_each(|kid| ring.revoke(kid, START, &policy, &rng).unwrap());
+    let later = START + policy.retain + DAY;
+    ring.advance(later, &policy, &rng);
+    let newer = ring.clone();
+    assert!(ring.shares_a_key_with(&old) && ring.keys.iter().all(|key| !kids.contains(&key.kid)));
+    ring.restore_dropped_keys_of(&old, later, &policy);
+    assert_eq!(ring, newer);
+}
+
+#[test]
 fn record_round_trips_and_debug_shows_no_private_key() {
     let rng = rng();
     let mut ring = running(&with_es256());
