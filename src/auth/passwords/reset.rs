@@ -1,8 +1,9 @@
 //! Setting a new password with a mailed link, and with the device secret if the link needs one.
 //!
 //! The new password is checked against the policy and hashed before the link is used up, so that neither a weak
-//! password nor a full queue costs the user the link. A reader of the mail owns the address, so the reset also verifies
-//! it, and the first proof removes what was set before: see `crate::auth::email_proof`.
+//! password nor a full queue costs the user the link. If the password cannot be stored, the link works again. A reader
+//! of the mail owns the address, so the reset also verifies it, and the first proof removes what was set before: see
+//! `crate::auth::email_proof`.
 
 use crate::auth::context::Context;
 use crate::auth::email_proof::EmailProof;
@@ -50,11 +51,26 @@ pub async fn reset_password(
     run_to_completion(async move {
         let key = SecretKey { kind: SecretKind::PasswordReset, subject: &subject, id: &id };
         one_time::redeem(&ctx, key, &device_secret, true, owner, client).await?.ok_or(INVALID_LINK)?;
-        let proved = proof.apply(&ctx, Some(hash)).await?.ok_or(INVALID_LINK)?;
+        let proved = match proof.apply(&ctx, Some(hash)).await {
+            Ok(proved) => proved.ok_or(INVALID_LINK)?,
+            Err(error) => {
+                give_back(&ctx, key, &device_secret).await;
+                return Err(error);
+            }
+        };
         // The new password has voided the networks that were known. The owner must not be locked out of the next
         // sign-in by attempts of others.
         rate_limit::remember_network(&ctx, proved.user.id, client).await;
         Ok(())
     })
     .await
+}
+
+/// Makes a link usable again whose password could not be stored, as by a Postgres that is read-only during a failover.
+/// If it was stored and only the response was lost, `sessions_valid_after` has changed, which voids the link by itself.
+/// The token expires earlier than what is stored here.
+async fn give_back(ctx: &Context, key: SecretKey<'_>, device_secret: &str) {
+    let expires_at = ctx.now() + ctx.node.config.mailed.reset;
+    // The user is told of the first error, and requests another link if this one stays used up.
+    let _ = one_time::store(ctx, key, device_secret, Vec::new(), expires_at).await;
 }
