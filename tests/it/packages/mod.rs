@@ -27,7 +27,7 @@ fn build(script: &str, arguments: &[&str], output: &Path) -> PathBuf {
 #[test]
 fn the_archive_has_what_its_installation_needs() {
     let folder = tempfile::tempdir().unwrap();
-    let archive = build("archive", &["--allow-dynamic"], folder.path());
+    let archive = build("archive/build", &["--allow-dynamic"], folder.path());
     let name = format!("signet-{}-x86_64-linux-musl", env!("CARGO_PKG_VERSION"));
     assert_eq!(archive.file_name().unwrap().to_str().unwrap(), format!("{name}.tar.gz"));
     let unpacked = Command::new("tar").arg("-xzf").arg(&archive).current_dir(&folder).status().unwrap();
@@ -62,7 +62,7 @@ fn the_archive_has_what_its_installation_needs() {
 
 #[test]
 fn the_archive_takes_no_dynamic_program() {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/archive");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/archive/build");
     let refused = Command::new(script).arg("--binary").arg(program()).output().unwrap();
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8(refused.stderr).unwrap().contains("is not static"));
