@@ -59,7 +59,6 @@ const UNSAFE: &[(&str, usize)] = &[
 const MEANINGLESS_NAMES: &[&str] = &["core", "common", "utils", "util", "helpers", "misc"];
 
 const MAX_LINES: usize = 400;
-const MAX_LINES_OF_TESTS: usize = 500;
 
 #[test]
 fn sources_follow_the_design() {
@@ -87,10 +86,8 @@ fn check(sources: &[Source]) -> Vec<String> {
         if !source.opens_with_docs {
             problems.push(format!("{path}: does not open with `//!`: what it is for, and what it must not know"));
         }
-        let is_test = path.starts_with("tests/") || path.contains("/tests/") || path.ends_with("/tests.rs");
-        let max = if is_test { MAX_LINES_OF_TESTS } else { MAX_LINES };
-        if source.lines > max {
-            problems.push(format!("{path}: has {} lines, more than {max}", source.lines));
+        if source.lines > MAX_LINES {
+            problems.push(format!("{path}: has {} lines, more than {MAX_LINES}", source.lines));
         }
         for name in path.trim_end_matches(".rs").split('/').filter(|name| MEANINGLESS_NAMES.contains(name)) {
             problems.push(format!("{path}: `{name}` does not say what is inside"));
