@@ -45,7 +45,6 @@ struct Mapping {
     addresses: Range<usize>,
     writable: bool,
     /// KiB of pages in memory.
-    #[cfg_attr(not(test), expect(dead_code, reason = "shows the effect in tests"))]
     resident: u64,
     /// KiB of pages that were written to: by the dynamic linker, which fills in addresses, or by a debugger.
     changed: u64,
