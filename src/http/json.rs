@@ -16,6 +16,10 @@ use super::rejection::{ExpectedType, FieldError, FieldErrorKind, ParamLocation, 
 
 /// A `Content-Type` is JSON: `application/json`, or any type with the suffix `+json` (RFC 6839, 3.1).
 pub fn is_json_media_type(content_type: &str) -> bool {
+    // Nearly every client writes it like this.
+    if content_type == "application/json" {
+        return true;
+    }
     let essence = media_type_essence(content_type);
     let suffix = || essence.len().checked_sub("+json".len()).and_then(|at| essence.get(at..)).unwrap_or_default();
     essence.eq_ignore_ascii_case("application/json")

@@ -27,6 +27,9 @@ const MAX_STRING: usize = 128 * 1024;
 /// Checks a text against the bounds without parsing it: it only recognizes strings, to skip them. Invalid JSON may
 /// pass.
 pub(super) fn check(text: &[u8]) -> Result<(), Rejection> {
+    if is_within_bounds_by_length(text) {
+        return Ok(());
+    }
     let (mut at, mut depth, mut values) = (0, 0_usize, 1);
     while let Some(byte) = text.get(at) {
         match byte {
@@ -53,6 +56,13 @@ pub(super) fn check(text: &[u8]) -> Result<(), Rejection> {
         at += 1;
     }
     Ok(())
+}
+
+/// A text with fewer bytes than a bound allows values is below all bounds but that of depth, which takes a bracket for each
+/// level. Nearly every body is one, with a bracket or two: on the way to `/verify` this saves 300 instructions of 20,000.
+fn is_within_bounds_by_length(text: &[u8]) -> bool {
+    const { assert!(MAX_VALUES <= MAX_STRING) };
+    text.len() < MAX_VALUES && memchr::memchr2_iter(b'[', b'{', text).take(MAX_DEPTH + 1).count() <= MAX_DEPTH
 }
 
 /// The length of a string whose opening quote was read, with its closing quote.
@@ -134,6 +144,13 @@ mod tests {
             Ok(()),
             "depth is not a sum"
         );
+    }
+
+    #[test]
+    fn brackets_in_the_strings_of_a_short_text_do_not_count() {
+        let text = format!(r#"{{"a":"{}"}}"#, "[".repeat(MAX_DEPTH + 1));
+        assert!(!is_within_bounds_by_length(text.as_bytes()));
+        assert_eq!(check(text.as_bytes()), Ok(()));
     }
 
     #[test]
