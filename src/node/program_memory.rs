@@ -1,6 +1,6 @@
 //! Gives back the memory of program code that only the start of a server uses. Must not know what a server does.
 
-use std::fs::{read_link, read_to_string};
+use std::fs::read_to_string;
 use std::io;
 use std::ops::Range;
 use std::time::Duration;
@@ -13,8 +13,8 @@ const START_ENDS_AFTER: Duration = Duration::from_secs(3);
 /// Waits for the end of the start, then gives back the code.
 ///
 /// The kernel maps the neighbours of each page that is executed. A start executes a little of everything, which leaves
-/// 17 of 20 MB of code in the memory of the process; an idle server uses 4. The pages stay in the page cache: code that is
-/// used again costs a page fault without disk access for each 64 KiB.
+/// nearly all code in the memory of the process, while an idle server uses half of it. The pages stay in the page cache:
+/// code that is used again costs a page fault without disk access for each 64 KiB.
 pub(super) async fn release_code_after_start() {
     tokio::time::sleep(START_ENDS_AFTER).await;
     let released = tokio::task::spawn_blocking(release_code).await.unwrap_or_else(|error| Err(io::Error::other(error)));
@@ -23,24 +23,24 @@ pub(super) async fn release_code_after_start() {
     }
 }
 
-/// Gives back all pages of the program file that are as they are in the file.
+/// Gives back the code of the program and of its libraries.
 fn release_code() -> io::Result<()> {
     advise_on_code(Advice::LinuxDontNeed)
 }
 
-/// `advice` does not change what an unchanged page of the program file contains.
+/// `advice` does not change what an unchanged page of a file contains.
 #[allow(unsafe_code, reason = "see SAFETY")]
 fn advise_on_code(advice: Advice) -> io::Result<()> {
-    for mapping in program_mappings()?.iter().filter(|mapping| !mapping.writable && mapping.changed == 0) {
+    for mapping in file_mappings()?.iter().filter(|mapping| !mapping.writable && mapping.changed == 0) {
         let begin = std::ptr::with_exposed_provenance_mut(mapping.addresses.start);
-        // SAFETY: An access to a discarded page reads the same bytes again: no page of the mapping differs from the
-        // file, and the kernel refuses to open the file of a running program for writing.
+        // SAFETY: No page of the mapping was written to, so its pages are those of the page cache. An access to a
+        // discarded page maps the same page again.
         unsafe { madvise(begin, mapping.addresses.len(), advice)? };
     }
     Ok(())
 }
 
-/// Addresses to which the kernel maps a part of the program file.
+/// Addresses to which the kernel maps a part of a file.
 struct Mapping {
     addresses: Range<usize>,
     writable: bool,
@@ -50,23 +50,22 @@ struct Mapping {
     changed: u64,
 }
 
-/// Reads `/proc/self/smaps`: for each mapping a line with its addresses, permissions and path, then a line for each figure
-/// (proc_pid_smaps(5)).
-fn program_mappings() -> io::Result<Vec<Mapping>> {
-    let program = format!(" {}", read_link("/proc/self/exe")?.display());
+/// Reads `/proc/self/smaps`: for each mapping a line with its addresses, permissions, offset, device, inode and path, then
+/// a line for each figure (proc_pid_smaps(5)).
+fn file_mappings() -> io::Result<Vec<Mapping>> {
     let mut mappings: Vec<Mapping> = Vec::new();
-    let mut is_of_program = false;
+    let mut is_file = false;
     for line in read_to_string("/proc/self/smaps")?.lines() {
         let mut words = line.split_ascii_whitespace();
         let (first, second) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         let Some(figure) = first.strip_suffix(':') else {
-            is_of_program = line.ends_with(&program);
-            if is_of_program && let Some(addresses) = parse_addresses(first) {
+            is_file = words.nth(3).is_some_and(|path| path.starts_with('/'));
+            if is_file && let Some(addresses) = parse_addresses(first) {
                 mappings.push(Mapping { addresses, writable: second.contains('w'), resident: 0, changed: 0 });
             }
             continue;
         };
-        if is_of_program && let Some(mapping) = mappings.last_mut() {
+        if is_file && let Some(mapping) = mappings.last_mut() {
             match figure {
                 "Rss" => mapping.resident = parse_kib(second)?,
                 "Anonymous" => mapping.changed = parse_kib(second)?,
@@ -91,7 +90,7 @@ mod tests {
     use super::*;
 
     fn resident_code() -> u64 {
-        program_mappings().unwrap().iter().filter(|mapping| !mapping.writable).map(|mapping| mapping.resident).sum()
+        file_mappings().unwrap().iter().filter(|mapping| !mapping.writable).map(|mapping| mapping.resident).sum()
     }
 
     #[test]

@@ -111,13 +111,17 @@ pub(super) fn folder(config: &Config) -> String {
 pub(super) fn add_routes(group: RouteGroup<'_, Context>) -> RouteGroup<'_, Context> {
     FILES.iter().fold(group, |group, (path, text)| {
         let media_type = if path.ends_with(".css") { STYLE } else { SCRIPT };
-        let body = served(path, text);
-        let etag: &'static str = format!("\"{}\"", short_sha256(&body, 12)).leak();
-        let kept = CachedResponse::with_etag(media_type, body.clone(), etag, "public, max-age=31536000, immutable");
-        let other = CachedResponse::with_etag(media_type, body, etag, "no-store");
+        // Made when they are first asked for: nodes that show no pages need not hold them.
+        let responses = LazyLock::new(move || {
+            let body = served(path, text);
+            let etag: &'static str = format!("\"{}\"", short_sha256(&body, 12)).leak();
+            let kept = CachedResponse::with_etag(media_type, body.clone(), etag, "public, max-age=31536000, immutable");
+            (kept, CachedResponse::with_etag(media_type, body, etag, "no-store"))
+        });
         group.get_sync(&format!("/pages/{{version}}/{path}"), "pages.file", move |_: &Context, request: &Request| {
             let ours = request.param("version") == *VERSION;
-            with_policy(if ours { &kept } else { &other }.respond(request))
+            let (kept, other) = &*responses;
+            with_policy(if ours { kept } else { other }.respond(request))
         })
     })
 }
