@@ -138,6 +138,8 @@ async fn run_fault(name: &str, is_queued: bool, inject: impl FnOnce(&mut Server)
     let failed_attempts = async || setup.metric("signet_mail_failed_tries_total").await;
     if is_queued {
         until_within("an attempt has failed", TIMEOUT, async || failed_attempts().await > 0).await;
+    } else {
+        setup.wait_until_sent().await;
     }
     let failed_attempts = failed_attempts().await;
     let sent = setup.mails("sent").await;
