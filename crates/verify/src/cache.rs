@@ -196,6 +196,19 @@ mod tests {
     }
 
     #[test]
+    fn every_bit_at_the_end_of_a_token_changes_its_hash() {
+        let cache = cache(1);
+        let hash_of = |end: u128| {
+            let hex = end.to_be_bytes().map(|byte| char::from(byte % 128));
+            cache.hash(&hex.iter().collect::<String>()).unwrap()
+        };
+        let end = 0x1234_5678_1234_5678_1234_5678_1234_5678;
+        for bit in (0..128).filter(|bit| bit % 8 < 7) {
+            assert_ne!(hash_of(end ^ 1 << bit), hash_of(end), "{bit}");
+        }
+    }
+
+    #[test]
     fn cache_holds_no_more_than_its_capacity() {
         let tokens = tokens(300, |_| 900);
         for capacity in [0, 1, 100, 300] {

@@ -182,6 +182,16 @@ mod tests {
     }
 
     #[test]
+    fn offsets_take_one_place_a_minute() {
+        let freshness = Freshness::default();
+        let places = |freshness: &Freshness| freshness.received.lock().unwrap().offsets.len();
+        for second in 0..7200 {
+            record(&freshness, second * 1000, second * 1000);
+            assert_eq!(places(&freshness) as u64, (second / 60 + 1).min(60), "{second}");
+        }
+    }
+
+    #[test]
     fn sleep_of_the_machine_shows() {
         let freshness = Freshness::default();
         record(&freshness, 0, 0);
