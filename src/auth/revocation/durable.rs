@@ -112,3 +112,24 @@ pub async fn reapply_after_failover(ctx: &Context) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_full_page_is_followed_by_the_rows_after_its_last() {
+        let rows = (1..=2 * i64::from(PAGE) + 1).map(|id| (id, Timestamp::from_secs(id / 3))).collect::<Vec<_>>();
+        let applied = RefCell::new(Vec::new());
+        let page = async |since: Timestamp, after: Option<i64>| {
+            let first = rows.iter().position(|(id, moment)| (*moment, Some(*id)) > (since, after));
+            let rest = first.map_or(&[][..], |first| &rows[first..]);
+            store::Result::Ok(rest.iter().take(PAGE as usize).copied().collect::<Vec<_>>())
+        };
+        let apply = |id: i64, moment: Timestamp| applied.borrow_mut().push((id, moment));
+        for_each_since(Timestamp::default(), page, apply).await.unwrap();
+        assert_eq!(applied.into_inner(), rows);
+    }
+}

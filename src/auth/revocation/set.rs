@@ -284,6 +284,17 @@ mod tests {
     }
 
     #[test]
+    fn revocation_is_removed_once_it_has_expired() {
+        let (revocations, rng) = (RevocationSet::default(), Rng::system());
+        let target = Target::Session(SessionId::new(NOW, &rng));
+        revocations.apply(&Revocation { target: target.clone(), expires_at: NOW });
+        revocations.remove_expired(NOW - Duration::from_millis(1));
+        assert!(revocations.contains(&target));
+        revocations.remove_expired(NOW);
+        assert_eq!((revocations.contains(&target), revocations.count()), (false, 0));
+    }
+
+    #[test]
     fn revocation_applied_during_removal_is_counted() {
         let rng = Rng::system();
         for _ in 0..20_000 {

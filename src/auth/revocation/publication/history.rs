@@ -239,6 +239,15 @@ mod tests {
     }
 
     #[test]
+    fn entries_are_dropped_once_they_are_older_than_they_are_kept() {
+        let (mut history, last_moment) = (history([5, 6]), Timestamp::from_secs(5) + KEEP);
+        history.append(&page("one", []), last_moment);
+        assert_eq!(history.len(), 2);
+        history.append(&page("one", []), last_moment + Duration::from_millis(1));
+        assert_eq!(history.len(), 1);
+    }
+
+    #[test]
     fn number_of_entries_is_bounded() {
         let mut history = History::new(KEEP);
         let last = MAX_KEPT as u64 + 10;

@@ -84,3 +84,45 @@ impl SnapshotCache {
         forms.map(|bytes| Bytes::from_owner(CountedBytes(bytes, generation.clone())))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+
+    /// Makes so many snapshots. The first is the last that was built.
+    fn cache_of(count: usize, clock: &Clock) -> (SnapshotCache, Vec<Arc<Snapshot>>) {
+        let cache = SnapshotCache::default();
+        let snapshot = |_| {
+            let [body, gzip] = cache.to_counted_bytes([vec![1], vec![2]]);
+            Arc::new(Snapshot { body, gzip, epoch: "one".into(), built_at: clock.monotonic(), entries: 1 })
+        };
+        let held = (0..count).map(snapshot).collect::<Vec<_>>();
+        cache.replace(held[0].clone());
+        (cache, held)
+    }
+
+    #[test]
+    fn snapshot_serves_its_epoch_for_ten_seconds() {
+        let clock = Clock::manual(Timestamp::from_secs(100));
+        let (cache, _held) = cache_of(MAX_GENERATIONS - 1, &clock);
+        assert!(cache.usable(&clock, "one").is_some() && cache.usable(&clock, "two").is_none());
+        clock.advance(MAX_AGE - Duration::from_millis(1));
+        assert!(cache.usable(&clock, "one").is_some());
+        clock.advance(Duration::from_millis(1));
+        assert!(cache.usable(&clock, "one").is_none());
+    }
+
+    #[test]
+    fn snapshot_serves_longer_while_slow_clients_hold_the_most() {
+        let clock = Clock::manual(Timestamp::from_secs(100));
+        let (cache, mut held) = cache_of(MAX_GENERATIONS, &clock);
+        clock.advance(MAX_AGE_IF_HELD - Duration::from_millis(1));
+        assert!(cache.usable(&clock, "one").is_some());
+        held.pop();
+        assert!(cache.usable(&clock, "one").is_none(), "a client has read its snapshot");
+        let (cache, _held) = cache_of(MAX_GENERATIONS, &clock);
+        clock.advance(MAX_AGE_IF_HELD);
+        assert!(cache.usable(&clock, "one").is_none());
+    }
+}
