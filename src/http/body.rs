@@ -337,6 +337,14 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn memory_of_a_body_in_pieces_is_doubled() {
+        let limits = RequestLimits { max_body: 100, max_held: 100, ..LIMITS };
+        let (_, reservation) = read_body(pieces(&["a"; 33]), 100, &limits).await.unwrap();
+        assert!(reserved()[0] >= 64, "{:?}", reserved());
+        drop(reservation);
+    }
+
+    #[tokio::test]
     async fn memory_of_a_body_in_pieces_stays_within_its_limit() {
         let limits = RequestLimits { max_body: 100, max_held: 100, ..LIMITS };
         let (whole, reservation) = read_body(pieces(&["a"; 90]), 100, &limits).await.unwrap();

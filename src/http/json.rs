@@ -267,6 +267,19 @@ mod tests {
     }
 
     #[test]
+    fn a_wide_value_with_many_errors_is_read_a_few_times() {
+        #[derive(serde::Deserialize)]
+        struct Form {
+            #[serde(rename = "counts")]
+            _counts: Vec<std::num::NonZero<u8>>,
+        }
+        // Each zero ends a pass, which begins with the ones.
+        let body = format!(r#"{{"counts":[{}{}1]}}"#, "1,".repeat(4000), "0,".repeat(30));
+        let Err(Rejection::InvalidFields(errors)) = parse::<Form>(body.as_bytes()) else { panic!("read") };
+        assert!((1..10).contains(&errors.len()), "{errors:?}");
+    }
+
+    #[test]
     fn a_number_out_of_range_is_invalid_not_of_another_type() {
         let Err(Rejection::InvalidFields(errors)) = parse::<SignIn<'_>>(br#"{"email":"","password":"","tries":256}"#)
         else {
