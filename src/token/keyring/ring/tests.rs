@@ -211,6 +211,25 @@ fn revocation_of_another_version_is_applied() {
 }
 
 #[test]
+fn revocation_of_the_only_key_is_applied() {
+    let rng = rng();
+    let mut ring = Ring::generate(START, &rng);
+    let mut other = ring.clone();
+    other.revoke(&ring.keys[0].kid, START, &policy(), &rng).unwrap();
+    ring.apply_revocations_of(&other, START, &policy(), &rng);
+    assert_eq!(ring.keys[0].revoked_at, Some(START));
+}
+
+#[test]
+fn unused_p256_key_signs_until_no_node_can_need_it() {
+    let ring = running(&with_es256());
+    let last = ring.next(Es256, START).unwrap();
+    let unused_at = last.signs_from + UNUSED_AFTER;
+    assert_eq!(ring.state(last, unused_at - Duration::from_millis(1), &policy()), KeyState::Signing);
+    assert_eq!(ring.state(last, unused_at, &policy()), KeyState::VerifyOnly);
+}
+
+#[test]
 fn p256_keys_exist_only_while_an_audience_has_es256() {
     let rng = rng();
     let mut ring = running(&policy());
