@@ -140,6 +140,7 @@ mod tests {
             "a\r\nbcc:x@example.org",
             "a@example.org\r\nbcc: x@y.z",
             "a\0@example.org",
+            "a\u{81}@example.org",
             "a＠example.org",
             "a﹫example.org",
             "a@b＠example.org",

@@ -265,6 +265,7 @@ async fn jobs_run_at_the_priority_of_the_process_beside_busy_programs() {
     // Until a minute later, so that it does not end during this test.
     raise(now + 60 * SECOND);
     assert_eq!(run(&pool, move |_| nice()).await, Ok(nice()));
+    assert_eq!(pool.load().raised, 1);
     raise(now.checked_sub(60 * SECOND).unwrap());
     assert_eq!(run(&pool, move |_| nice()).await, Ok((nice() + 10).min(19)));
     assert_eq!(pool.load().raised, 1);
