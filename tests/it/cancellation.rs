@@ -210,7 +210,7 @@ async fn create_key(ctx: &Context, user: &User) -> (ApiKey, NewApiKey) {
 async fn is_published(ctx: &Context, target: &Target) -> bool {
     let (revocations, _) = ctx.ephemeral.follow(&Cursor::start(), Duration::ZERO).await.unwrap();
     assert!(revocations.len() < 1000, "the stream fits into one read");
-    revocations.iter().any(|revocation| revocation.target == *target)
+    revocations.iter().any(|revocation| revocation.target == *target && revocation.expires_at > ctx.now())
 }
 
 async fn disconnect_deactivates_key_with_tokens_or_neither(fleet: &TestFleet) {

@@ -26,6 +26,7 @@ over_both_stores!(
     magic_link_on_the_page_removes_what_was_set_before,
     native_code_removes_what_was_set_before,
     native_magic_link_removes_what_was_set_before,
+    pending_second_factor_is_not_confirmed_after_the_proof,
     reset_leaves_only_the_new_password,
     confirmation_link_leaves_everything,
     confirmation_code_leaves_everything,
@@ -343,6 +344,17 @@ async fn concurrent_proofs_remove_once(server: &TestServer) {
         assert_eq!(server.rejection_reason(&access).await, "");
         planted.assert_removed(server, "concurrent proofs", false).await;
     }
+}
+
+async fn pending_second_factor_is_not_confirmed_after_the_proof(server: &TestServer) {
+    let email = "pending@example.org";
+    SignUp::V1.create_unverified(server, email, "").await;
+    let planted = SignIn::Native.attempt(server, email, None).await.tokens();
+    let enrollment = server.post("/totp").bearer_auth(&planted.access).send_checked().await.is(201).json();
+    let owner = SignIn::UnturnedCode.attempt(server, email, None).await.tokens();
+    let body = json!({"code": totp::code(text(&enrollment, "key"), 0)});
+    let confirmation = server.request(Method::PUT, "/totp").bearer_auth(&owner.access).json(&body);
+    confirmation.send_checked().await.is_problem(400, "mfa_enable_failed");
 }
 
 async fn first_proof_of_a_passwordless_account_mails_nothing(server: &TestServer) {

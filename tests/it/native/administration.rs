@@ -8,7 +8,8 @@ use crate::support::server::{PASSWORD, SendRequest, TestServer, over_both_stores
 use crate::support::totp;
 
 over_both_stores!(|plan| plan;
-    credentials_are_inspected, sessions_of_a_user_are_ended, second_factor_and_password_are_reset,
+    credentials_are_inspected, session_that_ended_alone_is_inspected, sessions_of_a_user_are_ended,
+    second_factor_and_password_are_reset,
     api_keys_are_listed_by_last_use, signing_keys_are_rotated_and_revoked, settings_are_listed_with_their_source,
     mail_is_tested_listed_and_read, plain_users_are_forbidden);
 
@@ -72,6 +73,16 @@ async fn credentials_are_inspected(server: &TestServer) {
     {
         assert_eq!(inspect(token).await["reason"], reason, "{token}");
     }
+}
+
+async fn session_that_ended_alone_is_inspected(server: &TestServer) {
+    let root = server.sign_in(&server.create_user(&["--superuser"])).await.access;
+    let tokens = server.sign_in(&server.create_user(&[])).await;
+    let sign_out = server.delete(&format!("/sessions/{}", tokens.session)).bearer_auth(&tokens.access);
+    sign_out.send_checked().await.is(204);
+    let body = json!({"token": tokens.refresh});
+    let seen = server.post("/admin/inspect").bearer_auth(&root).json(&body).send_checked().await.is(200).json();
+    assert_eq!((&seen["reason"], &seen["revoked"]["what"]), (&json!("session_ended"), &json!("session")), "{seen}");
 }
 
 async fn sessions_of_a_user_are_ended(server: &TestServer) {

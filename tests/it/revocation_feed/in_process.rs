@@ -20,7 +20,9 @@ over_both_stores_in_process! {
     stale_node_signs_nothing,
     drain_ends_a_wait,
     position_beyond_the_history_is_gone,
+    idle_feed_is_signed_once_a_second,
     follower_behind_gets_all_entries_in_frames,
+    followers_at_several_positions_get_what_each_lacks,
     revocations_of_two_seconds_are_no_segment,
     live_response_reaches_the_end_of_a_segment,
     revocation_known_from_a_row_is_published,
@@ -151,6 +153,40 @@ async fn follower_behind_gets_all_entries_in_frames(fleet: &TestFleet) {
         }
         assert_eq!(position, publisher.position().1);
         assert_eq!(found, expected.iter().map(|session| hash(&session.to_string())).collect());
+    }
+}
+
+async fn idle_feed_is_signed_once_a_second(fleet: &TestFleet) {
+    let publisher = Publisher::start(fleet).await;
+    let ctx = &publisher.ctx;
+    let time = || payload(&head(ctx).unwrap())["time"].as_i64().unwrap();
+    let start = time();
+    fleet.clock.advance(Duration::from_millis(500));
+    // Each reading gives the publishing task something to do and, because it waits for the store, the time for it.
+    for _ in 0..10 {
+        catch_up(ctx).await.unwrap();
+        assert_eq!(time(), start);
+    }
+    fleet.clock.advance(Duration::from_millis(500));
+    catch_up(ctx).await.unwrap();
+    crate::support::until("a frame is signed", async || time() == start + 1000).await;
+}
+
+async fn followers_at_several_positions_get_what_each_lacks(fleet: &TestFleet) {
+    let publisher = Publisher::start(fleet).await;
+    let (epoch, start) = publisher.position();
+    let mut positions = vec![start];
+    for _ in 0..3 {
+        publisher.revoke(1).await;
+        publisher.read().await;
+        positions.push(publisher.position().1);
+    }
+    // The last frame has what the follower lacks that is one entry behind.
+    for (behind, from) in positions.iter().rev().enumerate().skip(2) {
+        let body = after(&publisher.ctx, &epoch, from).await.unwrap();
+        let frames = payloads(std::str::from_utf8(&body).unwrap());
+        assert_eq!(text(&frames[0]["from"]), *from, "{behind}");
+        assert_eq!(frames.iter().map(|frame| revoked(frame).len()).sum::<usize>(), behind);
     }
 }
 
