@@ -271,17 +271,18 @@ async fn mailed_code_is_valid_until_its_stated_expiry() {
     let node = node().await;
     let dialect_config = node.ctx.node.config.api.unturned.clone();
     let email = Email::parse(&node.user.email).unwrap();
+    // A notice of the first sign-in may arrive at any time.
+    let codes = || {
+        let mut mails = mails_in(node.data.path(), &node.user.email);
+        mails.retain(|mail| mail.header("subject").bytes().filter(u8::is_ascii_digit).count() == 6);
+        mails
+    };
     for (margin, expected) in [(SECOND, true), (Duration::ZERO, false)] {
-        let before = mails_in(node.data.path(), &node.user.email).len();
+        let before = codes().len();
         let lifetime = mailed_code::send_code(&node.ctx, &email, request_ctx(&dialect_config)).await.unwrap();
-        let mut mails = Vec::new();
-        until("the mail arrives", async || {
-            mails = mails_in(node.data.path(), &node.user.email);
-            mails.len() > before
-        })
-        .await;
+        until("the mail arrives", async || codes().len() > before).await;
         node.advance_fresh(lifetime - margin);
-        let code = mails[before].code();
+        let code = codes()[before].code();
         let result = mailed_code::sign_in_with_code(&node.ctx, &email, &code, None, request_ctx(&dialect_config)).await;
         match expected {
             true => assert_eq!(result.ok().map(|tokens| tokens.session.user), Some(node.user.id)),
