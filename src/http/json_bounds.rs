@@ -59,7 +59,8 @@ pub(super) fn check(text: &[u8]) -> Result<(), Rejection> {
 }
 
 /// A text with fewer bytes than a bound allows values is below all bounds but that of depth, which takes a bracket for each
-/// level. Nearly every body is one, with a bracket or two: on the way to `/verify` this saves 300 instructions of 20,000.
+/// level. Nearly every body is one, with a bracket or two. The full check takes 420 of the 20,000 instructions of
+/// `/verify`.
 fn is_within_bounds_by_length(text: &[u8]) -> bool {
     const { assert!(MAX_VALUES <= MAX_STRING) };
     text.len() < MAX_VALUES && memchr::memchr2_iter(b'[', b'{', text).take(MAX_DEPTH + 1).count() <= MAX_DEPTH
