@@ -58,8 +58,8 @@ pub(super) fn check(text: &[u8]) -> Result<(), Rejection> {
     Ok(())
 }
 
-/// A text with fewer bytes than a bound allows values is below all bounds but that of depth, which takes a bracket for each
-/// level. Nearly every body is one, with a bracket or two. The full check takes 420 of the 20,000 instructions of
+/// A text with fewer bytes than a bound allows values is below all bounds but that of depth, which takes a bracket for
+/// each level. Nearly every body is one, with a bracket or two. The full check takes 420 of the 20,000 instructions of
 /// `/verify`.
 fn is_within_bounds_by_length(text: &[u8]) -> bool {
     const { assert!(MAX_VALUES <= MAX_STRING) };
