@@ -13,8 +13,8 @@ const START_ENDS_AFTER: Duration = Duration::from_secs(3);
 /// Waits for the end of the start, then gives back the code.
 ///
 /// The kernel maps the neighbours of each page that is executed. A start executes a little of everything, which leaves
-/// nearly all code in the memory of the process, while an idle server uses half of it. The pages stay in the page cache:
-/// code that is used again costs a page fault without disk access for each 64 KiB.
+/// nearly all code in the memory of the process, while an idle server uses two thirds of it. The pages stay in the page
+/// cache: code that is used again costs a page fault without disk access for each 64 KiB.
 pub(super) async fn release_code_after_start() {
     tokio::time::sleep(START_ENDS_AFTER).await;
     let released = tokio::task::spawn_blocking(release_code).await.unwrap_or_else(|error| Err(io::Error::other(error)));
@@ -50,8 +50,8 @@ struct Mapping {
     changed: u64,
 }
 
-/// Reads `/proc/self/smaps`: for each mapping a line with its addresses, permissions, offset, device, inode and path, then
-/// a line for each figure (proc_pid_smaps(5)).
+/// Reads `/proc/self/smaps`: for each mapping a line with its addresses, permissions, offset, device, inode and path,
+/// then a line for each figure (proc_pid_smaps(5)).
 fn file_mappings() -> io::Result<Vec<Mapping>> {
     let mut mappings: Vec<Mapping> = Vec::new();
     let mut is_file = false;
