@@ -31,41 +31,42 @@ fn release_code() -> io::Result<()> {
 /// `advice` does not change what an unchanged page of a file contains.
 #[allow(unsafe_code, reason = "see SAFETY")]
 fn advise_on_code(advice: Advice) -> io::Result<()> {
-    for mapping in file_mappings()?.iter().filter(|mapping| !mapping.writable && mapping.changed == 0) {
+    for mapping in code_mappings()?.iter().filter(|mapping| mapping.changed == 0) {
         let begin = std::ptr::with_exposed_provenance_mut(mapping.addresses.start);
-        // SAFETY: No page of the mapping was written to, so its pages are those of the page cache. An access to a
-        // discarded page maps the same page again.
+        // SAFETY: No page of the mapping was written to, so its pages are those of the page cache, and an access to a
+        // discarded page maps the same page again. The addresses are still those of the mapping: only the program and
+        // its libraries are mapped for execution, and none is unloaded.
         unsafe { madvise(begin, mapping.addresses.len(), advice)? };
     }
     Ok(())
 }
 
-/// Addresses to which the kernel maps a part of a file.
+/// Addresses to which the kernel maps the code of the program or of a library.
 struct Mapping {
     addresses: Range<usize>,
-    writable: bool,
     /// KiB of pages in memory.
     resident: u64,
-    /// KiB of pages that were written to: by the dynamic linker, which fills in addresses, or by a debugger.
+    /// KiB of pages that were written to, as a debugger does.
     changed: u64,
 }
 
 /// Reads `/proc/self/smaps`: for each mapping a line with its addresses, permissions, offset, device, inode and path,
-/// then a line for each figure (proc_pid_smaps(5)).
-fn file_mappings() -> io::Result<Vec<Mapping>> {
+/// then a line for each figure (proc_pid_smaps(5)). Data of the files is left out, because other files are mapped like
+/// it, and those may be unmapped at any time.
+fn code_mappings() -> io::Result<Vec<Mapping>> {
     let mut mappings: Vec<Mapping> = Vec::new();
-    let mut is_file = false;
+    let mut is_code = false;
     for line in read_to_string("/proc/self/smaps")?.lines() {
         let mut words = line.split_ascii_whitespace();
         let (first, second) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         let Some(figure) = first.strip_suffix(':') else {
-            is_file = words.nth(3).is_some_and(|path| path.starts_with('/'));
-            if is_file && let Some(addresses) = parse_addresses(first) {
-                mappings.push(Mapping { addresses, writable: second.contains('w'), resident: 0, changed: 0 });
+            is_code = second == "r-xp" && words.nth(3).is_some_and(|path| path.starts_with('/'));
+            if is_code && let Some(addresses) = parse_addresses(first) {
+                mappings.push(Mapping { addresses, resident: 0, changed: 0 });
             }
             continue;
         };
-        if is_file && let Some(mapping) = mappings.last_mut() {
+        if is_code && let Some(mapping) = mappings.last_mut() {
             match figure {
                 "Rss" => mapping.resident = parse_kib(second)?,
                 "Anonymous" => mapping.changed = parse_kib(second)?,
@@ -90,7 +91,7 @@ mod tests {
     use super::*;
 
     fn resident_code() -> u64 {
-        file_mappings().unwrap().iter().filter(|mapping| !mapping.writable).map(|mapping| mapping.resident).sum()
+        code_mappings().unwrap().iter().map(|mapping| mapping.resident).sum()
     }
 
     #[test]
