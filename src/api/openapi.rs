@@ -77,8 +77,9 @@ impl Document {
                 "version": env!("CARGO_PKG_VERSION"),
                 "summary": "Sign-in, and tokens that any service can verify.",
                 "description": "Five published APIs and one of its own, served side by side over the same accounts: \
-                    sign up with one, sign in with another. Each accepts the access tokens and refresh tokens of all \
-                    others.",
+                    sign up with one, sign in with another. Each accepts the access tokens of all others. All accept \
+                    every refresh token, except the APIs that do not rotate them: these accept only those of sessions \
+                    that were opened in one of these.",
                 "license": {"name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0"},
             },
             "servers": [{"url": public_url}],
