@@ -21,7 +21,7 @@
 //! - [`encoding`]: base64, base32 and other encodings, each once.
 //! - [`files`]: private files and folders, which belong to the owner of the folder that they are in.
 //! - [`id`], [`clock`], [`rng`]: ids, time and randomness, passed in so that tests control them.
-//! - [`priority`]: the priority of the threads beside the workers.
+//! - [`priority`]: the priority and the time slices of threads.
 //!
 //! Verifying an access token is in a crate of its own, `signet-verify` (`crates/verify`), which other services use too.
 //! The load generator of `signet bench` and of the benches is `signet-load` (`crates/load`).

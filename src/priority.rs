@@ -1,15 +1,71 @@
-//! The priority of the threads beside the workers. Where there is more work than cores, they give way to the workers:
-//! `/verify` is answered in microseconds, and every time slice that a worker loses delays it.
+//! The scheduling of threads. Where there is more work than cores, the threads beside the workers give way to the
+//! workers: `/verify` is answered in microseconds, and every time slice that a worker loses delays it.
 //!
 //! On Linux a priority belongs to a thread (setpriority(2), "C library/kernel differences"). Elsewhere it would slow
-//! down the whole process, so it is left alone. Lowering it needs no privilege, and a failure affects only latency.
+//! down the whole process, so nothing is changed there. None of this needs a privilege, and a failure affects only
+//! latency.
 
 /// By how much the nice value is raised. What was measured is where a thread lowers its priority.
 #[cfg(target_os = "linux")]
 const LOWER_BY: i32 = 10;
 
+/// The shortest time slice that Linux grants, in nanoseconds.
+#[cfg(target_os = "linux")]
+const SHORT_SLICE: u64 = 100_000;
+
 /// Lowers the priority of the current thread.
 pub fn lower() {
     #[cfg(target_os = "linux")]
     let _ = rustix::process::nice(LOWER_BY);
+}
+
+/// Asks for short time slices for the current thread. Since Linux 6.12, a thread that wakes up then interrupts a thread
+/// with longer slices. Otherwise it waits for the end of the running thread's slice, up to several milliseconds,
+/// whatever their nice values.
+///
+/// Measured beside 700 sign-ins a second on one core, with hashing and the store at nice 10 (Linux 6.18, medians of
+/// three runs of 1.5 s): a worker that woke up waited for the other threads for up to 0.018 ms (p99) and 0.081 ms
+/// (p99.9), instead of 0.086 ms and 0.297 ms.
+pub fn shorten_time_slice() {
+    #[cfg(target_os = "linux")]
+    let _ = request_short_time_slice();
+}
+
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code, reason = "see SAFETY")]
+fn request_short_time_slice() -> std::io::Result<()> {
+    let attributes = libc::sched_attr {
+        size: size_of::<libc::sched_attr>() as u32,
+        // The policy stays as it is. If it is a real-time policy, the kernel refuses the call, and no slice ends.
+        sched_flags: libc::SCHED_FLAG_KEEP_POLICY as u64,
+        sched_policy: 0,
+        sched_nice: rustix::process::getpriority_process(None)?,
+        sched_priority: 0,
+        sched_runtime: SHORT_SLICE,
+        sched_deadline: 0,
+        sched_period: 0,
+    };
+    // SAFETY: The kernel reads `size` bytes at the address during the call and keeps no reference.
+    let result = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) };
+    if result == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use rustix::process::getpriority_process;
+
+    use super::{lower, request_short_time_slice};
+
+    #[test]
+    fn a_short_time_slice_leaves_the_priority() {
+        // On a thread of its own, because the change lasts as long as the thread.
+        let changed = std::thread::spawn(|| {
+            lower();
+            let before = getpriority_process(None).unwrap();
+            request_short_time_slice().unwrap();
+            (before, getpriority_process(None).unwrap())
+        });
+        let (before, after) = changed.join().unwrap();
+        assert_eq!(before, after);
+    }
 }

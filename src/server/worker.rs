@@ -29,6 +29,7 @@ use crate::config;
 use crate::http::{
     RequestFactory, RequestIdGenerator, RequestLimits, Router, TrustedProxies, client_ip, connection_counter,
 };
+use crate::priority;
 use crate::rng::Rng;
 
 /// Pause after `accept` fails for lack of file descriptors or memory. Waiting connections stay in the kernel's queue;
@@ -69,6 +70,7 @@ where
     F: Future<Output = Result<C, E>>,
     E: fmt::Debug + fmt::Display,
 {
+    priority::shorten_time_slice();
     let mut runtime = Builder::new_current_thread();
     let runtime = match runtime.enable_all().event_interval(EVENT_INTERVAL).build_local(LocalOptions::default()) {
         Ok(runtime) => runtime,
