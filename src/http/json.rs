@@ -27,6 +27,7 @@ pub fn is_json_media_type(content_type: &str) -> bool {
 }
 
 pub use super::json_bounds::{BoundedList, bounded_list};
+pub use super::json_single_field::single_string_field;
 
 /// The media type of a `Content-Type` without its parameters.
 pub(super) fn media_type_essence(content_type: &str) -> &str {

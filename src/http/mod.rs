@@ -18,6 +18,7 @@ pub mod form_fields;
 mod host;
 pub mod json;
 mod json_bounds;
+mod json_single_field;
 mod limits;
 mod multipart;
 pub mod rejection;

@@ -84,6 +84,15 @@ impl VerifyBatch<'_> {
     }
 }
 
+impl<'a> Verify<'a> {
+    fn parse(body: &'a [u8]) -> Result<Self, Rejection> {
+        match json::single_string_field(body, "token") {
+            Some(token) => Ok(Self { token: Cow::Borrowed(token), aud: None, scope: None, subject: None }),
+            None => json::parse(body),
+        }
+    }
+}
+
 /// Verify a token or API key
 ///
 /// For services that do not verify tokens locally, or need revocations without delay.
@@ -100,7 +109,7 @@ impl VerifyBatch<'_> {
 )]
 async fn verify_one(ctx: Context, mut request: Request) -> Result<Response, Problem> {
     let bytes = request.json_bytes().await?;
-    let body: Verify<'_> = json::parse(&bytes)?;
+    let body = Verify::parse(&bytes)?;
     let subject = required_subject(ParamLocation::Body, body.subject.as_deref())?;
     let scopes = required_scopes(ParamLocation::Body, body.scope.as_deref())?;
     let requirements = Requirements { audience: body.aud.as_deref(), scopes: scopes.as_ref(), subject };
