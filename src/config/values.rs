@@ -340,7 +340,9 @@ impl ValueType for Filter {
         "error, warn, info, debug or trace, or several separated by commas, such as info,signet::auth=debug".to_owned()
     }
     fn parse(&self, text: &str) -> Option<String> {
-        tracing_subscriber::EnvFilter::try_new(text).is_ok().then(|| text.to_owned())
+        // The library reads an empty level as `error`.
+        let levels = !text.split(',').any(|directive| directive.ends_with('='));
+        (levels && text.parse::<tracing_subscriber::filter::Targets>().is_ok()).then(|| text.to_owned())
     }
 }
 

@@ -13,13 +13,13 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
 use tracing::{Level, Metadata, Subscriber};
-use tracing_subscriber::filter::{ParseError, filter_fn};
+use tracing_subscriber::filter::{ParseError, Targets, filter_fn};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer, Registry};
+use tracing_subscriber::{Layer, Registry};
 
 use crate::clock::Clock;
 use crate::config::{Log, LogFormat};
@@ -158,13 +158,13 @@ fn write(waiting: &Receiver<Message>, to: &mut dyn Write) {
 
 /// The filters enclose the layer, so that what they refuse costs nothing.
 fn subscriber(log: Boxed, filter: &str) -> Result<impl Subscriber + Send + Sync, ParseError> {
-    Ok(tracing_subscriber::registry().with(log).with(EnvFilter::try_new(filter)?).with(filter_fn(is_loggable)))
+    Ok(tracing_subscriber::registry().with(log).with(filter.parse::<Targets>()?).with(filter_fn(is_loggable)))
 }
 
 /// Each layer has a filter of its own: traces have the spans of every request, whatever the log shows.
 #[cfg(any(feature = "otlp", test))]
 fn with_traces(log: Boxed, traces: Boxed, filter: &str) -> Result<impl Subscriber + Send + Sync, ParseError> {
-    let log = log.with_filter(EnvFilter::try_new(filter)?).boxed();
+    let log = log.with_filter(filter.parse::<Targets>()?).boxed();
     let traces = traces.with_filter(filter_fn(is_traced)).boxed();
     Ok(tracing_subscriber::registry().with(vec![log, traces]).with(filter_fn(is_loggable)))
 }
