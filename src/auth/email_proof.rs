@@ -62,11 +62,11 @@ impl EmailProof {
             };
             // Before the sessions end, so that the notices do not depend on the ephemeral store.
             if new_password.is_some() {
-                mailing::queue_notice(&ctx, &user, Letter::PasswordChanged, origin);
+                mailing::queue_notice(&ctx, &user, Letter::PasswordChanged, origin).await;
                 audit::record(&ctx, Event::of_user(EventType::PasswordReset, user.id, self.request.clone()));
             }
             if let Some(removed) = removed {
-                self.report_removal(&ctx, removed, new_password.is_some());
+                self.report_removal(&ctx, removed, new_password.is_some()).await;
             }
             if removed.is_some() || new_password.is_some() {
                 sign_out_durably(&ctx, user.id, user.sessions_valid_after).await?;
@@ -81,7 +81,7 @@ impl EmailProof {
 
     /// Records what was removed, and tells the owner. A replaced password alone is reported by the notice about the new
     /// one.
-    fn report_removal(&self, ctx: &Context, removed: RemovedCredentials, replaces_password: bool) {
+    async fn report_removal(&self, ctx: &Context, removed: RemovedCredentials, replaces_password: bool) {
         let Self { user, origin, request } = self;
         let RemovedCredentials { password, second_factor, api_keys } = removed;
         audit::record(ctx, Event::of_user(EventType::EmailVerified, user.id, request.clone()));
@@ -97,7 +97,7 @@ impl EmailProof {
                 second_factors: count(second_factor),
                 api_keys: api_keys.to_string(),
             };
-            mailing::queue_notice(ctx, user, letter, origin);
+            mailing::queue_notice(ctx, user, letter, origin).await;
         }
     }
 }

@@ -5,8 +5,9 @@
 
 use std::time::Duration;
 
-use super::Error;
+use super::{Error, rate_limit};
 use crate::auth::context::Context;
+use crate::auth::one_time::subject_of;
 use crate::auth::request_context::RequestContext;
 use crate::clock::Timestamp;
 use crate::mail::{DeliveryFailure, Letter, Mail, Origin, OriginBy};
@@ -79,8 +80,16 @@ fn mail(ctx: &Context, to: &str, letter: Letter, until: Timestamp, language: Opt
     Mail { to: to.to_owned(), language: ctx.node.mailer.language(language), letter, origin, until }
 }
 
-/// Queues a notice to a user about something that happened to the account.
-pub(super) fn queue_notice(ctx: &Context, user: &User, letter: Letter, origin: &NoticeOrigin) {
+/// Queues a notice to a user about something that happened to the account. An address that is not verified gets a
+/// limited number: anyone can sign up with the address of somebody else, and cause notices there. The owner of a
+/// verified one gets them all, so that a thief cannot use up the limit. If the store that counts fails, the notice is
+/// queued.
+pub(super) async fn queue_notice(ctx: &Context, user: &User, letter: Letter, origin: &NoticeOrigin) {
+    if !user.verified
+        && let Err(Error::RateLimited { .. }) = rate_limit::check_notice(ctx, user.id, &subject_of(&user.email)).await
+    {
+        return;
+    }
     let until = ctx.now() + NOTICE_LIFETIME;
     ctx.node.mailer.enqueue(mail(ctx, &user.email, letter, until, origin.language(), origin.by.clone()));
 }

@@ -250,6 +250,12 @@ async fn check_mail_to(
     }
 }
 
+/// Counts one notice to an address that is not verified. `subject`: as for [`check_mail`].
+pub async fn check_notice(ctx: &Context, user: UserId, subject: &str) -> Result<(), Error> {
+    let origin = Origin { user: Some(user), request_ctx: None };
+    check(ctx, LimitedAction::MailTotal, &format!("notice:{subject}"), origin).await
+}
+
 /// Counts one attempt of the client at a code, a link or a second factor.
 pub async fn check_attempt(ctx: &Context, request_ctx: RequestContext<'_>) -> Result<(), Error> {
     check_client(ctx, LimitedAction::CodeClient, request_ctx).await

@@ -81,7 +81,7 @@ async fn store_and_send(
         link.send(ctx, email.as_str(), request_ctx.language);
     }
     let letter = Letter::EmailChangeRequested { new: email.as_str().to_owned() };
-    mailing::queue_notice(ctx, user, letter, &NoticeOrigin::client(request_ctx));
+    mailing::queue_notice(ctx, user, letter, &NoticeOrigin::client(request_ctx)).await;
     Ok(())
 }
 
@@ -109,7 +109,7 @@ pub async fn confirm_email(ctx: &Context, token: &str, request_ctx: RequestConte
             other => other,
         })?;
         audit::record(&ctx, Event::of_user(EventType::EmailChanged, user.id, request));
-        mailing::queue_notice(&ctx, &user, Letter::EmailChanged { new: pending.email }, &origin);
+        mailing::queue_notice(&ctx, &user, Letter::EmailChanged { new: pending.email }, &origin).await;
         if let Err(error) = ctx.ephemeral.delete_claim(&subject, SecretKind::EmailChange.name(), &id).await {
             // It has taken effect. Nobody finds the claim any more, because its key contains the old address.
             tracing::warn!(user = %user.id, %error, "cannot delete a change of address that has taken effect");

@@ -19,16 +19,16 @@ use crate::store::accounts::{Find, User};
 /// Deletes a user on behalf of the operator, who tells the user.
 pub async fn delete_user(ctx: &Context, user: UserId, origin: Origin) -> Result<(), Error> {
     let ctx = ctx.clone();
-    run_to_completion(async move { delete(&ctx, user, origin, || {}).await }).await
+    run_to_completion(async move { delete(&ctx, user, origin, async {}).await }).await
 }
 
 /// Deletes a user. Disables it first, so that a sign-in or an API key that reads the row meanwhile finds it disabled,
-/// and neither opens a session nor caches a key for a user about to be deleted. `notify` is called once the user is
+/// and neither opens a session nor caches a key for a user about to be deleted. `notify` is awaited once the user is
 /// deleted.
 ///
 /// If the sessions cannot be ended, the user is deleted all the same, because a user who is only disabled could not
 /// repeat the call. The error is returned nevertheless: not every node refuses the sessions yet.
-async fn delete(ctx: &Context, user: UserId, origin: Origin, notify: impl FnOnce()) -> Result<(), Error> {
+async fn delete(ctx: &Context, user: UserId, origin: Origin, notify: impl Future<Output = ()>) -> Result<(), Error> {
     let disabled = change_disabled(ctx, user, true).await?;
     let signed_out = sign_out_durably(ctx, user, disabled.sessions_valid_after).await;
     let now = ctx.now();
@@ -37,7 +37,7 @@ async fn delete(ctx: &Context, user: UserId, origin: Origin, notify: impl FnOnce
         return Err(Error::NotFound);
     }
     audit::record(ctx, Event::of_user(EventType::UserDeleted, user, origin));
-    notify();
+    notify.await;
     signed_out.map(drop)
 }
 
@@ -67,7 +67,7 @@ pub async fn delete_self_with_proof(
 async fn delete_and_notify(ctx: &Context, user: &User, origin: NoticeOrigin, request: Origin) -> Result<(), Error> {
     let (ctx, user) = (ctx.clone(), user.clone());
     run_to_completion(async move {
-        let notify = || mailing::queue_notice(&ctx, &user, Letter::AccountDeleted, &origin);
+        let notify = mailing::queue_notice(&ctx, &user, Letter::AccountDeleted, &origin);
         delete(&ctx, user.id, request, notify).await
     })
     .await

@@ -195,7 +195,7 @@ async fn apply(
         };
         record_changes(&ctx, &before, &changes, &request);
         // Before the sessions end, so that the notice does not depend on the ephemeral store.
-        notify(&ctx, &before, &after, &changes, &origin)?;
+        notify(&ctx, &before, &after, &changes, &origin).await?;
         if changes.end_sign_ins() {
             sign_out_durably(&ctx, after.id, after.sessions_valid_after).await?;
         } else if changes_claims(&changes) {
@@ -260,12 +260,18 @@ fn to_changes(
 }
 
 /// Mails the old address what has changed, and the new address a link that verifies it.
-fn notify(ctx: &Context, before: &User, after: &User, changes: &Changes, origin: &NoticeOrigin) -> Result<(), Error> {
+async fn notify(
+    ctx: &Context,
+    before: &User,
+    after: &User,
+    changes: &Changes,
+    origin: &NoticeOrigin,
+) -> Result<(), Error> {
     if changes.password_hash.is_some() {
-        mailing::queue_notice(ctx, before, Letter::PasswordChanged, origin);
+        mailing::queue_notice(ctx, before, Letter::PasswordChanged, origin).await;
     }
     if after.email != before.email {
-        mailing::queue_notice(ctx, before, Letter::EmailChanged { new: after.email.clone() }, origin);
+        mailing::queue_notice(ctx, before, Letter::EmailChanged { new: after.email.clone() }, origin).await;
         let link = |token: &str| verify_email::page_link(&ctx.node.config, token);
         verify_email::send_link(ctx, after, &after.email, link, origin.language())?;
     }

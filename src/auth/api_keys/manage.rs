@@ -88,7 +88,7 @@ pub async fn create_own(
     // To completion, so that a thief cannot suppress the notice by disconnecting.
     run_to_completion(async move {
         let (key, full_key) = create(&ctx, new_key, request).await?;
-        mailing::queue_notice(&ctx, &owner, Letter::ApiKeyCreated { prefix: key.prefix.clone() }, &origin);
+        mailing::queue_notice(&ctx, &owner, Letter::ApiKeyCreated { prefix: key.prefix.clone() }, &origin).await;
         Ok((key, full_key))
     })
     .await

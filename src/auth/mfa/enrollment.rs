@@ -102,7 +102,7 @@ async fn enable_and_notify(
         if !ctx.accounts.enable_totp(user.id, &secret, step, &recovery, valid_after, ctx.now()).await? {
             return Err(Error::Mfa(MfaError::AlreadyEnabled));
         }
-        mailing::queue_notice(&ctx, &user, Letter::SecondFactorOn, &origin);
+        mailing::queue_notice(&ctx, &user, Letter::SecondFactorOn, &origin).await;
         audit::record(&ctx, Event::of_user(EventType::MfaEnabled, user.id, request));
         Ok(())
     })
@@ -165,7 +165,7 @@ pub async fn disable(
         if !ctx.accounts.disable_totp(user.id, ctx.now()).await? {
             return Err(Error::Mfa(MfaError::AlreadyDisabled));
         }
-        mailing::queue_notice(&ctx, &user, Letter::SecondFactorOff, &origin);
+        mailing::queue_notice(&ctx, &user, Letter::SecondFactorOff, &origin).await;
         audit::record(&ctx, Event::of_user(EventType::MfaDisabled, user.id, request));
         Ok(())
     })
@@ -193,7 +193,7 @@ pub async fn replace_recovery_codes(
         if !ctx.accounts.replace_recovery_codes(user.id, &hashes, valid_after, ctx.now()).await? {
             return Err(VerifyError::Revoked.into());
         }
-        mailing::queue_notice(&ctx, &user, Letter::RecoveryCodesReplaced, &origin);
+        mailing::queue_notice(&ctx, &user, Letter::RecoveryCodesReplaced, &origin).await;
         audit::record(&ctx, Event::of_user(EventType::RecoveryCodesReplaced, user.id, request));
         Ok(codes)
     })

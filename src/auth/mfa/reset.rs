@@ -21,7 +21,7 @@ pub async fn reset_as_operator(ctx: &Context, user: UserId, origin: Origin) -> R
         let user = ctx.accounts.user(Find::Id(user)).await?.ok_or(Error::NotFound)?;
         if was_on {
             audit::record(&ctx, Event::of_user(EventType::MfaReset, user.id, origin));
-            mailing::queue_notice(&ctx, &user, Letter::SecondFactorOff, &NoticeOrigin::operator(None));
+            mailing::queue_notice(&ctx, &user, Letter::SecondFactorOff, &NoticeOrigin::operator(None)).await;
         }
         Ok((user, was_on))
     })

@@ -150,7 +150,7 @@ impl AuthorizedLogin<'_> {
         match opened {
             Opened::Opened { ended, from_new_network } => {
                 if from_new_network {
-                    notify_of_new_network(ctx, user, request_ctx);
+                    notify_of_new_network(ctx, user, request_ctx).await;
                 }
                 ended.iter().for_each(|revocation| _ = ctx.node.revocations.apply(revocation));
                 issue_tokens(ctx, session.snapshot(), request_ctx, ctx.now())
@@ -162,9 +162,9 @@ impl AuthorizedLogin<'_> {
 
 /// Tells the owner of a verified address that somebody signed in from a new network. An address that is not verified may
 /// be that of somebody else.
-fn notify_of_new_network(ctx: &Context, user: &User, request_ctx: RequestContext<'_>) {
+async fn notify_of_new_network(ctx: &Context, user: &User, request_ctx: RequestContext<'_>) {
     if ctx.node.config.mail.new_sign_in_notice && user.verified {
-        mailing::queue_notice(ctx, user, Letter::NewSignIn, &NoticeOrigin::client(request_ctx));
+        mailing::queue_notice(ctx, user, Letter::NewSignIn, &NoticeOrigin::client(request_ctx)).await;
     }
 }
 
