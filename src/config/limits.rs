@@ -99,6 +99,8 @@ limited_actions! {
     RevokeAccount: "revoke_account", 300 per 5 minutes, "revoke:account", Skip,
         "access tokens of one account revoked singly";
     ApiKeyAccount: "api_key_account", 100 per 60 minutes, "api-key:account", Skip, "API keys created by one account";
+    CreateClient: "create_address", 300 per 60 minutes, "create:address", Skip,
+        "projects and API keys created from one client network";
 }
 
 /// The rates in force.

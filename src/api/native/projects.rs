@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::idempotency::{self, IN_PROGRESS, IdempotencyKey, KEY_REUSED};
-use super::{Problem, check_name};
-use crate::api::FORBIDDEN;
+use super::{NAME, Problem, check_name};
 use crate::api::endpoint::{Endpoint, endpoint};
+use crate::api::{FORBIDDEN, RATE_LIMITED, request_context};
 use crate::auth::accounts::projects;
 use crate::auth::context::Context;
 use crate::auth::tokens::caller::authenticate;
@@ -85,10 +85,12 @@ async fn create_project(ctx: Context, mut request: Request) -> Result<Response, 
     let bytes = request.json_bytes().await?;
     let body: CreateProject = json::parse(&bytes)?;
     check_name("name", &body.name)?;
+    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request).into_owned();
     let work = {
         let (ctx, user) = (ctx.clone(), caller.user);
         async move {
-            let project = projects::create_project(&ctx, user, body.name).await?;
+            let request_ctx = request_ctx.borrow(&ctx.node.config.api.native);
+            let project = projects::create_project(&ctx, user, body.name, request_ctx).await?;
             idempotency::to_json(&Project::from(project))
         }
     };
@@ -98,5 +100,5 @@ async fn create_project(ctx: Context, mut request: Request) -> Result<Response, 
 pub(super) const CREATE_PROJECT: Endpoint = endpoint! {
     handler: create_project,
     metric_label: "native.make-project",
-    errors: [FORBIDDEN, KEY_REUSED, IN_PROGRESS],
+    errors: [FORBIDDEN, RATE_LIMITED, KEY_REUSED, IN_PROGRESS],
 };

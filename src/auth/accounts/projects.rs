@@ -1,8 +1,10 @@
 //! Projects, which own API keys. Every user has a personal project from the start and may create more.
 
-use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::auth::error::Denial;
+use crate::auth::rate_limit::LimitedAction;
+use crate::auth::request_context::RequestContext;
+use crate::auth::{Error, rate_limit};
 use crate::id::{ProjectId, UserId};
 
 /// A project.
@@ -29,10 +31,16 @@ pub async fn personal_project(ctx: &Context, user: UserId) -> Result<ProjectId, 
 }
 
 /// Creates a project.
-pub async fn create_project(ctx: &Context, user: UserId, name: String) -> Result<Project, Error> {
+pub async fn create_project(
+    ctx: &Context,
+    user: UserId,
+    name: String,
+    request_ctx: RequestContext<'_>,
+) -> Result<Project, Error> {
     if ctx.accounts.projects(user).await?.len() >= MAX_PROJECTS {
         return Err(Error::Forbidden(Denial::MissingPermission));
     }
+    rate_limit::check_client(ctx, LimitedAction::CreateClient, request_ctx).await?;
     let now = ctx.now();
     let id = ProjectId::new(now, &ctx.node.rng);
     match ctx.accounts.create_project(user, id, &name, now).await? {

@@ -74,6 +74,7 @@ pub async fn create_own(
         }
         require_password_or_recent_sign_in(ctx, &owner, proof, request_ctx).await?;
     }
+    rate_limit::check_client(ctx, LimitedAction::CreateClient, request_ctx).await?;
     rate_limit::check_user(ctx, LimitedAction::ApiKeyAccount, caller.user).await?;
     let new_key = CreateApiKey {
         user: caller.user,
