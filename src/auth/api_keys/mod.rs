@@ -7,6 +7,7 @@ mod manage;
 use super::Error;
 use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
+use crate::auth::reserved_scopes::is_reserved;
 use crate::auth::revocation::durable::api_key_revocation;
 use crate::auth::revocation::publish::publish_revocation;
 use crate::auth::run_to_completion::run_to_completion;
@@ -24,6 +25,9 @@ pub const MAX_DAYS: u32 = 36_500;
 
 /// The most scopes of a key that a user creates: a proxy passes them to the service behind it in one header field.
 pub const MAX_SCOPES: usize = 50;
+
+/// The most bytes of scopes in the event about a new key. The rest of an event has about as many.
+const MAX_RECORDED_SCOPES: usize = 400;
 
 /// The input to [`create`].
 #[derive(Clone, Debug)]
@@ -65,12 +69,26 @@ pub async fn create(ctx: &Context, new_key: CreateApiKey, origin: Origin) -> Res
         };
         if ctx.accounts.create_api_key(&row, Some(new_key.owner_valid_after)).await? {
             let event = Event::of_user(EventType::ApiKeyCreated, row.user, origin);
-            let event = event.detail("api_key", row.id.to_string()).detail("scopes", row.scopes.clone());
-            audit::record(ctx, event);
+            let event = event.detail("api_key", row.id.to_string());
+            audit::record(ctx, with_scopes(event, &row.scopes));
             return Ok((row, key));
         }
     }
     Err(Error::NotFound)
+}
+
+/// Adds the scopes of a new key: the reserved ones, and as many of the others as fit, because its owner chooses them and
+/// the event is kept. The row has all of them.
+fn with_scopes(event: Event, scopes: &[String]) -> Event {
+    let (mut recorded, others): (Vec<_>, Vec<_>) = scopes.iter().cloned().partition(|scope| is_reserved(scope));
+    let mut length = 0;
+    recorded.extend(others.into_iter().take_while(|scope| {
+        length += scope.len();
+        length <= MAX_RECORDED_SCOPES
+    }));
+    let left_out = scopes.len() - recorded.len();
+    let event = event.detail("scopes", recorded);
+    if left_out > 0 { event.detail("scopes_left_out", left_out) } else { event }
 }
 
 /// Deactivates a project's key: each node refuses it, and tokens issued from it, as soon as it applies the revocation.

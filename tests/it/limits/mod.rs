@@ -9,6 +9,7 @@ mod failing;
 mod lockout;
 mod rates;
 mod revocations;
+mod strangers;
 
 use std::time::Duration;
 
