@@ -3,8 +3,10 @@
 
 use std::time::Duration;
 
+use signet::auth::accounts::update::{UpdateSelf, UpdateUser, update_self, update_user_as_operator};
 use signet::auth::audit::{self, Event, EventFilter, EventRange, EventType, ListedEvent, Origin};
 use signet::auth::context::Context;
+use signet::auth::identity::Username;
 use signet::auth::passwords::Password;
 use signet::auth::sign_in::password::sign_in;
 use signet::auth::signing_keys::advance;
@@ -24,6 +26,7 @@ const QUEUE: u64 = 4_096;
 over_both_stores_in_process!(
     full_queues_lose_events_and_count_them,
     flood_of_one_limit_is_stored_once_a_minute,
+    flood_of_own_changes_is_stored_once_a_minute,
     schedule_of_signing_keys_is_recorded,
     old_events_are_not_listed,
 );
@@ -72,6 +75,29 @@ async fn flood_of_one_limit_is_stored_once_a_minute(fleet: &TestFleet) {
     fleet.clock.advance(Duration::from_secs(60));
     while !matches!(guess().await, Error::RateLimited { .. }) {}
     assert_eq!(list(&ctx, "limit.exceeded").await.len(), 2);
+}
+
+async fn flood_of_own_changes_is_stored_once_a_minute(fleet: &TestFleet) {
+    let ctx = fleet.node().await;
+    let new_user = accounts::create::CreateUser { email: "ada@example.org".to_owned(), ..Default::default() };
+    let mut user = accounts::create::create_user_as_operator(&ctx, new_user).await.unwrap();
+    let mut change = async |name: &str, username: Option<&str>| {
+        let username = username.map(|name| Some(Username::parse(name).unwrap()));
+        let update = UpdateSelf { full_name: Some(Some(name.to_owned())), username, ..UpdateSelf::default() };
+        user = update_self(&ctx, &user, update, native_request(&ctx)).await.unwrap();
+        user.clone()
+    };
+    for number in 0..5 {
+        change(&format!("Ada {number}"), None).await;
+    }
+    assert_eq!(list(&ctx, "user.updated").await.len(), 1);
+    let user = change("Ada", Some("ada")).await;
+    assert_eq!(list(&ctx, "user.updated").await.len(), 2, "a change cannot hide behind another");
+    for name in ["Eve", "Eva"] {
+        let update = UpdateUser { full_name: Some(Some(name.to_owned())), ..UpdateUser::default() };
+        update_user_as_operator(&ctx, &user, update, Origin::process()).await.unwrap();
+    }
+    assert_eq!(list(&ctx, "user.updated").await.len(), 4, "what an operator does is always recorded");
 }
 
 async fn schedule_of_signing_keys_is_recorded(fleet: &TestFleet) {

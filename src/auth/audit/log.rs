@@ -1,4 +1,5 @@
-//! The line of an event in the log: level info, target `signet::audit`.
+//! The line of an event in the log: target `signet::audit`, level info. One that repeats another has a short line at
+//! debug.
 
 use serde_json::Value;
 
@@ -7,12 +8,17 @@ use super::event_type::EventType;
 
 /// Writes the line. Absent fields are left out. Facts of one type are in `details`, as JSON; the limit that was
 /// exceeded has fields of its own, which log queries used before there were events.
-pub(super) fn write(event_type: EventType, record: &EventRecord) {
+pub(super) fn write(event_type: EventType, record: &EventRecord, is_repeated: bool) {
     let EventRecord { id, outcome, session, client_ip, user_agent, dialect, method, reason, details, .. } = record;
     let user = record.user.as_ref().map(|user| user.id.as_str());
     let by = record.actor.as_ref().map(|actor| actor.id.as_str());
     let text = |name: &str| details.get(name).and_then(Value::as_str);
     let (limit, counter) = (text("limit"), text("counter"));
+    if is_repeated {
+        let (event, client_ip) = (event_type.name(), client_ip.as_deref());
+        tracing::debug!(target: "signet::audit", event, user, client_ip, limit, "repeated security event");
+        return;
+    }
     let retry_after_ms = details.get("retry_after_ms").and_then(Value::as_u64);
     let details = (!details.is_empty()).then(|| Value::Object(details.clone()).to_string());
     tracing::info!(

@@ -34,8 +34,9 @@ pub fn record(ctx: &Context, event: Event) {
     count(ctx, &event);
     let id = EventId::new(now, &ctx.node.rng).to_string();
     let record = event.into_record(id, now, recorder.process());
-    log::write(event_type, &record);
-    if event_type != EventType::LimitExceeded || !recorder.is_repeated(&record, now) {
+    let is_repeated = recorder.is_repeated(event_type, &record, now);
+    log::write(event_type, &record, is_repeated);
+    if !is_repeated {
         recorder.queue(QueuedEvent { event_type, user, record: Arc::new(record) });
     }
 }

@@ -1,8 +1,9 @@
 //! The queue between the operations and what is slow: the store and the webhook. Recording never waits. An event that
 //! finds a queue full is lost there and counted; the log still has it.
 //!
-//! A flood of refusals is bounded: of the events about one limit and one client or user, only the first in a minute is
-//! stored and sent. The metrics count, and the log has, all of them.
+//! What one client or user can cause in any number is bounded: of such events, only the first of its kind in a minute is
+//! stored and sent, and logged at info. The others are logged at debug. Otherwise anyone could fill the disk with lines,
+//! or displace the events of others. The metrics count every refusal by a limit.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,7 +22,7 @@ use crate::telemetry::metrics::Counter;
 /// Events that may wait for the store: some seconds of the most sign-ins that a node can hash.
 const QUEUE: usize = 4_096;
 
-/// The time in which one limit is reported once for each client or user.
+/// The time in which such an event is recorded once for each client or user.
 const REPEAT_AFTER: Duration = Duration::from_secs(60);
 
 /// Clients and users that are remembered for [`REPEAT_AFTER`]. When there are more, all are forgotten.
@@ -97,11 +98,27 @@ impl Recorder {
         }
     }
 
-    /// True if the event about a limit repeats one that was queued less than [`REPEAT_AFTER`] ago.
-    pub(super) fn is_repeated(&self, record: &EventRecord, now: Timestamp) -> bool {
+    /// True if the event repeats one that was recorded less than [`REPEAT_AFTER`] ago, of a type that one client or user
+    /// can cause in any number. Another reason, limit or list of changed fields makes it another event, so that nobody
+    /// can hide one behind another.
+    pub(super) fn is_repeated(&self, event_type: EventType, record: &EventRecord, now: Timestamp) -> bool {
+        let is_unlimited = match event_type {
+            EventType::LimitExceeded => true,
+            // What an administrator does to a user is always recorded.
+            EventType::ReauthenticationRefused | EventType::TokenRevoked | EventType::UserUpdated => {
+                record.actor.is_none()
+            }
+            _ => false,
+        };
+        if !is_unlimited {
+            return false;
+        }
         let subject = record.user.as_ref().map(|user| &user.id).or(record.client_ip.as_ref());
-        let limit = record.details.get("limit").and_then(serde_json::Value::as_str).unwrap_or_default();
-        let key = format!("{limit} {}", subject.map_or("", String::as_str));
+        let detail = |name: &str| record.details.get(name).map(ToString::to_string).unwrap_or_default();
+        let (limit, changed) = (detail("limit"), detail("changed"));
+        let reason = record.reason.as_deref().unwrap_or_default();
+        let subject = subject.map_or("", String::as_str);
+        let key = format!("{} {reason} {limit} {changed} {subject}", event_type.name());
         let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
         if reported.get(&key).is_some_and(|at| now.since(*at) < REPEAT_AFTER) {
             return true;
