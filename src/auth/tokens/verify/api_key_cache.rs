@@ -2,6 +2,7 @@
 //! revocations: a hit is checked again by [`super::api_key`].
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,8 +15,12 @@ use crate::clock::Timestamp;
 use crate::id::{ApiKeyId, ProjectId, UserId};
 use crate::token::scopes::ScopeSet;
 
-/// Maximum number of cached keys. A key that does not exist is never inserted.
-const CAPACITY: u64 = 100_000;
+/// Maximum size of the cached keys, by [`size`]: 100,000 with a few scopes, or 10,000 with as many as an owner may give
+/// them. A key that does not exist is never inserted.
+const MAX_BYTES: u64 = 64 << 20;
+
+/// What a key takes besides its texts: its fields, its digest, and its place in the cache.
+const FIXED_SIZE: usize = 512;
 
 /// Maximum number of remembered keys that do not exist: 64 full batches, some 10 MB.
 const UNKNOWN_CAPACITY: u64 = 64 * 1024;
@@ -68,13 +73,23 @@ pub struct ApiKeyCache {
 impl Default for ApiKeyCache {
     fn default() -> Self {
         Self {
-            by_digest: Cache::builder().max_capacity(CAPACITY).time_to_live(API_KEY_CACHE_TTL).build(),
+            by_digest: Cache::builder()
+                .weigher(|_, key: &Arc<VerifiedApiKey>| size(key))
+                .max_capacity(MAX_BYTES)
+                .time_to_live(API_KEY_CACHE_TTL)
+                .build(),
             unknown: Cache::builder().max_capacity(UNKNOWN_CAPACITY).time_to_live(UNKNOWN_TTL).build(),
             many_keys_queries: Semaphore::new(MANY_KEYS_QUERIES),
             last_used: Mutex::default(),
             any_used: AtomicBool::default(),
         }
     }
+}
+
+/// The memory that a cached key takes. Owners choose the number and the length of its scopes.
+fn size(key: &VerifiedApiKey) -> u32 {
+    let scopes = key.scopes.as_str().len() + key.scopes.iter().count() * size_of::<Range<usize>>();
+    u32::try_from(FIXED_SIZE + key.email.len() + scopes).unwrap_or(u32::MAX)
 }
 
 impl ApiKeyCache {
@@ -116,5 +131,46 @@ impl ApiKeyCache {
             return Vec::new();
         }
         self.last_used.lock().map(|mut last_used| last_used.drain().collect()).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn key(scopes: usize) -> Arc<VerifiedApiKey> {
+        let scopes: Vec<_> = (0..scopes).map(|number| format!("{number:0>100}")).collect();
+        Arc::new(VerifiedApiKey {
+            id: ApiKeyId(Uuid::nil()),
+            prefix: String::new(),
+            user: UserId(Uuid::nil()),
+            email: "ada@example.org".to_owned(),
+            email_verified: true,
+            project: ProjectId(Uuid::nil()),
+            scopes: ScopeSet::from_list(&scopes),
+            created_at: Timestamp::default(),
+            expires_at: None,
+            read_at: Timestamp::default(),
+        })
+    }
+
+    #[test]
+    fn cached_keys_are_bounded_by_their_size() {
+        let (cache, key) = (ApiKeyCache::default(), key(50));
+        for number in 0..20_000_u32 {
+            let mut digest = [0; 32];
+            digest[..4].copy_from_slice(&number.to_le_bytes());
+            cache.insert(digest, key.clone());
+        }
+        cache.by_digest.run_pending_tasks();
+        let length = cache.by_digest.entry_count();
+        assert!((5_000..=MAX_BYTES / 5_800).contains(&length), "{length} keys of {} bytes", size(&key));
+    }
+
+    #[test]
+    fn a_hundred_thousand_small_keys_fit() {
+        assert!(u64::from(size(&key(1))) * 100_000 < MAX_BYTES, "{}", size(&key(1)));
     }
 }
