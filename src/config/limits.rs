@@ -98,6 +98,8 @@ limited_actions! {
         "enrollments of a second factor begun by one account";
     RevokeAccount: "revoke_account", 300 per 5 minutes, "revoke:account", Skip,
         "access tokens of one account revoked singly";
+    RevokeClient: "revoke_address", 3000 per 5 minutes, "revoke:address", Skip,
+        "access tokens revoked singly from one client network";
     ApiKeyAccount: "api_key_account", 100 per 60 minutes, "api-key:account", Skip, "API keys created by one account";
     CreateClient: "create_address", 300 per 60 minutes, "create:address", Skip,
         "projects and API keys created from one client network";

@@ -5,6 +5,7 @@ use super::verify::verify_access_token;
 use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
 use crate::auth::error::{Denial, VerifyError};
+use crate::auth::rate_limit::LimitedAction;
 use crate::auth::request_context::RequestContext;
 use crate::auth::revocation::publish::publish_revocation;
 use crate::auth::sessions::refresh::redeem_refresh_token;
@@ -22,10 +23,10 @@ pub async fn revoke_for_client(
     token: &str,
     request_ctx: RequestContext<'_>,
 ) -> Result<(), Error> {
-    let owner = match RefreshToken::parse(token, &ctx.node.secrets) {
-        Some(refresh) => Some(refresh.user),
+    let (owner, is_access_token) = match RefreshToken::parse(token, &ctx.node.secrets) {
+        Some(refresh) => (Some(refresh.user), false),
         None => match verify_access_token(ctx, token) {
-            Ok(verified) => verified.user,
+            Ok(verified) => (verified.user, true),
             Err(VerifyError::Stale) => return Err(Error::Stale),
             Err(_) => return Ok(()),
         },
@@ -33,7 +34,17 @@ pub async fn revoke_for_client(
     if !client.may_manage_tokens_of(ctx, owner).await? {
         return Err(Error::Forbidden(Denial::MissingPermission));
     }
+    // Not for a superuser's client that revokes the tokens of others: it serves many users from one network.
+    if is_access_token && owner == Some(client.user) {
+        rate_limit::check_client(ctx, LimitedAction::RevokeClient, request_ctx).await?;
+    }
     revoke(ctx, token, Origin::request_of(client.user, request_ctx)).await
+}
+
+/// Revokes the access token that a request presents as its own.
+pub async fn revoke_own_token(ctx: &Context, token: &str, request_ctx: RequestContext<'_>) -> Result<(), Error> {
+    rate_limit::check_client(ctx, LimitedAction::RevokeClient, request_ctx).await?;
+    revoke(ctx, token, Origin::request(request_ctx)).await
 }
 
 /// Revokes `token`: the session of a refresh token, or a single access token.

@@ -13,11 +13,14 @@ const KEYS: usize = 25;
 
 /// The limits of one account are as by default, and those of a network allow a few objects more than one account.
 fn plan(plan: Plan) -> Plan {
-    plan.limits(&["CREATE_ADDRESS"], "30 per 1d").set("SIGNET_SERVER__TRUSTED_PROXIES", "127.0.0.1")
+    plan.limits(&["CREATE_ADDRESS"], "30 per 1d")
+        .limits(&["REVOKE_ADDRESS"], "6 per 1d")
+        .set("SIGNET_SERVER__TRUSTED_PROXIES", "127.0.0.1")
 }
 
 over_both_stores!(plan; notices_to_an_unverified_address_are_limited, verified_address_gets_every_notice,
-    one_network_creates_a_limited_number_of_objects, event_about_a_key_has_few_scopes);
+    one_network_creates_a_limited_number_of_objects, one_network_revokes_a_limited_number_of_tokens,
+    event_about_a_key_has_few_scopes);
 
 /// The access token of a user who has signed up with this address.
 async fn sign_up(server: &TestServer, email: &str) -> String {
@@ -82,6 +85,34 @@ async fn one_network_creates_a_limited_number_of_objects(server: &TestServer) {
     }
     create_key(server, ELSEWHERE, &one).await.is(201);
     create_project(ELSEWHERE, &one).await.is(201);
+}
+
+async fn one_network_revokes_a_limited_number_of_tokens(server: &TestServer) {
+    let (one, other) = (server.create_user(&[]), server.create_user(&[]));
+    let keys = [server.api_key(&one, &["revoke"]).0, server.api_key(&other, &["revoke"]).0];
+    let revoke = async |network: &str, key: &str, token: &str| {
+        let request = server.post("/oauth/revoke").form(&[("client_secret", key), ("token", token)]);
+        send_from(network, request).await
+    };
+    for _ in 0..3 {
+        for key in &keys {
+            revoke(HOME, key, &server.client_token(key).await).await.is(200);
+        }
+    }
+    for key in &keys {
+        let token = server.client_token(key).await;
+        revoke(HOME, key, &token).await.is_oauth_error(429, "temporarily_unavailable");
+        let logout = server.post("/api/v1/logout").bearer_auth(&token);
+        Dialect::V1.assert_rate_limited(&send_from(HOME, logout).await);
+        server.verify(&token).await.is(200);
+        revoke(ELSEWHERE, key, &token).await.is(200);
+        assert_eq!(server.rejection_reason(&token).await, "revoked");
+    }
+    // A service of the operator revokes the tokens of all users from one network.
+    let (operators, _) = server.api_key(&server.create_user(&["--superuser"]), &["revoke"]);
+    for key in &keys {
+        revoke(HOME, &operators, &server.client_token(key).await).await.is(200);
+    }
 }
 
 async fn event_about_a_key_has_few_scopes(server: &TestServer) {
