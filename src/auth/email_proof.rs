@@ -43,7 +43,7 @@ impl EmailProof {
         Self { user: user.clone(), origin: NoticeOrigin::client(request_ctx), request: Origin::request(request_ctx) }
     }
 
-    /// Verifies the address, and sets a new password if one is given. Call it only once the code or link is consumed.
+    /// Verifies the address, and sets a new password if one is given. Call it only while the code or link is held.
     /// `None` if the user was deleted or has another address by now: then nothing has changed.
     pub(super) async fn apply(
         self,

@@ -26,7 +26,7 @@ use crate::clock::Timestamp;
 use crate::encoding::{sha256, short_sha256};
 use crate::id::UserId;
 use crate::store::accounts::Find;
-use crate::store::ephemeral::{Claim, RedeemRequest, Redemption};
+use crate::store::ephemeral::{Claim, OnMatch, RedeemRequest, Redemption};
 
 /// Wrong attempts that one code or link allows.
 const MAX_ATTEMPTS: u32 = 5;
@@ -172,7 +172,57 @@ impl Owner<'_> {
     }
 }
 
-/// Counts an attempt and compares the secret. Returns the payload if it is right, and deletes it if `consume` is set.
+/// A secret that was right, and that nobody else can redeem. Used up unless the step that it allows fails.
+#[must_use]
+pub(in crate::auth) struct HeldSecret {
+    subject: String,
+    kind: SecretKind,
+    id: String,
+    digest: [u8; 32],
+}
+
+impl HeldSecret {
+    /// Takes the step that the secret allows, in the store of accounts. If it fails, as while Postgres is read-only
+    /// during a failover, the secret works again, with the attempts and the time that it had left.
+    ///
+    /// The step may have taken effect although it failed, because the response was lost. So it must be one after which
+    /// the secret is void by itself, or allows nothing that the step has not done.
+    ///
+    /// Call it in [`run_to_completion`](crate::auth::run_to_completion::run_to_completion): otherwise a client that
+    /// disconnects uses up the secret.
+    pub(in crate::auth) async fn spend<T>(
+        self,
+        ctx: &Context,
+        step: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let result = step.await;
+        if result.is_err() {
+            let Self { subject, kind, id, digest } = self;
+            // The user is told of the first error, and requests another mail if this secret stays used up.
+            let _ = ctx.ephemeral.release_claim(&subject, kind.name(), &id, digest, ctx.now()).await;
+        }
+        result
+    }
+}
+
+/// As [`redeem`], and holds the secret until its step is taken.
+pub(in crate::auth) async fn hold(
+    ctx: &Context,
+    key: SecretKey<'_>,
+    secret: &str,
+    owner: Owner<'_>,
+    client: Client,
+) -> Result<Option<HeldSecret>, Error> {
+    let held = HeldSecret {
+        subject: key.kind.attempts_subject(key.subject).into_owned(),
+        kind: key.kind,
+        id: key.id.to_owned(),
+        digest: digest(ctx, key, secret),
+    };
+    Ok(redeem(ctx, key, secret, OnMatch::Hold, owner, client).await?.map(|_| held))
+}
+
+/// Counts an attempt and compares the secret. Returns the payload if it is right.
 ///
 /// Once the attempts of the day are used up, only those from a network that the owner signed in from are compared. A
 /// right one succeeds; a wrong one gets the 429 that any other network gets: see [`rate_limit`].
@@ -180,7 +230,7 @@ pub(in crate::auth) async fn redeem(
     ctx: &Context,
     key: SecretKey<'_>,
     secret: &str,
-    consume: bool,
+    on_match: OnMatch,
     owner: Owner<'_>,
     client: Client,
 ) -> Result<Option<Vec<u8>>, Error> {
@@ -192,7 +242,7 @@ pub(in crate::auth) async fn redeem(
         id: key.id,
         digest: digest(ctx, key, secret),
         daily_attempts: ctx.node.config.mailed.daily_tries,
-        consume,
+        on_match,
     };
     let retry_after = match ctx.ephemeral.redeem(request, ctx.now()).await? {
         Redemption::Redeemed(payload) => return Ok(Some(payload)),

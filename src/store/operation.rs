@@ -92,6 +92,7 @@ operations! {
         Followers "followers",
         PutClaim "put_claim",
         Redeem "redeem",
+        ReleaseClaim "release_claim",
         PeekClaim "claim",
         DeleteClaim "drop_claim",
         CountAttempt "count_try",

@@ -51,8 +51,10 @@ pub async fn verify_email_with_code(
     run_to_completion(async move {
         let (subject, id) = (subject_of(&user.email), user.id.to_string());
         let owner = Owner::User(user.id);
-        one_time::redeem(&ctx, key(&subject, &id), &code, true, owner, client).await?.ok_or(Error::InvalidCode)?;
-        match ctx.accounts.verify_email(user.id, &user.email, ctx.now()).await? {
+        let held = one_time::hold(&ctx, key(&subject, &id), &code, owner, client).await?.ok_or(Error::InvalidCode)?;
+        // A repetition finds the address verified.
+        let verifying = async { ctx.accounts.verify_email(user.id, &user.email, ctx.now()).await.map_err(Error::from) };
+        match held.spend(&ctx, verifying).await? {
             EmailVerified::Verified => {
                 audit::record(&ctx, Event::of_user(EventType::EmailVerified, user.id, origin));
                 refresh_session_claims(&ctx, user.id).await;

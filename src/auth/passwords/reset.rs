@@ -15,6 +15,7 @@ use crate::auth::request_context::RequestContext;
 use crate::auth::run_to_completion::run_to_completion;
 use crate::auth::{Error, action_token, one_time, rate_limit};
 use crate::store::accounts::Find;
+use crate::store::ephemeral::OnMatch;
 use crate::token::action::ActionKind;
 
 const INVALID_LINK: Error = Error::InvalidLink(LinkKind::PasswordReset);
@@ -45,32 +46,18 @@ pub async fn reset_password(
     let device_secret = device_secret.unwrap_or(NO_DEVICE_SECRET).to_owned();
     let key = SecretKey { kind: SecretKind::PasswordReset, subject: &subject, id: &id };
     let (owner, client) = (Owner::User(user.id), request_ctx.client());
-    one_time::redeem(ctx, key, &device_secret, false, owner, client).await?.ok_or(INVALID_LINK)?;
+    one_time::redeem(ctx, key, &device_secret, OnMatch::Keep, owner, client).await?.ok_or(INVALID_LINK)?;
     let hash = ctx.node.hasher.hash(new).await?;
     let (ctx, proof) = (ctx.clone(), EmailProof::new(&user, request_ctx));
     run_to_completion(async move {
         let key = SecretKey { kind: SecretKind::PasswordReset, subject: &subject, id: &id };
-        one_time::redeem(&ctx, key, &device_secret, true, owner, client).await?.ok_or(INVALID_LINK)?;
-        let proved = match proof.apply(&ctx, Some(hash)).await {
-            Ok(proved) => proved.ok_or(INVALID_LINK)?,
-            Err(error) => {
-                give_back(&ctx, key, &device_secret).await;
-                return Err(error);
-            }
-        };
+        let held = one_time::hold(&ctx, key, &device_secret, owner, client).await?.ok_or(INVALID_LINK)?;
+        // A new password raises `sessions_valid_after`, which voids the link.
+        let proved = held.spend(&ctx, proof.apply(&ctx, Some(hash))).await?.ok_or(INVALID_LINK)?;
         // The new password has voided the networks that were known. The owner must not be locked out of the next
         // sign-in by attempts of others.
         rate_limit::remember_network(&ctx, proved.user.id, client).await;
         Ok(())
     })
     .await
-}
-
-/// Makes a link usable again whose password could not be stored, as by a Postgres that is read-only during a failover.
-/// If it was stored and only the response was lost, `sessions_valid_after` has changed, which voids the link by itself.
-/// The token expires earlier than what is stored here.
-async fn give_back(ctx: &Context, key: SecretKey<'_>, device_secret: &str) {
-    let expires_at = ctx.now() + ctx.node.config.mailed.reset;
-    // The user is told of the first error, and requests another link if this one stays used up.
-    let _ = one_time::store(ctx, key, device_secret, Vec::new(), expires_at).await;
 }

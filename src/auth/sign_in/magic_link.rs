@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::login_step::{LoginStep, start_login};
 use super::open_session::authorize_login;
 use super::record_refusal;
-use crate::auth::accounts::address_owner::find_or_create_owner;
+use crate::auth::accounts::address_owner::prove_owner;
 use crate::auth::accounts::credential_epoch::CredentialEpoch;
 use crate::auth::action_token::LinkToken;
 use crate::auth::audit::SignInMethod;
@@ -28,6 +28,7 @@ use crate::auth::{Error, action_token, mailing, rate_limit};
 use crate::id::{TokenId, UserId};
 use crate::mail::Letter;
 use crate::store::accounts::{Find, User};
+use crate::store::ephemeral::OnMatch;
 use crate::token::action::ActionKind;
 
 /// Claims of the mailed token.
@@ -93,8 +94,7 @@ pub async fn redeem(
     request_ctx: RequestContext<'_>,
 ) -> Result<LoginStep, Error> {
     let link = Link::parse(ctx, token, request_ctx).await?;
-    link.consume(ctx, device_secret).await?;
-    let user = link.owner(ctx).await?;
+    let user = link.redeem_for_owner(ctx, device_secret).await?;
     start_login(ctx, &user, SignInMethod::MagicLink, request_ctx).await
 }
 
@@ -110,13 +110,12 @@ pub async fn redeem_with_code(
 ) -> Result<TokenPair, Error> {
     let link = Link::parse(ctx, token, request_ctx).await?;
     if let Some(user) = link.user.as_ref().filter(|user| user.verified) {
-        link.check(ctx, device_secret).await?;
+        link.redeem(ctx, device_secret, OnMatch::Keep).await?;
         let login = authorize_login(ctx, user, mfa_code, METHOD, request_ctx).await?;
-        link.consume(ctx, device_secret).await?;
+        link.redeem(ctx, device_secret, OnMatch::Delete).await?;
         return login.open(ctx, request_ctx).await;
     }
-    link.consume(ctx, device_secret).await?;
-    let user = link.owner(ctx).await?;
+    let user = link.redeem_for_owner(ctx, device_secret).await?;
     authorize_login(ctx, &user, mfa_code, METHOD, request_ctx).await?.open(ctx, request_ctx).await
 }
 
@@ -124,6 +123,8 @@ pub async fn redeem_with_code(
 struct Link<'a> {
     id: TokenId,
     address: String,
+    /// The address as [`SecretKey::subject`].
+    subject: String,
     /// `None` if no account has the address yet.
     user: Option<User>,
     request_ctx: RequestContext<'a>,
@@ -156,39 +157,50 @@ impl<'a> Link<'a> {
             None => rate_limit::check_client(ctx, LimitedAction::SignUpClient, request_ctx).await?,
             Some(_) => {}
         }
-        Ok(Self { id: token.id, address, user, request_ctx })
+        Ok(Self { id: token.id, subject: subject_of(&address), address, user, request_ctx })
     }
 
-    /// Compares the device secret without consuming it.
-    async fn check(&self, ctx: &Context, device_secret: &str) -> Result<(), Error> {
-        self.redeem(ctx, device_secret, false).await
-    }
-
-    /// Compares the device secret and consumes it.
-    async fn consume(&self, ctx: &Context, device_secret: &str) -> Result<(), Error> {
-        self.redeem(ctx, device_secret, true).await
-    }
-
-    /// The secret is stored under the address, so it is not found if the user has another address by now.
-    async fn redeem(&self, ctx: &Context, device_secret: &str, consume: bool) -> Result<(), Error> {
-        let (subject, id) = (subject_of(&self.address), self.id.to_string());
-        let key = SecretKey { kind: SecretKind::MagicLink, subject: &subject, id: &id };
-        let user = self.user.as_ref().map(|user| user.id);
-        let owner = user.map_or(Owner::Address(&self.address), Owner::User);
-        match one_time::redeem(ctx, key, device_secret, consume, owner, self.request_ctx.client()).await? {
+    /// Compares the device secret.
+    async fn redeem(&self, ctx: &Context, device_secret: &str, on_match: OnMatch) -> Result<(), Error> {
+        let id = self.id.to_string();
+        let client = self.request_ctx.client();
+        match one_time::redeem(ctx, self.key(&id), device_secret, on_match, self.mailed_to(), client).await? {
             Some(_) => Ok(()),
-            None => Err(refuse(ctx, self.request_ctx, user, "wrong device secret, or magic link used before")),
+            None => Err(self.refuse(ctx, WRONG_OR_USED)),
         }
     }
 
-    /// The owner of the address, verified; created if there is none. Call it only after the link was consumed.
-    async fn owner(&self, ctx: &Context) -> Result<User, Error> {
-        let owner = find_or_create_owner(ctx, &self.address, self.user.clone(), self.request_ctx).await?;
-        owner.ok_or_else(|| refuse(ctx, self.request_ctx, self.user.as_ref().map(|user| user.id), REVOKED))
+    /// Consumes the link. Returns the owner of the address, verified; created if there is none.
+    async fn redeem_for_owner(&self, ctx: &Context, device_secret: &str) -> Result<User, Error> {
+        if let Some(user) = self.user.as_ref().filter(|user| user.verified) {
+            self.redeem(ctx, device_secret, OnMatch::Delete).await?;
+            return Ok(user.clone());
+        }
+        let id = self.id.to_string();
+        let client = self.request_ctx.client();
+        let held = one_time::hold(ctx, self.key(&id), device_secret, self.mailed_to(), client).await?;
+        let held = held.ok_or_else(|| self.refuse(ctx, WRONG_OR_USED))?;
+        let owner = prove_owner(ctx, held, &self.address, self.user.clone(), self.request_ctx).await?;
+        owner.ok_or_else(|| self.refuse(ctx, REVOKED))
+    }
+
+    /// The secret is stored under the address, so it is not found if the user has another address by now.
+    fn key<'k>(&'k self, id: &'k str) -> SecretKey<'k> {
+        SecretKey { kind: SecretKind::MagicLink, subject: &self.subject, id }
+    }
+
+    fn mailed_to(&self) -> Owner<'_> {
+        self.user.as_ref().map_or(Owner::Address(&self.address), |user| Owner::User(user.id))
+    }
+
+    fn refuse(&self, ctx: &Context, reason: &'static str) -> Error {
+        refuse(ctx, self.request_ctx, self.user.as_ref().map(|user| user.id), reason)
     }
 }
 
 const METHOD: Option<SignInMethod> = Some(SignInMethod::MagicLink);
+
+const WRONG_OR_USED: &str = "wrong device secret, or magic link used before";
 
 const REVOKED: &str = "magic link issued before credentials changed";
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::open_session::{authorize_login, check_login_allowed};
 use super::record_refusal;
-use crate::auth::accounts::address_owner::find_or_create_owner;
+use crate::auth::accounts::address_owner::prove_owner;
 use crate::auth::accounts::credential_epoch::CredentialEpoch;
 use crate::auth::audit::SignInMethod;
 use crate::auth::context::Context;
@@ -26,6 +26,7 @@ use crate::auth::{Error, mailing, rate_limit};
 use crate::id::UserId;
 use crate::mail::Letter;
 use crate::store::accounts::{Find, User};
+use crate::store::ephemeral::OnMatch;
 
 /// Mails a code, in place of an earlier one, if the account is enabled, or if there is none and registration is open.
 /// Returns the lifetime of the code in any case.
@@ -70,13 +71,13 @@ pub async fn sign_in_with_code(
         owner: Owner::Address(email.as_str()),
         request_ctx,
     };
-    let epoch = code.check(ctx).await?;
+    let epoch = code.redeem(ctx, OnMatch::Keep).await?;
     let Some(user) = ctx.accounts.user(Find::Email(email.as_str())).await? else {
         if !ctx.node.config.accounts.open_registration {
             return Err(Error::RegistrationClosed);
         }
         rate_limit::check_client(ctx, LimitedAction::SignUpClient, request_ctx).await?;
-        let user = code.consume_for_owner(ctx, email, None).await?;
+        let user = code.redeem_for_owner(ctx, email, None).await?;
         return authorize_login(ctx, &user, mfa_code, METHOD, request_ctx).await?.open(ctx, request_ctx).await;
     };
     // A disabled user is told so below, and not that the code is invalid.
@@ -85,12 +86,12 @@ pub async fn sign_in_with_code(
     }
     if user.verified {
         let login = authorize_login(ctx, &user, mfa_code, METHOD, request_ctx).await?;
-        code.consume(ctx).await?;
+        code.redeem(ctx, OnMatch::Delete).await?;
         return login.open(ctx, request_ctx).await;
     }
-    // The code proves the address, which the row records only once the code is consumed.
+    // The code proves the address, which the row records only once the code is held.
     check_login_allowed(ctx, &User { verified: true, ..user.clone() }, METHOD, request_ctx)?;
-    let user = code.consume_for_owner(ctx, email, Some(user)).await?;
+    let user = code.redeem_for_owner(ctx, email, Some(user)).await?;
     authorize_login(ctx, &user, mfa_code, METHOD, request_ctx).await?.open(ctx, request_ctx).await
 }
 
@@ -114,31 +115,25 @@ struct MailedCode<'a> {
 }
 
 impl MailedCode<'_> {
-    /// Compares the code without consuming it.
-    async fn check(&self, ctx: &Context) -> Result<CredentialEpoch, Error> {
-        self.redeem(ctx, false).await
+    /// Compares the code.
+    async fn redeem(&self, ctx: &Context, on_match: OnMatch) -> Result<CredentialEpoch, Error> {
+        let client = self.request_ctx.client();
+        let payload = one_time::redeem(ctx, key(&self.subject), self.code, on_match, self.owner, client).await?;
+        payload.and_then(|payload| CredentialEpoch::from_bytes(&payload)).ok_or_else(|| self.refuse(ctx))
     }
 
-    /// Compares the code and consumes it.
-    async fn consume(&self, ctx: &Context) -> Result<CredentialEpoch, Error> {
-        self.redeem(ctx, true).await
-    }
-
-    /// Consumes the code and returns the owner of the address, verified.
-    async fn consume_for_owner(&self, ctx: &Context, email: &Email, known: Option<User>) -> Result<User, Error> {
-        self.consume(ctx).await?;
+    /// Consumes the code. Returns the owner of the address, verified; created if there is none.
+    async fn redeem_for_owner(&self, ctx: &Context, email: &Email, known: Option<User>) -> Result<User, Error> {
+        let client = self.request_ctx.client();
+        let held = one_time::hold(ctx, key(&self.subject), self.code, self.owner, client).await?;
+        let held = held.ok_or_else(|| self.refuse(ctx))?;
         let id = known.as_ref().map(|user| user.id);
-        let owner = find_or_create_owner(ctx, email.as_str(), known, self.request_ctx).await?;
+        let owner = prove_owner(ctx, held, email.as_str(), known, self.request_ctx).await?;
         owner.ok_or_else(|| revoked(ctx, id, self.request_ctx))
     }
 
-    async fn redeem(&self, ctx: &Context, consume: bool) -> Result<CredentialEpoch, Error> {
-        let payload =
-            one_time::redeem(ctx, key(&self.subject), self.code, consume, self.owner, self.request_ctx.client())
-                .await?;
-        payload.and_then(|payload| CredentialEpoch::from_bytes(&payload)).ok_or_else(|| {
-            record_refusal(ctx, METHOD, self.request_ctx, None, "wrong, used or expired code");
-            Error::InvalidCode
-        })
+    fn refuse(&self, ctx: &Context) -> Error {
+        record_refusal(ctx, METHOD, self.request_ctx, None, "wrong, used or expired code");
+        Error::InvalidCode
     }
 }

@@ -37,22 +37,33 @@ pub struct RedeemRequest<'a> {
     pub digest: [u8; 32],
     /// The number of wrong attempts that the subject has in a day, over all purposes and claims.
     pub daily_attempts: u32,
-    /// True to delete the claim if the secret is correct. False only checks it and leaves the claim as it was, for a
-    /// sign-in that still needs a second factor.
-    pub consume: bool,
+    /// What happens to the claim if the secret is correct.
+    pub on_match: OnMatch,
+}
+
+/// What happens to a claim whose secret is correct.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnMatch {
+    /// It stays as it was, for a sign-in that still needs a second factor.
+    Keep,
+    /// It is deleted.
+    Delete,
+    /// It stays, but is not found until [`Ephemeral::release_claim`](super::Ephemeral::release_claim): for a step in
+    /// another store, which may fail. If nobody releases it, it is not found until it expires.
+    Hold,
 }
 
 /// The result of an attempt to redeem a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Redemption {
-    /// The secret is correct. The claim is deleted if it was to be consumed. Contains the payload.
+    /// The secret is correct. Contains the payload.
     Redeemed(Vec<u8>),
     /// The secret is wrong. After the last attempt the claim is deleted.
     Wrong {
         /// The number of attempts left.
         attempts_left: u32,
     },
-    /// The claim does not exist, was consumed, has expired, or has no attempts left.
+    /// The claim does not exist, was deleted, is held, has expired, or has no attempts left.
     NotFound,
     /// The subject has used up its wrong attempts of the day. Nothing was compared.
     Capped {

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-pub use self::claim::{Claim, RedeemRequest, Redemption};
+pub use self::claim::{Claim, OnMatch, RedeemRequest, Redemption};
 pub use self::event::{EventBounds, EventClass, EventQuery, EventRange, EventScope, NewEvent, StoredEvent};
 pub use self::follower::{FOLLOWER_REPORT_TTL, FollowerReport, MAX_FOLLOWERS};
 pub use self::idempotency::{IdempotentRequest, KeyReservation};
@@ -208,13 +208,23 @@ pub trait Ephemeral: Send + Sync + 'static {
     async fn store_claim(&self, claim: &Claim, now: Timestamp) -> Result<()>;
 
     /// Attempts to redeem a claim. The attempt is counted before anything is compared. Of any number of concurrent
-    /// callers that consume it with the correct digest, exactly one gets `Redeemed`. Of any number of wrong attempts,
-    /// at most `attempts` are compared. A correct one does not count against the day or, if it does not consume the
-    /// claim, against the claim.
+    /// callers that delete or hold it with the correct digest, exactly one gets `Redeemed`. Of any number of wrong
+    /// attempts, at most `attempts` are compared. A correct one does not count against the day or against the claim.
     async fn redeem(&self, request: RedeemRequest<'_>, now: Timestamp) -> Result<Redemption>;
 
-    /// Returns a claim's payload without an attempt; `None` if it does not exist, was consumed, has expired or has no
-    /// attempts left.
+    /// Makes a claim redeemable again that the caller holds, with the attempts and the time that it had left. Changes
+    /// nothing if a claim with another digest has replaced it meanwhile.
+    async fn release_claim(
+        &self,
+        subject: &str,
+        purpose: &str,
+        id: &str,
+        digest: [u8; 32],
+        now: Timestamp,
+    ) -> Result<()>;
+
+    /// Returns a claim's payload without an attempt; `None` if it does not exist, was deleted, is held, has expired or
+    /// has no attempts left.
     async fn peek_claim(&self, subject: &str, purpose: &str, id: &str, now: Timestamp) -> Result<Option<Vec<u8>>>;
 
     /// Deletes a claim if it exists. Its wrong attempts still count against the day.

@@ -1,7 +1,7 @@
 //! Attempts at secrets that are compared elsewhere: counted together with wrong attempts at claims, and refunded.
 
 use super::*;
-use signet::store::ephemeral::{Allowance, Claim, RedeemRequest, Redemption};
+use signet::store::ephemeral::{Allowance, Claim, OnMatch, RedeemRequest, Redemption};
 
 const SUBJECT: &str = "subject-1";
 
@@ -45,7 +45,14 @@ pub(super) async fn attempts_and_wrong_claims_share_the_day(store: Store) {
         expires_at: START + HOUR,
     };
     let redeem = |digest, daily_attempts| {
-        let redeem = RedeemRequest { subject: SUBJECT, purpose: "code", id: "", digest, daily_attempts, consume: true };
+        let redeem = RedeemRequest {
+            subject: SUBJECT,
+            purpose: "code",
+            id: "",
+            digest,
+            daily_attempts,
+            on_match: OnMatch::Delete,
+        };
         store.redeem(redeem, START)
     };
     store.store_claim(&code, START).await.unwrap();

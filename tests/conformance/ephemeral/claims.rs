@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use signet::store::ephemeral::{Claim, RedeemRequest, Redemption};
+use signet::store::ephemeral::{Claim, OnMatch, RedeemRequest, Redemption};
 
-const RIGHT: [u8; 32] = [7; 32];
-const WRONG: [u8; 32] = [8; 32];
+pub(super) const RIGHT: [u8; 32] = [7; 32];
+pub(super) const WRONG: [u8; 32] = [8; 32];
 const MANY: u32 = 1000;
 
-fn claim(purpose: &'static str) -> Claim {
+pub(super) fn claim(purpose: &'static str) -> Claim {
     Claim {
         subject: "subject-1".into(),
         purpose,
@@ -21,12 +21,12 @@ fn claim(purpose: &'static str) -> Claim {
     }
 }
 
-fn redeem<'a>(claim: &'a Claim, digest: [u8; 32]) -> RedeemRequest<'a> {
+pub(super) fn redeem<'a>(claim: &'a Claim, digest: [u8; 32]) -> RedeemRequest<'a> {
     let Claim { subject, purpose, id, .. } = claim;
-    RedeemRequest { subject, purpose, id, digest, daily_attempts: MANY, consume: true }
+    RedeemRequest { subject, purpose, id, digest, daily_attempts: MANY, on_match: OnMatch::Delete }
 }
 
-async fn put(store: &Store, claim: &Claim) {
+pub(super) async fn put(store: &Store, claim: &Claim) {
     store.store_claim(claim, START).await.unwrap();
 }
 
@@ -212,10 +212,10 @@ pub(super) async fn claim_expires(store: Store) {
 }
 
 fn check(claim: &Claim, digest: [u8; 32]) -> RedeemRequest<'_> {
-    RedeemRequest { consume: false, ..redeem(claim, digest) }
+    RedeemRequest { on_match: OnMatch::Keep, ..redeem(claim, digest) }
 }
 
-async fn peek(store: &Store, claim: &Claim, now: Timestamp) -> Option<Vec<u8>> {
+pub(super) async fn peek(store: &Store, claim: &Claim, now: Timestamp) -> Option<Vec<u8>> {
     store.peek_claim(&claim.subject, claim.purpose, &claim.id, now).await.unwrap()
 }
 
@@ -263,11 +263,14 @@ pub(super) async fn one_of_many_concurrent_consumers_wins(store: Store) {
     put(&store, &code).await;
     let results = run_concurrently(50, |number| {
         let (store, code) = (store.clone(), code.clone());
-        let consume = number % 2 == 0;
-        async move { (consume, store.redeem(RedeemRequest { consume, ..redeem(&code, RIGHT) }, START).await.unwrap()) }
+        let on_match = [OnMatch::Delete, OnMatch::Keep, OnMatch::Hold][number % 3];
+        async move {
+            let request = RedeemRequest { on_match, ..redeem(&code, RIGHT) };
+            (on_match != OnMatch::Keep, store.redeem(request, START).await.unwrap())
+        }
     })
     .await;
-    let consumed = results.iter().filter(|(consume, result)| *consume && *result != Redemption::NotFound);
+    let consumed = results.iter().filter(|(consumes, result)| *consumes && *result != Redemption::NotFound);
     assert_eq!(consumed.collect::<Vec<_>>(), [&(true, Redemption::Redeemed(code.payload.clone()))]);
     assert_eq!(peek(&store, &code, START).await, None, "no check restored the claim");
 

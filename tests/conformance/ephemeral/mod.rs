@@ -7,6 +7,7 @@ mod end_sessions;
 mod events;
 mod fleet;
 mod followers;
+mod held_claims;
 mod idempotency;
 mod known_networks;
 mod rate_limits;
@@ -135,6 +136,13 @@ suite! {
         peeking_is_not_an_attempt
         peeking_finds_no_dead_claim
         deleting_a_claim_keeps_its_wrong_attempts
+    }
+    held_claims {
+        held_claim_is_not_found_until_it_is_released
+        one_of_many_concurrent_callers_holds_a_claim
+        released_claim_has_the_attempts_and_time_it_had_left
+        released_claim_does_not_replace_a_newer_one
+        only_held_claims_are_released
     }
     attempts {
         concurrent_attempts_stay_within_the_daily_limit

@@ -5,7 +5,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::support::server::{HttpResponse, PASSWORD, SendRequest, TestServer, over_both_stores, tamper_signature};
-use crate::support::{outbox, totp, until};
+use crate::support::{outbox, totp};
 
 over_both_stores!(|plan| plan;
     magic_link_with_its_device_secret_signs_in_once,
@@ -162,40 +162,6 @@ async fn mailed_links_are_short_and_bound(server: &TestServer) {
     let before = outbox::mails(server, &user.email).len();
     let (token, _) = request_link(server, "magic", &user.email, before).await;
     assert_eq!(token.split('.').count(), 3, "{token}");
-}
-
-/// A server that was demoted in a failover still answers, and refuses to write.
-#[tokio::test]
-async fn reset_link_outlasts_a_read_only_postgres() {
-    let server = TestServer::redis_and_postgres(|plan| plan);
-    let user = server.create_user(&["--verified"]);
-    let tokens = server.sign_in(&user).await;
-    let asked = server.post("/password-resets").json(&json!({"email": user.email})).send_checked().await.is(202).json();
-    let token = outbox::wait_for_mail(&server, &user.email, 0).await.token();
-    let body =
-        json!({"token": token, "device_secret": asked["device_secret"], "new_password": "another harbour at dawn"});
-    let redeem = async || server.post("/password-resets/redeem").json(&body).send_checked().await;
-    // Also of the connections that are open.
-    let set_read_only = async |change: &str| {
-        let statement = format!(
-            "BEGIN READ WRITE;
-             DO $$ BEGIN EXECUTE format('ALTER DATABASE %I {change}', current_database()); END $$;
-             SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                WHERE datname = current_database() AND pid <> pg_backend_pid();
-             COMMIT"
-        );
-        server.sql(&statement).await;
-        until("the row can be read", async || {
-            server.get("/me").bearer_auth(&tokens.access).send_checked().await.status == 200
-        })
-        .await;
-    };
-    set_read_only("SET default_transaction_read_only = on").await;
-    redeem().await.is(503);
-    set_read_only("RESET default_transaction_read_only").await;
-    redeem().await.is(204);
-    redeem().await.is_problem(400, "invalid_link");
-    server.try_sign_in(&user.email, "another harbour at dawn").await.is(201);
 }
 
 /// What the store of sessions keeps in files, or in hashes, as text.

@@ -18,6 +18,7 @@ mod passwords;
 mod profiles;
 mod projects;
 mod published;
+mod read_only_postgres;
 mod refresh;
 mod request_bounds;
 mod sessions;

@@ -2,7 +2,7 @@
 
 use crate::conformance::Follow;
 use signet::config;
-use signet::store::ephemeral::{Claim, Cursor, Revocation, SignOutScope, Target};
+use signet::store::ephemeral::{Claim, Cursor, OnMatch, Revocation, SignOutScope, Target};
 
 use super::*;
 use crate::support::redis::Server;
@@ -116,7 +116,7 @@ async fn full_redis_refuses_and_breaks_nothing() {
         id: &claim.id,
         digest,
         daily_attempts: 9,
-        consume: true,
+        on_match: OnMatch::Delete,
     };
     let errors = [
         store.rotate_refresh_token(rotate_request(1, 0), START).await.map(drop).unwrap_err(),

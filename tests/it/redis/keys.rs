@@ -3,7 +3,7 @@
 use crate::conformance::Follow;
 use signet::store::ephemeral::{
     Claim, Cursor, EventBounds, EventClass, EventScope, FollowerReport, IdempotentRequest, KNOWN_NETWORK_TTL, Limit,
-    NetworkPermit, NewEvent, RedeemRequest, RequesterPermit, SessionClaims, SignOutScope, Target,
+    NetworkPermit, NewEvent, OnMatch, RedeemRequest, RequesterPermit, SessionClaims, SignOutScope, Target,
 };
 
 use super::*;
@@ -28,7 +28,7 @@ async fn keys_have_hash_tags_and_all_but_the_fleets_expire() {
         id: "",
         digest: [2; 32],
         daily_attempts: 9,
-        consume: true,
+        on_match: OnMatch::Delete,
     };
     store.global_not_before(START).await.unwrap();
     store.swap_keyring(0, b"sealed", START).await.unwrap();
@@ -200,8 +200,14 @@ async fn operations_take_one_round_trip() {
     let server = Server::start();
     let store = Redis::connect(&server.config()).await.unwrap();
     let subject = user(1).to_string();
-    let redeem =
-        RedeemRequest { subject: &subject, purpose: "code", id: "", digest: [2; 32], daily_attempts: 9, consume: true };
+    let redeem = RedeemRequest {
+        subject: &subject,
+        purpose: "code",
+        id: "",
+        digest: [2; 32],
+        daily_attempts: 9,
+        on_match: OnMatch::Delete,
+    };
     let limit = Limit { burst: 5, per: HOUR };
     let scripts = || -> u32 {
         let stats = server.cli(&["INFO", "commandstats"]);

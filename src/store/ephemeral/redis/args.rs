@@ -6,7 +6,7 @@ use fred::types::Value;
 
 use crate::clock::Timestamp;
 use crate::id::SessionId;
-use crate::store::ephemeral::OpenedIn;
+use crate::store::ephemeral::{OnMatch, OpenedIn};
 
 /// The length of an argument, for the size of the buffer: between a number and a key.
 const TYPICAL_LENGTH: usize = 32;
@@ -94,6 +94,17 @@ impl<A: RedisArg> RedisArg for Option<A> {
         if let Some(arg) = self {
             arg.write(to);
         }
+    }
+}
+
+impl RedisArg for OnMatch {
+    fn write(&self, to: &mut BytesMut) {
+        let name = match self {
+            Self::Keep => "keep",
+            Self::Delete => "delete",
+            Self::Hold => "hold",
+        };
+        name.write(to);
     }
 }
 

@@ -64,6 +64,7 @@ scripts! {
     FOLLOWERS Followers "lua/followers.lua";
     STORE_CLAIM PutClaim "lua/store_claim.lua";
     REDEEM_CLAIM Redeem "lua/expiry.lua" "lua/daily_attempts.lua" "lua/redeem_claim.lua";
+    RELEASE_CLAIM ReleaseClaim "lua/release_claim.lua";
     DELETE_CLAIM DeleteClaim "lua/delete_claim.lua";
     COUNT_ATTEMPT CountAttempt "lua/expiry.lua" "lua/daily_attempts.lua" "lua/count_attempt.lua";
     REFUND_ATTEMPT ForgiveAttempt "lua/expiry.lua" "lua/daily_attempts.lua" "lua/refund_attempt.lua";

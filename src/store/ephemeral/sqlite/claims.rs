@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, params};
 use subtle::ConstantTimeEq;
 
-use super::super::{Allowance, Claim, RedeemRequest, Redemption};
+use super::super::{Allowance, Claim, OnMatch, RedeemRequest, Redemption};
 use crate::clock::Timestamp;
 
 /// The day over which a subject's wrong attempts are counted. It begins with the first of them.
@@ -18,7 +18,7 @@ pub(super) struct OwnedRedeemRequest {
     id: String,
     digest: [u8; 32],
     daily_attempts: u32,
-    consume: bool,
+    on_match: OnMatch,
 }
 
 impl From<RedeemRequest<'_>> for OwnedRedeemRequest {
@@ -29,7 +29,7 @@ impl From<RedeemRequest<'_>> for OwnedRedeemRequest {
             id: request.id.to_owned(),
             digest: request.digest,
             daily_attempts: request.daily_attempts,
-            consume: request.consume,
+            on_match: request.on_match,
         }
     }
 }
@@ -68,10 +68,13 @@ pub(super) fn redeem(tx: &Connection, request: &OwnedRedeemRequest, now: Timesta
     let Some((digest, payload, attempts)) = claim else {
         return Ok(Redemption::NotFound);
     };
-    let OwnedRedeemRequest { subject, purpose, id, .. } = request;
+    let key = [&request.subject, &request.purpose, &request.id];
+    let [subject, purpose, id] = key;
     if bool::from(digest.ct_eq(&request.digest)) {
-        if request.consume {
-            delete(tx, subject, purpose, id)?;
+        match request.on_match {
+            OnMatch::Keep => {}
+            OnMatch::Delete => delete(tx, subject, purpose, id)?,
+            OnMatch::Hold => negate_attempts(tx, key)?,
         }
         return Ok(Redemption::Redeemed(payload));
     }
@@ -86,6 +89,26 @@ pub(super) fn redeem(tx: &Connection, request: &OwnedRedeemRequest, now: Timesta
     }
     write_attempts(tx, subject, wrong_today + 1, day_ends)?;
     Ok(Redemption::Wrong { attempts_left })
+}
+
+pub(super) fn release(tx: &Connection, key: &[String; 3], digest: [u8; 32]) -> rusqlite::Result<()> {
+    let key = key.each_ref();
+    let held = tx
+        .prepare_cached("SELECT digest FROM claims WHERE subject = ?1 AND purpose = ?2 AND id = ?3 AND tries_left < 0")?
+        .query_row(key, |row| row.get::<_, [u8; 32]>(0))
+        .optional()?;
+    match held {
+        Some(held) if bool::from(held.ct_eq(&digest)) => negate_attempts(tx, key),
+        _ => Ok(()),
+    }
+}
+
+/// Holds or releases a claim. One with a negative number of attempts left is held, and older nodes do not find it
+/// either.
+fn negate_attempts(tx: &Connection, key: [&String; 3]) -> rusqlite::Result<()> {
+    tx.prepare_cached("UPDATE claims SET tries_left = -tries_left WHERE subject = ?1 AND purpose = ?2 AND id = ?3")?
+        .execute(key)
+        .map(drop)
 }
 
 pub(super) fn peek(

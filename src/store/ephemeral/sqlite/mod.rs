@@ -236,6 +236,18 @@ impl Ephemeral for SqliteEphemeral {
         self.write(Operation::Redeem, now, move |tx| claims::redeem(tx, &request, now)).await
     }
 
+    async fn release_claim(
+        &self,
+        subject: &str,
+        purpose: &str,
+        id: &str,
+        digest: [u8; 32],
+        now: Timestamp,
+    ) -> Result<()> {
+        let key = [subject, purpose, id].map(str::to_owned);
+        self.write(Operation::ReleaseClaim, now, move |tx| claims::release(tx, &key, digest)).await
+    }
+
     async fn peek_claim(&self, subject: &str, purpose: &str, id: &str, now: Timestamp) -> Result<Option<Vec<u8>>> {
         let [subject, purpose, id] = [subject, purpose, id].map(str::to_owned);
         self.engine.read(Operation::PeekClaim, move |tx| claims::peek(tx, &subject, &purpose, &id, now)).await

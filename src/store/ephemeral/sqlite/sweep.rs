@@ -132,7 +132,7 @@ mod tests {
     use crate::store::Ephemeral;
     use crate::store::Operation;
     use crate::store::ephemeral::{
-        Claim, EventBounds, EventClass, EventScope, IdempotentRequest, KNOWN_NETWORK_TTL, Limit, NewEvent,
+        Claim, EventBounds, EventClass, EventScope, IdempotentRequest, KNOWN_NETWORK_TTL, Limit, NewEvent, OnMatch,
         RedeemRequest, Session, SignOutScope,
     };
     use crate::store::sqlite::Engine;
@@ -180,7 +180,7 @@ mod tests {
             id: "",
             digest: [2; 32],
             daily_attempts: 50,
-            consume: true,
+            on_match: OnMatch::Delete,
         };
         store.redeem(wrong, now).await.unwrap();
         let request = IdempotentRequest { key: &subject, fingerprint: [3; 32] };
