@@ -203,7 +203,7 @@ fn left_behind(problem: String) -> CliError {
 async fn remove(ctx: &Context, users: &[User]) -> Result<(), CliError> {
     let deleted = users.iter().map(|user| async {
         match delete_user(ctx, user.id, Origin::process()).await {
-            Ok(()) | Err(auth::Error::NotFound) => Ok(()),
+            Ok(_) | Err(auth::Error::NotFound) => Ok(()),
             Err(error) => Err(left_behind(format!("{} was not deleted: {error}", user.email))),
         }
     });

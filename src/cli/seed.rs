@@ -269,7 +269,7 @@ async fn remove(ctx: &Context) -> Result<u64, CliError> {
         let seeded = page.iter().filter(|user| is_seeded(user)).map(|user| user.id).collect::<Vec<_>>();
         let deleted = run_concurrently(seeded.iter().map(|user| async {
             match delete_user(ctx, *user, Origin::process()).await {
-                Ok(()) => Ok(true),
+                Ok(_) => Ok(true),
                 Err(auth::Error::NotFound) => Ok(false),
                 Err(error) => Err(CliError::from(error)),
             }

@@ -1,7 +1,6 @@
 //! Deletes users, with their projects, API keys and sessions.
 
 use crate::auth::Error;
-use crate::auth::accounts::disable::change_disabled;
 use crate::auth::accounts::permissions::can_manage;
 use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
@@ -16,29 +15,45 @@ use crate::id::UserId;
 use crate::mail::Letter;
 use crate::store::accounts::{Find, User};
 
+/// A user was deleted.
+pub struct Deleted {
+    /// Why the sessions have not ended in the ephemeral store, if they have not.
+    pub sign_out_error: Option<Error>,
+}
+
 /// Deletes a user on behalf of the operator, who tells the user.
-pub async fn delete_user(ctx: &Context, user: UserId, origin: Origin) -> Result<(), Error> {
+pub async fn delete_user(ctx: &Context, user: UserId, origin: Origin) -> Result<Deleted, Error> {
     let ctx = ctx.clone();
     run_to_completion(async move { delete(&ctx, user, origin, async {}).await }).await
 }
 
-/// Deletes a user. Disables it first, so that a sign-in or an API key that reads the row meanwhile finds it disabled,
-/// and neither opens a session nor caches a key for a user about to be deleted. `notify` is awaited once the user is
-/// deleted.
+/// Deletes a user and ends the sessions. `notify` is awaited once the user is deleted.
 ///
-/// If the sessions cannot be ended, the user is deleted all the same, because a user who is only disabled could not
-/// repeat the call. The error is returned nevertheless: not every node refuses the sessions yet.
-async fn delete(ctx: &Context, user: UserId, origin: Origin, notify: impl Future<Output = ()>) -> Result<(), Error> {
-    let disabled = change_disabled(ctx, user, true).await?;
-    let signed_out = sign_out_durably(ctx, user, disabled.sessions_valid_after).await;
+/// The ephemeral store is asked first whether it works, and the user is deleted in one step, so that after an error
+/// nothing has changed. The deletion counts as a rise of `sessions_valid_after`: a sign-in or an API key that has read
+/// the row before opens no session and is read again.
+///
+/// If the ephemeral store fails after that, the call succeeds all the same, because it cannot be repeated: there is no
+/// such user any more. Nodes learn from the record of the deletion that the sessions have ended, within a minute, and
+/// this node repeats the end until the store accepts it.
+async fn delete(
+    ctx: &Context,
+    user: UserId,
+    origin: Origin,
+    notify: impl Future<Output = ()>,
+) -> Result<Deleted, Error> {
+    // This tries a write: a store may refuse writes and answer everything else.
+    ctx.ephemeral.check().await?;
     let now = ctx.now();
     let forget_before = now - ctx.node.retention.durable_revocation_ttl();
-    if !ctx.accounts.delete_user(user, now, forget_before).await? {
-        return Err(Error::NotFound);
-    }
+    let deleted_at = ctx.accounts.delete_user(user, now, forget_before).await?.ok_or(Error::NotFound)?;
     audit::record(ctx, Event::of_user(EventType::UserDeleted, user, origin));
     notify.await;
-    signed_out.map(drop)
+    let sign_out_error = sign_out_durably(ctx, user, deleted_at).await.err();
+    if let Some(error) = &sign_out_error {
+        tracing::warn!(%user, %error, "the user is deleted, and the sessions could not be ended yet; retrying");
+    }
+    Ok(Deleted { sign_out_error })
 }
 
 /// Deletes the caller's own account. A published API lets an access token suffice, so the owner is notified.
@@ -68,7 +83,7 @@ async fn delete_and_notify(ctx: &Context, user: &User, origin: NoticeOrigin, req
     let (ctx, user) = (ctx.clone(), user.clone());
     run_to_completion(async move {
         let notify = mailing::queue_notice(&ctx, &user, Letter::AccountDeleted, &origin);
-        delete(&ctx, user.id, request, notify).await
+        delete(&ctx, user.id, request, notify).await.map(drop)
     })
     .await
 }

@@ -17,7 +17,7 @@ use crate::store::accounts::{Changes, Find, User};
 pub async fn set_disabled(ctx: &Context, user: UserId, disabled: bool, origin: Origin) -> Result<User, Error> {
     let ctx = ctx.clone();
     run_to_completion(async move {
-        let user = change_disabled(&ctx, user, disabled).await?;
+        let user = change_row(&ctx, user, &Changes { disabled: Some(disabled), ..Changes::default() }).await?;
         record_disabled(&ctx, &user, disabled, origin);
         if disabled {
             sign_out_durably(&ctx, user.id, user.sessions_valid_after).await?;
@@ -25,11 +25,6 @@ pub async fn set_disabled(ctx: &Context, user: UserId, disabled: bool, origin: O
         Ok(user)
     })
     .await
-}
-
-/// Changes the row alone. The caller ends the sessions.
-pub(super) async fn change_disabled(ctx: &Context, user: UserId, disabled: bool) -> Result<User, Error> {
-    change_row(ctx, user, &Changes { disabled: Some(disabled), ..Changes::default() }).await
 }
 
 /// Disables the user with that address, or enables a disabled one, on behalf of the administrator `by`.

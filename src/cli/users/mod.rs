@@ -167,21 +167,19 @@ async fn set_disabled(
     }
 }
 
-/// Once the user is deleted the command succeeds, because a repetition would find no such user. If the ephemeral store
-/// fails after that, nodes learn from the other store that the sessions have ended.
+/// Once the user is deleted the command succeeds, because a repetition would find no such user.
 async fn delete(ctx: &Context, output: &mut Output<'_>, name: &UserName, yes: bool) -> Result<(), CliError> {
     let user = find(ctx, &name.user).await?;
     confirm_unless_superuser_remains(ctx, &user, "delete", yes).await?;
     let deleted = match delete_user(ctx, user.id, Origin::process()).await {
-        Ok(()) => Ok(()),
+        Ok(deleted) => deleted,
         Err(auth::Error::NotFound) => return Err(not_found(&name.user)),
-        Err(auth::Error::Unavailable(error)) if ctx.accounts.user(Find::Id(user.id)).await?.is_none() => Err(error),
         Err(error) => return Err(error.into()),
     };
     output.one(&UserRow::from(&user), COLUMNS)?;
-    let applied = match deleted {
-        Ok(()) => wait_for_nodes(ctx, output).await,
-        Err(error) => Err(CliError::Store(error)),
+    let applied = match deleted.sign_out_error {
+        None => wait_for_nodes(ctx, output).await,
+        Some(error) => Err(error.into()),
     };
     match applied {
         Err(CliError::Store(error)) => output.warn(&format!(

@@ -249,10 +249,11 @@ pub trait Accounts: Send + Sync + 'static {
     /// Raises [`User::sessions_valid_after`] alone. Returns the row after that; `None` if there is no such user.
     async fn end_sign_ins(&self, user: UserId, now: Timestamp) -> Result<Option<User>>;
 
-    /// Deletes a user with its projects and keys; returns whether there was one. The same step records the deletion for
-    /// [`Accounts::revocations_since`], with the later of `now` and [`User::sessions_valid_after`]. It also removes
-    /// some records older than `forget`, more than it adds, so that the records do not grow without bound.
-    async fn delete_user(&self, user: UserId, now: Timestamp, forget: Timestamp) -> Result<bool>;
+    /// Deletes a user with its projects and keys. Returns the value to which [`Accounts::end_sign_ins`] would have
+    /// raised [`User::sessions_valid_after`]; `None` if there is no such user. The same step records this value for
+    /// [`Accounts::revocations_since`]. It also removes some records older than `forget`, more than it adds, so that
+    /// the records do not grow without bound.
+    async fn delete_user(&self, user: UserId, now: Timestamp, forget: Timestamp) -> Result<Option<Timestamp>>;
 
     /// Lists whose sign-ins were ended, and when: the users whose [`User::sessions_valid_after`] was ever raised above
     /// [`User::created_at`], with its value, and deleted users. Sorted by time and id. Starts with the time `since`, or

@@ -1,4 +1,5 @@
-//! Operations whose second step Redis refuses: the same node or the durable revocations make up for it.
+//! Operations one of whose steps a store refuses. If it is the second step, which is that of Redis, the same node or
+//! the durable revocations make up for it.
 
 use signet::auth::revocation::durable::reapply;
 use signet::auth::tokens::client_credentials::issue_for_api_key;
@@ -21,11 +22,14 @@ async fn while_redis_refuses_writes<T>(fleet: &TestFleet, work: impl Future<Outp
 }
 
 /// Runs an operation while Redis answers the question whether it accepts writes, and refuses every script.
-async fn while_redis_refuses_scripts<T>(fleet: &TestFleet, work: impl Future<Output = Result<T, Error>>) {
+async fn while_redis_refuses_scripts<T>(
+    fleet: &TestFleet,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
     assert_eq!(fleet.redis().cli(&["ACL", "SETUSER", "default", "-evalsha", "-eval"]), "OK");
     let answer = work.await;
-    assert!(matches!(answer, Err(Error::Unavailable(_))), "Redis did not refuse it");
     assert_eq!(fleet.redis().cli(&["ACL", "SETUSER", "default", "+evalsha", "+eval"]), "OK");
+    answer
 }
 
 #[track_caller]
@@ -86,7 +90,9 @@ async fn password_change_ends_sessions_though_redis_refuses() {
     fleet.clock.advance(Duration::from_secs(1));
     let new_password =
         UpdateUser { password: Some(Password::new("another harbour at dawn".to_owned())), ..UpdateUser::default() };
-    while_redis_refuses_scripts(&fleet, update_user(&a, &by, before.id, new_password, request_ctx(&a))).await;
+    let answer =
+        while_redis_refuses_scripts(&fleet, update_user(&a, &by, before.id, new_password, request_ctx(&a))).await;
+    assert!(matches!(answer, Err(Error::Unavailable(_))), "Redis did not refuse it");
     let now = row(&a, before.id).await;
     assert_ne!(now.password_hash, before.password_hash);
 
@@ -106,18 +112,40 @@ async fn password_change_ends_sessions_though_redis_refuses() {
     open_session(&a, &now, None, request_ctx(&a)).await.unwrap();
 }
 
+/// A repetition would find no such user.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn user_is_deleted_though_redis_fails_midway() {
+async fn deletion_succeeds_though_redis_fails_midway() {
     let fleet = fleet_on_servers().await;
     let [a, b] = [fleet.node().await, fleet.node().await];
     let (by, person) = (user(&a, "by").await, user(&a, "leaves").await);
     let session = open_session(&b, &person, None, request_ctx(&b)).await.unwrap();
     fleet.clock.advance(Duration::from_secs(1));
-    while_redis_refuses_scripts(&fleet, delete_user_as_admin(&a, &by, person.id, request_ctx(&a))).await;
+    while_redis_refuses_scripts(&fleet, delete_user_as_admin(&a, &by, person.id, request_ctx(&a))).await.unwrap();
     assert_eq!(a.accounts.user(Find::Id(person.id)).await.unwrap(), None);
     assert_revoked(&a, &session.access_token);
     until("the owner is told", async || !mails_in(&a.node.config.data_dir, &person.email).is_empty()).await;
     until("the session is ended in Redis", async || list_sessions(&b, person.id).await.unwrap().is_empty()).await;
+    // A sign-in that has read the row before.
+    let late_sign_in = open_session(&b, &person, None, request_ctx(&b)).await;
+    assert!(matches!(late_sign_in, Err(Error::InvalidCredentials)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_changes_if_postgres_refuses_a_deletion() {
+    let fleet = fleet_on_servers().await;
+    let a = fleet.node().await;
+    let (by, person) = (user(&a, "by").await, user(&a, "stays").await);
+    let session = open_session(&a, &person, None, request_ctx(&a)).await.unwrap();
+    let postgres = fleet.postgres().client().await;
+    let refuse = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'refused'; END $$;
+        CREATE TRIGGER refused BEFORE DELETE ON users FOR EACH ROW EXECUTE FUNCTION refuse()";
+    postgres.batch_execute(refuse).await.unwrap();
+    let answer = delete_user_as_admin(&a, &by, person.id, request_ctx(&a)).await;
+    assert!(answer.is_err(), "Postgres did not refuse it");
+    assert_eq!(row(&a, person.id).await, person);
+    assert!(verify_access_token(&a, &session.access_token).is_ok());
+    postgres.batch_execute("DROP FUNCTION refuse CASCADE").await.unwrap();
+    delete_user_as_admin(&a, &by, person.id, request_ctx(&a)).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

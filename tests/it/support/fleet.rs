@@ -85,6 +85,11 @@ impl TestFleet {
         &self.servers.as_ref().expect("the fleet is over servers").0
     }
 
+    /// The Postgres of a fleet over servers.
+    pub(crate) fn postgres(&self) -> &Database {
+        &self.servers.as_ref().expect("the fleet is over servers").1
+    }
+
     /// The TOTP code of a key a number of steps from now.
     pub(crate) fn code(&self, key: &str, steps: i64) -> String {
         code_at(key, self.clock.now().secs() + 30 * steps)

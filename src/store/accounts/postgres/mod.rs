@@ -191,8 +191,8 @@ impl Accounts for Postgres {
         self.connections.query(&statements::END_SIGN_INS, &[&user, &now], rows::optional_user).await
     }
 
-    async fn delete_user(&self, user: UserId, now: Timestamp, forget: Timestamp) -> Result<bool> {
-        self.execute(&statements::DELETE_USER, &[&user, &now, &forget]).await
+    async fn delete_user(&self, user: UserId, now: Timestamp, forget: Timestamp) -> Result<Option<Timestamp>> {
+        self.connections.query(&statements::DELETE_USER, &[&user, &now, &forget], rows::optional_end).await
     }
 
     async fn revocations_since(

@@ -35,6 +35,10 @@ pub(super) fn optional_user(rows: &[Row]) -> QueryResult<Option<User>> {
     rows.first().map(user).transpose()
 }
 
+pub(super) fn optional_end(rows: &[Row]) -> QueryResult<Option<Timestamp>> {
+    rows.first().map(|row| read(row, "ended_at")).transpose()
+}
+
 pub(super) fn users(rows: &[Row]) -> QueryResult<Vec<User>> {
     rows.iter().map(user).collect()
 }

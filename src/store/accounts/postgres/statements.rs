@@ -167,7 +167,7 @@ pub(super) const DELETE_USER: Statement = Statement::new(
         SELECT id FROM projects WHERE user_id = $1 ORDER BY id FOR UPDATE
     ), deleted AS (
         DELETE FROM users WHERE id = $1 AND (SELECT count(*) FROM locked) >= 0
-        RETURNING id, GREATEST(sessions_valid_after, $2::bigint) AS ended_at
+        RETURNING id, GREATEST(sessions_valid_after + 1, $2::bigint) AS ended_at
     ), recorded AS (
         INSERT INTO deleted_users AS d (id, deleted_at) SELECT id, ended_at FROM deleted
         ON CONFLICT (id) DO UPDATE SET deleted_at = GREATEST(d.deleted_at, EXCLUDED.deleted_at)
@@ -177,7 +177,7 @@ pub(super) const DELETE_USER: Statement = Statement::new(
             ORDER BY deleted_at LIMIT 100 FOR UPDATE SKIP LOCKED
         )
     )
-    SELECT true FROM deleted",
+    SELECT ended_at FROM deleted",
 );
 
 /// Each part of the union uses its own index and reads no more than a page.

@@ -124,7 +124,7 @@ impl Accounts for SqliteAccounts {
         self.engine.write(Operation::EndSignIns, move |tx| users::end_sign_ins(tx, user, now)).await
     }
 
-    async fn delete_user(&self, user: UserId, now: Timestamp, forget: Timestamp) -> Result<bool> {
+    async fn delete_user(&self, user: UserId, now: Timestamp, forget: Timestamp) -> Result<Option<Timestamp>> {
         self.engine.write(Operation::DeleteUser, move |tx| users::delete(tx, user, now, forget)).await
     }
 

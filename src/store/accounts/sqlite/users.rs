@@ -217,24 +217,29 @@ pub(super) fn end_sign_ins(tx: &Connection, user: UserId, now: Timestamp) -> rus
     find_one(tx, sql, params![user, now])
 }
 
-pub(super) fn delete(tx: &Connection, user: UserId, now: Timestamp, forget: Timestamp) -> rusqlite::Result<bool> {
+pub(super) fn delete(
+    tx: &Connection,
+    user: UserId,
+    now: Timestamp,
+    forget: Timestamp,
+) -> rusqlite::Result<Option<Timestamp>> {
     let ended = tx
-        .prepare_cached("DELETE FROM users WHERE id = ?1 RETURNING sessions_valid_after")?
-        .query_row([user], |row| row.get::<_, Timestamp>(0))
+        .prepare_cached("DELETE FROM users WHERE id = ?1 RETURNING max(sessions_valid_after + 1, ?2)")?
+        .query_row(params![user, now], |row| row.get::<_, Timestamp>(0))
         .optional()?;
-    let Some(ended) = ended else { return Ok(false) };
+    let Some(ended) = ended else { return Ok(None) };
     tx.prepare_cached(
         "INSERT INTO deleted_users (id, deleted_at) VALUES (?1, ?2)
          ON CONFLICT (id) DO UPDATE SET deleted_at = max(deleted_at, excluded.deleted_at)",
     )?
-    .execute(params![user, ended.max(now)])?;
+    .execute(params![user, ended])?;
     tx.prepare_cached(
         "DELETE FROM deleted_users WHERE id IN (
              SELECT id FROM deleted_users WHERE deleted_at < ?2 AND id <> ?1 ORDER BY deleted_at LIMIT 100
          )",
     )?
     .execute(params![user, forget])?;
-    Ok(true)
+    Ok(Some(ended))
 }
 
 /// Each part of the union uses its own index and reads no more than a page.
