@@ -55,11 +55,17 @@ pub enum RevokedBy {
         before: Timestamp,
     },
     /// Its session has ended.
-    Session,
+    Session {
+        /// Until when the revocation is kept.
+        until: Timestamp,
+    },
     /// The token itself.
     Token,
     /// The API key that it was issued from.
-    ApiKey,
+    ApiKey {
+        /// Until when the revocation is kept.
+        until: Timestamp,
+    },
 }
 
 const FOREVER: Timestamp = Timestamp::from_millis(i64::MAX);
@@ -101,22 +107,35 @@ impl RevocationSet {
     /// hot path.
     pub fn cause(&self, token: &VerifiedToken) -> Option<RevokedBy> {
         let began = token.session.and_then(|session| session.created_at()).unwrap_or(token.issued_at);
-        let is_covered = |id: &[u8; 16]| self.covers(id, began);
         let by_user = if token.session.is_some() { began } else { comparable_issue_time(began) };
-        let user = token.user.as_ref().map(|user| user.as_bytes());
-        let user_entry = user.and_then(|id| self.entries.pin().get(id).copied());
+        let covering = |id: Option<&[u8; 16]>| self.covering(id?, began);
         if began < self.global_not_before() {
             Some(RevokedBy::Everyone { before: self.global_not_before() })
-        } else if token.session.as_ref().is_some_and(|id| is_covered(id.as_bytes())) {
-            Some(RevokedBy::Session)
-        } else if token.token_id.as_ref().is_some_and(|id| is_covered(id.as_bytes())) {
+        } else if let Some(entry) = covering(token.session.as_ref().map(|id| id.as_bytes())) {
+            Some(RevokedBy::Session { until: entry.expires_at })
+        } else if covering(token.token_id.as_ref().map(|id| id.as_bytes())).is_some() {
             Some(RevokedBy::Token)
-        } else if token.api_key.as_ref().is_some_and(|id| is_covered(id.as_bytes())) {
-            Some(RevokedBy::ApiKey)
+        } else if let Some(entry) = covering(token.api_key.as_ref().map(|id| id.as_bytes())) {
+            Some(RevokedBy::ApiKey { until: entry.expires_at })
         } else {
-            let covering = user_entry.filter(|entry| by_user <= entry.before);
-            covering.map(|entry| RevokedBy::User { before: entry.before })
+            self.user_cause(token.user?, by_user)
         }
+    }
+
+    /// What ended a session: the same checks as [`is_session_ended`](Self::is_session_ended), for people who ask why.
+    pub fn session_cause(&self, user: UserId, session: SessionId, opened_at: Timestamp) -> Option<RevokedBy> {
+        if opened_at < self.global_not_before() {
+            Some(RevokedBy::Everyone { before: self.global_not_before() })
+        } else if let Some(entry) = self.covering(session.as_bytes(), opened_at) {
+            Some(RevokedBy::Session { until: entry.expires_at })
+        } else {
+            self.user_cause(user, opened_at)
+        }
+    }
+
+    fn user_cause(&self, user: UserId, issued_at: Timestamp) -> Option<RevokedBy> {
+        let entry = self.covering(user.as_bytes(), issued_at)?;
+        Some(RevokedBy::User { before: entry.before })
     }
 
     /// Checks whether a session that the store still has was ended.
@@ -165,7 +184,11 @@ impl RevocationSet {
     }
 
     fn covers(&self, id: &[u8; 16], issued_at: Timestamp) -> bool {
-        self.entries.pin().get(id).is_some_and(|entry| issued_at <= entry.before)
+        self.covering(id, issued_at).is_some()
+    }
+
+    fn covering(&self, id: &[u8; 16], issued_at: Timestamp) -> Option<Entry> {
+        self.entries.pin().get(id).filter(|entry| issued_at <= entry.before).copied()
     }
 
     /// Checks whether the target is revoked whenever it was issued.

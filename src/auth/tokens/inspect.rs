@@ -220,7 +220,7 @@ async fn inspect_access_token(ctx: &Context, token: &str, jwt: Inspection) -> Re
         (Some(user), Some(session)) => open_session(ctx, user, session).await?,
         _ => None,
     };
-    let revoked = ctx.node.revocations.cause(&verified).map(Revoked::from);
+    let revoked = ctx.node.revocations.cause(&verified).map(|cause| Revoked::new(ctx, cause));
     Ok(Inspection { refused: refused.map(RefusalReason::Refused), session, revoked, user, ..jwt })
 }
 
@@ -256,18 +256,12 @@ async fn inspect_refresh_token(ctx: &Context, refresh: RefreshToken) -> Result<I
 /// What ended the session of a refresh token, if that is known.
 fn session_end(ctx: &Context, refresh: &RefreshToken, user: Option<&User>) -> Option<Revoked> {
     let opened_at = refresh.session.created_at()?;
-    let global = ctx.node.revocations.global_not_before();
-    let target = crate::store::ephemeral::Target::Session(refresh.session);
-    if opened_at < global {
-        return Some(Revoked { what: "everyone", at: Some(global) });
+    if let Some(cause) = ctx.node.revocations.session_cause(refresh.user, refresh.session, opened_at) {
+        return Some(Revoked::new(ctx, cause));
     }
-    match user {
-        Some(user) if opened_at <= user.sessions_valid_after => {
-            Some(Revoked { what: "user", at: Some(user.sessions_valid_after) })
-        }
-        _ if ctx.node.revocations.contains(&target) => Some(Revoked { what: "session", at: None }),
-        _ => None,
-    }
+    // The row says it for longer than the revocation is kept.
+    let valid_after = user.map(|user| user.sessions_valid_after).filter(|valid_after| opened_at <= *valid_after);
+    valid_after.map(|at| Revoked { what: "user", at: Some(at) })
 }
 
 async fn inspect_api_key(ctx: &Context, credential: &str) -> Result<Inspection, Error> {
@@ -308,14 +302,21 @@ fn api_key_claims(key: &ApiKey, owner: &User) -> Value {
     })
 }
 
-impl From<RevokedBy> for Revoked {
-    fn from(cause: RevokedBy) -> Self {
+impl Revoked {
+    fn new(ctx: &Context, cause: RevokedBy) -> Self {
+        // A revocation is kept for a fixed time. If the settings that this time follows from were changed a moment ago,
+        // the result can be in the future.
+        let began = |until: Timestamp| {
+            let at = until - ctx.node.retention.revocation_ttl();
+            Some(at).filter(|at| *at <= ctx.now())
+        };
         let (what, at) = match cause {
             RevokedBy::Everyone { before } => ("everyone", Some(before)),
             RevokedBy::User { before } => ("user", Some(before)),
-            RevokedBy::Session => ("session", None),
+            RevokedBy::Session { until } => ("session", began(until)),
+            // Kept until the token expires.
             RevokedBy::Token => ("token", None),
-            RevokedBy::ApiKey => ("api_key", None),
+            RevokedBy::ApiKey { until } => ("api_key", began(until)),
         };
         Self { what, at }
     }

@@ -2,13 +2,16 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use time::format_description::well_known::Rfc3339;
+use time::{Duration, OffsetDateTime};
 
 use crate::support::outbox::{mails, wait_for_mail, wait_until_queue_is_empty};
 use crate::support::server::{PASSWORD, SendRequest, TestServer, over_both_stores, tamper_signature};
 use crate::support::totp;
 
 over_both_stores!(|plan| plan;
-    credentials_are_inspected, session_that_ended_alone_is_inspected, sessions_of_a_user_are_ended,
+    credentials_are_inspected, session_that_ended_alone_is_inspected, sessions_that_ended_together_are_inspected,
+    sessions_of_a_user_are_ended,
     second_factor_and_password_are_reset,
     api_keys_are_listed_by_last_use, signing_keys_are_rotated_and_revoked, settings_are_listed_with_their_source,
     mail_is_tested_listed_and_read, plain_users_are_forbidden);
@@ -78,11 +81,30 @@ async fn credentials_are_inspected(server: &TestServer) {
 async fn session_that_ended_alone_is_inspected(server: &TestServer) {
     let root = server.sign_in(&server.create_user(&["--superuser"])).await.access;
     let tokens = server.sign_in(&server.create_user(&[])).await;
+    let before = OffsetDateTime::now_utc();
     let sign_out = server.delete(&format!("/sessions/{}", tokens.session)).bearer_auth(&tokens.access);
     sign_out.send_checked().await.is(204);
-    let body = json!({"token": tokens.refresh});
-    let seen = server.post("/admin/inspect").bearer_auth(&root).json(&body).send_checked().await.is(200).json();
-    assert_eq!((&seen["reason"], &seen["revoked"]["what"]), (&json!("session_ended"), &json!("session")), "{seen}");
+    for (token, reason) in [(&tokens.refresh, "session_ended"), (&tokens.access, "revoked")] {
+        let body = json!({"token": token});
+        let seen = server.post("/admin/inspect").bearer_auth(&root).json(&body).send_checked().await.is(200).json();
+        assert_eq!((&seen["reason"], &seen["revoked"]["what"]), (&json!(reason), &json!("session")), "{seen}");
+        let at = seen["revoked"]["at"].as_str().unwrap_or_else(|| panic!("when? {seen}"));
+        let at = OffsetDateTime::parse(at, &Rfc3339).unwrap();
+        // A timestamp has whole milliseconds.
+        assert!((before - Duration::MILLISECOND..=OffsetDateTime::now_utc()).contains(&at), "{before} {at}");
+    }
+}
+
+async fn sessions_that_ended_together_are_inspected(server: &TestServer) {
+    let root = server.sign_in(&server.create_user(&["--superuser"])).await.access;
+    let tokens = server.sign_in(&server.create_user(&[])).await;
+    server.delete("/sessions").bearer_auth(&tokens.access).send_checked().await.is(200);
+    for (token, reason) in [(&tokens.refresh, "session_ended"), (&tokens.access, "revoked")] {
+        let body = json!({"token": token});
+        let seen = server.post("/admin/inspect").bearer_auth(&root).json(&body).send_checked().await.is(200).json();
+        assert_eq!((&seen["reason"], &seen["revoked"]["what"]), (&json!(reason), &json!("user")), "{seen}");
+        assert!(seen["revoked"]["at"].is_string(), "{seen}");
+    }
 }
 
 async fn sessions_of_a_user_are_ended(server: &TestServer) {
