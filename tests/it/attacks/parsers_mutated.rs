@@ -7,6 +7,10 @@ pub(crate) mod targets;
 
 use std::path::Path;
 
+use signet::config::Config;
+
+use crate::support::generated::assert_generated;
+
 /// SplitMix64 (Steele, Lea and Flood, 2014): the same mutations in every run.
 struct Random(u64);
 
@@ -126,3 +130,28 @@ macro_rules! targets {
 // A run of `argon2` computes several hashes, one of `token` several signatures, and one of `cost` parses a text of 64 KiB;
 // the other targets take microseconds.
 targets! { argon2: 300, token: 3000, refresh: 20_000, form: 20_000, multipart: 20_000, json: 20_000, email: 20_000, router: 20_000, config: 5000, cost: 600 }
+
+/// The settings of `config.toml` without its texts, those that it has only as an example included. Without
+/// `log.otlp_endpoint`, which a build without the feature `otlp` refuses: most inputs are to be accepted.
+fn every_setting() -> String {
+    let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    let is_example = |shown: &&str| {
+        shown.starts_with("[audiences.") || shown.split_once(" = ").is_some_and(|(name, _)| is_name(name))
+    };
+    let lines = include_str!("../../../config.toml").lines().filter(|line| !line.contains("otlp_endpoint = "));
+    let settings = lines.filter_map(|line| match line.strip_prefix("# ") {
+        Some(shown) => Some(shown).filter(is_example),
+        None => Some(line).filter(|line| !line.is_empty() && !line.starts_with('#')),
+    });
+    let secret = format!("{}=", targets::config::SECRET);
+    settings.map(|setting| setting.replace('…', &secret) + "\n").collect()
+}
+
+#[test]
+fn seed_with_every_setting_is_generated() {
+    let seed = every_setting();
+    // `fuzz/run` cuts longer inputs off.
+    assert!(seed.len() <= 4096, "{} bytes", seed.len());
+    Config::from_toml(&seed).expect("it is accepted");
+    assert_generated("fuzz/seeds/config/many-settings", &seed);
+}
