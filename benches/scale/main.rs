@@ -4,8 +4,9 @@
 //!     cargo bench --bench scale -- --costs NODE,REDIS
 //!
 //! The costs of the client, a node and a Redis are measured with one of each; those of a replica and of feeding it, with
-//! one replica. The model then predicts the rates of two nodes, and of a Redis Cluster of six processes, which are
-//! measured as well. All processes share the cores of this machine.
+//! one replica; those in a Redis Cluster, where each refresh is a script of its own, with a cluster of one shard. The
+//! model then predicts the rates of two nodes, and of a Redis Cluster of six processes, which are measured as well. All
+//! processes share the cores of this machine.
 //!
 //! The second table is simulated, not measured: a fleet in which each worker and each shard has a core of its own, with
 //! random arrivals. `--costs` takes microseconds of a worker and of Redis from elsewhere, and measures nothing.
@@ -76,34 +77,34 @@ fn main() {
     print_fleets(node, redis);
 }
 
-/// Prints measured and predicted rates. Returns the costs of a node and of a Redis.
+/// Prints measured and predicted rates. Returns the costs of a node and of a Redis in a cluster.
 fn compare(options: &Options) -> (f64, f64) {
     let _lock = lock_machine();
-    let topology = |nodes, masters, replicas| Topology { nodes, masters, replicas };
-    let (single, replicated) = (topology(1, 1, false), topology(1, 1, true));
-    let single_measured = single.measure(options);
-    let replicated_measured = replicated.measure(options);
-    let Costs { client, node, master, .. } = single_measured.costs;
-    let costs = |topology: &Topology| Costs {
-        client,
-        node,
-        master: if topology.replicas { replicated_measured.costs.master } else { master },
-        replica: replicated_measured.costs.replica,
+    let one_redis = |nodes, replicas| Topology { nodes, masters: 1, replicas, is_cluster: false };
+    let cluster = |nodes, masters| Topology { nodes, masters, replicas: true, is_cluster: true };
+    let measured = [one_redis(1, false), one_redis(1, true), cluster(1, 1)];
+    let measured = measured.map(|topology| (topology, topology.measure(options)));
+    let [single, replicated, shard] = measured.map(|(_, measurement)| measurement.costs);
+    let costs = |topology: &Topology| match (topology.is_cluster, topology.replicas) {
+        (true, _) => shard,
+        (false, true) => Costs { master: replicated.master, replica: replicated.replica, ..single },
+        (false, false) => single,
     };
-    println!(
-        "One refresh costs the client {:.1} µs, the node {:.1}, Redis {:.1}; with a replica Redis {:.1} and the \
-              replica {:.1}.\n",
-        client / 1e3,
-        node / 1e3,
-        master / 1e3,
-        replicated_measured.costs.master / 1e3,
-        replicated_measured.costs.replica / 1e3
-    );
+    for (name, Costs { client, node, master, replica }) in
+        [("With one Redis", single), ("With a replica", replicated), ("In a cluster of one shard", shard)]
+    {
+        let [client, node, master, replica] = [client, node, master, replica].map(|nanos| nanos / 1e3);
+        println!(
+            "{name}, a refresh costs the client {client:.1} µs, the node {node:.1}, Redis {master:.1}, a replica \
+             {replica:.1}."
+        );
+    }
+    println!();
     println!("| processes | predicted a second | measured | measured / predicted | p50 ms, predicted | measured |");
     println!("|---|---|---|---|---|---|");
-    let rest = [topology(2, 1, false), topology(1, 3, true), topology(2, 3, true)];
+    let rest = [one_redis(2, false), cluster(1, 3), cluster(2, 3)];
     let rest = rest.map(|topology| (topology, topology.measure(options)));
-    for (topology, measured) in [(single, single_measured), (replicated, replicated_measured)].into_iter().chain(rest) {
+    for (topology, measured) in measured.into_iter().chain(rest) {
         let predicted = topology.predict(costs(&topology), options.cores.count());
         println!(
             "| {} | {:.0} | {:.0} | {:.2} | {:.2} | {:.2} |",
@@ -116,7 +117,7 @@ fn compare(options: &Options) -> (f64, f64) {
         );
     }
     println!();
-    (node, master)
+    (shard.node, shard.master)
 }
 
 /// Prints the sizes of fleets and what the model says of their latencies.

@@ -21,10 +21,12 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Topology {
     pub(crate) nodes: usize,
-    /// More than one is a Redis Cluster.
     pub(crate) masters: usize,
     /// Each master has one.
     pub(crate) replicas: bool,
+    /// Always, if there are several masters. In a Redis Cluster each refresh is a script of its own. With one Redis,
+    /// those that arrive together share one.
+    pub(crate) is_cluster: bool,
 }
 
 /// Processor time of each kind of process for a refresh, in nanoseconds.
@@ -47,12 +49,16 @@ pub(crate) struct Measurement {
 impl Topology {
     pub(crate) fn name(&self) -> String {
         let nodes = if self.nodes == 1 { "1 node".to_owned() } else { format!("{} nodes", self.nodes) };
-        let redis = match (self.masters, self.replicas) {
-            (1, false) => "1 Redis".to_owned(),
-            (1, true) => "1 Redis with a replica".to_owned(),
-            (masters, _) => format!("cluster of {}", 2 * masters),
+        let redis = match (self.is_cluster, self.replicas) {
+            (false, false) => "1 Redis".to_owned(),
+            (false, true) => "1 Redis with a replica".to_owned(),
+            (true, _) => format!("cluster of {}", self.servers()),
         };
         format!("{nodes}, {redis}")
+    }
+
+    fn servers(&self) -> usize {
+        if self.replicas { 2 * self.masters } else { self.masters }
     }
 
     /// Starts everything and measures refreshes in rounds; returns the median of each figure.
@@ -129,8 +135,7 @@ impl Topology {
 
     /// The masters, then their replicas, and the URL of the store.
     fn start_redis(&self, cores: &str) -> (Vec<Redis>, String) {
-        let count = if self.replicas { 2 * self.masters } else { self.masters };
-        if self.masters == 1 {
+        if !self.is_cluster {
             let mut servers = vec![Redis::start(cores)];
             let url = servers[0].url();
             if self.replicas {
@@ -143,14 +148,18 @@ impl Topology {
         let start = |_| {
             let bus = free_port().to_string();
             let options = ["--cluster-enabled", "yes", "--cluster-port", &bus, "--repl-diskless-sync-delay", "0"];
-            Redis::start_with(cores, &options)
+            (Redis::start_with(cores, &options), bus)
         };
-        let servers: Vec<_> = (0..count).map(start).collect();
+        let (servers, buses): (Vec<_>, Vec<_>) = (0..self.servers()).map(start).unzip();
         let addresses: Vec<_> = servers.iter().map(|server| format!("127.0.0.1:{}", server.port())).collect();
-        let mut arguments: Vec<_> = ["--cluster", "create"].into();
-        arguments.extend(addresses.iter().map(String::as_str));
-        arguments.extend(["--cluster-replicas", if self.replicas { "1" } else { "0" }, "--cluster-yes"]);
-        servers[0].cli(&arguments);
+        if self.masters == 1 {
+            join_one_shard(&servers, &buses);
+        } else {
+            let mut arguments: Vec<_> = ["--cluster", "create"].into();
+            arguments.extend(addresses.iter().map(String::as_str));
+            arguments.extend(["--cluster-replicas", if self.replicas { "1" } else { "0" }, "--cluster-yes"]);
+            servers[0].cli(&arguments);
+        }
         wait_until("the cluster", || {
             servers.iter().all(|server| {
                 let replication = server.cli(&["INFO", "replication"]);
@@ -186,6 +195,18 @@ impl Topology {
             visits
         };
         fleet.simulate(Arrivals::Closed(CONNECTIONS), 100_000, path)
+    }
+}
+
+/// Makes a cluster of one master, which `redis-cli` refuses, and of its replicas.
+fn join_one_shard(servers: &[Redis], buses: &[String]) {
+    let (master, replicas) = servers.split_first().expect("a master");
+    master.cli(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+    let id = master.cli(&["CLUSTER", "MYID"]);
+    for replica in replicas {
+        replica.cli(&["CLUSTER", "MEET", "127.0.0.1", &master.port().to_string(), &buses[0]]);
+        wait_until("the master", || replica.cli(&["CLUSTER", "NODES"]).contains(id.trim()));
+        replica.cli(&["CLUSTER", "REPLICATE", id.trim()]);
     }
 }
 
