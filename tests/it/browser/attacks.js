@@ -69,7 +69,7 @@ async function storedTextIsText(page) {
     if (found !== value) throw new Error(`${label} is ${found}`);
   }
   await page.getByRole('link', { name: 'Sessions' }).click();
-  await says(page, AGENT);
+  await page.getByTitle(AGENT, { exact: true }).waitFor();
   await page.getByRole('link', { name: 'API keys' }).click();
   await shows(page, `Project ${text}`);
   await says(page, word);

@@ -1,10 +1,9 @@
 // What happened to the account lately.
 
-import { ActionButton, Card, Failed, Loading, Time, useLoad } from '../base/components.js';
+import { ActionButton, Card, Device, Failed, Loading, Time, useLoad } from '../base/components.js';
 import { call } from '../base/session.js';
 import { html, useState } from '../base/view.js';
 import { hasText, t } from '../base/words.js';
-import { device } from './device.js';
 
 /**
  * @typedef {{ id: string, time: string, type: string, outcome?: string, client_ip?: string, user_agent?: string,
@@ -36,7 +35,8 @@ export function Activity() {
 /** @param {{ event: Event }} props */
 function Entry({ event }) {
   const key = `event.${event.type}`;
-  const from = [event.client_ip, device(event.user_agent)].filter(Boolean).join(' · ');
   return html`<li><div class="what"><p><strong>${hasText(key) ? t(key) : event.type}</strong></p>
-    <p class="small">${from}</p></div><span class="small"><${Time} at=${event.time} /></span></li>`;
+    <p class="small">${event.client_ip}${event.client_ip && event.user_agent && ' · '}
+    ${event.user_agent && html`<${Device} of=${event.user_agent} />`}</p></div>
+    <span class="small"><${Time} at=${event.time} /></span></li>`;
 }

@@ -1,10 +1,10 @@
 // The user's sessions, by device.
 
-import { ActionButton, Card, Loaded, Notice, Time } from '../base/components.js';
+import { ActionButton, Card, Device, Loaded, Notice, Time } from '../base/components.js';
+import { device } from '../base/device.js';
 import { call, signOut } from '../base/session.js';
 import { html, useState } from '../base/view.js';
 import { t } from '../base/words.js';
-import { device } from './device.js';
 
 /**
  * @typedef {{ id: string, created_at: string, last_used_at: string, address: string, agent: string, dialect: string,
@@ -41,16 +41,17 @@ function List({ sessions, again }) {
     await again();
     return null;
   };
+  /** @param {Session} session */
+  const labelOfEnd = (session) => t('sessions.end_of', { device: device(session.agent) || t('device.unknown') });
   const sorted = [...sessions].sort((a, b) => Number(b.current) - Number(a.current));
   return html`<ul class="list">${sorted.map((session) => html`<li key=${session.id}>
       <div class="what">
-        <p><strong>${device(session.agent) || t('sessions.unknown')}</strong>
+        <p><strong><${Device} of=${session.agent} /></strong>
           ${session.current && html` <span class="badge good">${t('sessions.this')}</span>`}</p>
         <p class="small">${session.address} · ${t('sessions.used')} <${Time} at=${session.last_used_at} />
           ${' · '}${t('sessions.opened')} <${Time} at=${session.created_at} /></p>
       </div>
-      <${ActionButton} act=${end(session)}
-        label=${t(session.current ? 'session.sign_out' : 'sessions.end_of', { device: device(session.agent) })}>
+      <${ActionButton} act=${end(session)} label=${session.current ? t('session.sign_out') : labelOfEnd(session)}>
         ${t(session.current ? 'session.sign_out' : 'sessions.end')}<//>
     </li>`)}</ul>
     ${ended && html`<${Notice} kind="good">${ended}<//>`}

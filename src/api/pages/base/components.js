@@ -1,5 +1,6 @@
 // The parts that pages are made of. Styles are in style.css; texts are given in the user's language.
 
+import { device } from './device.js';
 import { BASE, FACTS } from './facts.js';
 import { errorText } from './http.js';
 import { html, useEffect, useId, useLayoutEffect, useRef, useState } from './view.js';
@@ -312,6 +313,12 @@ export function Dialog({ title, close, children }) {
 export function Time({ at }) {
   return html`<time datetime=${at} title=${dateTime(at)}>${ago(at)}</time>`;
 }
+
+/**
+ * The device of a user agent, with the whole agent on hover.
+ * @param {{ of: string | null | undefined }} props
+ */
+export const Device = ({ of }) => html`<span title=${of || null}>${device(of) || t('device.unknown')}</span>`;
 
 /**
  * Links between the routes of a page.

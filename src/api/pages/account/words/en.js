@@ -133,7 +133,6 @@ export default {
   'mfa.codes_save': 'Save as a file',
   'mfa.codes_kept': 'I have kept them',
   'sessions.lead': 'The devices on which you are signed in.',
-  'sessions.unknown': 'Unknown device',
   'sessions.this': 'this one',
   'sessions.used': 'used',
   'sessions.opened': 'signed in',

@@ -133,7 +133,6 @@ export default {
   'mfa.codes_save': '存成檔案',
   'mfa.codes_kept': '我已保存',
   'sessions.lead': '您已登入的裝置。',
-  'sessions.unknown': '未知的裝置',
   'sessions.this': '這個裝置',
   'sessions.used': '上次使用：',
   'sessions.opened': '登入：',

@@ -10,6 +10,7 @@ export default {
   'form.invalid': 'Check what you entered in this field.',
   'copy.do': 'Copy',
   'copy.done': 'Copied',
+  'device.unknown': 'Unknown device',
   'time.now': 'just now',
   'time.minutes': '{count} minutes',
   'time.minutes.one': '1 minute',

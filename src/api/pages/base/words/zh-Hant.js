@@ -10,6 +10,7 @@ export default {
   'form.invalid': '請檢查這個欄位的內容。',
   'copy.do': '複製',
   'copy.done': '已複製',
+  'device.unknown': '未知的裝置',
   'time.now': '剛剛',
   'time.minutes': '{count} 分鐘',
   'time.minutes.one': '1 分鐘',

@@ -1,6 +1,6 @@
 // Security events, newest first: filtered, and followed live. One user's below `#/events/{user}`.
 
-import { Card, Failed, Title } from '../../base/components.js';
+import { Card, Device, Failed, Title } from '../../base/components.js';
 import { call } from '../../base/session.js';
 import { html, useEffect, useState } from '../../base/view.js';
 import { t } from '../../base/words.js';
@@ -106,4 +106,5 @@ const Event = ({ of }) => html`<tr><td><${Time} at=${of.time} /></td>
       `${name}: ${typeof value === 'string' ? value : JSON.stringify(value)}`)].filter(Boolean).join(' · ')}</div></td>
   <td>${of.user && html`<a href=${`#/users/${of.user.id}`}><code>${of.user.id}</code></a>`}
     ${of.actor && html`<div class="small">${t('events.by', { actor: of.actor.id })}</div>`}</td>
-  <td>${of.client_ip ?? ''}<div class="small">${of.user_agent ?? ''}</div></td></tr>`;
+  <td>${of.client_ip ?? ''}<div class="small">${of.user_agent && html`
+    <${Device} of=${of.user_agent} />`}</div></td></tr>`;

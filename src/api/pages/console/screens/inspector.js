@@ -1,6 +1,6 @@
 // The token inspector: what a token or API key says, whether it is good, and exactly why.
 
-import { Card, Form, Notice, Title } from '../../base/components.js';
+import { Card, Device, Form, Notice, Title } from '../../base/components.js';
 import { call } from '../../base/session.js';
 import { html, useSignal, useState } from '../../base/view.js';
 import { dateTime, hasText, t } from '../../base/words.js';
@@ -37,7 +37,7 @@ const Found = ({ of }) => html`<${Card} title=${hasText(`inspect.${of.kind}`) ? 
       ? t(`revoked.${of.revoked.what}`) : of.revoked.what}, ${of.revoked.at ? html`<${Time} at=${of.revoked.at} />`
       : t('inspect.unknown_time')}</dd>`}
     ${of.session && html`<dt>${t('inspect.session')}</dt><dd><code>${of.session.id}</code>
-      <div class="small">${[of.session.agent, of.session.address].filter(Boolean).join(' · ')},
+      <div class="small"><${Device} of=${of.session.agent} /> · ${of.session.address},
       ${' '}<${Time} at=${of.session.last_used_at} /></div></dd>`}
   </dl>
   ${of.header && html`<h3>${t('inspect.header')}</h3><${Values} of=${of.header} />`}

@@ -1,6 +1,7 @@
 // One user: what is stored, the sessions and keys, and what an administrator can change.
 
-import { Card, Field, Notice, Title } from '../../base/components.js';
+import { Card, Device, Field, Notice, Title } from '../../base/components.js';
+import { device } from '../../base/device.js';
 import { go } from '../../base/route.js';
 import { html, useSignal, useState } from '../../base/view.js';
 import { t } from '../../base/words.js';
@@ -112,11 +113,11 @@ function Sessions({ path, sessions, reload }) {
   if (sessions.length === 0) return html`<${Empty} text=${t('user.no_sessions')} />`;
   return html`<${Table} label=${t('user.sessions')}
       head=${[t('user.agent'), t('user.address'), t('user.opened'), t('user.used'), t('actions')]}>
-      ${sessions.map((session) => html`<tr key=${session.id}><td>${session.agent || '–'}
+      ${sessions.map((session) => html`<tr key=${session.id}><td><${Device} of=${session.agent} />
         <div class="small">${session.dialect}</div></td><td>${session.address || '–'}</td>
         <td><${Time} at=${session.created_at} /></td><td><${Time} at=${session.last_used_at} /></td>
         <td><${Act} press=${() => setEnding(session.id)}
-          label=${t('user.end_label', { agent: session.agent || session.id })}>
+          label=${t('user.end_label', { agent: device(session.agent) || session.id })}>
           ${t('user.end')}<//></td></tr>`)}<//>
     ${ending && html`<${Confirm} title=${t('user.end')} label=${t('user.end')} text=${t('user.end_text')}
       send=${() => change('DELETE', `${path}/sessions/${ending}`)} close=${() => setEnding('')}
