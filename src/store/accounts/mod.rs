@@ -3,6 +3,7 @@
 //! E-mail addresses and usernames arrive in canonical form; the store only keeps them unique. It neither parses
 //! password hashes nor opens sealed secrets. Knows nothing of sessions or tokens.
 
+mod api_key;
 pub mod postgres;
 mod search;
 pub mod sqlite;
@@ -13,9 +14,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use uuid::Uuid;
 
+pub use self::api_key::{ApiKey, ApiKeyOrder};
 pub use self::search::{SEARCH_SCAN, UserPage, UserSearch, UserStatus};
 pub use self::user::{Billing, Changes, NewUser, NewUsername, PasswordHash, SealedTotp, User};
 
+use self::api_key::api_key_select_list;
 use self::user::{read_user, select_list, user_columns, user_select_list};
 use super::Result;
 use crate::clock::Timestamp;
@@ -140,54 +143,6 @@ fn page_start<Id: From<Uuid>>(since: Timestamp, after: Option<Id>) -> (Timestamp
     match after {
         Some(id) => (since, id),
         None => (since - Duration::from_millis(1), Uuid::max().into()),
-    }
-}
-
-/// An API key's row.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ApiKey {
-    /// The id.
-    pub id: ApiKeyId,
-    /// The project it belongs to.
-    pub project: ProjectId,
-    /// The user who created it and on whose behalf it acts.
-    pub user: UserId,
-    /// The visible beginning of the key, unique.
-    pub prefix: String,
-    /// SHA-256 of the whole key.
-    pub digest: [u8; 32],
-    /// The name that its owner gave it.
-    pub name: String,
-    /// The scopes; empty allows what any signed-in user may do.
-    pub scopes: Vec<String>,
-    /// When it was last used, to within a minute.
-    pub last_used_at: Option<Timestamp>,
-    /// When it expires.
-    pub expires_at: Option<Timestamp>,
-    /// When it was deactivated.
-    pub deactivated_at: Option<Timestamp>,
-    /// When it was created.
-    pub created_at: Timestamp,
-    /// When it was last changed.
-    pub updated_at: Timestamp,
-}
-
-/// An order of API keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ApiKeyOrder {
-    /// The newest first, by their ids.
-    Created,
-    /// The one that was used last first; those that were never used come last, the newest first.
-    LastUsed,
-}
-
-impl ApiKeyOrder {
-    /// The place of a key in this order.
-    pub fn place(self, key: &ApiKey) -> (Timestamp, ApiKeyId) {
-        match self {
-            Self::Created => (Timestamp::default(), key.id),
-            Self::LastUsed => (key.last_used_at.unwrap_or_default(), key.id),
-        }
     }
 }
 

@@ -222,6 +222,12 @@ pub struct Changes {
 }
 
 impl Changes {
+    /// The username and the unique form of it, each as the change of a column.
+    pub(super) fn username_columns(&self) -> (Option<Option<&String>>, Option<Option<&String>>) {
+        let new = self.username.as_ref().map(Option::as_ref);
+        (new.map(|new| new.map(|new| &new.username)), new.map(|new| new.map(|new| &new.key)))
+    }
+
     /// Whether these changes end all earlier sign-ins.
     pub fn end_sign_ins(&self) -> bool {
         self.password_hash.is_some() || self.disabled == Some(true) || self.ends_sign_ins

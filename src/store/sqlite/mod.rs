@@ -31,7 +31,7 @@ use crate::store;
 use crate::store::migrations::{Migrated, Schema};
 use crate::store::operation::{Observer, Operation, Probe};
 
-pub(in crate::store) use values::{BitsU64, JsonList, Millis, refuse_nul, unexpected};
+pub(in crate::store) use values::{BitsU64, JsonList, Millis, refuse_nul, refuse_nul_in, unexpected};
 
 /// How many callers may wait for the writer, and as many again for the readers: as many as are served well within the
 /// default timeout. More are refused immediately, since they would wait in vain.

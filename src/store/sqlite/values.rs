@@ -39,11 +39,12 @@ impl FromSql for Timestamp {
     }
 }
 
-/// A list of strings, as a JSON array.
+/// A list of strings, as a JSON array. Refuses a NUL, as [`refuse_nul`] does.
 pub(in crate::store) struct JsonList(pub(in crate::store) Vec<String>);
 
 impl ToSql for JsonList {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        refuse_nul(self.0.iter().map(String::as_str))?;
         let text = serde_json::to_string(&self.0).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
         Ok(text.into())
     }
@@ -89,9 +90,25 @@ impl FromSql for BitsU64 {
 /// Refuses text that contains a NUL. SQLite would store it and Postgres would not; both stores accept the same values.
 pub(in crate::store) fn refuse_nul<'a>(texts: impl IntoIterator<Item = &'a str>) -> rusqlite::Result<()> {
     if texts.into_iter().any(|text| text.contains('\0')) {
-        return Err(rusqlite::Error::ToSqlConversionFailure("text with a NUL".into()));
+        return Err(text_with_nul());
     }
     Ok(())
+}
+
+/// Like [`refuse_nul`], for all texts among the values of parameters.
+pub(in crate::store) fn refuse_nul_in(parameters: &[(&str, &dyn ToSql)]) -> rusqlite::Result<()> {
+    for (_, value) in parameters {
+        if let ToSqlOutput::Borrowed(ValueRef::Text(text)) = value.to_sql()?
+            && text.contains(&0)
+        {
+            return Err(text_with_nul());
+        }
+    }
+    Ok(())
+}
+
+fn text_with_nul() -> rusqlite::Error {
+    rusqlite::Error::ToSqlConversionFailure("text with a NUL".into())
 }
 
 /// The error for a value that this program never writes.

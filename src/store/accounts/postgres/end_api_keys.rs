@@ -6,25 +6,25 @@
 use deadpool_postgres::Object;
 use tokio::time::Instant;
 use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
 
 use super::connections::{Connections, QueryError, QueryResult, release};
-use super::statements::{CHANGE_USER, END_API_KEYS};
+use super::named::Value;
+use super::statements::{END_API_KEYS, Statement};
 use crate::clock::request_budget;
 use crate::store::accounts::Changed;
 
-/// Executes [`CHANGE_USER`] with `values`. If `read` says that the user was changed, executes [`END_API_KEYS`] with
-/// `end`.
+/// Executes the change of a user with its values. If `read` says that the user was changed, executes [`END_API_KEYS`]
+/// with `end`.
 pub(super) async fn change_and_end_api_keys(
     connections: &Connections,
-    values: &[&(dyn ToSql + Sync)],
-    end: &[&(dyn ToSql + Sync)],
+    change: (&Statement, &[Value<'_>]),
+    end: &[Value<'_>],
     read: impl FnOnce(QueryResult<Vec<Row>>) -> QueryResult<Changed>,
 ) -> QueryResult<Changed> {
     request_budget::wait(async {
         let deadline = connections.deadline();
         let mut connection = connections.acquire(deadline).await?;
-        let result = change_on(connections, deadline, &mut connection, values, end, read).await;
+        let result = change_on(connections, deadline, &mut connection, change, end, read).await;
         release(connection, result)
     })
     .await
@@ -34,13 +34,13 @@ async fn change_on(
     connections: &Connections,
     deadline: Instant,
     connection: &mut Object,
-    values: &[&(dyn ToSql + Sync)],
-    end: &[&(dyn ToSql + Sync)],
+    (change, values): (&Statement, &[Value<'_>]),
+    end: &[Value<'_>],
     read: impl FnOnce(QueryResult<Vec<Row>>) -> QueryResult<Changed>,
 ) -> QueryResult<Changed> {
     let work = async {
         let transaction = connection.transaction().await?;
-        let statement = transaction.prepare_cached(CHANGE_USER.sql).await?;
+        let statement = transaction.prepare_cached(change.sql).await?;
         let changed = read(transaction.query(&statement, values).await.map_err(QueryError::Driver))?;
         if let Changed::Changed(_) = changed {
             let statement = transaction.prepare_cached(END_API_KEYS.sql).await?;

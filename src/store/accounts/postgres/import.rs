@@ -3,11 +3,9 @@
 use deadpool_postgres::{Object, Transaction};
 use futures_util::future::join_all;
 use tokio::time::Instant;
-use tokio_postgres::types::ToSql;
 
-use super::columns::{new_user_as, new_user_columns};
 use super::connections::{Connections, QueryResult, release};
-use super::{rows, statements};
+use super::{rows, users};
 use crate::store::accounts::{Created, NewUser};
 
 /// How many users are in flight at a time. `join_all` starts up to thirty futures in their order, and in that order
@@ -53,8 +51,9 @@ async fn create(
     deadline: Instant,
 ) -> QueryResult<Option<Created>> {
     let create = async {
-        let statement = transaction.prepare_cached(statements::CREATE_USER.sql).await?;
-        transaction.query(&statement, &new_user_columns!(values user)).await
+        let (statement, values) = users::creation(user);
+        let statement = transaction.prepare_cached(statement.sql).await?;
+        transaction.query(&statement, &values).await
     };
     rows::created(&connections.wait(deadline, create).await?, user)
 }

@@ -7,18 +7,19 @@
 //!
 //! After a timeout the statement may have been executed all the same: `Unavailable` means that its outcome is unknown.
 
-mod columns;
 mod connections;
 mod end_api_keys;
 mod import;
 mod limits;
 mod limits_check;
+mod named;
 mod proof;
 mod rows;
 mod schema;
 mod search;
 mod statements;
 mod tls;
+mod users;
 mod values;
 
 use std::sync::Arc;
@@ -28,9 +29,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use self::columns::{new_user_as, new_user_columns};
 use self::connections::{Connections, QueryResult};
-use self::end_api_keys::change_and_end_api_keys;
 pub use self::limits_check::limits_not_in_force;
 pub use self::schema::{migrate, schema};
 use self::statements::Statement;
@@ -43,9 +42,6 @@ use crate::config;
 use crate::id::{ApiKeyId, ProjectId, UserId};
 use crate::store::Result;
 use crate::store::operation::{Observer, Operation};
-
-/// The unique index of usernames, as Postgres named it in the first migration.
-const USERNAME_KEY_INDEX: &str = "users_username_key_key";
 
 /// The accounts store on Postgres.
 pub struct Postgres {
@@ -87,17 +83,7 @@ fn is_storable(text: &str) -> bool {
 #[async_trait]
 impl Accounts for Postgres {
     async fn create_user(&self, user: &NewUser) -> Result<Created> {
-        let deadline = self.connections.deadline();
-        let values = new_user_columns!(values user);
-        let create = async {
-            loop {
-                let rows = self.connections.rows(deadline, &statements::CREATE_USER, &values).await?;
-                if let Some(created) = rows::created(&rows, user)? {
-                    return QueryResult::Ok(created);
-                }
-            }
-        };
-        self.connections.measure(Operation::CreateUser, create).await
+        self.connections.measure(Operation::CreateUser, users::create(&self.connections, user)).await
     }
 
     async fn import_users(&self, users: &[NewUser]) -> Result<Vec<Created>> {
@@ -132,38 +118,7 @@ impl Accounts for Postgres {
     }
 
     async fn change_user(&self, user: UserId, changes: &Changes, now: Timestamp) -> Result<Changed> {
-        let username = changes.username.as_ref().and_then(Option::as_ref);
-        let values: [&(dyn ToSql + Sync); 17] = [
-            &user,
-            &changes.full_name.is_some(),
-            &changes.full_name.as_ref().and_then(Option::as_ref),
-            &changes.email,
-            &changes.verified,
-            &changes.password_hash,
-            &changes.disabled,
-            &changes.superuser,
-            &changes.roles,
-            &now,
-            &changes.end_sign_ins(),
-            &changes.only_if_valid_after,
-            &changes.custom_claims.is_some(),
-            &changes.custom_claims.as_ref().and_then(Option::as_ref),
-            &changes.username.is_some(),
-            &username.map(|name| &name.username),
-            &username.map(|name| &name.key),
-        ];
-        let read = |rows: QueryResult<Vec<_>>| match rows {
-            Err(error) if error.constraint() == Some(USERNAME_KEY_INDEX) => Ok(Changed::UsernameTaken),
-            Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => Ok(Changed::EmailTaken),
-            rows => rows::changed(&rows?),
-        };
-        let scopes = changes.ends_api_keys_with;
-        if scopes.is_empty() {
-            return self.connections.query_result(&statements::CHANGE_USER, &values, read).await;
-        }
-        let end: [&(dyn ToSql + Sync); 3] = [&user, &scopes, &now];
-        let change = change_and_end_api_keys(&self.connections, &values, &end, read);
-        self.connections.measure(Operation::ChangeUser, change).await
+        users::change(&self.connections, user, changes, now).await
     }
 
     async fn verify_email(&self, user: UserId, email: &str, now: Timestamp) -> Result<EmailVerified> {
@@ -276,22 +231,25 @@ impl Accounts for Postgres {
     }
 
     async fn create_api_key(&self, key: &ApiKey, owner_valid_after: Option<Timestamp>) -> Result<bool> {
-        let values: [&(dyn ToSql + Sync); 13] = [
-            &key.id,
-            &key.project,
-            &key.user,
-            &key.prefix,
-            &key.digest.as_slice(),
-            &key.name,
-            &key.scopes,
-            &key.last_used_at,
-            &key.expires_at,
-            &key.deactivated_at,
-            &key.created_at,
-            &key.updated_at,
-            &owner_valid_after,
-        ];
-        self.insert_owned(&statements::CREATE_API_KEY, &values).await
+        let digest = key.digest.as_slice();
+        let (statement, values) = statements::CREATE_API_KEY.bind(
+            &[
+                ("id", &key.id),
+                ("project_id", &key.project),
+                ("user_id", &key.user),
+                ("prefix", &key.prefix),
+                ("digest", &digest),
+                ("name", &key.name),
+                ("scopes", &key.scopes),
+                ("last_used_at", &key.last_used_at),
+                ("expires_at", &key.expires_at),
+                ("deactivated_at", &key.deactivated_at),
+                ("created_at", &key.created_at),
+                ("updated_at", &key.updated_at),
+            ],
+            &[("owner_valid_after", &owner_valid_after)],
+        );
+        self.insert_owned(&statement, &values).await
     }
 
     async fn api_keys_by_prefix(&self, prefixes: &[&str]) -> Result<Vec<(ApiKey, User)>> {

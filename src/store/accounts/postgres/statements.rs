@@ -4,7 +4,6 @@ mod api_keys;
 
 pub(super) use self::api_keys::*;
 use super::super::{select_list, user_columns, user_select_list};
-use super::columns::{new_user_as, new_user_columns};
 use crate::store::operation::Operation;
 
 /// One statement, and the operation that it is measured as.
@@ -27,36 +26,6 @@ pub(super) const APPLIED_MIGRATIONS: Statement = Statement::new(
      FROM signet_migrations AS applied ORDER BY number",
 );
 
-/// Creates a user and its project, or reports what is taken. Looking first saves the numbers that a refused insert
-/// would use up; the unique indexes decide. If a row is committed after this statement's snapshot was taken, the result
-/// is neither a user nor a reason: executed again, the statement sees that row.
-pub(super) const CREATE_USER: Statement = Statement::new(
-    Operation::CreateUser,
-    concat!(
-        "WITH given AS (SELECT ",
-        new_user_columns!(given),
-        "), taken AS (
-            SELECT EXISTS (SELECT FROM users u WHERE u.email = given.email) AS email_taken,
-                   EXISTS (SELECT FROM users u WHERE u.username_key = given.username_key) AS username_taken,
-                   EXISTS (SELECT FROM users u WHERE u.id = given.id) AS id_taken
-            FROM given
-        ), created AS (
-            INSERT INTO users AS u (",
-        new_user_columns!(names),
-        ", totp_step) SELECT given.*, CASE WHEN given.totp IS NOT NULL THEN 0 END FROM given, taken
-            WHERE NOT (taken.email_taken OR taken.username_taken OR taken.id_taken)
-            ON CONFLICT DO NOTHING
-            RETURNING *
-        ), personal AS (
-            INSERT INTO projects (id, user_id, name, personal, created_at)
-            SELECT $1::uuid, id, 'Personal', true, created_at FROM created
-        )
-        SELECT ",
-        user_select_list!("u"),
-        ", taken.* FROM taken LEFT JOIN created AS u ON true"
-    ),
-);
-
 pub(super) const USER_BY_ID: Statement =
     Statement::new(Operation::User, concat!("SELECT ", user_select_list!("u"), " FROM users u WHERE u.id = $1"));
 pub(super) const USER_BY_EMAIL: Statement =
@@ -77,40 +46,6 @@ pub(super) const USERS_PAGE: Statement = Statement::new(
 pub(super) const UPGRADE_HASH: Statement = Statement::new(
     Operation::UpgradeHash,
     "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2 RETURNING true",
-);
-
-/// Looking first detects a taken address or username without an error in the server's log, and without a deadlock
-/// between two users that want each other's; the unique indexes decide.
-pub(super) const CHANGE_USER: Statement = Statement::new(
-    Operation::ChangeUser,
-    concat!(
-        "WITH taken AS (
-        SELECT EXISTS (SELECT FROM users WHERE email = $4 AND id <> $1) AS email_taken,
-               EXISTS (SELECT FROM users WHERE username_key = $17 AND id <> $1) AS username_taken
-        FROM users WHERE id = $1
-    ), changed AS (
-        UPDATE users u SET full_name = CASE WHEN $2::bool THEN $3::text ELSE u.full_name END,
-            email = COALESCE($4::text, u.email),
-            verified = COALESCE($5::bool, u.verified AND u.email = COALESCE($4, u.email)),
-            password_hash = COALESCE($6::text, u.password_hash),
-            disabled = COALESCE($7::bool, u.disabled),
-            superuser = COALESCE($8::bool, u.superuser),
-            roles = COALESCE($9::text[], u.roles),
-            custom_claims = CASE WHEN $13::bool THEN $14::text ELSE u.custom_claims END,
-            username = CASE WHEN $15::bool THEN $16::text ELSE u.username END,
-            username_key = CASE WHEN $15::bool THEN $17::text ELSE u.username_key END,
-            sessions_valid_after = CASE WHEN $11::bool
-                THEN GREATEST(u.sessions_valid_after + 1, $10) ELSE u.sessions_valid_after END,
-            updated_at = $10::bigint
-        WHERE u.id = $1::uuid AND NOT EXISTS (SELECT FROM taken WHERE email_taken OR username_taken)
-            AND u.sessions_valid_after = COALESCE($12::bigint, u.sessions_valid_after)
-        RETURNING u.*
-    )
-    SELECT ",
-        user_select_list!("u"),
-        ", COALESCE(taken.email_taken, false) AS email_taken, COALESCE(taken.username_taken, false) AS username_taken
-     FROM (SELECT) AS one LEFT JOIN taken ON true LEFT JOIN changed u ON true"
-    ),
 );
 
 /// The lock makes the second of two callers see the row as the first left it.

@@ -1,25 +1,18 @@
 //! The statements on API keys. Each function is one atomic step.
 
 use std::collections::BTreeSet;
+use std::sync::OnceLock;
 
-use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+use rusqlite::{Connection, OptionalExtension, Params, Row, named_params, params};
 
-use super::super::{ApiKey, ApiKeyOrder, SEARCH_SCAN, User, select_list, user_columns, user_select_list};
-use super::columns::{insert, read};
+use super::super::{
+    ApiKey, ApiKeyOrder, SEARCH_SCAN, User, api_key_select_list, select_list, user_columns, user_select_list,
+};
+use super::columns::{insert_into, read};
 use super::users;
 use crate::clock::Timestamp;
 use crate::id::{ApiKeyId, ProjectId, UserId};
-use crate::store::sqlite::{BitsU64, JsonList, refuse_nul};
-
-/// The select list of an API key, as a literal.
-macro_rules! api_key_select_list {
-    () => {
-        select_list!(
-            "api_keys",
-            id project_id user_id prefix digest name scopes last_used_at expires_at deactivated_at created_at updated_at
-        )
-    };
-}
+use crate::store::sqlite::{BitsU64, JsonList, refuse_nul_in};
 
 fn read_row(row: &Row<'_>) -> rusqlite::Result<ApiKey> {
     Ok(ApiKey {
@@ -39,7 +32,22 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<ApiKey> {
 }
 
 pub(super) fn create(tx: &Connection, key: &ApiKey, owner_valid_after: Option<Timestamp>) -> rusqlite::Result<bool> {
-    refuse_nul(key.scopes.iter().chain([&key.prefix, &key.name]).map(String::as_str))?;
+    static SQL: OnceLock<String> = OnceLock::new();
+    let values = named_params! {
+        ":id": key.id,
+        ":project_id": key.project,
+        ":user_id": key.user,
+        ":prefix": key.prefix,
+        ":digest": key.digest,
+        ":name": key.name,
+        ":scopes": JsonList(key.scopes.clone()),
+        ":last_used_at": key.last_used_at,
+        ":expires_at": key.expires_at,
+        ":deactivated_at": key.deactivated_at,
+        ":created_at": key.created_at,
+        ":updated_at": key.updated_at,
+    };
+    refuse_nul_in(values)?;
     if users::exists(tx, "SELECT 1 FROM api_keys WHERE prefix = ?1", [&key.prefix])?
         || !users::exists(
             tx,
@@ -50,25 +58,7 @@ pub(super) fn create(tx: &Connection, key: &ApiKey, owner_valid_after: Option<Ti
     {
         return Ok(false);
     }
-    insert!(
-        tx,
-        "api_keys" {
-            id: key.id,
-            project_id: key.project,
-            user_id: key.user,
-            prefix: key.prefix,
-            digest: key.digest,
-            name: key.name,
-            scopes: JsonList(key.scopes.clone()),
-            last_used_at: key.last_used_at,
-            expires_at: key.expires_at,
-            deactivated_at: key.deactivated_at,
-            created_at: key.created_at,
-            updated_at: key.updated_at,
-        }
-        "",
-        execute()
-    )?;
+    tx.prepare_cached(SQL.get_or_init(|| insert_into("api_keys", values)))?.execute(values)?;
     Ok(true)
 }
 
@@ -77,7 +67,7 @@ pub(super) fn find(tx: &Connection, prefixes: &BTreeSet<String>) -> rusqlite::Re
         "SELECT ",
         user_select_list!("users"),
         ", ",
-        api_key_select_list!(),
+        api_key_select_list!("api_keys"),
         " FROM api_keys JOIN users ON users.id = api_keys.user_id WHERE api_keys.prefix = ?1"
     ))?;
     let mut found = Vec::new();
@@ -94,7 +84,7 @@ pub(super) fn page(tx: &Connection, project: ProjectId, skip: u32, limit: u32) -
     let page = snapshot
         .prepare_cached(concat!(
             "SELECT ",
-            api_key_select_list!(),
+            api_key_select_list!("api_keys"),
             " FROM api_keys WHERE project_id = ?1 ORDER BY created_at DESC, id DESC LIMIT ?2 OFFSET ?3"
         ))?
         .query_map(params![project, limit, skip], read_row)?
@@ -112,7 +102,7 @@ macro_rules! with_owner {
             "SELECT ",
             user_select_list!("users"),
             ", ",
-            api_key_select_list!(),
+            api_key_select_list!("api_keys"),
             " FROM ",
             $keys,
             " AS api_keys JOIN users ON users.id = api_keys.user_id ",
@@ -154,7 +144,7 @@ pub(super) fn by_id(tx: &Connection, key: ApiKeyId) -> rusqlite::Result<Option<(
 pub(super) fn of_user(tx: &Connection, user: UserId, limit: u32) -> rusqlite::Result<Vec<ApiKey>> {
     tx.prepare_cached(concat!(
         "SELECT ",
-        api_key_select_list!(),
+        api_key_select_list!("api_keys"),
         " FROM api_keys WHERE user_id = ?1 ORDER BY created_at DESC, id DESC LIMIT ?2"
     ))?
     .query_map(params![user, limit], read_row)?
@@ -174,7 +164,7 @@ pub(super) fn deactivate(
     .execute(params![key, project, now])?;
     find_one(
         tx,
-        concat!("SELECT ", api_key_select_list!(), " FROM api_keys WHERE id = ?1 AND project_id = ?2"),
+        concat!("SELECT ", api_key_select_list!("api_keys"), " FROM api_keys WHERE id = ?1 AND project_id = ?2"),
         params![key, project],
     )
 }

@@ -60,26 +60,8 @@ pub(super) fn read<T: Column>(row: &Row<'_>, column: &str) -> rusqlite::Result<T
     T::read(row, column)
 }
 
-/// Prepares `INSERT INTO table (column, …) VALUES (…)` with `$tail` and calls `$method(parameters, args)` on it.
-macro_rules! insert {
-    (
-        $tx:ident,
-        $table:literal { $column:ident: $value:expr, $($columns:ident: $values:expr,)* }
-        $tail:expr,
-        $method:ident($($args:tt)*)
-    ) => {
-        $tx.prepare_cached(concat!(
-            "INSERT INTO ", $table, " (", stringify!($column), $(", ", stringify!($columns),)*
-            ") VALUES (:", stringify!($column), $(", :", stringify!($columns),)* ") ", $tail
-        ))?
-        .$method(
-            &[
-                (concat!(":", stringify!($column)), &$value as &dyn rusqlite::ToSql),
-                $((concat!(":", stringify!($columns)), &$values as &dyn rusqlite::ToSql),)*
-            ][..],
-            $($args)*
-        )
-    };
+/// `INSERT INTO table (id, …) VALUES (:id, …)` for those parameters, which are named as their columns.
+pub(super) fn insert_into(table: &str, values: &[(&str, &dyn ToSql)]) -> String {
+    let parameters = values.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+    format!("INSERT INTO {table} ({}) VALUES ({parameters})", parameters.replace(':', ""))
 }
-
-pub(super) use insert;

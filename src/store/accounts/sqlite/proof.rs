@@ -1,6 +1,6 @@
 //! The proof of an address, and what it removes.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, named_params};
 
 use super::super::{
     Changed, Changes, EmailProved, NewPassword, RemovedCredentials, User, select_list, user_columns, user_select_list,
@@ -47,12 +47,14 @@ fn prove_first(
     let hash = new_password.map(|new| &new.hash);
     refuse_nul(hash.map(|hash| hash.0.as_str()))?;
     let sql = concat!(
-        "UPDATE users SET verified = 1, password_hash = ?3, totp = NULL, totp_step = NULL, recovery_codes = NULL, ",
+        "UPDATE users SET verified = 1, password_hash = :password_hash,
+             totp = NULL, totp_step = NULL, recovery_codes = NULL, ",
         raise_valid_after!("true"),
-        " WHERE id = ?1 RETURNING ",
+        " WHERE id = :id RETURNING ",
         user_select_list!("users")
     );
-    let Some(after) = users::find_one(tx, sql, params![before.id, now, hash])? else {
+    let values = named_params! { ":id": before.id, ":now": now, ":password_hash": hash };
+    let Some(after) = users::find_one(tx, sql, values)? else {
         return Ok(EmailProved::NotFound);
     };
     let removed = RemovedCredentials {

@@ -1,16 +1,18 @@
 //! The statements on users and their projects. Each function is one atomic step.
 
-use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+use std::sync::OnceLock;
+
+use rusqlite::{Connection, OptionalExtension, Params, Row, ToSql, named_params, params};
 
 use super::super::{
     Billed, Billing, BillingChange, Changed, Changes, Created, EmailVerified, NewUser, PasswordHash, User, read_user,
     select_list, user_columns, user_select_list,
 };
-use super::columns::{insert, read};
+use super::columns::{insert_into, read};
 use super::{UserLookup, end_api_keys};
 use crate::clock::Timestamp;
 use crate::id::{ProjectId, UserId};
-use crate::store::sqlite::{JsonList, refuse_nul};
+use crate::store::sqlite::{JsonList, refuse_nul, refuse_nul_in};
 
 pub(super) fn read_row(row: &Row<'_>) -> rusqlite::Result<User> {
     Ok(read_user!(read, row, "users"))
@@ -19,38 +21,35 @@ pub(super) fn read_row(row: &Row<'_>) -> rusqlite::Result<User> {
 /// The transaction holds the write lock from its beginning, so an address that is free at the check is free at the
 /// insert.
 pub(super) fn create(tx: &Connection, user: &NewUser) -> rusqlite::Result<Created> {
-    let optional = [&user.username, &user.username_key, &user.full_name, &user.custom_claims].into_iter().flatten();
-    let hash = user.password_hash.iter().map(|hash| &hash.0);
-    refuse_nul(optional.chain(hash).chain(&user.roles).chain([&user.email]).map(String::as_str))?;
+    let values = named_params! {
+        ":id": user.id,
+        ":email": user.email,
+        ":username": user.username,
+        ":username_key": user.username_key,
+        ":full_name": user.full_name,
+        ":password_hash": user.password_hash,
+        ":verified": user.verified,
+        ":disabled": user.disabled,
+        ":superuser": user.superuser,
+        ":roles": JsonList(user.roles.clone()),
+        ":custom_claims": user.custom_claims,
+        ":totp": user.totp,
+        ":totp_step": user.totp.as_ref().map(|_| 0_i64),
+        ":sessions_valid_after": user.created_at,
+        ":created_at": user.created_at,
+        ":updated_at": user.created_at,
+    };
+    refuse_nul_in(values)?;
     if exists(tx, "SELECT 1 FROM users WHERE email = ?1", [&user.email])? {
         return Ok(Created::EmailTaken);
     }
     if exists(tx, "SELECT 1 FROM users WHERE username_key = ?1", [&user.username_key])? {
         return Ok(Created::UsernameTaken);
     }
-    let created = insert!(
-        tx,
-        "users" {
-            id: user.id,
-            email: user.email,
-            username: user.username,
-            username_key: user.username_key,
-            full_name: user.full_name,
-            password_hash: user.password_hash,
-            verified: user.verified,
-            disabled: user.disabled,
-            superuser: user.superuser,
-            roles: JsonList(user.roles.clone()),
-            custom_claims: user.custom_claims,
-            totp: user.totp,
-            totp_step: user.totp.as_ref().map(|_| 0_i64),
-            sessions_valid_after: user.created_at,
-            created_at: user.created_at,
-            updated_at: user.created_at,
-        }
-        concat!("RETURNING ", user_select_list!("users")),
-        query_row(read_row)
-    )?;
+    static SQL: OnceLock<String> = OnceLock::new();
+    let returning = concat!(" RETURNING ", user_select_list!("users"));
+    let sql = SQL.get_or_init(|| insert_into("users", values) + returning);
+    let created = tx.prepare_cached(sql)?.query_row(values, read_row)?;
     tx.prepare_cached(
         "INSERT INTO projects (id, user_id, name, personal, created_at) VALUES (?1, ?2, 'Personal', 1, ?3)",
     )?
@@ -106,20 +105,33 @@ macro_rules! raise_valid_after {
         concat!(
             "sessions_valid_after = iif(",
             $condition,
-            ", max(sessions_valid_after + 1, ?2), sessions_valid_after), updated_at = ?2"
+            ", max(sessions_valid_after + 1, :now), sessions_valid_after), updated_at = :now"
         )
     };
 }
 pub(super) use raise_valid_after;
 
+/// A parameter, named as its column, if the change gives it a value.
+fn given<'a, T: ToSql>(parameter: &'static str, value: &'a Option<T>) -> Option<(&'static str, &'a dyn ToSql)> {
+    value.as_ref().map(|value| (parameter, value as &dyn ToSql))
+}
+
 pub(super) fn change(tx: &Connection, user: UserId, changes: &Changes, now: Timestamp) -> rusqlite::Result<Changed> {
-    let full_name = changes.full_name.as_ref().and_then(Option::as_ref);
-    let hash = changes.password_hash.as_ref().map(|hash| &hash.0);
-    let custom_claims = changes.custom_claims.as_ref().and_then(Option::as_ref);
-    let username = changes.username.as_ref().and_then(Option::as_ref);
-    let (username, username_key) = (username.map(|name| &name.username), username.map(|name| &name.key));
-    let optional = [full_name, changes.email.as_ref(), hash, custom_claims, username, username_key];
-    refuse_nul(optional.into_iter().flatten().chain(changes.roles.iter().flatten()).map(String::as_str))?;
+    let (username, username_key) = changes.username_columns();
+    let roles = changes.roles.clone().map(JsonList);
+    let columns = [
+        given(":email", &changes.email),
+        given(":username", &username),
+        given(":username_key", &username_key),
+        given(":full_name", &changes.full_name),
+        given(":password_hash", &changes.password_hash),
+        given(":disabled", &changes.disabled),
+        given(":superuser", &changes.superuser),
+        given(":roles", &roles),
+        given(":custom_claims", &changes.custom_claims),
+    ];
+    let mut values: Vec<_> = columns.into_iter().flatten().collect();
+    refuse_nul_in(&values)?;
     let exists_already = exists(tx, "SELECT 1 FROM users WHERE id = ?1", [user])?;
     if exists_already && exists(tx, "SELECT 1 FROM users WHERE email = ?2 AND id <> ?1", params![user, changes.email])?
     {
@@ -129,37 +141,26 @@ pub(super) fn change(tx: &Connection, user: UserId, changes: &Changes, now: Time
     if exists_already && exists(tx, same_name, params![user, username_key])? {
         return Ok(Changed::UsernameTaken);
     }
-    let sql = concat!(
-        "UPDATE users SET full_name = iif(?3, ?4, full_name), email = coalesce(?5, email),
-             username = iif(?15, ?16, username), username_key = iif(?15, ?17, username_key),
-             verified = coalesce(?6, verified AND email = coalesce(?5, email)),
-             password_hash = coalesce(?7, password_hash), disabled = coalesce(?8, disabled),
-             superuser = coalesce(?9, superuser), roles = coalesce(?10, roles),
-             custom_claims = iif(?13, ?14, custom_claims), ",
-        raise_valid_after!("?11"),
-        " WHERE id = ?1 AND sessions_valid_after = coalesce(?12, sessions_valid_after) RETURNING ",
+    let assignments: String =
+        values.iter().map(|(name, _)| format!("{} = {name}, ", name.trim_start_matches(':'))).collect();
+    let rest = concat!(
+        "verified = coalesce(:given_verified, verified AND email = coalesce(:given_email, email)), ",
+        raise_valid_after!(":ends_sign_ins"),
+        " WHERE id = :id AND sessions_valid_after = coalesce(:only_if_valid_after, sessions_valid_after) RETURNING ",
         user_select_list!("users")
     );
-    let values = params![
-        user,
-        now,
-        changes.full_name.is_some(),
-        full_name,
-        changes.email,
-        changes.verified,
-        changes.password_hash,
-        changes.disabled,
-        changes.superuser,
-        changes.roles.clone().map(JsonList),
-        changes.end_sign_ins(),
-        changes.only_if_valid_after,
-        changes.custom_claims.is_some(),
-        custom_claims,
-        changes.username.is_some(),
-        username,
-        username_key,
-    ];
-    let Some(user) = find_one(tx, sql, values)? else { return Ok(Changed::NotFound) };
+    let ends_sign_ins = changes.end_sign_ins();
+    values.extend_from_slice(named_params! {
+        ":given_verified": changes.verified,
+        ":given_email": changes.email,
+        ":ends_sign_ins": ends_sign_ins,
+        ":now": now,
+        ":id": user,
+        ":only_if_valid_after": changes.only_if_valid_after,
+    });
+    let Some(user) = find_one(tx, &format!("UPDATE users SET {assignments}{rest}"), &values[..])? else {
+        return Ok(Changed::NotFound);
+    };
     end_api_keys::with_scopes(tx, user.id, changes.ends_api_keys_with, now)?;
     Ok(Changed::Changed(Box::new(user)))
 }
@@ -211,10 +212,10 @@ pub(super) fn end_sign_ins(tx: &Connection, user: UserId, now: Timestamp) -> rus
     let sql = concat!(
         "UPDATE users SET ",
         raise_valid_after!("true"),
-        " WHERE id = ?1 RETURNING ",
+        " WHERE id = :id RETURNING ",
         user_select_list!("users")
     );
-    find_one(tx, sql, params![user, now])
+    find_one(tx, sql, named_params! { ":id": user, ":now": now })
 }
 
 pub(super) fn delete(

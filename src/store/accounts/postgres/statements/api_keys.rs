@@ -1,28 +1,24 @@
 //! The statements on API keys.
 
-use super::super::super::{select_list, user_columns, user_select_list};
-use super::super::columns::api_key_select_list;
+use super::super::super::{api_key_select_list, select_list, user_columns, user_select_list};
+use super::super::named::NamedStatement;
 use super::Statement;
 use crate::store::operation::Operation;
 
 /// Locks the project before the user, as [`DELETE_USER`](super::DELETE_USER) does. The lock on the user makes a change
 /// of it wait, and then see this key ([`END_API_KEYS`]), or makes this statement wait, and then see
 /// `sessions_valid_after` as changed.
-pub(in crate::store::accounts::postgres) const CREATE_API_KEY: Statement = Statement::new(
+pub(in crate::store::accounts::postgres) static CREATE_API_KEY: NamedStatement = NamedStatement::new(
     Operation::CreateApiKey,
     "WITH project AS (
-        SELECT id FROM projects WHERE id = $2::uuid FOR KEY SHARE
+        SELECT id FROM projects WHERE id = {project_id} FOR KEY SHARE
     ), owner AS (
         SELECT id FROM users
-        WHERE id = $3::uuid AND sessions_valid_after = COALESCE($13::bigint, sessions_valid_after)
+        WHERE id = {user_id} AND sessions_valid_after = COALESCE({owner_valid_after}, sessions_valid_after)
             AND (SELECT count(*) FROM project) >= 0
         FOR SHARE
     )
-    INSERT INTO api_keys (id, project_id, user_id, prefix, digest, name, scopes, last_used_at, expires_at,
-                          deactivated_at, created_at, updated_at)
-    SELECT $1::uuid, $2, owner.id, $4::text, $5::bytea, $6::text, $7::text[], $8::bigint, $9::bigint, $10::bigint,
-           $11::bigint, $12::bigint
-    FROM owner
+    INSERT INTO api_keys ({columns}) SELECT {values} FROM owner
     ON CONFLICT (prefix) DO NOTHING RETURNING true",
 );
 
@@ -43,7 +39,7 @@ pub(in crate::store::accounts::postgres) const API_KEYS_BY_PREFIX: Statement = S
     Operation::ApiKeysByPrefix,
     concat!(
         "SELECT ",
-        api_key_select_list!(),
+        api_key_select_list!("k"),
         ", ",
         user_select_list!("u"),
         " FROM api_keys k JOIN users u ON u.id = k.user_id WHERE k.prefix = ANY ($1::text[])"
@@ -55,7 +51,7 @@ pub(in crate::store::accounts::postgres) const API_KEYS: Statement = Statement::
     Operation::ApiKeys,
     concat!(
         "SELECT ",
-        api_key_select_list!(),
+        api_key_select_list!("k"),
         ", counted.total
      FROM (SELECT count(*) AS total FROM api_keys WHERE project_id = $1) counted
      LEFT JOIN LATERAL (
@@ -69,7 +65,7 @@ pub(in crate::store::accounts::postgres) const API_KEYS_BY_CREATION: Statement =
     Operation::AllApiKeys,
     concat!(
         "SELECT ",
-        api_key_select_list!(),
+        api_key_select_list!("k"),
         ", ",
         user_select_list!("u"),
         " FROM api_keys k JOIN users u ON u.id = k.user_id WHERE k.id < $1 ORDER BY k.id DESC LIMIT $2"
@@ -80,7 +76,7 @@ pub(in crate::store::accounts::postgres) const API_KEYS_BY_LAST_USE: Statement =
     Operation::AllApiKeys,
     concat!(
         "SELECT ",
-        api_key_select_list!(),
+        api_key_select_list!("k"),
         ", ",
         user_select_list!("u"),
         " FROM (SELECT * FROM api_keys ORDER BY id DESC LIMIT $3) k JOIN users u ON u.id = k.user_id
@@ -93,7 +89,7 @@ pub(in crate::store::accounts::postgres) const API_KEY_BY_ID: Statement = Statem
     Operation::ApiKeyById,
     concat!(
         "SELECT ",
-        api_key_select_list!(),
+        api_key_select_list!("k"),
         ", ",
         user_select_list!("u"),
         " FROM api_keys k JOIN users u ON u.id = k.user_id WHERE k.id = $1"
@@ -104,7 +100,7 @@ pub(in crate::store::accounts::postgres) const API_KEYS_OF_USER: Statement = Sta
     Operation::ApiKeysOfUser,
     concat!(
         "SELECT ",
-        api_key_select_list!(),
+        api_key_select_list!("k"),
         " FROM api_keys k WHERE k.user_id = $1 ORDER BY k.created_at DESC, k.id DESC LIMIT $2"
     ),
 );
@@ -115,7 +111,7 @@ pub(in crate::store::accounts::postgres) const DEACTIVATE_API_KEY: Statement = S
         "UPDATE api_keys k SET deactivated_at = COALESCE(k.deactivated_at, $3),
         updated_at = CASE WHEN k.deactivated_at IS NULL THEN $3 ELSE k.updated_at END
      WHERE k.project_id = $1 AND k.id = $2 RETURNING ",
-        api_key_select_list!()
+        api_key_select_list!("k")
     ),
 );
 
