@@ -11,14 +11,15 @@ pub use crate::store::accounts::UserStatus;
 /// The longest text to search for, in characters: as long as an address can be.
 pub const MAX_TEXT: usize = 254;
 
-/// The statements of one request, each of which reads a bounded number of rows. A request that finds too little in them
-/// returns what it has and where to continue.
+/// The most statements of one request, each of which reads a bounded number of rows. A request that finds too few users
+/// with them returns those, and where to continue.
 const MAX_STATEMENTS: usize = 5;
 
 /// What to search for.
 #[derive(Clone, Debug, Default)]
 pub struct Query<'a> {
-    /// A whole id, or a part of an address, username or full name, in any case. Empty for all users.
+    /// A whole id, or a part of an address, username or full name. The case of letters does not matter, except that of
+    /// letters beyond ASCII in a full name. Empty for all users.
     pub text: &'a str,
     /// Only the users of this state.
     pub status: Option<UserStatus>,
@@ -35,7 +36,7 @@ pub async fn search_users(ctx: &Context, query: Query<'_>) -> Result<UserPage, E
     let exact = find_exactly(ctx, text).await?.filter(|user| has_status(user, query.status));
     let mut users: Vec<User> = exact.iter().filter(|_| query.before.is_none()).cloned().collect();
     let mut search = UserSearch {
-        text: Some(text.to_lowercase()).filter(|text| !text.is_empty()),
+        text: Some(text.to_owned()).filter(|text| !text.is_empty()),
         status: query.status,
         before: query.before,
         limit: query.limit,

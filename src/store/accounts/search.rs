@@ -20,8 +20,7 @@ pub enum UserStatus {
 /// What to search for.
 #[derive(Clone, Debug, Default)]
 pub struct UserSearch {
-    /// A text that the address, the username or the full name contains. In lower case, because addresses and the unique
-    /// forms of usernames are.
+    /// A text that the address, the username or the full name contains, in any case.
     pub text: Option<String>,
     /// Only the users of this state.
     pub status: Option<UserStatus>,
@@ -32,6 +31,16 @@ pub struct UserSearch {
 }
 
 impl UserSearch {
+    /// The text as addresses and the unique forms of usernames are stored.
+    pub(super) fn lowercase_text(&self) -> Option<String> {
+        self.text.as_deref().map(str::to_lowercase)
+    }
+
+    /// The text for a full name in lower case of ASCII, which is the only one that SQLite computes.
+    pub(super) fn ascii_lowercase_text(&self) -> Option<String> {
+        self.text.as_deref().map(str::to_ascii_lowercase)
+    }
+
     /// The number before which the page begins.
     pub(super) fn before(&self) -> i64 {
         self.before.unwrap_or(i64::MAX)

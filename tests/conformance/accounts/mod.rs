@@ -93,6 +93,7 @@ suite! {
     }
     search {
         users_are_searched_by_text
+        full_name_is_found_as_written
         users_are_searched_by_status
         users_are_searched_in_pages
         search_reads_a_bounded_number_of_rows

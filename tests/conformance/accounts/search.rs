@@ -46,6 +46,14 @@ pub(super) async fn users_are_searched_by_text(store: Arc<dyn Accounts>) {
     }
 }
 
+/// SQLite's `lower` changes ASCII only, so the text must not lose more than that for a full name.
+pub(super) async fn full_name_is_found_as_written(store: Arc<dyn Accounts>) {
+    create(&*store, &NewUser { full_name: Some("Özlem ÇELİK".to_owned()), ..new_user("cay") }).await;
+    for text in ["Özlem", "ÖZLEM", "ÇELİK", "Çelİk"] {
+        assert_eq!(found(&*store, &for_text(text)).await, ["cay"], "{text}");
+    }
+}
+
 pub(super) async fn users_are_searched_by_status(store: Arc<dyn Accounts>) {
     for (name, disabled, verified) in
         [("ada", false, true), ("bob", true, true), ("cay", true, false), ("dan", false, false)]

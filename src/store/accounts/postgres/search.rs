@@ -12,7 +12,8 @@ use crate::store::accounts::{UserPage, UserSearch, UserStatus};
 use crate::store::operation::Operation;
 
 /// A search of the rows that fulfil `$indexed`, for which there is an index, and `$filter`. Returns at least one row, so
-/// that an empty page says what was read. Names are compared in lower case of ASCII, as SQLite does it.
+/// that an empty page says what was read. Full names are compared in lower case of ASCII, as in
+/// SQLite.
 macro_rules! search {
     ($indexed:literal, $filter:literal) => {
         Statement::new(
@@ -34,7 +35,7 @@ macro_rules! search {
                 " AND ",
                 $filter,
                 " AND ($3::text IS NULL OR position($3 IN email) > 0 OR position($3 IN username_key) > 0
-                          OR position($3 IN lower(full_name COLLATE \"C\")) > 0)
+                          OR position($5 IN lower(full_name COLLATE \"C\")) > 0)
                      ORDER BY number DESC LIMIT $4
                  ) u ON true
                  ORDER BY u.number DESC"
@@ -59,7 +60,8 @@ pub(super) async fn search(connections: &Connections, search: &UserSearch) -> Re
         Some(UserStatus::Unverified) => &UNVERIFIED,
     };
     let (before, scan, limit) = (search.before(), i64::from(search.scan()), i64::from(search.limit));
-    let values: [&(dyn ToSql + Sync); 4] = [&before, &scan, &search.text, &limit];
+    let (text, name) = (search.lowercase_text(), search.ascii_lowercase_text());
+    let values: [&(dyn ToSql + Sync); 5] = [&before, &scan, &text, &limit, &name];
     connections.query(statement, &values, |rows| page(search, rows)).await
 }
 

@@ -26,7 +26,7 @@ macro_rules! statements {
                 $indexed,
                 " AND ",
                 $filter,
-                " AND (?3 IS NULL OR instr(email, ?3) OR instr(username_key, ?3) OR instr(lower(full_name), ?3))
+                " AND (?3 IS NULL OR instr(email, ?3) OR instr(username_key, ?3) OR instr(lower(full_name), ?5))
                   ORDER BY number DESC LIMIT ?4"
             ),
         )
@@ -46,9 +46,10 @@ pub(super) fn search(tx: &Connection, search: &UserSearch) -> rusqlite::Result<U
         snapshot.prepare_cached(bounds)?.query_row(params![search.before(), search.scan()], |row| {
             Ok((row.get::<_, BitsU64>("scanned")?.0, row.get::<_, Option<i64>>("lowest")?))
         })?;
+    let (text, name) = (search.lowercase_text(), search.ascii_lowercase_text());
     let users = snapshot
         .prepare_cached(users)?
-        .query_map(params![search.before(), lowest, search.text, search.limit], read_row)?
+        .query_map(params![search.before(), lowest, text, search.limit, name], read_row)?
         .collect::<rusqlite::Result<_>>()?;
     Ok(search.page(users, scanned, lowest))
 }
