@@ -89,10 +89,13 @@ impl Keyring {
     /// Installs another version of the ring. The caller decides which version is right. An older version than the
     /// installed one comes from a task that was overtaken, and is ignored: it would undo revocations.
     pub fn install(&self, ring: &Ring) -> Result<(), UnusableKey> {
-        let installed = self.keys();
-        if ring.version >= installed.ring.version && *ring != installed.ring {
-            self.current.store(Arc::new(Keys::new(ring, self.algorithm)?));
+        let is_to_install = |installed: &Keys| ring.version >= installed.ring.version && *ring != installed.ring;
+        if !is_to_install(&self.keys()) {
+            return Ok(());
         }
+        let keys = Arc::new(Keys::new(ring, self.algorithm)?);
+        // Loading takes a while, in which another task may have installed a newer version.
+        self.current.rcu(|installed| Arc::clone(if is_to_install(installed) { &keys } else { installed }));
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! Loaded keys: versions of the ring, and the examples of the RFCs.
 
+use std::sync::Barrier;
 use std::time::Duration;
 
 use base64::Engine;
@@ -39,6 +40,31 @@ fn older_version_is_not_installed() {
     let keyring = Keyring::new(&new, Algorithm::EdDsa).unwrap();
     keyring.install(&old).unwrap();
     assert_eq!(keyring.keys().ring(), &new);
+}
+
+#[test]
+fn newest_of_two_concurrent_versions_stays() {
+    let rng = Rng::system();
+    let first = Ring::generate(NOW, &rng);
+    let mut third = Ring { version: 3, ..first.clone() };
+    third.revoke(&first.keys[0].kid, NOW, &policy(false), &rng).unwrap();
+    // Takes longer to load than the third version, so that the third is installed meanwhile.
+    let mut second = Ring { version: 2, ..first.clone() };
+    second.keys = vec![first.keys[0].clone(); 500];
+    for _ in 0..20 {
+        let keyring = Keyring::new(&first, Algorithm::EdDsa).unwrap();
+        let start = Barrier::new(2);
+        std::thread::scope(|scope| {
+            for ring in [&second, &third] {
+                let (keyring, start) = (&keyring, &start);
+                scope.spawn(move || {
+                    start.wait();
+                    keyring.install(ring).unwrap();
+                });
+            }
+        });
+        assert_eq!(keyring.keys().ring().version, 3);
+    }
 }
 
 /// RFC 8037, A.1, A.2, A.4 and A.5: the key, its published form, and a signature, byte for byte.
