@@ -1,4 +1,4 @@
-//! The operations of the token server, in folders by subject. Knows nothing of HTTP, and not which stores are in use.
+//! The operations of the token server, in folders by subject. Knows nothing of HTTP, nor of which stores are in use.
 //!
 //! | folder | contents |
 //! |---|---|
@@ -15,8 +15,9 @@
 //!
 //! [`Context`] is the state that every operation is given, and [`request_context`] describes the client of a request.
 //! [`error`] lists every way in which an operation fails. [`retention`] computes with clock skew: how long revocations
-//! and keys are kept. The other files are shared steps of the operations: [`identity`], [`one_time`], [`rate_limit`],
-//! [`reserved_scopes`], [`action_token`], `email_proof`, `mailing`, `run_to_completion`, `timing`.
+//! and keys are kept. [`overview`] and [`mails`] show administrators the state of nodes and mail. The other files are
+//! shared steps of the operations: [`identity`], [`idempotency`], [`one_time`], [`rate_limit`], [`reserved_scopes`],
+//! [`action_token`], `email_proof`, `invisible`, `mailing`, `run_to_completion`, `timing`.
 //!
 //! The hot paths are [`tokens::verify`] and [`sessions::refresh`]. Imports between the folders form no circle, and no
 //! file that [`context`] imports imports it back.
@@ -30,6 +31,7 @@ mod email_proof;
 pub mod error;
 pub mod idempotency;
 pub mod identity;
+mod invisible;
 mod mailing;
 pub mod mails;
 pub mod mfa;

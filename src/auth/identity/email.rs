@@ -7,7 +7,7 @@ use std::fmt;
 
 use unicode_normalization::UnicodeNormalization;
 
-use super::invisible;
+use super::is_invisible;
 
 /// An address in canonical form.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -85,7 +85,7 @@ fn canonical_local(local: &str) -> Result<String, EmailError> {
         | '~' => true,
         // Refused: invisible characters, and characters that NFKC maps to ASCII, such as look-alikes of `@` and of the
         // dot, because they are used for impersonation.
-        c if c.is_ascii() || c.is_control() || c.is_whitespace() || invisible(c) => false,
+        c if c.is_ascii() || c.is_control() || c.is_whitespace() || is_invisible(c) => false,
         c => std::iter::once(c).nfkc().all(|c| !c.is_ascii()),
     };
     let is_valid = lower.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_allowed));

@@ -8,6 +8,8 @@ mod username;
 pub use email::{Email, EmailError};
 pub use username::{Username, UsernameError};
 
+use super::invisible::is_displayed_as_nothing;
+
 /// A login name: an address if it contains an `@`, a username otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Login {
@@ -36,10 +38,9 @@ impl Login {
     }
 }
 
-/// Zero-width, bidirectional, variation and tag characters, fillers, and private-use characters: one of them makes a
-/// different name that looks the same.
-fn invisible(c: char) -> bool {
-    matches!(u32::from(c), 0xAD | 0x34F | 0x61C | 0x115F | 0x1160 | 0x17B4 | 0x17B5 | 0x180B..=0x180F | 0x200B..=0x200F
-        | 0x2028..=0x202E | 0x2060..=0x206F | 0x3164 | 0xFE00..=0xFE0F | 0xFEFF | 0xFFA0 | 0xFFF0..=0xFFFD | 0xE0000..=0xE0FFF
-        | 0xE000..=0xF8FF)
+/// Returns true for characters that are invisible, and for those that have no glyph of their own: line and paragraph
+/// separators, private-use and special characters. A name with one of them looks the same as the name without.
+fn is_invisible(c: char) -> bool {
+    is_displayed_as_nothing(c)
+        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{e000}'..='\u{f8ff}' | '\u{fff9}'..='\u{fffd}')
 }

@@ -2,7 +2,7 @@
 
 use unicode_normalization::UnicodeNormalization;
 
-use super::invisible;
+use super::is_invisible;
 
 /// A username.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,19 +17,21 @@ pub enum UsernameError {
     /// It is empty.
     #[error("it is empty")]
     Empty,
-    /// It has more than 64 characters.
-    #[error("it is longer than {} characters", MAX)]
+    /// It has too many characters.
+    #[error("it is longer than {MAX_LENGTH} characters")]
     TooLong,
     /// It contains a control character, a line break, an invisible character, or an `@`, which marks an address.
     #[error("it has a character that a username cannot have")]
     Character,
 }
 
-const MAX: usize = 64;
+/// The most characters of a username.
+const MAX_LENGTH: usize = 64;
 
 /// The longest text that is normalized, in bytes. Normalizing joins at most four characters of at most four bytes to
-/// one, so a longer text has more than [`MAX`] characters afterwards. A body of combining marks takes milliseconds.
-const MAX_UNPARSED: usize = MAX * 4 * 4;
+/// one, so a longer text has more than [`MAX_LENGTH`] characters afterwards. Bounded, because a whole body of combining
+/// marks takes milliseconds.
+const MAX_UNPARSED: usize = MAX_LENGTH * 4 * 4;
 
 impl Username {
     /// Parses a username.
@@ -42,12 +44,12 @@ impl Username {
         if display.is_empty() {
             return Err(UsernameError::Empty);
         }
-        if display.chars().count() > MAX {
+        if display.chars().count() > MAX_LENGTH {
             return Err(UsernameError::TooLong);
         }
         // NFKC before and after case folding: names that are equal by compatibility are the same name.
         let key = display.nfkc().flat_map(char::to_lowercase).nfkc().collect::<String>();
-        let is_forbidden = |c: char| c.is_control() || c == '@' || (c.is_whitespace() && c != ' ') || invisible(c);
+        let is_forbidden = |c: char| c.is_control() || c == '@' || (c.is_whitespace() && c != ' ') || is_invisible(c);
         if display.chars().any(is_forbidden) || key.chars().any(is_forbidden) {
             return Err(UsernameError::Character);
         }
@@ -82,8 +84,8 @@ mod tests {
     fn long_texts_are_refused_before_they_are_normalised() {
         let name = |character: &str, count: usize| Username::parse(&character.repeat(count)).map(|name| name.display);
         // Each group of four characters is one after normalizing.
-        assert_eq!(name("\u{3b1}\u{313}\u{300}\u{345}", MAX), Ok("\u{1f82}".repeat(MAX)));
-        assert_eq!(name("\u{3b1}\u{313}\u{300}\u{345}", MAX + 1), Err(UsernameError::TooLong));
+        assert_eq!(name("\u{3b1}\u{313}\u{300}\u{345}", MAX_LENGTH), Ok("\u{1f82}".repeat(MAX_LENGTH)));
+        assert_eq!(name("\u{3b1}\u{313}\u{300}\u{345}", MAX_LENGTH + 1), Err(UsernameError::TooLong));
         assert_eq!(name("\u{301}", 30_000), Err(UsernameError::TooLong));
     }
 
@@ -101,6 +103,12 @@ mod tests {
             "a\u{fe0f}b",
             "a\u{34f}b",
             "a\u{3164}b",
+            "a\u{2028}b",
+            "a\u{2800}b",
+            "a\u{e000}b",
+            "a\u{fff9}b",
+            "a\u{1bca0}b",
+            "a\u{1d173}b",
             &"a".repeat(65),
         ] {
             assert!(Username::parse(text).is_err(), "{text:?}");

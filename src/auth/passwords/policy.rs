@@ -1,10 +1,11 @@
-//! The policy for new passwords: a minimum and maximum length, something visible, and none of the most common
-//! passwords.
+//! The policy for new passwords: a minimum and maximum length, at least one visible character, and none of the most
+//! common passwords.
 //!
 //! There are no rules about digits and capitals, because they make passwords worse (NIST SP 800-63B, 5.1.1.2). Knows
 //! nothing of hashes.
 
 use super::Password;
+use crate::auth::invisible::is_displayed_as_nothing;
 use crate::config;
 
 /// The 10,000 most common passwords (SecLists, `10-million-password-list-top-10000`, MIT: see `common.LICENSE`): in
@@ -39,7 +40,7 @@ pub enum PolicyViolation {
         /// The maximum.
         max: usize,
     },
-    /// Only spaces and characters that nobody sees.
+    /// Only spaces and invisible characters.
     #[error("the password is blank")]
     Blank,
     /// One of the most common passwords.
@@ -80,33 +81,10 @@ impl Policy {
     }
 }
 
-/// Returns true for white space, control characters and the characters that Unicode says to display as nothing
-/// (Default_Ignorable_Code_Point), and for the blank Braille pattern. Such characters are allowed in a password, but a
-/// password of nothing else is guessed by its length.
+/// Returns true for white space, control characters and characters that are displayed as nothing. They are allowed in a
+/// password, but a password of nothing else is guessed by its length.
 fn is_invisible(char: char) -> bool {
-    char.is_whitespace()
-        || char.is_control()
-        || matches!(
-            char,
-            '\u{ad}'
-                | '\u{34f}'
-                | '\u{61c}'
-                | '\u{115f}'..='\u{1160}'
-                | '\u{17b4}'..='\u{17b5}'
-                | '\u{180b}'..='\u{180f}'
-                | '\u{200b}'..='\u{200f}'
-                | '\u{202a}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}'
-                | '\u{2800}'
-                | '\u{3164}'
-                | '\u{fe00}'..='\u{fe0f}'
-                | '\u{feff}'
-                | '\u{ffa0}'
-                | '\u{fff0}'..='\u{fff8}'
-                | '\u{1bca0}'..='\u{1bca3}'
-                | '\u{1d173}'..='\u{1d17a}'
-                | '\u{e0000}'..='\u{e0fff}'
-        )
+    char.is_whitespace() || char.is_control() || is_displayed_as_nothing(char)
 }
 
 /// Returns true if a password is on the list, ignoring case: guessing programs try `Password1` right after `password1`.
