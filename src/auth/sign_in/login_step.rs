@@ -35,7 +35,7 @@ struct MfaClaims {
     user: UserId,
     /// The row's `sessions_valid_after` at the first request: a later change of the password voids the token.
     valid_after: i64,
-    /// How the user was recognized at the first request; absent from older nodes.
+    /// The method by which the user was recognized at the first request. Tokens of older nodes lack it.
     #[serde(default)]
     method: Option<SignInMethod>,
 }

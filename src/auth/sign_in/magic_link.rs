@@ -73,7 +73,7 @@ async fn create_and_send(
         None => LinkClaims::Address(email.as_str().to_owned()),
     };
     let lifetime = ctx.node.config.mailed.magic;
-    let token = action_token::create_for_link(ctx, form, ActionKind::MagicLink, claims, true, lifetime).await?;
+    let token = action_token::create_for_link(ctx, form, ActionKind::MagicLink, claims, false, lifetime).await?;
     let device_secret = one_time::generate_device_secret(ctx);
     let id = token.id.to_string();
     let key = SecretKey { kind: SecretKind::MagicLink, subject: &subject, id: &id };
@@ -93,14 +93,14 @@ pub async fn redeem(
     device_secret: &str,
     request_ctx: RequestContext<'_>,
 ) -> Result<LoginStep, Error> {
-    let link = Link::parse(ctx, token, request_ctx).await?;
+    let link = Link::verify(ctx, token, request_ctx).await?;
     let user = link.redeem_for_owner(ctx, device_secret).await?;
     start_login(ctx, &user, SignInMethod::MagicLink, request_ctx).await
 }
 
-/// The same in one request. If the code of the second factor is missing or wrong, the link is not consumed. The first
-/// sign-in to an account whose address was not verified needs no second factor: it removes the one that somebody else
-/// may have set (`crate::auth::email_proof`).
+/// Like [`redeem`], in one request. If the code of the second factor is missing or wrong, the link is not consumed. The
+/// first sign-in to an account whose address was not verified needs no second factor: it removes the one that somebody
+/// else may have set (`crate::auth::email_proof`).
 pub async fn redeem_with_code(
     ctx: &Context,
     token: &str,
@@ -108,7 +108,7 @@ pub async fn redeem_with_code(
     mfa_code: Option<&str>,
     request_ctx: RequestContext<'_>,
 ) -> Result<TokenPair, Error> {
-    let link = Link::parse(ctx, token, request_ctx).await?;
+    let link = Link::verify(ctx, token, request_ctx).await?;
     if let Some(user) = link.user.as_ref().filter(|user| user.verified) {
         link.redeem(ctx, device_secret, OnMatch::Keep).await?;
         let login = authorize_login(ctx, user, mfa_code, METHOD, request_ctx).await?;
@@ -131,7 +131,8 @@ struct Link<'a> {
 }
 
 impl<'a> Link<'a> {
-    async fn parse(ctx: &Context, token: &str, request_ctx: RequestContext<'a>) -> Result<Self, Error> {
+    /// Counts an attempt of the client, verifies the token and reads the user.
+    async fn verify(ctx: &Context, token: &str, request_ctx: RequestContext<'a>) -> Result<Self, Error> {
         rate_limit::check_attempt(ctx, request_ctx).await?;
         let token = action_token::verify_link::<LinkClaims>(ctx, ActionKind::MagicLink, token)
             .await?

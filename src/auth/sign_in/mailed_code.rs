@@ -80,7 +80,7 @@ pub async fn sign_in_with_code(
         let user = code.redeem_for_owner(ctx, email, None).await?;
         return authorize_login(ctx, &user, mfa_code, METHOD, request_ctx).await?.open(ctx, request_ctx).await;
     };
-    // A disabled user is told so below, and not that the code is invalid.
+    // The error for a disabled user comes below: the code is valid.
     if !user.disabled && !epoch.is_current(&user) {
         return Err(revoked(ctx, Some(user.id), request_ctx));
     }

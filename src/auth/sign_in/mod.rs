@@ -1,4 +1,4 @@
-//! The ways to sign in. Each recognizes a user and then opens a session through [`open_session`], which makes the
+//! The methods of signing in. Each recognizes a user and then opens a session through [`open_session`], which makes the
 //! checks that none may skip.
 
 pub mod login_step;

@@ -1,8 +1,8 @@
 //! A new password on the request of its owner, who stays signed in.
 //!
 //! The new password ends all sessions of the user, by a timestamp in the row that has no exceptions
-//! ([`crate::auth::accounts::update`]). The session of the request is replaced by one that is opened since. Nothing is
-//! gained by that: the caller had a session, and the new one keeps its `auth_time`.
+//! ([`crate::auth::accounts::update`]). The session of the request is replaced by one that is opened after the change.
+//! A thief gains nothing by that: the caller had a session, and the new one keeps its `auth_time`.
 
 use super::open_session::{check_login_allowed, reopen_session};
 use crate::auth::Error;
@@ -24,7 +24,7 @@ pub async fn change_password(
     new: Password,
     request_ctx: RequestContext<'_>,
 ) -> Result<TokenPair, Error> {
-    // Before the change, which would otherwise succeed and report an error.
+    // Before the change: otherwise the change would succeed and the call fail.
     check_login_allowed(ctx, user, None, request_ctx)?;
     let update = UpdateSelf { password: Some(new), current_password: current, auth_time, ..UpdateSelf::default() };
     let user = update_self(ctx, user, update, request_ctx).await?;

@@ -1,14 +1,14 @@
-//! The last steps of every sign-in: whether the user may sign in at all, the second factor, and the session record.
+//! The last steps of every sign-in: checking that the user may sign in, the second factor, and the session record.
 //!
-//! Nothing else opens a session, so no way to sign in can skip a check. Knows nothing of how the user was recognized.
-
-use std::time::Duration;
+//! Nothing else opens a session, so no method of signing in can skip a check. Knows nothing of how the user was
+//! recognized.
 
 use super::record_refusal;
 use crate::auth::audit::{self, Event, EventType, Origin, SignInMethod};
 use crate::auth::context::Context;
 use crate::auth::mailing::NoticeOrigin;
 use crate::auth::request_context::RequestContext;
+use crate::auth::retention::first_session_after;
 use crate::auth::run_to_completion::run_to_completion;
 use crate::auth::sessions::claims::session_claims;
 use crate::auth::sessions::tokens::{TokenPair, issue_tokens};
@@ -30,7 +30,7 @@ pub async fn open_session(
     open_session_by(ctx, user, mfa_code, Some(SignInMethod::Password), request_ctx).await
 }
 
-/// As [`open_session`], for a user who has been recognized in this way.
+/// Like [`open_session`], for a user who has been recognized by this method.
 pub(super) async fn open_session_by(
     ctx: &Context,
     user: &User,
@@ -41,7 +41,7 @@ pub(super) async fn open_session_by(
     authorize_login(ctx, user, mfa_code, method, request_ctx).await?.open(ctx, request_ctx).await
 }
 
-/// Opens a session for a user of `signet seed`, which nobody has signed in: nothing is recorded.
+/// Opens a session for a user that `signet seed` has created. Records nothing, because nobody signs in.
 pub async fn open_seeded_session(
     ctx: &Context,
     user: &User,
@@ -51,7 +51,7 @@ pub async fn open_seeded_session(
 }
 
 /// Opens a session in place of the caller's, which has just ended with a change that the caller made. `auth_time` is that
-/// of the caller's token. Asks for no second factor: the caller's session was opened with it.
+/// of the caller's token. Requires no second factor: the caller's session was opened with it.
 pub(in crate::auth) async fn reopen_session(
     ctx: &Context,
     user: &User,
@@ -68,7 +68,7 @@ pub(in crate::auth) async fn reopen_session(
 /// code of the second factor does not consume it.
 pub(in crate::auth) struct AuthorizedLogin<'a> {
     user: &'a User,
-    /// How the user was recognized, for the record.
+    /// The method by which the user was recognized, for the event.
     method: Option<SignInMethod>,
 }
 
@@ -138,33 +138,40 @@ impl AuthorizedLogin<'_> {
             return Err(superseded(ctx, user, method, request_ctx));
         }
         let session = new_session(ctx, user, auth_time, request_ctx)?;
-        let (valid_after, network) = (user.sessions_valid_after, request_ctx.rate_limit_ip.to_string());
-        let expires_at = session.used_at + ctx.node.retention.revocation_ttl();
-        let (ephemeral, max_sessions) = (ctx.ephemeral.clone(), ctx.node.config.tokens.sessions_per_user);
-        // To completion, because the store may have to end other sessions.
-        let opening = run_to_completion(async move {
-            let opened = ephemeral.open_session(&session, &network, valid_after, max_sessions, expires_at).await?;
-            Ok((opened, session))
-        });
-        let (opened, session) = opening.await?;
-        match opened {
-            Opened::Opened { ended, from_new_network } => {
-                if from_new_network {
-                    notify_of_new_network(ctx, user, request_ctx).await;
-                }
-                ended.iter().for_each(|revocation| _ = ctx.node.revocations.apply(revocation));
-                issue_tokens(ctx, session.snapshot(), request_ctx, ctx.now())
-            }
+        let snapshot = session.snapshot();
+        let opening = store_session(ctx.clone(), session, user, request_ctx);
+        match run_to_completion(opening).await? {
+            Opened::Opened { .. } => issue_tokens(ctx, snapshot, request_ctx, ctx.now()),
             Opened::Superseded => Err(superseded(ctx, user, method, request_ctx)),
         }
     }
 }
 
-/// Tells the owner of a verified address that somebody signed in from a new network. An address that is not verified may
-/// be that of somebody else.
-async fn notify_of_new_network(ctx: &Context, user: &User, request_ctx: RequestContext<'_>) {
-    if ctx.node.config.mail.new_sign_in_notice && user.verified {
-        mailing::queue_notice(ctx, user, Letter::NewSignIn, &NoticeOrigin::client(request_ctx)).await;
+/// Stores the session, applies the revocations of sessions that the store ended for it, and notifies the owner of a
+/// verified address if the network is new. An address that is not verified may be that of somebody else.
+///
+/// To be run to completion. Otherwise a thief who disconnects in time would make the network a known one without a
+/// notice, and the next sign-in from there would not cause one.
+fn store_session(
+    ctx: Context,
+    session: Session,
+    user: &User,
+    request_ctx: RequestContext<'_>,
+) -> impl Future<Output = Result<Opened, Error>> + Send + use<> {
+    let (valid_after, network) = (user.sessions_valid_after, request_ctx.rate_limit_ip.to_string());
+    let is_notified = ctx.node.config.mail.new_sign_in_notice && user.verified;
+    let notice = is_notified.then(|| (user.clone(), NoticeOrigin::client(request_ctx)));
+    async move {
+        let expires_at = session.used_at + ctx.node.retention.revocation_ttl();
+        let max_sessions = ctx.node.config.tokens.sessions_per_user;
+        let opened = ctx.ephemeral.open_session(&session, &network, valid_after, max_sessions, expires_at).await?;
+        if let Opened::Opened { ended, from_new_network } = &opened {
+            ended.iter().for_each(|revocation| _ = ctx.node.revocations.apply(revocation));
+            if let (true, Some((user, origin))) = (from_new_network, notice) {
+                mailing::queue_notice(&ctx, &user, Letter::NewSignIn, &origin).await;
+            }
+        }
+        Ok(opened)
     }
 }
 
@@ -182,9 +189,8 @@ fn new_session(
 ) -> Result<Session, Error> {
     let now = ctx.now();
     // Later than the last revocation of the user's sessions, even if that happened in this millisecond or by a clock
-    // that is ahead. Neither the row's timestamp nor a revocation that this node has applied must cover the new
-    // session.
-    let after_row = user.sessions_valid_after + Duration::from_millis(1);
+    // that is ahead. Neither the row's timestamp nor a revocation that this node has applied may cover the new session.
+    let after_row = first_session_after(user.sessions_valid_after);
     let after_revocation = ctx.node.revocations.first_session_after(user.id);
     let SessionClaims { claims, custom_claims } = session_claims(user)?;
     let opened_at = ctx.node.issue_time(now).max(after_row).max(after_revocation);

@@ -1,12 +1,13 @@
 //! Signing in with a password.
 //!
 //! A known login cannot be told from an unknown one: both count against the same limits, cost one hash of the same
-//! parameters, and fail with the same answer in the same time: at the next step of `passwords.refusal_step`, which must
-//! be longer than a check of a hash of other parameters (an imported one) to hide it. Only the right password reveals
-//! that an account is disabled.
+//! parameters, and fail with the same error after the same time, at the next step of `passwords.refusal_step`. To hide
+//! that an imported hash has other parameters, the step must be longer than a check of it. Only the right password
+//! reveals that an account is disabled.
 //!
-//! A sign-in takes three round trips to the store: the limit of the client, that of the account, and the session. Once
-//! the account's counter is exhausted, a fourth asks whether the client's network is a known one of the account.
+//! A sign-in takes three round trips to the ephemeral store: the limit of the client, that of the account, and the
+//! session. Once the account's counter is exhausted, a fourth checks whether the client's network is a known one of the
+//! account.
 
 use tokio::time::Instant;
 
@@ -56,8 +57,8 @@ pub async fn check_password(
     let start = Instant::now();
     let login = Login::parse(login);
     rate_limit::check_sign_in(ctx, request_ctx).await?;
-    // Before the user is looked up and before the account's limit is counted: if the queue is full, the answer reveals
-    // nothing about the login, and the attempt does not count against the account.
+    // Before the user is looked up and before the account's limit is counted: if the queue is full, the response
+    // reveals nothing about the login, and the attempt does not count against the account.
     let slot = ctx.node.hasher.acquire_slot().await?;
     let user = match &login {
         Some(Login::Email(email)) => ctx.accounts.user(Find::Email(email.as_str())).await?,
@@ -65,7 +66,7 @@ pub async fn check_password(
         None => None,
     };
     let checked = count_and_compare(ctx, user, login.as_ref(), password, slot, request_ctx).await;
-    // For every reason: the duration of the lookup is part of every answer.
+    // For every error, because every response takes the duration of the lookup.
     match &checked {
         Ok(_) => {}
         Err(Error::RateLimited { .. }) => delay_limited(start).await,
