@@ -22,7 +22,7 @@ pub struct IdentityProof<'a> {
     pub auth_time: Option<Timestamp>,
 }
 
-/// Requires the current password of a user who has one, and a recent sign-in of another. Attempts have a
+/// Requires the current password of a user who has one, and a recent sign-in of a user who has none. Attempts have a
 /// counter of their own: strangers cannot exhaust it, and a stolen token does not allow faster guessing than a login.
 pub(in crate::auth) async fn reauthenticate(
     ctx: &Context,
@@ -38,7 +38,8 @@ pub(in crate::auth) async fn reauthenticate(
     }
 }
 
-/// Does the same and hashes the new password, in one slot of the queue: the request cannot be rejected between the two.
+/// Like [`reauthenticate`], and hashes the new password in the same slot of the queue: the request cannot be rejected
+/// between the two.
 pub(in crate::auth) async fn reauthenticate_and_hash(
     ctx: &Context,
     user: &User,
@@ -54,8 +55,8 @@ pub(in crate::auth) async fn reauthenticate_and_hash(
     slot.verify_and_hash(password, stored, new).await?.ok_or_else(|| wrong_password(ctx, user, permit, request_ctx))
 }
 
-/// Requires the current password if the request contains one, and a recent sign-in otherwise: for calls whose documents
-/// have no field for the password.
+/// Requires the current password if the request contains one, and a recent sign-in otherwise: for calls of published
+/// APIs that have no field for the password.
 pub(in crate::auth) async fn require_password_or_recent_sign_in(
     ctx: &Context,
     user: &User,
@@ -74,15 +75,19 @@ fn require_recent_sign_in(
     proof: IdentityProof<'_>,
     request_ctx: RequestContext<'_>,
 ) -> Result<(), Error> {
-    let max_age = ctx.node.config.tokens.recent_sign_in;
-    if proof.auth_time.is_some_and(|auth_time| ctx.now().since(auth_time) <= max_age) {
+    if is_recent(ctx, proof.auth_time) {
         return Ok(());
     }
     record_refusal(ctx, user, "no recent sign-in", request_ctx);
     Err(Error::RecentSignInRequired)
 }
 
-/// An attempt that is counted and may be compared.
+/// Returns true if the user authenticated at `auth_time` and less than `tokens.recent_sign_in` ago.
+pub(in crate::auth) fn is_recent(ctx: &Context, auth_time: Option<Timestamp>) -> bool {
+    auth_time.is_some_and(|auth_time| ctx.now().since(auth_time) <= ctx.node.config.tokens.recent_sign_in)
+}
+
+/// An attempt that was counted, so that its password may be compared.
 struct Attempt<'a, 'p> {
     password: &'p Password,
     slot: QueueSlot<'a>,

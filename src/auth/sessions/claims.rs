@@ -1,5 +1,5 @@
-//! The claims about the user that are stored with each session and copied into its access tokens: all of its own, and
-//! of the custom claims those that the audience lists.
+//! The claims about the user that are stored with each session and copied into its access tokens. The full name and the
+//! custom claims are copied only for an audience that lists them.
 //!
 //! They are written at sign-in, from the user's row. When the row changes, `refresh_session_claims` rewrites them,
 //! and tokens carry the new claims from the next refresh on, so that a token does not name an address that belongs to
@@ -35,8 +35,8 @@ struct UserClaims<'a> {
     superuser: bool,
 }
 
-/// The part of a session's claims that says that the address is verified. No other claim can contain it, because JSON
-/// escapes quotes in strings.
+/// The text in a session's claims if the address is verified. No other claim can contain it, because JSON escapes
+/// quotes in strings.
 pub(super) const EMAIL_VERIFIED: &str = r#""email_verified":true"#;
 
 /// Serializes the claims of a user, in the form in which sessions store them.
@@ -52,8 +52,8 @@ pub fn session_claims(user: &User) -> Result<SessionClaims, Error> {
     Ok(SessionClaims { claims, custom_claims: listed_claims(user)? })
 }
 
-/// The claims of a user that only audiences get which list them, as a JSON object: the full name and the custom claims.
-/// Empty if there are none.
+/// The claims of a user that are only for audiences that list them, as a JSON object: the full name and the custom
+/// claims. Empty if there are none.
 fn listed_claims(user: &User) -> Result<String, Error> {
     let custom = user.custom_claims.as_deref().unwrap_or_default();
     let Some(name) = &user.full_name else { return Ok(custom.to_owned()) };

@@ -1,14 +1,28 @@
-//! Lists the sessions of a user.
+//! Reads the open sessions of a user.
 
 use crate::auth::Error;
 use crate::auth::context::Context;
-use crate::id::UserId;
+use crate::id::{SessionId, UserId};
 
 pub use crate::store::ephemeral::Session;
 
 /// The open sessions of `user`, newest first.
 pub async fn list_sessions(ctx: &Context, user: UserId) -> Result<Vec<Session>, Error> {
     let mut sessions = ctx.ephemeral.sessions(user, ctx.now()).await?;
-    sessions.retain(|session| !ctx.node.revocations.is_session_ended(session.user, session.id, session.opened_at));
+    sessions.retain(|session| !is_ended(ctx, session));
     Ok(sessions)
+}
+
+/// A session of `user`, if it is open.
+pub(in crate::auth) async fn find_session(
+    ctx: &Context,
+    user: UserId,
+    session: SessionId,
+) -> Result<Option<Session>, Error> {
+    Ok(ctx.ephemeral.session(user, session, ctx.now()).await?.filter(|session| !is_ended(ctx, session)))
+}
+
+/// Returns true if this node knows that a session was ended that the store still has.
+fn is_ended(ctx: &Context, session: &Session) -> bool {
+    ctx.node.revocations.is_session_ended(session.user, session.id, session.opened_at)
 }

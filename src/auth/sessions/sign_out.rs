@@ -1,8 +1,8 @@
 //! Signs out: one session, the user's other sessions, all of a user's, or everyone.
 //!
-//! When a function here returns, no refresh of these sessions succeeds and the revocation of their access tokens is
-//! stored. This node refuses them from then on, and other nodes as soon as they apply the revocation: within
-//! milliseconds, or once they are no longer cut off. Knows nothing of who may sign out whom.
+//! The guarantees are those of `crate::auth::revocation::sessions`. Other nodes apply a revocation within milliseconds,
+//! or once they are no longer cut off. Everything runs to completion, so that each sign-out is recorded even if the
+//! client disconnects. Knows nothing of who may sign out whom.
 //!
 //! A global sign-out is not in session records, so another node's refresh sees it only once that node has the new
 //! `global_not_before`. Tokens that it issues meanwhile are as old as their session, and are refused from then on.
@@ -32,19 +32,22 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Ends sessions of a user and returns how many there were.
 pub async fn sign_out(ctx: &Context, user: UserId, scope: SignOutScope, origin: Origin) -> Result<u64, Error> {
-    let ended = end_sessions(ctx, user, scope, None, ctx.node.revocations.first_session_after(user)).await?;
-    if ended > 0 {
-        let event = Event::of_user(EventType::SessionsEnded, user, origin).detail("count", ended);
-        audit::record(
-            ctx,
-            match scope {
+    let ctx = ctx.clone();
+    run_to_completion(async move {
+        let min_before = ctx.node.revocations.first_session_after(user);
+        let ended = end_sessions(&ctx, user, scope, None, min_before).await?;
+        if ended > 0 {
+            let event = Event::of_user(EventType::SessionsEnded, user, origin).detail("count", ended);
+            let event = match scope {
                 SignOutScope::One(session) => event.session(session).detail("scope", "one"),
                 SignOutScope::Others(_) => event.detail("scope", "others"),
                 SignOutScope::All => event.detail("scope", "all"),
-            },
-        );
-    }
-    Ok(ended)
+            };
+            audit::record(&ctx, event);
+        }
+        Ok(ended)
+    })
+    .await
 }
 
 /// Ends all sessions of a user and every sign-in in progress, because the row's `sessions_valid_after` has risen to
@@ -63,8 +66,9 @@ pub async fn sign_out_durably(ctx: &Context, user: UserId, valid_after: Timestam
     ended
 }
 
-/// The row refuses sign-ins from before the change. But a sign-in that read the row before and is still hashing opens
-/// its session as soon as the store is back. Until the store has the revocation, this node refuses that session.
+/// Repeats the end of the sessions until the store accepts it. A sign-in that read the row before the change and is
+/// still hashing could open its session as soon as the store is back. This node refuses that session until the store
+/// has the revocation.
 async fn retry_sign_out(ctx: Context, user: UserId, valid_after: Timestamp) {
     let give_up_at = ctx.node.clock.monotonic() + RETRY_FOR;
     while ctx.node.clock.monotonic() < give_up_at {
@@ -94,8 +98,8 @@ async fn end_sessions_before(ctx: &Context, user: UserId, valid_after: Timestamp
     Ok(ctx.ephemeral.revoke(&Revocation { target, expires_at }, now).await?)
 }
 
-/// Ends all sessions of another user. Durable, because an operator has a reason: a Redis restored from an earlier state
-/// must not bring the sessions back.
+/// Ends all sessions of another user. Durable: a Redis that is restored from an earlier state must not bring the
+/// sessions back.
 pub async fn sign_out_user_as_admin(ctx: &Context, user: UserId, origin: Origin) -> Result<u64, Error> {
     let ctx = ctx.clone();
     run_to_completion(async move {
@@ -108,10 +112,14 @@ pub async fn sign_out_user_as_admin(ctx: &Context, user: UserId, origin: Origin)
 
 /// Ends all sessions of all users and revokes every token issued until now.
 pub async fn sign_out_everyone(ctx: &Context, origin: Origin) -> Result<(), Error> {
-    let not_before = next_global_not_before(ctx.now(), ctx.node.revocations.global_not_before());
-    ctx.ephemeral.raise_global_not_before(not_before).await?;
-    ctx.node.revocations.raise_global_not_before(not_before);
-    let event = Event::new(EventType::EveryoneSignedOut, origin);
-    audit::record(ctx, event.detail("not_before_ms", not_before.millis()));
-    Ok(())
+    let ctx = ctx.clone();
+    run_to_completion(async move {
+        let not_before = next_global_not_before(ctx.now(), ctx.node.revocations.global_not_before());
+        ctx.ephemeral.raise_global_not_before(not_before).await?;
+        ctx.node.revocations.raise_global_not_before(not_before);
+        let event = Event::new(EventType::EveryoneSignedOut, origin);
+        audit::record(&ctx, event.detail("not_before_ms", not_before.millis()));
+        Ok(())
+    })
+    .await
 }

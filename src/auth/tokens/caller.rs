@@ -6,6 +6,7 @@ use super::verify::{Credential, Requirements, VerifiedToken, verify, verify_acce
 use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::auth::error::{Denial, VerifyError};
+use crate::auth::passwords::reauthenticate::is_recent;
 use crate::auth::reserved_scopes::ADMIN;
 use crate::clock::Timestamp;
 use crate::id::{ApiKeyId, ProjectId, SessionId, UserId};
@@ -31,13 +32,13 @@ pub async fn authenticate(ctx: &Context, credential: Option<&str>) -> Result<Cal
     let requirements = Requirements { audience: Some(&ctx.node.config.tokens.audience), ..Requirements::default() };
     let credential = verify(ctx, credential, requirements).await?;
     let (user, session) = match &credential {
-        Credential::Token(token) => (token.user.ok_or(VerifyError::UnknownKey)?, token.session),
+        Credential::Token(token) => (token.user.ok_or(VerifyError::OtherSubject)?, token.session),
         Credential::ApiKey(key) => (key.user, None),
     };
     Ok(Caller { user, session, credential })
 }
 
-/// Verifies the access token of a caller who needs no other rights: as [`authenticate`].
+/// Verifies an access token as [`authenticate`] does, for calls that need nothing else of the caller.
 pub fn verify_own_token(ctx: &Context, token: &str) -> Result<Arc<VerifiedToken>, VerifyError> {
     let verified = verify_access_token(ctx, token)?;
     if verified.is_for(&ctx.node.config.tokens.audience) { Ok(verified) } else { Err(VerifyError::OtherAudience) }
@@ -53,7 +54,7 @@ pub async fn authenticate_user(ctx: &Context, credential: Option<&str>) -> Resul
         result => result?,
     };
     let user = ctx.accounts.user(Find::Id(caller.user)).await?.ok_or(Error::NotFound)?;
-    // The row has the end of the user's sign-ins before this node has its revocation.
+    // The row records that the user's sign-ins were ended, possibly before this node has applied the revocation.
     let opened_at = caller.session.and_then(|session| session.created_at());
     if user.disabled {
         Err(Error::AccountDisabled)
@@ -157,9 +158,7 @@ impl Caller {
     /// in recently. An API key with the scope `admin` stands for itself: creating it took a recent sign-in.
     pub async fn require_recent_superuser(&self, ctx: &Context) -> Result<User, Error> {
         let user = self.require_superuser(ctx).await?;
-        let max_age = ctx.node.config.tokens.recent_sign_in;
-        let is_recent = |auth_time| ctx.now().since(auth_time) <= max_age;
-        if self.session.is_some() && !self.auth_time().is_some_and(is_recent) {
+        if self.session.is_some() && !is_recent(ctx, self.auth_time()) {
             return Err(Error::RecentSignInRequired);
         }
         Ok(user)

@@ -51,7 +51,7 @@ pub async fn issue_for_api_key(
     let allowed = |scope: &str| audience.is_none_or(|audience| audience.allows_scope(scope));
     let scope = match scope {
         Some(requested) => {
-            // Too many are more than any key has.
+            // A list with too many scopes asks for more than any key has.
             let requested = RequiredScopes::parse(requested).ok().filter(|scopes| api_key.scopes.contains_all(scopes));
             let requested = requested.filter(|scopes| scopes.iter().all(allowed));
             requested.ok_or(VerifyError::InsufficientScope)?.join()

@@ -25,6 +25,7 @@ use crate::auth::context::Context;
 use crate::auth::error::{Denial, SubjectTokenError, VerifyError};
 use crate::auth::request_context::RequestContext;
 use crate::auth::reserved_scopes::is_reserved;
+use crate::auth::sessions::list::find_session;
 use crate::auth::sessions::tokens::{AccessToken, mint_access_token};
 use crate::config::Audience;
 use crate::id::ApiKeyId;
@@ -38,7 +39,7 @@ pub const EXCHANGE_SCOPE: &str = "tokens:exchange";
 /// on, and each adds 60 bytes to the token.
 pub const MAX_ACTORS: usize = 5;
 
-/// What a client wants for a token.
+/// The parameters of an exchange.
 #[derive(Clone, Copy)]
 pub struct ExchangeRequest<'a> {
     /// The user's access token.
@@ -67,7 +68,7 @@ struct ExchangeClaims<'a> {
     act: Actor<'a>,
 }
 
-/// Who acts for the user, and for whom that client acted before (RFC 8693, 4.1).
+/// The client that acts for the user, and the clients that acted before it (RFC 8693, 4.1).
 #[derive(Serialize)]
 struct Actor<'a> {
     sub: ApiKeyId,
@@ -101,11 +102,8 @@ pub async fn exchange(
     let audience = target(ctx, &subject, request.resource)?;
     let scope = granted_scopes(client, &subject, audience, request.scope)?;
     let act = previous_actors(&subject)?;
-    let session = ctx.ephemeral.session(user, session, now).await?;
-    let revocations = &ctx.node.revocations;
-    let session = session
-        .filter(|session| !revocations.is_session_ended(session.user, session.id, session.opened_at))
-        .ok_or(Error::InvalidSubjectToken(SubjectTokenError::NotAccepted))?;
+    let session = find_session(ctx, user, session).await?;
+    let session = session.ok_or(Error::InvalidSubjectToken(SubjectTokenError::NotAccepted))?;
     let lifetime = audience.lifetime(request_ctx.dialect_config.access);
     let claims = ExchangeClaims { scope: &scope, act: Actor { sub: api_key, act } };
     let claims = serialize_extra_claims(&claims).map_err(|_| Error::Internal("claims cannot be serialized"))?;
@@ -114,7 +112,6 @@ pub async fn exchange(
         audience: Some(audience),
         more_claims: &claims,
         issued_at: now,
-        // In whole seconds, as the subject token says it.
         expires_at: (now + lifetime).min(subject.expires_at),
     };
     let (access, expires_in) = mint_access_token(ctx, &token)?;
@@ -143,7 +140,7 @@ fn granted_scopes(
         let is_held = if is_limited { subject.scopes.contains(scope) } else { client.require_scope(scope).is_ok() };
         is_held && audience.allows_scope(scope) && !is_reserved(scope)
     };
-    // Too many are more than any token has.
+    // A list with too many scopes asks for more than any token has.
     let requested = requested.map(RequiredScopes::parse).transpose().map_err(|_| insufficient())?;
     match requested.filter(|requested| !requested.is_empty()) {
         Some(requested) if requested.iter().all(is_allowed) => Ok(requested.join()),

@@ -1,8 +1,7 @@
-//! Explains a credential to an administrator: what it is, what it says, and why it is accepted or not.
+//! Explains a credential to an administrator: its kind, its contents, and the reason why it is refused.
 //!
-//! Changes nothing and uses nothing up. The verdict on an access token is that of
-//! [`verify_access_token`]; the rest is read besides. Nothing of a token whose signature is wrong is looked up: only
-//! what it says is shown.
+//! Changes nothing and uses nothing up. The verdict on an access token is that of [`verify_access_token`]. The rest is
+//! read separately. If the signature of a token is wrong, only its contents are shown and nothing is looked up.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,8 +13,8 @@ use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::auth::retention::key_policy;
 use crate::auth::revocation::set::RevokedBy;
+use crate::auth::sessions::list::find_session;
 use crate::clock::Timestamp;
-use crate::id::{SessionId, UserId};
 use crate::store::accounts::{ApiKey, Find, User};
 use crate::store::ephemeral::Session;
 use crate::token::access::{MAX_LENGTH, TokenError};
@@ -25,7 +24,7 @@ use crate::token::keyring::key::Key;
 use crate::token::keyring::ring::KeyState;
 use crate::token::refresh::RefreshToken;
 
-/// What a credential is.
+/// The kind of a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CredentialKind {
     /// An access token, by its `typ`.
@@ -64,7 +63,7 @@ pub enum RefusalReason {
     Rotated,
 }
 
-/// What was revoked, and when if that is known.
+/// The revocation of a credential, and its time if that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Revoked {
     /// `everyone`, `user`, `session`, `token`, `api_key` or `signing_key`.
@@ -75,11 +74,11 @@ pub struct Revoked {
 
 /// Everything that is known of a credential.
 pub struct Inspection {
-    /// What it is.
+    /// Its kind.
     pub kind: CredentialKind,
     /// The header of a JWT, as it is written.
     pub header: Option<Value>,
-    /// What it says; for an API key and a refresh token, what is known of it in the form of claims.
+    /// The claims of a JWT. For an API key and a refresh token, their data in the form of claims.
     pub claims: Option<Value>,
     /// The signing key that the header names, if it is in the keyring, and its state.
     pub key: Option<(Key, KeyState)>,
@@ -87,7 +86,7 @@ pub struct Inspection {
     pub refused: Option<RefusalReason>,
     /// Its session, while that is open.
     pub session: Option<Session>,
-    /// What was revoked, if that is why it is not accepted.
+    /// The revocation, if it is refused because of one.
     pub revoked: Option<Revoked>,
     /// Its user, if the credential is authentic and the user exists.
     pub user: Option<User>,
@@ -217,14 +216,14 @@ async fn inspect_access_token(ctx: &Context, token: &str, jwt: Inspection) -> Re
         None => None,
     };
     let session = match (verified.user, verified.session) {
-        (Some(user), Some(session)) => open_session(ctx, user, session).await?,
+        (Some(user), Some(session)) => find_session(ctx, user, session).await?,
         _ => None,
     };
     let revoked = ctx.node.revocations.cause(&verified).map(|cause| Revoked::new(ctx, cause));
     Ok(Inspection { refused: refused.map(RefusalReason::Refused), session, revoked, user, ..jwt })
 }
 
-/// The token if this service signed it, whether or not its time has come or passed.
+/// The token if this service signed it, even if it has expired or is not valid yet.
 fn authentic(ctx: &Context, token: &str, jwt: &Inspection) -> Option<VerifiedToken> {
     let keys = ctx.node.keyring.keys();
     let issued_at = jwt.claims.as_ref().and_then(|claims| claims["iat"].as_i64()).map(Timestamp::from_secs);
@@ -232,18 +231,11 @@ fn authentic(ctx: &Context, token: &str, jwt: &Inspection) -> Option<VerifiedTok
     times.into_iter().find_map(|at| ctx.node.issuer.check(token, &keys, at).ok())
 }
 
-/// A session that is open, and was not ended.
-async fn open_session(ctx: &Context, user: UserId, session: SessionId) -> Result<Option<Session>, Error> {
-    let is_ended =
-        |session: &Session| ctx.node.revocations.is_session_ended(session.user, session.id, session.opened_at);
-    Ok(ctx.ephemeral.session(user, session, ctx.now()).await?.filter(|session| !is_ended(session)))
-}
-
 async fn inspect_refresh_token(ctx: &Context, refresh: RefreshToken) -> Result<Inspection, Error> {
     let RefreshToken { user, session, counter } = refresh;
     let claims = json!({"sub": user, "sid": session, "counter": counter});
     let user = ctx.accounts.user(Find::Id(user)).await?;
-    let session = open_session(ctx, refresh.user, refresh.session).await?;
+    let session = find_session(ctx, refresh.user, refresh.session).await?;
     let (refused, revoked) = match &session {
         None => (Some(RefusalReason::SessionEnded), session_end(ctx, &refresh, user.as_ref())),
         Some(session) if session.counter > counter => (Some(RefusalReason::Rotated), None),
@@ -253,7 +245,7 @@ async fn inspect_refresh_token(ctx: &Context, refresh: RefreshToken) -> Result<I
     Ok(Inspection { claims: Some(claims), refused, session, revoked, user, ..Inspection::new(kind) })
 }
 
-/// What ended the session of a refresh token, if that is known.
+/// The revocation that ended the session of a refresh token, if it is known.
 fn session_end(ctx: &Context, refresh: &RefreshToken, user: Option<&User>) -> Option<Revoked> {
     let opened_at = refresh.session.created_at()?;
     if let Some(cause) = ctx.node.revocations.session_cause(refresh.user, refresh.session, opened_at) {

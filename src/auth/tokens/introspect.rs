@@ -5,6 +5,7 @@ use super::verify::{Credential, Requirements, verify};
 use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::auth::request_context::RequestContext;
+use crate::auth::sessions::list::find_session;
 use crate::auth::sessions::refresh::is_accepted;
 use crate::store::ephemeral::Session;
 use crate::token::refresh::RefreshToken;
@@ -62,10 +63,8 @@ pub async fn introspect_in_dialect(
 
 async fn introspect(ctx: &Context, token: &str, audience: Option<&str>) -> Result<Introspection, Error> {
     if let Some(refresh) = RefreshToken::parse(token, &ctx.node.secrets) {
-        let session = ctx.ephemeral.session(refresh.user, refresh.session, ctx.now()).await?;
-        let is_ended =
-            |session: &Session| ctx.node.revocations.is_session_ended(session.user, session.id, session.opened_at);
-        let active = session.filter(|session| session.counter <= refresh.counter && !is_ended(session));
+        let session = find_session(ctx, refresh.user, refresh.session).await?;
+        let active = session.filter(|session| session.counter <= refresh.counter);
         return Ok(active.map_or(Introspection::Inactive, |session| Introspection::Refresh(Box::new(session))));
     }
     match verify(ctx, token, Requirements { audience, ..Requirements::default() }).await {

@@ -2,9 +2,9 @@
 //!
 //! A key is found by its visible prefix and compared by its SHA-256 in constant time; 160 random bits need no slow
 //! hash. A verified key is cached for a minute. Each hit checks expiry and revocations again, so the deactivation of a
-//! key or of its owner takes effect as soon as this node applies the revocation. So does the loss of the owner's
-//! rights, with which the key loses its reserved scopes: it revokes what the owner had, so the rows are read again.
-//! When keys were last used is recorded in memory and written in batches, never by the request itself.
+//! key or of its owner takes effect as soon as this node applies the revocation. If the owner stops being a superuser,
+//! the user's revocation makes this node read the rows again, and the key loses its reserved scopes. The time of the
+//! last use is recorded in memory and written in batches, never by the request itself.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::telemetry::metrics::Counter;
 use crate::token::api_key;
 use crate::token::scopes::ScopeSet;
 
-/// A query for no more keys than these needs no permit: a batch may take its time, a request may not.
+/// A query for up to this many keys needs no permit. A larger batch may have to wait for one.
 const FEW_KEYS: usize = 16;
 
 /// Verifies `key`. Costs a query unless the key is in the cache.
@@ -100,8 +100,9 @@ async fn read_keys(
     prefixes.sort_unstable();
     prefixes.dedup();
     let mut rows = ctx.accounts.api_keys_by_prefix(&prefixes).await?;
-    // The rows of an owner whose sessions were revoked a moment ago may have been read before that. The second reading
-    // is later than the revocation, so that the revocation does not cover it, by whatever clock it was made.
+    // The rows of an owner whose sessions were revoked a moment ago may have been read before the revocation. The
+    // second reading comes after it, so it gets a timestamp that the revocation does not cover, whatever the clocks
+    // say.
     let read_after = |owner: &User| node.revocations.first_api_key_read_after(owner.id);
     let recent = rows.iter().map(|(_, owner)| (owner.id, read_after(owner))).filter(|(_, after)| *after > now);
     let recent: HashMap<_, _> = recent.collect();

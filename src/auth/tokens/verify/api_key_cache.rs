@@ -25,12 +25,12 @@ const FIXED_SIZE: usize = 512;
 /// Maximum number of remembered keys that do not exist: 64 full batches, some 10 MB.
 const UNKNOWN_CAPACITY: u64 = 64 * 1024;
 
-/// For so long a key that does not exist is not looked up again. A key that is created in the meantime is another one,
-/// because 220 of its bits are drawn when it is created: nobody can have presented it before. Short nevertheless, so
-/// that a key whose row comes back with a backup works soon.
+/// Time for which a key that does not exist is not looked up again. A key that is created in the meantime is another
+/// one, because 220 of its bits are drawn when it is created: nobody can have presented it before. Short nevertheless,
+/// so that a key whose row is restored from a backup works soon.
 const UNKNOWN_TTL: Duration = Duration::from_secs(10);
 
-/// So many queries for many keys run at once. More would take the connections that everyone else needs.
+/// The most queries for many keys that run at once. More would take the connections that other requests need.
 const MANY_KEYS_QUERIES: usize = 2;
 
 /// A valid API key and its owner.

@@ -1,5 +1,5 @@
-//! Caches of verified access tokens and of tokens with a bad signature, shared by all workers. Knows nothing of whether
-//! a cached token is still valid: a hit is checked again by the caller.
+//! Caches of verified access tokens and of tokens with a bad signature, shared by all workers. The caller checks on
+//! each hit that the token is still valid.
 
 use moka::sync::Cache;
 

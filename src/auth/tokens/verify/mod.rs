@@ -44,11 +44,12 @@ pub struct Requirements<'a> {
     pub audience: Option<&'a str>,
     /// Scopes, all of which it must have.
     pub scopes: Option<&'a RequiredScopes<'a>>,
-    /// Whom it must have been issued to.
+    /// The kind of subject that it must have been issued to.
     pub subject: Option<Subject>,
 }
 
-/// Whom a credential was issued to. Its `sub` does not tell: that of an API key is the id of its owner.
+/// The kind of subject that a credential was issued to. Its `sub` does not show it: that of an API key is the id of its
+/// owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject {
     /// A user who signed in: the token belongs to a session.
@@ -185,8 +186,8 @@ pub async fn verify_batch(
 }
 
 impl Credential {
-    /// Whom it was issued to. `None` for a token without a session and an API key: no token of ours, but that of
-    /// another issuer whose key was imported.
+    /// The kind of subject. `None` for a token with neither a session nor an API key: Signet issues none, but another
+    /// issuer whose key was imported may.
     fn subject(&self) -> Option<Subject> {
         match self {
             Self::Token(token) if token.api_key.is_some() => Some(Subject::Client),
