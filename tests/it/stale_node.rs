@@ -13,7 +13,7 @@ use signet::auth::audit::Origin;
 use signet::auth::context::Context;
 use signet::auth::identity::Email;
 use signet::auth::request_context::{ExtraClaims, RequestContext};
-use signet::auth::revocation::durable::reapply;
+use signet::auth::revocation::durable::{reapply, reapply_after_failover};
 use signet::auth::revocation::feed::catch_up;
 use signet::auth::sessions::list::list_sessions;
 use signet::auth::sessions::refresh::refresh;
@@ -30,8 +30,9 @@ use signet::config::{Config, WhenStale};
 use signet::node::build;
 use signet::node::stores::Stores;
 use signet::store::accounts::{Changes, Find, PasswordHash, User};
-use signet::store::ephemeral::SignOutScope;
+use signet::store::ephemeral::{Cursor, SignOutScope, Target};
 
+use crate::conformance::Follow;
 use crate::support::fleet::native_request;
 use crate::support::outbox::mails_in;
 use crate::support::until;
@@ -246,6 +247,23 @@ async fn late_write_by_a_slower_clock_is_read() {
     node.advance_fresh(60 * SECOND);
     reapply(&node.ctx).await.unwrap();
     assert!(matches!(try_refresh(&node, &old).await, Err(Error::InvalidRefreshToken)));
+}
+
+#[tokio::test]
+async fn revocation_read_before_a_failure_is_published() {
+    let node = node().await;
+    reapply(&node.ctx).await.unwrap();
+    node.advance_fresh(SECOND);
+    let ended = node.ctx.accounts.end_sign_ins(node.user.id, node.clock.now()).await.unwrap().unwrap();
+    // The users can be read, and the API keys that are read after them cannot.
+    let database = rusqlite::Connection::open(node.data.path().join("signet.db")).unwrap();
+    database.execute_batch("ALTER TABLE api_keys RENAME TO hidden").unwrap();
+    reapply_after_failover(&node.ctx).await;
+    database.execute_batch("ALTER TABLE hidden RENAME TO api_keys").unwrap();
+    reapply_after_failover(&node.ctx).await;
+    let expected = Target::User { user: node.user.id, before: ended.sessions_valid_after };
+    let (published, _) = node.ctx.ephemeral.follow(&Cursor::start(), Duration::ZERO).await.unwrap();
+    assert!(published.iter().any(|revocation| revocation.target == expected));
 }
 
 #[tokio::test]

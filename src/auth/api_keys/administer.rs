@@ -12,13 +12,13 @@ pub use crate::store::accounts::ApiKeyOrder;
 
 /// A page of API keys, each with its owner.
 pub struct ApiKeyPage {
-    /// The keys, in the order that was asked for.
+    /// The keys, in the requested order.
     pub keys: Vec<(ApiKey, User)>,
-    /// The place after which the next page begins; `None` on the last one.
+    /// The position after which the next page begins; `None` on the last one.
     pub next: Option<(Timestamp, ApiKeyId)>,
 }
 
-/// Lists the API keys of all users after a place in an order.
+/// Lists the API keys of all users after a position in an order.
 pub async fn list_all(
     ctx: &Context,
     order: ApiKeyOrder,
@@ -33,8 +33,8 @@ pub async fn list_all(
 /// Keys read at a time by [`deactivate_all`].
 const PAGE: u32 = 500;
 
-/// Deactivates every key of every user, as [`deactivate`] does, and returns how many were active. Keys that are created
-/// meanwhile may stay.
+/// Deactivates every key of every user, as [`deactivate`] does, and returns how many were active. May miss keys that
+/// are created meanwhile.
 pub async fn deactivate_all(ctx: &Context, origin: Origin) -> Result<u64, Error> {
     let (mut after, mut count) = (None, 0);
     loop {

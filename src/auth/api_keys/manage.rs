@@ -3,8 +3,8 @@
 //! Only a user session creates and deactivates keys. With an API key, a caller can only list the keys of that key's
 //! project: a stolen key must not create others that outlive it or may do more.
 //!
-//! A key outlives the access token that created it, so the owner is told of each by mail. A key with a reserved scope
-//! allows more than the token, so it also needs the password or a recent sign-in.
+//! A key outlives the access token that created it, so the owner gets a notice of each by mail. A key with a reserved
+//! scope allows more than the token, so it also needs the password or a recent sign-in.
 
 use std::time::Duration;
 
@@ -95,7 +95,7 @@ pub async fn create_own(
     .await
 }
 
-/// The caller's row, if nothing has ended the caller's session since it was opened. This node may not know of that yet.
+/// The caller's row. Fails if the row says that the caller's session was ended, which this node may not know yet.
 async fn current_user(ctx: &Context, caller: &Caller) -> Result<User, Error> {
     let opened_at = caller.require_session()?.created_at().unwrap_or_default();
     let user = ctx.accounts.user(Find::Id(caller.user)).await?;

@@ -36,7 +36,7 @@ pub struct CreateApiKey {
     pub user: UserId,
     /// The project it belongs to.
     pub project: ProjectId,
-    /// A name for people.
+    /// The name that its owner gave it.
     pub name: String,
     /// The scopes.
     pub scopes: Vec<String>,
@@ -92,8 +92,8 @@ fn with_scopes(event: Event, scopes: &[String]) -> Event {
 }
 
 /// Deactivates a project's key: each node refuses it, and tokens issued from it, as soon as it applies the revocation.
-/// If the revocation cannot be published, this node still refuses the key, and the others do within a minute, because
-/// the row says so. Idempotent.
+/// If the revocation cannot be published, this node still refuses the key, the others do within a minute, because the
+/// row says so, and publishing is repeated. Idempotent.
 pub async fn deactivate(ctx: &Context, project: ProjectId, key: ApiKeyId, origin: Origin) -> Result<ApiKey, Error> {
     let ctx = ctx.clone();
     run_to_completion(async move {
@@ -106,7 +106,12 @@ pub async fn deactivate(ctx: &Context, project: ProjectId, key: ApiKeyId, origin
         let expires_at = now + ctx.node.retention.revocation_ttl();
         let published = publish_revocation(&ctx, Target::ApiKey(key), expires_at).await;
         // After publishing, which skips a revocation that this node has applied already.
-        ctx.node.revocations.apply(&api_key_revocation(&ctx, key, now));
+        let revocation = api_key_revocation(&ctx, key, now);
+        ctx.node.revocations.apply(&revocation);
+        if published.is_err() {
+            // This node has applied it, so reading the row again will not publish it.
+            ctx.node.revocations.add_unpublished([revocation]);
+        }
         published.map(|()| row)
     })
     .await

@@ -1,5 +1,5 @@
-//! Durable revocations: those that must outlive the ephemeral store. Users who were disabled, deleted or got another
-//! password, and API keys that were deactivated.
+//! Durable revocations: those that must outlive the ephemeral store. They revoke the sessions of users who were
+//! disabled, were deleted or got another password, and API keys that were deactivated.
 //!
 //! Such a revocation is written to the row first, then to the ephemeral store: to the sessions, or for a key only to
 //! the feed. Redis may refuse the second write, or lose it in a failover. Redis may then contain the sessions again.
@@ -13,8 +13,6 @@
 //! whose clock is ahead. The ephemeral store knows it, and ends it by id or puts its opening time into the revocation.
 //! If that store has lost the end, the row alone cannot tell such a session from one opened later, so clocks must be
 //! kept in step.
-
-use std::sync::{Mutex, PoisonError};
 
 use crate::auth::context::Context;
 use crate::auth::retention::DURABLE_OVERLAP;
@@ -38,15 +36,20 @@ pub(in crate::auth) fn api_key_revocation(ctx: &Context, key: ApiKeyId, deactiva
 }
 
 /// Reads and applies the durable revocations since the last reading; the first time, all that are still kept. A node
-/// must not answer requests before the first reading. Returns those that this node had not applied yet.
-pub async fn reapply(ctx: &Context) -> Result<Vec<Revocation>, store::Error> {
+/// must not answer requests before the first reading.
+pub async fn reapply(ctx: &Context) -> Result<(), store::Error> {
+    apply_rows(ctx, |_| {}).await
+}
+
+/// Reads and applies the durable revocations since the last reading. Calls `on_new` with each that this node had not
+/// applied yet, also if a later query fails: the next reading does not find them new.
+async fn apply_rows(ctx: &Context, on_new: impl Fn(Revocation)) -> Result<(), store::Error> {
     let (revocations, accounts, retention) = (&ctx.node.revocations, &ctx.accounts, &ctx.node.retention);
     let now = ctx.now();
     let since = revocations.reapplied_at() - DURABLE_OVERLAP;
-    let new = Mutex::new(Vec::new());
     let apply = |revocation: Revocation| {
         if revocations.apply(&revocation) {
-            new.lock().unwrap_or_else(PoisonError::into_inner).push(revocation);
+            on_new(revocation);
         }
     };
     let users = for_each_since(
@@ -62,10 +65,11 @@ pub async fn reapply(ctx: &Context) -> Result<Vec<Revocation>, store::Error> {
     );
     keys.await?;
     revocations.mark_reapplied(now);
-    Ok(new.into_inner().unwrap_or_else(PoisonError::into_inner))
+    Ok(())
 }
 
-/// Publishes the durable revocations that the stream did not have. What cannot be published now is kept for the next time.
+/// Publishes the durable revocations that the stream did not have. Keeps those that cannot be published for the next
+/// call.
 async fn publish_again(ctx: &Context) {
     let (revocations, now) = (&ctx.node.revocations, ctx.now());
     // Access tokens were issued until now at most.
@@ -97,13 +101,13 @@ async fn for_each_since<Id: Copy>(
     }
 }
 
-/// The same as [`reapply`], while requests are served. After a failure, the revocations in memory stay, and the next
-/// reading begins where this one did.
+/// Like [`reapply`], while requests are served. After a failure, the revocations in memory stay, and the next reading
+/// begins where this one did.
 ///
-/// A revocation that this node learns from a row alone has been lost in the stream, or never reached it. It is published
-/// again, so that services which follow the published feed learn of it too.
+/// If this node learns of a revocation from a row alone, the stream has lost it, or never had it. It is published
+/// again, so that services that follow the published feed learn of it too.
 pub async fn reapply_after_failover(ctx: &Context) {
-    let result = reapply(ctx).await.map(|new| ctx.node.revocations.add_unpublished(new));
+    let result = apply_rows(ctx, |revocation| ctx.node.revocations.add_unpublished([revocation])).await;
     publish_again(ctx).await;
     let failed = result.is_err();
     match (ctx.node.revocations.set_reapply_failed(failed), result) {

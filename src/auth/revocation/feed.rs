@@ -1,8 +1,9 @@
-//! Follows the feed of revocations that other nodes publish, each from where it stopped. One task per process.
+//! Follows the feed of revocations that other nodes publish, and after an interruption resumes where it stopped. One
+//! task per process.
 //!
 //! It also notices that the ephemeral store was emptied (`global_not_before` has risen) and that the keyring has
-//! changed. The node knows how long it has not reached the feed:
-//! [`RevocationSet::staleness`](crate::auth::revocation::set::RevocationSet::staleness).
+//! changed. [`RevocationSet::staleness`](crate::auth::revocation::set::RevocationSet::staleness) is the time since the
+//! feed was last read.
 
 use std::time::Duration;
 
@@ -49,7 +50,7 @@ pub async fn follow(ctx: &Context, mut cursor: Cursor) {
         let report_due = reports.due_in(&applied, ctx.node.clock.monotonic());
         match poll(ctx, &cursor, report_due).await {
             Ok((next, changed)) => {
-                // Another server may have replaced the one that was away and have lost revocations. One try: the next
+                // The connection may lead to another server now, which may have lost revocations. One attempt: the next
                 // reading is within a minute, and the feed must not wait for the other store.
                 if interrupted || changed {
                     durable::reapply_after_failover(ctx).await;
@@ -63,7 +64,7 @@ pub async fn follow(ctx: &Context, mut cursor: Cursor) {
                     match signing_keys::advance(ctx).await {
                         Ok(()) => {
                             keyring_changed = false;
-                            ctx.node.publication.keyring_changed();
+                            ctx.node.publication.notify_keyring_change();
                         }
                         Err(error) if error.is_logged() => {}
                         Err(error) => tracing::warn!(%error, "changed keyring cannot be read; retrying"),
@@ -86,7 +87,7 @@ pub async fn follow(ctx: &Context, mut cursor: Cursor) {
     }
 }
 
-/// Applies the next entries. Returns where to go on, and whether the keyring must be read again.
+/// Applies the next entries. Returns the cursor after them, and true if the keyring must be read again.
 async fn poll(ctx: &Context, cursor: &Cursor, report_due: Duration) -> Result<(Cursor, bool), store::Error> {
     let revocations = &ctx.node.revocations;
     // Shorter than the time after which this node counts as stale: an idle feed must not make it stale.

@@ -1,5 +1,5 @@
-//! What the services that follow the published feed report of themselves: how far they have read, and which keys they
-//! have. So an operator sees which of them lags, and a command can wait until all of them know a new key.
+//! Reports of the services that follow the published feed: the position up to which each has read, and the keys that it
+//! has. So an operator sees which of them lags, and a command can wait until all of them know a new key.
 //!
 //! A report is a statement of the service, not a proof. Nothing depends on it but what operators see.
 
@@ -17,13 +17,13 @@ use crate::store::ephemeral::FollowerReport;
 /// list with names, and let commands wait for them.
 pub const REPORT_SCOPES: &[&str] = &[FEED_REPORT, ADMIN];
 
-/// When a follower that found no place for its report may try again: some reports will have lapsed by then.
+/// When a follower whose report was refused because there are too many may try again: some will have expired by then.
 const RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// How often a waiting command looks for new reports.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// What a follower reports.
+/// The report of a follower.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// The follower's name: one for each process.
@@ -47,11 +47,11 @@ pub struct Follower {
     pub behind: Duration,
     /// When it reported.
     pub seen_at: Timestamp,
-    /// Whether it has the present JWKS.
+    /// True if it has the current JWKS.
     pub has_current_keys: bool,
 }
 
-/// Keeps the report of a follower. The caller must have one of [`REPORT_SCOPES`].
+/// Stores the report of a follower. The caller must have one of [`REPORT_SCOPES`].
 pub async fn report(ctx: &Context, report: Report) -> Result<(), Error> {
     let Report { name, epoch, position, jwks, complete_at } = report;
     let report = FollowerReport { name, epoch, position, jwks, complete_at, reported_at: ctx.now() };
@@ -89,8 +89,8 @@ pub enum WaitError {
     Keyring(#[from] KeyringError),
 }
 
-/// Waits until every follower that reports has the present JWKS, for `timeout` at most. Returns all of them as they are
-/// then.
+/// Waits until every follower that reports has the current JWKS, for `timeout` at most. Returns their state at the end
+/// of the wait.
 pub async fn wait_for_keys(ctx: &Context, timeout: Duration) -> Result<Vec<Follower>, WaitError> {
     let give_up_at = ctx.node.clock.monotonic() + timeout;
     loop {

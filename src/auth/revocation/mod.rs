@@ -1,7 +1,7 @@
 //! Revocations: every node keeps them in memory ([`set`]), a stream carries them between nodes ([`feed`]), and rows
 //! that outlive the ephemeral store restore them after a failover ([`durable`]).
 //!
-//! | file | what it does |
+//! | file | content |
 //! |---|---|
 //! | [`set`] | the revocations in memory, against which every credential is checked |
 //! | `publish` | publishes one revocation to all nodes |
@@ -9,9 +9,9 @@
 //! | [`feed`] | follows what other nodes publish |
 //! | [`durable`] | re-applies the revocations that are columns of a row |
 //! | [`propagation`] | lets a command wait until every node has applied a revocation |
-//! | [`publication`] | what this node publishes to services that verify tokens themselves |
-//! | [`responses`] | signs it |
-//! | [`followers`] | what those services report of themselves |
+//! | [`publication`] | the state of the feed that this node publishes to services that verify tokens themselves |
+//! | [`responses`] | signs the responses of that feed |
+//! | [`followers`] | the reports of those services |
 
 pub mod durable;
 pub mod feed;

@@ -39,7 +39,7 @@ pub async fn withdraw_position(ctx: &Context) {
 }
 
 /// Waits until every running node has applied everything that is published by now. Returns the names of the nodes that
-/// have not within `timeout`.
+/// have not done so within `timeout`.
 pub async fn wait_until_applied(ctx: &Context, timeout: Duration) -> Result<Vec<String>, store::Error> {
     let newest = ctx.ephemeral.newest_revocation().await?;
     let give_up_at = ctx.node.clock.monotonic() + timeout;
@@ -94,8 +94,8 @@ pub(super) struct ReportSchedule {
 }
 
 impl ReportSchedule {
-    /// Reports the position if that is due. A failure is logged at debug only: it is the store that is followed, and
-    /// that failure is logged already.
+    /// Reports the position if that is due. A failure is logged at debug only, because the outage of the store is
+    /// logged already.
     pub(super) async fn report_if_due(&mut self, ctx: &Context, applied: &Cursor) {
         let now = ctx.node.clock.monotonic();
         if !self.due_in(applied, now).is_zero() {

@@ -14,8 +14,8 @@ use crate::store::ephemeral::{SignOutScope, Target};
 /// Ends the user's sessions in `scope` and returns how many there were.
 ///
 /// `valid_after`: the row's `sessions_valid_after`, if the row has changed. `min_before`: a revocation of all sessions
-/// covers sessions opened before this moment at least. By this node's clock alone it might not: another node's clock
-/// may be ahead, or this one was set back, and the sessions carry a later timestamp.
+/// covers at least the sessions opened up to this moment. By this node's clock alone it might not: if another node's
+/// clock is ahead, or this one was set back, the sessions carry a later timestamp.
 pub(in crate::auth) async fn end_sessions(
     ctx: &Context,
     user: UserId,
@@ -25,24 +25,23 @@ pub(in crate::auth) async fn end_sessions(
 ) -> Result<u64, Error> {
     let now = ctx.now();
     let expires_at = now + ctx.node.retention.revocation_ttl();
-    let ephemeral = ctx.ephemeral.clone();
+    let ctx = ctx.clone();
     // To completion, because it may take more than one call of the store.
-    let ended = run_to_completion(async move {
-        let mut ended = ephemeral.end_sessions(user, scope, valid_after, expires_at, now).await?;
+    run_to_completion(async move {
+        let mut ended = ctx.ephemeral.end_sessions(user, scope, valid_after, expires_at, now).await?;
         for revocation in &mut ended.revocations {
             if let Target::User { before, .. } = &mut revocation.target
                 && *before < min_before
             {
                 *before = min_before;
-                ephemeral.revoke(revocation, now).await?;
+                ctx.ephemeral.revoke(revocation, now).await?;
             }
         }
-        Ok(ended)
+        // Only what the store has ended: an id in a request may be of another user's session.
+        ended.revocations.iter().for_each(|revocation| _ = ctx.node.revocations.apply(revocation));
+        Ok(ended.count)
     })
-    .await?;
-    // Only what the store has ended: an id in a request may be of another user's session.
-    ended.revocations.iter().for_each(|revocation| _ = ctx.node.revocations.apply(revocation));
-    Ok(ended.count)
+    .await
 }
 
 /// Checks whether an ended session is in the store, because a failover lost its end, and if so ends it again, for the

@@ -81,12 +81,18 @@ fn key_and_limit(target: &Target) -> Option<([u8; 16], Timestamp)> {
     })
 }
 
+/// The times of a token that are compared with revocations of its ids, and with that of its user. The time of the
+/// session counts, not that of the token: a refresh on a node that had not applied the revocation yet, or whose clock
+/// is ahead, issues a token that is younger than the revocation of its session.
+fn compared_times(token: &VerifiedToken) -> (Timestamp, Timestamp) {
+    let began = token.session.and_then(|session| session.created_at()).unwrap_or(token.issued_at);
+    (began, if token.session.is_some() { began } else { comparable_issue_time(began) })
+}
+
 impl RevocationSet {
     /// Checks whether the token is revoked, by its own id, its session, its API key, its user or globally.
     pub fn is_revoked(&self, token: &VerifiedToken) -> bool {
-        // By the session's age: a refresh on a node that had not applied the revocation yet, or whose clock is ahead,
-        // issues a token that is younger than the revocation of its session.
-        let began = token.session.and_then(|session| session.created_at()).unwrap_or(token.issued_at);
+        let (began, by_user) = compared_times(token);
         if began < self.global_not_before() {
             return true;
         }
@@ -98,16 +104,14 @@ impl RevocationSet {
             token.token_id.as_ref().map(|id| id.as_bytes()),
             token.api_key.as_ref().map(|id| id.as_bytes()),
         ];
-        let by_user = if token.session.is_some() { began } else { comparable_issue_time(began) };
         ids.into_iter().flatten().any(|id| self.covers(id, began))
             || token.user.as_ref().is_some_and(|user| self.covers(user.as_bytes(), by_user))
     }
 
-    /// What revokes the token: the same checks as [`is_revoked`](Self::is_revoked), for people who ask why. Not for the
-    /// hot path.
+    /// The revocation that covers the token: the same checks as [`is_revoked`](Self::is_revoked), to be shown to
+    /// people. Not for the hot path.
     pub fn cause(&self, token: &VerifiedToken) -> Option<RevokedBy> {
-        let began = token.session.and_then(|session| session.created_at()).unwrap_or(token.issued_at);
-        let by_user = if token.session.is_some() { began } else { comparable_issue_time(began) };
+        let (began, by_user) = compared_times(token);
         let covering = |id: Option<&[u8; 16]>| self.covering(id?, began);
         if began < self.global_not_before() {
             Some(RevokedBy::Everyone { before: self.global_not_before() })
@@ -145,8 +149,9 @@ impl RevocationSet {
                 && (self.covers(user.as_bytes(), opened_at) || self.covers(session.as_bytes(), opened_at))
     }
 
-    /// Checks whether an API key that was read at `read_at` must be read again. So it must if it was read before
-    /// `global_not_before`: revocations that it escaped may be lost, and a token issued from it would be refused.
+    /// Checks whether an API key that was read at `read_at` must be read again: because the key or its user was
+    /// revoked, or because it was read before `global_not_before`. In that case revocations of it may be lost, and a
+    /// token issued from it would be refused.
     pub fn is_api_key_revoked(&self, key: ApiKeyId, user: UserId, read_at: Timestamp) -> bool {
         read_at < self.global_not_before()
             || self.count.load(Ordering::Acquire) != 0
@@ -156,16 +161,19 @@ impl RevocationSet {
 
     /// The earliest opening time of a session of the user that no applied revocation covers.
     pub fn first_session_after(&self, user: UserId) -> Timestamp {
-        let before = self.entries.pin().get(user.as_bytes()).map(|entry| entry.before);
-        before.map_or(Timestamp::default(), first_session_after)
+        self.user_revoked_until(user).map_or(Timestamp::default(), first_session_after)
     }
 
-    /// The same for the reading of an API key, which has no session.
+    /// The earliest time at which an API key of the user can have been read so that no applied revocation of the user
+    /// covers it.
     pub fn first_api_key_read_after(&self, user: UserId) -> Timestamp {
-        match self.first_session_after(user) {
-            none if none == Timestamp::default() => none,
-            first_session => first_api_key_read_after(first_session),
-        }
+        let before = self.user_revoked_until(user);
+        before.map_or(Timestamp::default(), |before| first_api_key_read_after(first_session_after(before)))
+    }
+
+    /// The last moment of issue that the user's revocation covers.
+    fn user_revoked_until(&self, user: UserId) -> Option<Timestamp> {
+        self.entries.pin().get(user.as_bytes()).map(|entry| entry.before)
     }
 
     /// Records that the user's row has this `sessions_valid_after`, before the ephemeral store has ended the sessions.
@@ -173,7 +181,8 @@ impl RevocationSet {
         self.pending_durable.pin().update_or_insert(user, |known| valid_after.max(*known), valid_after);
     }
 
-    /// Records that the ephemeral store has it, or that no sign-in from before it is still in progress.
+    /// Records that the ephemeral store has this `sessions_valid_after`, or that no sign-in that began before it is
+    /// still in progress.
     pub fn durable_applied(&self, user: UserId, valid_after: Timestamp) {
         let _ = self.pending_durable.pin().remove_if(&user, |_, newest| *newest <= valid_after);
     }
@@ -212,8 +221,8 @@ impl RevocationSet {
         is_new
     }
 
-    /// Calls `visit` for each revocation, with its id and expiry. The moment is the last one at which what was issued is
-    /// revoked; `None` if that does not matter.
+    /// Calls `visit` for each revocation: with the revoked id, the last moment of issue that is revoked (`None` if
+    /// every one is), and its expiry.
     pub fn for_each(&self, mut visit: impl FnMut(&[u8; 16], Option<Timestamp>, Timestamp)) {
         for (id, entry) in &self.entries.pin() {
             visit(id, Some(entry.before).filter(|before| *before != FOREVER), entry.expires_at);
@@ -225,7 +234,7 @@ impl RevocationSet {
         std::mem::take(&mut *self.unpublished.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Remembers durable revocations that are to be published.
+    /// Adds durable revocations that are still to be published.
     pub fn add_unpublished(&self, revocations: impl IntoIterator<Item = Revocation>) {
         self.unpublished.lock().unwrap_or_else(PoisonError::into_inner).extend(revocations);
     }
@@ -279,7 +288,7 @@ impl RevocationSet {
         Timestamp::from_millis(self.reapplied_at.load(Ordering::Relaxed))
     }
 
-    /// Records whether reading durable revocations failed. Returns whether the reading before failed.
+    /// Records the outcome of reading durable revocations. Returns true if the reading before failed.
     pub fn set_reapply_failed(&self, failed: bool) -> bool {
         self.reapply_failed.swap(failed, Ordering::Relaxed)
     }

@@ -1,7 +1,7 @@
 //! Operations one of whose steps a store refuses. If it is the second step, which is that of Redis, the same node or
 //! the durable revocations make up for it.
 
-use signet::auth::revocation::durable::reapply;
+use signet::auth::revocation::durable::{reapply, reapply_after_failover};
 use signet::auth::tokens::client_credentials::issue_for_api_key;
 use signet::auth::tokens::verify::{VerifyError, verify_access_token};
 
@@ -52,6 +52,9 @@ async fn deactivated_key_is_revoked_though_redis_refuses() {
         reapply(node).await.unwrap();
         assert_revoked(node, &made);
     }
+    // Services that follow the feed read no rows.
+    reapply_after_failover(&a).await;
+    assert!(is_published(&a, &Target::ApiKey(key.id)).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

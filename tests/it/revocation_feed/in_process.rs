@@ -98,7 +98,7 @@ async fn stale_node_signs_nothing(fleet: &TestFleet) {
     assert_eq!(segment(ctx, &epoch, &position, &position).await.unwrap_err(), FeedError::Stale);
     assert_eq!(snapshot(ctx).await.err(), Some(FeedError::Stale));
     // A change of the keyring gives no reason to sign either: nothing was read.
-    ctx.node.publication.keyring_changed();
+    ctx.node.publication.notify_keyring_change();
     assert_eq!(head(ctx).unwrap_err(), FeedError::Stale);
     publisher.read().await;
     assert!(payload(&head(ctx).unwrap())["time"].as_i64().unwrap() >= time + 4000);

@@ -21,7 +21,8 @@ const MAX_ENDS: usize = 16;
 pub(in crate::auth) struct History {
     epoch: Arc<str>,
     keep: Duration,
-    /// Everything after this position is here, unless the store had forgotten it, expired, before this node read it.
+    /// Every entry after this position is kept, except entries that the store had deleted, because they had expired,
+    /// before this node read them.
     start: Position,
     end: Position,
     kept: VecDeque<HistoryEntry>,
@@ -39,7 +40,7 @@ struct HistoryEntry {
 /// The result of looking up a position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::auth) enum Lookup {
-    /// So many entries are at it or before.
+    /// It is known: this many entries are at it or before.
     At(usize),
     /// Not reached yet.
     Ahead,
@@ -140,8 +141,8 @@ impl History {
         }
     }
 
-    /// Whether the entries from one index up to another were published in one second: they are one segment or a part
-    /// of one.
+    /// Returns true if the entries from one index up to another were published in one second, so that they are one
+    /// segment or a part of one.
     pub(in crate::auth) fn is_within_a_second(&self, from: usize, to: usize) -> bool {
         let second = |index: usize| self.kept.get(index).map(|kept| kept.published_at.secs());
         to > from && second(from) == second(to - 1)

@@ -1,10 +1,10 @@
-//! What a node publishes to services that verify tokens themselves: the state behind `docs/revocation-feed.md`.
+//! The state of the feed that a node publishes to services that verify tokens themselves (`docs/revocation-feed.md`).
 //!
-//! The task that follows the stream [records](Publication::record) here what it has read and applied. The history is in
-//! memory, and all nodes of a fleet have the same one, because positions are those of the store. What was signed last is
-//! here too, shared by all followers.
+//! The task that follows the stream [records](Publication::record) here the entries that it has read and applied. The
+//! history is in memory, and all nodes of a fleet have the same one, because positions are those of the store. The
+//! responses that were signed last are here too, shared by all followers.
 //!
-//! | file | what it does |
+//! | file | content |
 //! |---|---|
 //! | `history` | the newest entries, by position |
 //! | `range` | entries between two positions, divided into frames |
@@ -36,7 +36,7 @@ use snapshot_cache::SnapshotCache;
 /// second. A follower that is further behind reads the snapshot.
 pub(in crate::auth) const MAX_BEHIND: usize = 16 * range::MAX_PER_FRAME;
 
-/// A node that has signed nothing for this long says that it is stale. Three frames are missing then.
+/// A node that has signed nothing for this long reports that it is stale. Three frames are missing then.
 const STALE_AFTER: Duration = Duration::from_secs(3);
 
 /// Why the feed has no response.
@@ -76,7 +76,7 @@ impl LiveFrame {
     }
 }
 
-/// What this node publishes.
+/// The feed that this node publishes.
 pub struct Publication {
     enabled: bool,
     state: Mutex<State>,
@@ -89,10 +89,10 @@ pub struct Publication {
     pub(in crate::auth) snapshots: SnapshotCache,
 }
 
-/// What was recorded.
+/// The entries that were recorded.
 pub(in crate::auth) struct State {
     pub(in crate::auth) history: History,
-    /// Everything that was published up to this moment is in the history; `None` until that is so.
+    /// Everything that was published up to this moment is in the history. `None` before the stream was read to its end.
     pub(in crate::auth) complete_at: Option<Timestamp>,
 }
 
@@ -124,7 +124,7 @@ impl Publication {
         }
     }
 
-    /// Whether the feed is turned on.
+    /// True if the feed is turned on.
     pub fn is_enabled(&self) -> bool {
         self.enabled
     }
@@ -132,7 +132,7 @@ impl Publication {
     /// Records what was read from the stream, after it was applied. `complete_at`: the page has everything that was
     /// published before this moment, unless there is more.
     pub fn record(&self, page: &StreamPage, complete_at: Timestamp) {
-        // A stream without an epoch is created in a moment.
+        // The stream is not created yet.
         if !self.enabled || page.epoch.is_empty() {
             return;
         }
@@ -148,12 +148,12 @@ impl Publication {
         self.recorded.notify_one();
     }
 
-    /// Signs a frame soon if the keyring has changed.
-    pub fn keyring_changed(&self) {
+    /// Wakes the task that signs frames, because the keyring has changed.
+    pub fn notify_keyring_change(&self) {
         self.recorded.notify_one();
     }
 
-    /// Ends all waits at once, and lets nobody wait any more, because the server is stopping.
+    /// Ends all waits and prevents further ones, because the server is stopping.
     pub fn close(&self) {
         self.live.send_modify(|live| live.is_closing = true);
     }
@@ -165,12 +165,12 @@ impl Publication {
         RevocationFeed { history, snapshot_entries, snapshot_bytes }
     }
 
-    /// What was recorded.
+    /// The entries that were recorded.
     pub(in crate::auth) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The last live frame, if this node still signs some.
+    /// The last live frame. An error if the feed is off or the frame is too old.
     pub(in crate::auth) fn fresh_frame(&self, clock: &Clock) -> Result<Arc<LiveFrame>, FeedError> {
         if !self.enabled {
             return Err(FeedError::Off);

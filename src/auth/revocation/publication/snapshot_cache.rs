@@ -1,4 +1,4 @@
-//! Keeps the last snapshot. Knows nothing of what is in it.
+//! Keeps the last snapshot. Knows nothing of its content.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -7,13 +7,14 @@ use bytes::Bytes;
 
 use crate::clock::Clock;
 
-/// A snapshot serves all who ask within this time: each revocation is hashed, encoded and compressed for it.
+/// A snapshot is sent to all clients within this time, because each revocation is hashed, encoded and compressed for
+/// it.
 const MAX_AGE: Duration = Duration::from_secs(10);
 
 /// The most snapshots in memory. Clients that read slowly keep old ones, and must not be able to fill the memory.
 const MAX_GENERATIONS: usize = 4;
 
-/// How old a snapshot becomes if no other can be made because of slow clients. The history covers a longer time.
+/// The greatest age of a snapshot if slow clients prevent another one. The history covers a longer time.
 const MAX_AGE_IF_HELD: Duration = Duration::from_secs(30);
 
 /// A snapshot.
@@ -29,7 +30,7 @@ pub struct Snapshot {
     pub(in crate::auth) entries: usize,
 }
 
-/// Bytes of a snapshot, and what counts the responses that still have them.
+/// Bytes of a snapshot, with a reference by which the responses that still have them are counted.
 struct CountedBytes(Vec<u8>, #[allow(dead_code, reason = "its references are counted")] Arc<()>);
 
 impl AsRef<[u8]> for CountedBytes {
@@ -38,7 +39,7 @@ impl AsRef<[u8]> for CountedBytes {
     }
 }
 
-/// The last snapshot, and who builds the next.
+/// The last snapshot, and the lock under which the next one is built.
 #[derive(Default)]
 pub(in crate::auth) struct SnapshotCache {
     /// Held while a snapshot is built.
@@ -65,7 +66,7 @@ impl SnapshotCache {
         (age < MAX_AGE || age < MAX_AGE_IF_HELD && self.is_full()).then_some(latest)
     }
 
-    /// Whether clients hold as many snapshots as there may be.
+    /// Returns true if clients still read as many snapshots as there may be.
     pub(in crate::auth) fn is_full(&self) -> bool {
         let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
         generations.retain(|generation| generation.strong_count() > 0);

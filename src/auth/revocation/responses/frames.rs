@@ -1,4 +1,4 @@
-//! Signs frames. Knows nothing of when and for whom.
+//! Signs frames. Knows nothing of followers or of times to sign.
 
 use bytes::Bytes;
 
@@ -11,7 +11,7 @@ use crate::telemetry::metrics::Counter;
 use crate::token::keyring::{Keys, LoadedKey};
 use crate::token::revocation_frame::{self, Entry, Frame, IdHash, State};
 
-/// What the frames of one response have in common.
+/// Signs the frames of one response, all with the same key and for the same JWKS.
 pub(super) struct Signer<'a> {
     node: &'a Node,
     keys: &'a Keys,
@@ -26,7 +26,7 @@ impl<'a> Signer<'a> {
         Some(Self { node, keys, key, jwks: jwks_hash(keys) })
     }
 
-    /// The members that are not a part of the sequence.
+    /// The members of a frame that are not part of the sequence of entries.
     pub(super) fn state(&self) -> State<'a> {
         State { not_before: self.node.revocations.global_not_before(), jwks: self.jwks }
     }
@@ -56,8 +56,8 @@ pub(in crate::auth::revocation) fn jwks_hash(keys: &Keys) -> &str {
 }
 
 /// Signs the frames of a range. `is_live`: the last one is complete up to `range.time` and has the present state. The
-/// others, and all frames of a segment, say nothing of the present. Their `time` follows from their last entry alone, so
-/// that it is the same on every node, and is early enough to be true whichever clock the entry was published by.
+/// others, and all frames of a segment, have no state. Their `time` follows from their last entry alone, so that it is
+/// the same on every node, and is early enough to be true whichever clock the entry was published by.
 pub(super) fn encode(node: &Node, range: &Range, is_live: bool) -> Option<Bytes> {
     let keys = node.keyring.keys();
     let signer = Signer::new(node, &keys)?;

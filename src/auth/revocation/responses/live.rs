@@ -22,7 +22,7 @@ const MIN_INTERVAL: Duration = Duration::from_millis(50);
 /// one frame a second.
 const HEARTBEAT: Duration = Duration::from_millis(900);
 
-/// The longest wait of a follower. A frame is signed every second, so a wait that lasts longer is a sign of trouble.
+/// The longest wait of a follower. A frame is signed every second, so after a longer wait something is wrong.
 const MAX_WAIT: Duration = Duration::from_millis(1500);
 
 /// Signs frames. Never returns.
@@ -33,7 +33,7 @@ pub async fn run(ctx: &Context) {
         publication.recorded.notified().await;
         if let Some(previous) = &previous {
             let age = clock.monotonic().saturating_sub(previous.signed_at);
-            if is_news(ctx, previous) {
+            if has_news(ctx, previous) {
                 tokio::time::sleep(MIN_INTERVAL.saturating_sub(age)).await;
             } else if age < HEARTBEAT {
                 continue;
@@ -46,8 +46,8 @@ pub async fn run(ctx: &Context) {
     }
 }
 
-/// Whether there is more to say than in `previous`.
-fn is_news(ctx: &Context, previous: &LiveFrame) -> bool {
+/// Returns true if there is something that `previous` does not contain.
+fn has_news(ctx: &Context, previous: &LiveFrame) -> bool {
     let node = &ctx.node;
     let state = node.publication.state();
     previous.to != state.history.end()
@@ -59,7 +59,7 @@ fn is_news(ctx: &Context, previous: &LiveFrame) -> bool {
 /// Signs what came after `previous`. `None` if no key can sign, or nothing was read since.
 fn sign(ctx: &Context, previous: Option<&LiveFrame>) -> Option<LiveFrame> {
     let node = &ctx.node;
-    // Read before the frame is signed: at worst a change is taken for news twice.
+    // Read before the frame is signed: at worst, a change is signed twice.
     let (not_before, jwks) = (node.revocations.global_not_before(), jwks_hash(&node.keyring.keys()).into());
     let range = {
         let state = node.publication.state();
@@ -114,14 +114,14 @@ pub async fn after(ctx: &Context, epoch: &str, position: &str) -> Result<Bytes, 
             return catch_up(ctx, &frame, position).await;
         }
         if live.borrow().is_closing {
-            // A frame that the follower may know already: it does no harm, and the follower asks another node next.
+            // A frame that the follower may know already, which is harmless. The follower asks another node next.
             return Ok(frame.body.clone());
         }
         let waiting = Waiting::begin(&node.metrics);
         let changed = tokio::time::timeout_at(wait_until, live.changed()).await;
         drop(waiting);
         if changed.is_err() {
-            // Another node may have read further. If this one does not get there, the position is none of this epoch.
+            // Another node may have read further. If this one does not reach the position, it is none of this epoch.
             return if position > frame.to { Err(FeedError::Gone) } else { Ok(frame.body.clone()) };
         }
         has_waited = true;

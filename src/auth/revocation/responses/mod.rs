@@ -1,10 +1,10 @@
 //! Signs what this node publishes, as `docs/revocation-feed.md` describes it.
 //!
 //! [`run`] signs a frame of what was recorded at most every 50 ms, and once a second if nothing was revoked, but only
-//! after a successful reading: a frame says that it is complete, and a node without contact to its store cannot know.
-//! Every follower that waits gets the same bytes, so a follower costs no signature.
+//! after a successful reading: a frame states that it is complete, which a node without contact to its store cannot
+//! know. Every follower that waits gets the same bytes, so a follower costs no signature.
 //!
-//! | file | what it does |
+//! | file | content |
 //! |---|---|
 //! | `frames` | signs frames |
 //! | `live` | the live feed: signs what is new, and lets followers wait for it |
@@ -32,7 +32,7 @@ pub(super) use frames::jwks_hash;
 pub use live::{after, run};
 pub use snapshot::snapshot;
 
-/// The head: what a follower that polls reads every second.
+/// The head, which a follower that polls reads every second.
 pub fn head(ctx: &Context) -> Result<Bytes, FeedError> {
     let publication = &ctx.node.publication;
     let live = publication.fresh_frame(&ctx.node.clock)?;
