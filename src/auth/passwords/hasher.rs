@@ -18,12 +18,12 @@ use crate::rng::Rng;
 use crate::store::accounts::PasswordHash;
 use crate::telemetry::metrics::Hashing;
 
-/// How long a request is held for which the queue has no place, or a quarter of the deadline if that is shorter. A client
-/// that repeats refused sign-ins without a pause then sends two a second. Short, because somebody may be waiting for
-/// the answer.
+/// How long a request is held if the queue has no free slot, or a quarter of the deadline if that is shorter. Slows
+/// down a client that repeats refused sign-ins without a pause: it then sends two a second. Short, because a person may
+/// be waiting for the response.
 const MAX_HOLD: Duration = Duration::from_millis(500);
 
-/// Creates and checks password hashes on threads of its own. All workers share one, whatever their runtimes.
+/// Creates and checks password hashes on its own threads. All workers of a process share one.
 pub struct Hasher {
     pool: Pool,
     cost: Argon2Cost,
@@ -165,8 +165,8 @@ impl QueueSlot<'_> {
     /// Checks a password against a stored hash. Without one (no such user, or a user without a password) the result is
     /// [`Verdict::Wrong`] after as much work. Dropping the future before the job starts cancels it.
     ///
-    /// An imported hash takes as long as its parameters say, until the first sign-in has replaced it. The setting
-    /// `passwords.refusal_step` hides that.
+    /// Checking an imported hash takes as long as its parameters say, until the first sign-in has replaced it. The
+    /// setting `passwords.refusal_step` hides the difference.
     pub async fn verify(self, password: &Password, stored: Option<&PasswordHash>) -> Result<Verdict, Busy> {
         let parsed = stored.and_then(|hash| StoredHash::parse(&hash.0).map_err(log_invalid_hash).ok());
         let has_hash = parsed.is_some();
@@ -190,8 +190,8 @@ impl QueueSlot<'_> {
     }
 }
 
-/// The code that computes Argon2. It is compared with the reference, because a wrong hash is worse than a slow one: a
-/// correct password would be refused, and a new one would be known to this node only.
+/// Chooses the code that computes Argon2. Compares it with the reference first, because a wrong hash is worse than a
+/// slow one: a correct password would be refused, and a new one would match on this node only.
 fn choose(setting: Argon2Implementation, agrees: impl Fn(Implementation) -> bool) -> Implementation {
     let fastest = match setting {
         Argon2Implementation::Auto => Implementation::fastest(),

@@ -14,7 +14,7 @@ use signet_argon2::Block;
 /// Size of a huge page on every machine with 4 KiB pages. If huge pages are larger, less of the memory is in them.
 const HUGE_PAGE: usize = 2 << 20;
 
-/// Empty until it is needed.
+/// The memory of one thread, which is mapped when a hash first needs it.
 #[derive(Default)]
 pub(super) struct Memory {
     /// The blocks, with padding so that they begin at a huge page.
@@ -84,8 +84,7 @@ fn map(bytes: usize) -> std::io::Result<MmapMut> {
     Ok(map)
 }
 
-/// The bytes as blocks. Argon2 requires its own block type, and there is no safe way to
-/// it from mapped memory.
+/// The bytes as blocks. Argon2 requires its own block type, to which there is no safe conversion from mapped memory.
 #[allow(unsafe_code, reason = "see SAFETY")]
 fn as_blocks(bytes: &mut [u8]) -> &mut [Block] {
     const { assert!(size_of::<Block>() == Block::SIZE && !std::mem::needs_drop::<Block>()) };

@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::auth::action_token::LinkToken;
+use crate::auth::action_token::{LinkToken, NewActionToken};
 use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
 use crate::auth::identity::{Email, Username};
@@ -65,7 +65,7 @@ pub async fn request_password_reset_by_link(
     respond_on_step(send_link(ctx, email, is_requested, LinkToken::Signed, None, request_ctx)).await
 }
 
-/// Mails a user a link that needs no device secret, on behalf of an administrator.
+/// Mails a user a link that needs no device secret, on behalf of an administrator, who learns if a limit prevents it.
 pub async fn send_reset_link_as_admin(
     ctx: &Context,
     user: UserId,
@@ -75,9 +75,15 @@ pub async fn send_reset_link_as_admin(
     if user.disabled {
         return Err(Error::AccountDisabled);
     }
-    send_link(ctx, &user.email, |found| found.id == user.id, LinkToken::Short, None, request_ctx).await
+    let subject = subject_of(&user.email);
+    let permit = rate_limit::check_mail(ctx, MailKind::PasswordReset, &subject, request_ctx).await?;
+    permit.require(ctx, Some(user.id), request_ctx).await?;
+    let link = create_link(ctx, Some(&user), &subject, LinkToken::Short, None).await?;
+    link.send(ctx, &user, request_ctx);
+    Ok(())
 }
 
+/// Counts the mail, creates a link, and mails it if an enabled user has the address and `is_requested`.
 async fn send_link(
     ctx: &Context,
     email: &str,
@@ -97,20 +103,43 @@ async fn send_link(
     if !permit.may_send(ctx, user.as_ref().map(|user| user.id), request_ctx).await? {
         return Ok(());
     }
+    let link = create_link(ctx, user.as_ref(), &subject, form, device_secret).await?;
+    if let Some(user) = user.filter(|user| !user.disabled && is_requested(user)) {
+        link.send(ctx, &user, request_ctx);
+    }
+    Ok(())
+}
+
+/// A link that resets a password.
+struct ResetLink(NewActionToken);
+
+/// Creates the link of a user, or one of the same form that resets nothing, and stores its secret under `subject`.
+async fn create_link(
+    ctx: &Context,
+    user: Option<&User>,
+    subject: &str,
+    form: LinkToken,
+    device_secret: Option<&str>,
+) -> Result<ResetLink, Error> {
     let claims = ResetClaims {
-        user: user.as_ref().map_or_else(|| UserId::new(ctx.now(), &ctx.node.rng), |user| user.id),
-        sessions_valid_after: user.as_ref().map_or(ctx.now(), |user| user.sessions_valid_after).millis(),
+        user: user.map_or_else(|| UserId::new(ctx.now(), &ctx.node.rng), |user| user.id),
+        sessions_valid_after: user.map_or(ctx.now(), |user| user.sessions_valid_after).millis(),
         needs_device_secret: device_secret.is_some(),
     };
     let (kind, lifetime) = (ActionKind::ResetPassword, ctx.node.config.mailed.reset);
-    let token = action_token::create_for_link(ctx, form, kind, claims, device_secret.is_some(), lifetime).await?;
-    let key = SecretKey { kind: SecretKind::PasswordReset, subject: &subject, id: &token.id.to_string() };
+    let token = action_token::create_for_link(ctx, form, kind, claims, device_secret.is_none(), lifetime).await?;
+    let key = SecretKey { kind: SecretKind::PasswordReset, subject, id: &token.id.to_string() };
     one_time::store(ctx, key, device_secret.unwrap_or(NO_DEVICE_SECRET), Vec::new(), token.expires_at).await?;
-    if let Some(user) = user.filter(|user| !user.disabled && is_requested(user)) {
+    Ok(ResetLink(token))
+}
+
+impl ResetLink {
+    /// Queues the mail to the user and records the request.
+    fn send(&self, ctx: &Context, user: &User, request_ctx: RequestContext<'_>) {
+        let Self(token) = self;
         let link = mailing::link_with_token(&ctx.node.config.mailed.reset_url, &token.text);
         let letter = Letter::ResetPassword { link };
         mailing::queue_mail(ctx, &user.email, letter, token.expires_at, request_ctx.language);
         audit::record(ctx, Event::of_user(EventType::PasswordResetRequested, user.id, Origin::request(request_ctx)));
     }
-    Ok(())
 }

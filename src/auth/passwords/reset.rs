@@ -1,8 +1,8 @@
 //! Setting a new password with a mailed link, and with the device secret if the link needs one.
 //!
-//! The new password is checked against the policy and hashed before the link is used up, so that neither a weak
-//! password nor a full queue costs the user the link. If the password cannot be stored, the link works again. A reader
-//! of the mail owns the address, so the reset also verifies it, and the first proof removes what was set before: see
+//! The new password is checked against the policy and hashed before the link is used up, so that the link stays valid
+//! if the password is weak or the queue is full. If the password cannot be stored, the link is restored. A reader of
+//! the mail owns the address, so the reset also verifies it, and the first proof removes what was set before: see
 //! `crate::auth::email_proof`.
 
 use crate::auth::context::Context;
@@ -54,8 +54,8 @@ pub async fn reset_password(
         let held = one_time::hold(&ctx, key, &device_secret, owner, client).await?.ok_or(INVALID_LINK)?;
         // A new password raises `sessions_valid_after`, which voids the link.
         let proved = held.spend(&ctx, proof.apply(&ctx, Some(hash))).await?.ok_or(INVALID_LINK)?;
-        // The new password has voided the networks that were known. The owner must not be locked out of the next
-        // sign-in by attempts of others.
+        // The new password has removed the known networks. Attempts by others must not lock the owner out of the next
+        // sign-in.
         rate_limit::remember_network(&ctx, proved.user.id, client).await;
         Ok(())
     })

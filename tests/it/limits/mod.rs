@@ -10,6 +10,7 @@ mod lockout;
 mod rates;
 mod revocations;
 mod strangers;
+mod total;
 
 use std::time::Duration;
 

@@ -7,8 +7,8 @@ use aws_lc_rs::pbkdf2::{self, PBKDF2_HMAC_SHA1, PBKDF2_HMAC_SHA256, PBKDF2_HMAC_
 use super::{InvalidHash, MAX_FIELD, decode_base64, decode_output, number, split_fields, value};
 use crate::auth::passwords::Password;
 
-/// With SHA-256: Django's 1,200,000 of 2025, and a margin for its increases of some years: one or two seconds. With
-/// SHA-1, of which OWASP recommends 1,300,000, the same number.
+/// With SHA-256: Django's 1,200,000 of 2025, and a margin for its increases of some years. Takes one or two seconds.
+/// The same number with SHA-1, of which OWASP recommends 1,300,000.
 const MAX_ROUNDS: u32 = 5_000_000;
 
 /// With SHA-512, of which OWASP recommends 210,000: a round hashes blocks twice as long.
@@ -71,7 +71,7 @@ impl Pbkdf2Hash {
         if let Some(length) = costs.next()
             && number(value(Some(length), "l")?)? as usize != hash.len()
         {
-            return Err(InvalidHash::Malformed("the hash has not the length that is said"));
+            return Err(InvalidHash::Malformed("the hash does not have the stated length"));
         }
         if costs.next().is_some() {
             return Err(InvalidHash::Malformed("a parameter too many"));

@@ -50,16 +50,20 @@ impl ScryptHash {
     }
 }
 
-/// Checks that the parameters are valid and affordable. The limits come first, because `Params::new` multiplies in 32
-/// bits.
+/// Checks that the parameters are valid and affordable. The memory is that of the mixing and of the `p` blocks that are
+/// mixed one after the other (RFC 7914, 6). The limits come first, because `Params::new` multiplies in 32 bits.
 pub(super) fn check_cost(log_n: u32, r: u32, p: u32) -> Result<Params, InvalidHash> {
     if log_n == 0 || r == 0 || p == 0 {
-        return Err(InvalidHash::Malformed("a cost of nothing"));
+        return Err(InvalidHash::Malformed("a cost of zero"));
     }
     let memory = 1_u64.checked_shl(log_n.saturating_add(7)).and_then(|block| block.checked_mul(r.into()));
     let Some(memory) = memory.filter(|memory| *memory <= MAX_MEMORY) else {
         return Err(InvalidHash::TooExpensive("n times r"));
     };
+    let blocks = u64::from(r).saturating_mul(p.into()).saturating_mul(128);
+    if memory.saturating_add(blocks) > MAX_MEMORY {
+        return Err(InvalidHash::TooExpensive("r times p"));
+    }
     if memory.saturating_mul(p.into()) > MAX_WRITTEN {
         return Err(InvalidHash::TooExpensive("n times r times p"));
     }

@@ -68,12 +68,12 @@ const PUBLISHED: &[(&str, &str)] = &[
 ];
 
 fn matches(password: &str, text: &str) -> bool {
-    let stored = StoredHash::parse(text).unwrap_or_else(|fault| panic!("{text}: {fault}"));
+    let stored = StoredHash::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
     stored.matches(&Password::new(password.to_owned()), Implementation::fastest(), &mut Memory::default())
 }
 
 fn parse_error(text: &str) -> InvalidHash {
-    StoredHash::parse(text).err().unwrap_or_else(|| panic!("{text} is read"))
+    StoredHash::parse(text).err().unwrap_or_else(|| panic!("{text} is accepted"))
 }
 
 #[test]
@@ -170,6 +170,8 @@ fn too_expensive_hash_is_refused_when_parsed() {
         format!("$scrypt$ln=57,r=8,p=1${hash}${hash}"),
         format!("$scrypt$ln=14,r=8,p=65${hash}${hash}"),
         format!("$scrypt$ln=1,r=4294967295,p=4294967295${hash}${hash}"),
+        // Writes little, but 512 MiB are allocated for the blocks.
+        format!("$scrypt$ln=1,r=1,p=4194304${hash}${hash}"),
         format!("scrypt$2147483648$salt$8$1${hash}"),
         format!("$fbscrypt$v=1,n=30,r=8,p=1,ss=Bw==,sk={hash}$42xEC+ixf3L2lw==${hash}"),
         format!("$pbkdf2-sha256$i=5000001$c29tZXNhbHQ${hash}"),

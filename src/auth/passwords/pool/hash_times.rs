@@ -1,14 +1,14 @@
-//! How long a hash takes, and which priority the hashing threads need. Both are judged by the hashes that were done
-//! last, and neither outlasts the pressure under which it was measured.
+//! Estimates the duration of a hash and chooses the priority of the hashing threads, from the hashes that were done
+//! last. Both estimates are given up soon after the load under which they were made.
 //!
-//! **Duration.** The time of a hash is that of its computation and that for which its thread waited for the processor.
-//! The second part is seen only while there is pressure. So a faster hash counts more than a slower one, and after an
-//! idle second only the computation counts: a pessimistic estimate rejects sign-ins that could be served, while an
-//! optimistic one only makes some of them miss their deadline, before anything was hashed for them.
+//! **Duration.** The time of a hash consists of its computation and of its thread's waits for the processor. The waits
+//! occur only under load. So a faster hash counts more than a slower one, and after an idle second only the computation
+//! counts: a pessimistic estimate rejects sign-ins that could be served, while an optimistic one only makes some of
+//! them miss their deadline, before anything was hashed for them.
 //!
 //! **Priority.** The threads run at low priority, so that `/verify` does not wait for them. Programs of other processes
-//! at ordinary priority then leave them a tenth of the processor. If that is seen, the next hashes run at the priority
-//! of the process, so that they get as much as any other program. This ends by itself after [`NORMAL_FOR`].
+//! at ordinary priority then leave them a tenth of the processor. If a hash was starved in this way, the next ones run
+//! at the priority of the process, so that they get as much as any other program. This ends after [`NORMAL_FOR`].
 //!
 //! Knows nothing of jobs and threads.
 
@@ -16,12 +16,12 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
-/// Time without a hash after which the durations that were measured under pressure are forgotten.
+/// Time without a hash after which the durations that were measured under load are forgotten.
 const FORGET_AFTER: Duration = Duration::from_secs(1);
 
 /// How long hashes run at the priority of the process, after one at low priority was starved. The next hash at low
-/// priority finds out whether the pressure is still there. With one other program on the core it takes 0.14 s, so this
-/// costs a twentieth of the rate.
+/// priority shows whether the other programs are still there. With one such program on the core that hash takes 0.14 s,
+/// which costs a twentieth of the rate.
 const NORMAL_FOR: Duration = Duration::from_secs(2);
 
 /// A hash is starved if it had the processor for less than a quarter of its time. At low priority a thread has a tenth
@@ -29,7 +29,7 @@ const NORMAL_FOR: Duration = Duration::from_secs(2);
 /// time, which must not lose any of it.
 const STARVED: u32 = 4;
 
-/// Shorter jobs say nothing: one interruption is a large part of them.
+/// Shorter jobs are not considered, because one interruption is a large part of their time.
 const SHORTEST: Duration = Duration::from_millis(10);
 
 /// If this process had more of the cores than this, its own workers have starved the hash. They are the reason for
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_second_forgets_what_was_seen_under_pressure() {
+    fn an_idle_second_forgets_durations_under_load() {
         let (mut hash_times, now) = (HashTimes::new(millis(10), 1), Instant::now());
         for _ in 0..40 {
             hash_times.record(now, 1, times(100, 100), Priority::Low);

@@ -1,15 +1,15 @@
 //! Requests that found the queue full and are held back for a moment.
 //!
-//! A client whose sign-in is refused at once can ask again at once. A hundred such clients on one core make tens of
-//! thousands of requests a second, which leave no time for hashing. So a refusal is held back, and a place that becomes
-//! free meanwhile goes to the request that is held longest. Bounded in number; what a held request takes of its
-//! worker's memory is counted by the server like that of any request in flight. Knows nothing of hashes.
+//! A client whose sign-in is refused at once can repeat it at once. A hundred such clients on one core make tens of
+//! thousands of requests a second, which leave no time for hashing. So a refusal is held back, and a slot that becomes
+//! free meanwhile goes to the request that is held longest. Bounded in number; the server counts the memory of a held
+//! request as that of any request in flight. Knows nothing of hashes.
 
 use std::collections::VecDeque;
 
 use tokio::sync::oneshot;
 
-/// Requests that are held at the same time. Others are refused at once.
+/// The most requests that are held at the same time. Others are refused at once.
 ///
 /// A held request takes a few kilobytes, so these take less memory than one hash. At half a second each they make 8,192
 /// refusals a second, which take a third of a core.
@@ -25,8 +25,8 @@ impl<T> Held<T> {
 
     /// Holds one more request, unless there are too many.
     pub(super) fn hold(&mut self) -> Option<oneshot::Receiver<T>> {
-        // All are held equally long, so those that have ended are in front. One whose client went away may be behind
-        // others, for as long as they are held: looking for it would make each refusal dearer.
+        // All are held equally long, so those that have ended are in front. One whose client disconnected may stay
+        // behind others for as long as they are held: searching for it would make each refusal more expensive.
         while self.0.front().is_some_and(oneshot::Sender::is_closed) {
             self.0.pop_front();
         }
@@ -83,7 +83,7 @@ mod tests {
         let mut waiting: Vec<_> = (0..MAX_HELD).map(|_| held.hold().unwrap()).collect();
         assert!(held.hold().is_none());
         drop(waiting.remove(0));
-        assert!(held.hold().is_some(), "one that ended makes room");
+        assert!(held.hold().is_some(), "one that ended is not counted");
         held.clear();
         assert!(waiting.iter_mut().all(|held| held.try_recv().is_err()));
     }

@@ -1,10 +1,10 @@
 //! The threads that hash, and the queue in front of them.
 //!
 //! On any machine, a hash costs tens of milliseconds of one core and tens of megabytes. So three numbers are limited:
-//! the jobs that run at the same time (and with them the memory), the jobs that wait, and how long they wait. A request
-//! whose expected wait is too long is held for a moment (`held`) and then rejected, if no place has become free. How
-//! long a hash takes and at which priority it runs is judged by `hash_times`. An abandoned job costs nothing. Knows
-//! nothing of what a job does.
+//! the jobs that run at the same time (and with them the memory), the jobs that wait, and the time that they wait. A
+//! request whose expected wait is too long is held for a moment (`held`) and then rejected, if no slot has become free.
+//! `hash_times` estimates the duration of a hash and chooses its priority. An abandoned job is not run. Knows nothing
+//! of what a job does.
 
 mod hash_times;
 mod held;
@@ -75,9 +75,9 @@ struct State {
     load: Hashing,
 }
 
-/// Time after which unused memory is released. Longer than the pauses of a server with occasional
-/// sign-ins, because the first hash in new memory takes longer (17 to 23 ms instead of 15). No longer, because an
-/// idle server should be small.
+/// Time after which unused memory is released. Longer than the pauses of a server with occasional sign-ins, because the
+/// first hash in new memory takes longer (17 to 23 ms instead of 15). No longer, because an idle server should be
+/// small.
 const RELEASE_AFTER: Duration = Duration::from_secs(2);
 
 struct Waiting {
@@ -150,7 +150,7 @@ impl Pool {
         Err(Busy)
     }
 
-    /// Reserves a slot for one job. If there is none, waits for one for a moment, after the requests that do so
+    /// Reserves a slot for one job. If there is none, the request is held for a moment, behind those that are held
     /// already.
     pub(super) async fn acquire_slot(&self) -> Result<Slot, Busy> {
         self.shared.grant_slots();
@@ -252,8 +252,8 @@ impl Shared {
         }
     }
 
-    /// Hashes until the pool is dropped. At low priority a sign-in can wait 50 ms longer; `hash_times` says when a hash
-    /// does not run at it.
+    /// Hashes until the pool is dropped. At low priority a sign-in can take 50 ms longer; `hash_times` decides when the
+    /// hashes run at normal priority.
     ///
     /// Measured on one core under a storm of sign-ins (Linux 6.18): one verification in ten took longer than 1.7 ms at
     /// nice 0 and 0.5 ms at nice 5. At nice 10, at nice 19 and with `SCHED_IDLE` it was 0.2 to 0.3 ms, the same as
@@ -322,9 +322,8 @@ impl Shared {
 }
 
 impl State {
-    /// Reserves a slot, if one more job is expected to start within half of the deadline. The other half is a reserve
-    /// for work that slows down meanwhile, as the threads do when they give way to the workers: an accepted job should
-    /// be done.
+    /// Reserves a slot, if one more job is expected to start within half of the deadline. The other half allows for
+    /// hashes that slow down meanwhile, as when the workers need the processor: an accepted job should be done.
     fn reserve(&mut self, limits: Limits) -> bool {
         let now = Instant::now();
         if self.waiting.is_empty() && self.load.running == 0 {
