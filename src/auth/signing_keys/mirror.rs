@@ -7,7 +7,7 @@ use super::{KeyringError, KeyringStore, USAGE};
 use crate::files::{create_private_file, create_private_folder};
 use crate::token::keyring::ring::Ring;
 
-/// Its name in `data_dir`.
+/// The name of its file in `data_dir`.
 pub const NAME: &str = "keyring.sealed";
 
 pub(super) async fn read(store: &KeyringStore<'_>) -> Result<Option<Ring>, KeyringError> {
@@ -49,12 +49,34 @@ fn replace(path: &Path, bytes: &[u8], unique: u32) -> std::io::Result<()> {
     create_private_folder(&folder)?;
     let new = folder.join(format!("{NAME}.{unique:08x}"));
     let mut file = create_private_file(&new)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&new, path)?;
+    let replaced = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| std::fs::rename(&new, path));
+    if replaced.is_err() {
+        // Maintenance tries again every half minute: on a full disk, each attempt would leave a file behind.
+        let _ = std::fs::remove_file(&new);
+    }
+    replaced?;
     std::fs::File::open(&folder)?.sync_all()
 }
 
 fn file_error(path: &Path, error: &std::io::Error) -> KeyringError {
     KeyringError::File { path: path.display().to_string(), detail: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failed_replacement_leaves_no_file_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(NAME);
+        // A folder with an entry cannot be replaced by a file.
+        std::fs::create_dir_all(path.join("entry")).unwrap();
+        assert!(replace(&path, b"sealed", 7).is_err());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+        std::fs::remove_dir_all(&path).unwrap();
+        replace(&path, b"sealed", 7).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"sealed");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! Any node may do the maintenance. The store lets one node win, and the others install what it wrote. Of two versions
 //! of the ring the higher one wins. If a store was emptied or restored from an older state, the first node that notices
-//! writes the ring back, or the next node that starts does so from its mirror. Knows nothing of what keys sign.
+//! writes the ring back, or the next node that starts does so from its mirror. Knows nothing of what is signed.
 
 mod mirror;
 
@@ -53,8 +53,8 @@ pub enum KeyringError {
     /// The record was opened but cannot be parsed.
     #[error("the keyring's record cannot be parsed: another version of Signet wrote it, or it is damaged")]
     InvalidRecord,
-    /// There is none, and this process may not create one.
-    #[error("there is no keyring in Redis, and no mirror of it in {}", data_dir.display())]
+    /// There is no keyring, and this process may not create one.
+    #[error("there is no keyring in the store, and no mirror of it in {}", data_dir.display())]
     Missing {
         /// Where the mirror would be.
         data_dir: PathBuf,
@@ -113,24 +113,25 @@ pub struct KeyringStore<'a> {
     pub data_dir: &'a Path,
     /// Randomness for new keys.
     pub rng: &'a Rng,
-    /// Which keys there are, and when each begins and ends.
+    /// The settings of the keyring.
     pub policy: KeyPolicy,
 }
 
 /// The phase of the node, on which three decisions depend.
 ///
-/// *Whether a ring is created if neither the store nor the mirror has one.* Only a process that starts may, and only if
-/// it says so.
+/// **Creating a ring** if neither the store nor the mirror has one: only a process that starts does so, and only with
+/// `creates`.
 ///
-/// *Whether the record is sealed again.* A starting node does that if the record is not sealed with the first secret,
-/// so that the old secret can be removed from the settings one day. A running node does not: in the middle of a change
-/// of the settings, two nodes would re-seal each other's record forever.
+/// **Sealing the record again:** a starting node does that if the record is not sealed with the first secret, so that
+/// the old secret can be removed from the settings one day. A running node does not: in the middle of a change of the
+/// settings, two nodes would re-seal each other's record forever.
 ///
-/// *Which ring wins if the node holds another one than the store.* A starting node holds its mirror, which may belong
-/// to another fleet, or to a change that failed before it was stored: it wins if it is a later version of the store's
-/// ring, which then has been rolled back. A running node holds a ring that was in the store once: it wins as long as
-/// the store has no newer one. When a store is restored from a backup, the mirror is that of the store that it replaces:
-/// it wins if it is later, even if the two share no key: each key of the backup may have been revoked since, and be gone.
+/// **Choosing a ring** if the node holds another one than the store. A starting node holds its mirror, which may belong
+/// to another fleet, or to a change that failed before it was stored. It wins if it is a later version of the store's
+/// ring, which then has been rolled back. A running node holds a ring that was in the store once, which wins as long as
+/// the store has no newer one. When a store is restored from a backup, the mirror is that of the store that it
+/// replaces. It wins if it is later, even if the two share no key: each key of the backup may have been revoked since,
+/// and be gone.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Starting { creates: bool },
@@ -274,7 +275,7 @@ struct ChangedRing<T> {
     replaced: Option<Ring>,
 }
 
-/// Records which keys came and went. Only the process that has stored the change does so.
+/// Records the keys that were added and removed. Only the process that has stored the change does so.
 fn record_difference(ctx: &Context, before: &Ring, after: &Ring) {
     let has = |ring: &Ring, kid: &str| ring.keys.iter().any(|key| key.kid == kid);
     let record = |event_type: EventType, key: &Key| record_key(ctx, event_type, &key.kid, Origin::process());
@@ -313,7 +314,7 @@ pub async fn advance(ctx: &Context) -> Result<(), KeyringError> {
     .await
 }
 
-/// Lets the next key of this algorithm sign as soon as it has been announced for long enough.
+/// Makes the next key of this algorithm sign as soon as it has been announced for long enough.
 pub async fn rotate(ctx: &Context, algorithm: SigningAlgorithm, origin: Origin) -> Result<Key, KeyringError> {
     let now = ctx.now();
     let key = change(ctx, |ring, policy| Ok(ring.rotate(algorithm, now, policy, &ctx.node.rng)?)).await?;
@@ -338,12 +339,12 @@ pub async fn import(ctx: &Context, text: &str, origin: Origin) -> Result<Key, Ke
     Ok(key)
 }
 
-/// Whether an audience has ES256, so that there are keys for it.
+/// True if an audience has ES256, so that there are keys for it.
 pub fn uses_es256(ctx: &Context) -> bool {
     key_policy(&ctx.node.config).es256
 }
 
-/// A signing key, its state, and until when anything that it signed can be valid, once that is known.
+/// A signing key, its state, and once it is known, the time until which its signatures can be accepted.
 #[derive(Clone, Debug)]
 pub struct KeyStatus {
     /// The key.

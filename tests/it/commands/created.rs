@@ -81,7 +81,7 @@ fn commands_create_no_keyring_in_an_emptied_redis() {
     let elsewhere = fleet.another_node();
     for words in [&["keys", "list"][..], &["keys", "rotate"], &["keys", "revoke", kid], &["verify", "token"]] {
         let printed = refused(&elsewhere, words, 1);
-        assert!(printed.contains("there is no keyring in Redis") && printed.contains("start a node"), "{printed}");
+        assert!(printed.contains("there is no keyring in the store") && printed.contains("start a node"), "{printed}");
     }
     // Commands that need no keys do their work.
     elsewhere.create_user("a@example.org", PASSWORD, &[]);
