@@ -1,4 +1,4 @@
-//! The owner of an address that the client has just proved to read, by a mailed code or a magic link.
+//! The owner of an address whose mail the client has just proved to read, by a mailed code or a magic link.
 
 use crate::auth::Error;
 use crate::auth::accounts::create::{CreateUser, create_user};
@@ -46,7 +46,7 @@ async fn find_or_create(
     let new_user = CreateUser { email: address.to_owned(), verified: true, ..CreateUser::default() };
     match create_user(ctx, new_user, Policy::for_dialect(request_ctx.dialect_config, &ctx.node.config.passwords)).await
     {
-        // Someone signed up with the address meanwhile. The client has proved to read its mail all the same.
+        // Another request created an account with the address meanwhile. This client has proved to read its mail.
         Err(Error::EmailTaken) => match ctx.accounts.user(Find::Email(address)).await? {
             Some(user) => prove(ctx, user, request_ctx).await,
             None => Ok(None),

@@ -1,10 +1,10 @@
 //! Changes the address of a user who gives the password, or has signed in recently if there is none. The change takes
 //! effect when the new address is confirmed: until then the user signs in with the old one, and is not locked out by a
-//! misspelt address. The old address is told by mail when the change is requested, and again when it takes effect.
+//! misspelt address. The old address gets a notice when the change is requested, and another when it takes effect.
 //!
-//! The new address waits beside the token, because a token in a URL must not contain it. A new password, or anything
-//! else that ends the user's sign-ins, voids the change: somebody else may have requested it. The response does not
-//! reveal whether another account has the address, whose owner is not bothered with a mail.
+//! The new address is stored beside the token, because a token in a URL must not contain it. A new password, or
+//! anything else that ends the user's sign-ins, voids the change: somebody else may have requested it. The response
+//! does not reveal whether another account has the address. If one does, the address gets no mail.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ use crate::store::accounts::{Changes, Find, User};
 
 const INVALID_LINK: Error = Error::InvalidLink(LinkKind::EmailVerification);
 
-/// A change that waits for its confirmation.
+/// A change that is not confirmed yet.
 #[derive(Serialize, Deserialize)]
 struct PendingChange {
     email: String,
@@ -75,7 +75,7 @@ async fn store_and_send(
     // Only the payload is ever read: the token that is mailed proves who may do so.
     let unused = one_time::generate_device_secret(ctx);
     one_time::store(ctx, key, &unused, pending, ctx.now() + ctx.node.config.mailed.confirm).await?;
-    // Created in any case: the same is stored for a free address and for one that another account has.
+    // Created for a taken address too, so that the work does not depend on whether it is free.
     let link = PageLink::create(ctx, user, email.as_str()).await?;
     if owner.is_none() {
         link.send(ctx, email.as_str(), request_ctx.language);
@@ -90,7 +90,7 @@ pub async fn confirm_email(ctx: &Context, token: &str, request_ctx: RequestConte
     let (user, digest) = verify_email::read_link(ctx, token).await?;
     let user = ctx.accounts.user(Find::Id(user)).await?.ok_or(Error::NotFound)?;
     if subject_of(&user.email) == digest {
-        return verify_email::verify_email(ctx, token, request_ctx).await;
+        return verify_email::verify_address(ctx, user, request_ctx).await;
     }
     let (subject, id) = (subject_of(&user.email), user.id.to_string());
     let pending = ctx.ephemeral.peek_claim(&subject, SecretKind::EmailChange.name(), &id, ctx.now()).await?;
@@ -111,7 +111,7 @@ pub async fn confirm_email(ctx: &Context, token: &str, request_ctx: RequestConte
         audit::record(&ctx, Event::of_user(EventType::EmailChanged, user.id, request));
         mailing::queue_notice(&ctx, &user, Letter::EmailChanged { new: pending.email }, &origin).await;
         if let Err(error) = ctx.ephemeral.delete_claim(&subject, SecretKind::EmailChange.name(), &id).await {
-            // It has taken effect. Nobody finds the claim any more, because its key contains the old address.
+            // The change has taken effect. The claim is not found any more, because its key contains the old address.
             tracing::warn!(user = %user.id, %error, "cannot delete a change of address that has taken effect");
         }
         refresh_session_claims(&ctx, user.id).await;

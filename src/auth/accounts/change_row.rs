@@ -1,8 +1,8 @@
 //! Changes a user's row, which may be the first of two steps: some changes also end the user's sessions.
 //!
-//! The two steps are in two stores, so the store of the second step is asked first whether it works. If it does not,
-//! nothing changes, and the caller can repeat the operation: the password and the token of the caller are still valid.
-//! If that store fails between the question and its step, the row stays changed, and
+//! The two steps are in two stores, so the ephemeral store, which has the sessions, is checked before the row changes.
+//! If the check fails, nothing changes, and the caller can repeat the operation: the password and the token of the
+//! caller are still valid. If that store fails after the check, the row stays changed, and
 //! [`crate::auth::sessions::sign_out::sign_out_durably`] finishes the operation.
 
 use crate::auth::Error;
@@ -13,7 +13,7 @@ use crate::store::accounts::{Changed, Changes, User};
 /// Changes the row. If the changes end the sign-ins, the caller ends the sessions.
 pub(super) async fn change_row(ctx: &Context, user: UserId, changes: &Changes) -> Result<User, Error> {
     if changes.end_sign_ins() {
-        // This tries a write: a store may refuse writes and answer everything else.
+        // The check writes, because a store may refuse writes and still serve reads.
         ctx.ephemeral.check().await?;
     }
     match ctx.accounts.change_user(user, changes, ctx.now()).await? {

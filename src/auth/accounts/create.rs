@@ -58,7 +58,8 @@ impl CreateUser {
     }
 }
 
-/// Creates a user whose password meets `policy`. Checks all input before anything is hashed. The caller records it.
+/// Creates a user whose password meets `policy`. Checks all input before anything is hashed. The caller records the
+/// event.
 pub async fn create_user(ctx: &Context, mut new_user: CreateUser, policy: Policy) -> Result<User, Error> {
     let password = new_user.password.take();
     let mut row = new_user.into_row::<Error>(ctx)?;

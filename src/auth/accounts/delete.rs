@@ -21,7 +21,7 @@ pub struct Deleted {
     pub sign_out_error: Option<Error>,
 }
 
-/// Deletes a user on behalf of the operator, who tells the user.
+/// Deletes a user on behalf of the operator. Sends no notice: the operator informs the user.
 pub async fn delete_user(ctx: &Context, user: UserId, origin: Origin) -> Result<Deleted, Error> {
     let ctx = ctx.clone();
     run_to_completion(async move { delete(&ctx, user, origin, async {}).await }).await
@@ -78,7 +78,8 @@ pub async fn delete_self_with_proof(
     delete_self(ctx, user, request_ctx).await
 }
 
-/// To completion, so that a thief cannot suppress the notice by disconnecting.
+/// Deletes a user and queues the notice. Runs to completion, so that a thief cannot suppress the notice by
+/// disconnecting.
 async fn delete_and_notify(ctx: &Context, user: &User, origin: NoticeOrigin, request: Origin) -> Result<(), Error> {
     let (ctx, user) = (ctx.clone(), user.clone());
     run_to_completion(async move {

@@ -1,4 +1,4 @@
-//! Everything that is stored of a user, except what only Signet can read: hashes and sealed secrets.
+//! Exports everything that is stored of a user, except what only Signet can read: hashes and sealed secrets.
 
 use crate::auth::audit::{EventPage, EventRange, list_of_user};
 use crate::auth::context::Context;
@@ -7,7 +7,7 @@ use crate::auth::{Error, mfa};
 use crate::id::ProjectId;
 use crate::store::accounts::{ApiKey, User};
 
-/// API keys in an export: the newest, so that its size has a bound. A user can create a hundred in an hour.
+/// The most API keys in an export, the newest first. Bounds its size: a user can create a hundred keys in an hour.
 const MAX_API_KEYS: u32 = 1000;
 
 /// The classes of events, each of which has a list of `audit.events_per_user`.
@@ -31,7 +31,7 @@ pub struct Export {
 
 /// Reads the data of a user.
 pub async fn export_user(ctx: &Context, user: User) -> Result<Export, Error> {
-    // One event at least, because a list of none is not a request that a store knows.
+    // At least one: the stores take no limit of zero.
     let max_events = (EVENT_CLASSES * ctx.node.config.audit.events_per_user).max(1);
     Ok(Export {
         recovery_codes_left: mfa::recovery_codes_left(ctx, &user).await?,

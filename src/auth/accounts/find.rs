@@ -31,8 +31,8 @@ pub struct UserDetails {
     pub api_keys: Vec<ApiKey>,
 }
 
-/// One user, and what belongs to it. An outage of the store of sessions hides only their number, because an
-/// administrator needs the rest just then.
+/// One user, and what belongs to it. An outage of the store of sessions hides only their number: an administrator needs
+/// the rest during an outage too.
 pub async fn describe_user(ctx: &Context, user: UserId) -> Result<UserDetails, Error> {
     let user = find_user(ctx, user).await?;
     Ok(UserDetails {

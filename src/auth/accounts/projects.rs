@@ -16,7 +16,7 @@ pub struct Project {
     pub name: String,
 }
 
-/// Projects per user: they are listed in one response. Two concurrent calls may exceed it by one.
+/// The most projects of a user: they are listed in one response. Concurrent calls may exceed it.
 const MAX_PROJECTS: usize = 100;
 
 /// The user's projects, the personal one first.

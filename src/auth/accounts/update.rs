@@ -1,7 +1,7 @@
 //! Changes a user, on the owner's request or an administrator's.
 //!
-//! A changed address is unverified until its owner verifies it, and the old address is notified: if a thief changed it,
-//! this mail is how the owner learns of it. The notice of a changed password goes to the old address too, because a
+//! A changed address is unverified until its owner verifies it, and the old address gets a notice: if a thief changed
+//! it, the owner learns of it by this mail. The notice of a changed password goes to the old address too, because a
 //! thief would change both in one request.
 //!
 //! A new password ends all of the user's sessions everywhere, the caller's included: they end by the row's
@@ -116,15 +116,15 @@ pub async fn update_self(
     let has_new_password = hash.is_some();
     let changed = apply(ctx, user, changed, hash, Some(user.sessions_valid_after), user.id, request_ctx).await?;
     if has_new_password {
-        // It has voided the networks that were known. The owner must not be locked out of the next sign-in by attempts
-        // of others.
+        // The new password has removed the known networks. Attempts by others must not lock the owner out of the next
+        // sign-in.
         rate_limit::remember_network(ctx, user.id, request_ctx.client()).await;
     }
     Ok(changed)
 }
 
 /// Changes the user `id` on behalf of the administrator `by`. Administrators who change their own address or password
-/// must show that they are the user, as in [`update_self`]: the right to manage users is no way around it.
+/// must prove their identity, as in [`update_self`]: the right to manage users does not replace the proof.
 pub async fn update_user(
     ctx: &Context,
     by: &User,
@@ -164,10 +164,10 @@ fn check_policy(ctx: &Context, password: Option<&Password>, request_ctx: Request
     }
 }
 
-/// Changes the row, after every check that can fail for lack of time. `password_hash` is the hash of `update.password`.
+/// Changes the row and does what follows from the change. `password_hash` is the hash of `update.password`.
 /// `own_session`: the `sessions_valid_after` of users who change themselves, as their token was checked against it. If
-/// something has ended their sessions since, such as the first proof of the address by its owner, nothing changes. `by`:
-/// the user who changes it.
+/// something has ended their sessions since, such as the first proof of the address by its owner, nothing changes.
+/// `by`: the user who requests the change.
 async fn apply(
     ctx: &Context,
     user: &User,
@@ -196,11 +196,7 @@ async fn apply(
         record_changes(&ctx, &before, &changes, &request);
         // Before the sessions end, so that the notice does not depend on the ephemeral store.
         notify(&ctx, &before, &after, &changes, &origin).await?;
-        if changes.end_sign_ins() {
-            sign_out_durably(&ctx, after.id, after.sessions_valid_after).await?;
-        } else if changes_claims(&changes) {
-            refresh_session_claims(&ctx, after.id).await;
-        }
+        update_sessions(&ctx, &after, &changes).await?;
         Ok(after)
     })
     .await
@@ -210,8 +206,8 @@ fn new_username(name: &Username) -> NewUsername {
     NewUsername { username: name.as_str().to_owned(), key: name.key().to_owned() }
 }
 
-/// Changes a user on behalf of the operator: everything but the address and the password, of which the owner would have
-/// to be told.
+/// Changes a user on behalf of the operator, except for the address and the password: such a change requires a notice
+/// to the owner.
 pub async fn update_user_as_operator(
     ctx: &Context,
     user: &User,
@@ -226,17 +222,23 @@ pub async fn update_user_as_operator(
     run_to_completion(async move {
         let after = change_row(&ctx, before.id, &changes).await?;
         record_changes(&ctx, &before, &changes, &origin);
-        if changes.end_sign_ins() {
-            sign_out_durably(&ctx, after.id, after.sessions_valid_after).await?;
-        } else if changes_claims(&changes) {
-            refresh_session_claims(&ctx, after.id).await;
-        }
+        update_sessions(&ctx, &after, &changes).await?;
         Ok(after)
     })
     .await
 }
 
-/// The changes to the row, and what ends with them.
+/// Ends the user's sessions if the changes end the sign-ins; otherwise updates the claims stored in them.
+async fn update_sessions(ctx: &Context, after: &User, changes: &Changes) -> Result<(), Error> {
+    if changes.end_sign_ins() {
+        sign_out_durably(ctx, after.id, after.sessions_valid_after).await?;
+    } else if changes_claims(changes) {
+        refresh_session_claims(ctx, after.id).await;
+    }
+    Ok(())
+}
+
+/// The changes to the row, with the sign-ins and API keys that end with them.
 fn to_changes(
     user: &User,
     update: UpdateUser,
@@ -278,7 +280,7 @@ async fn notify(
     Ok(())
 }
 
-/// Whether tokens carry claims about what changes. True even if the row had the same values when it was read: it may
+/// Returns true if tokens carry claims about what changes, even if the row had the same values when it was read: it may
 /// have changed since.
 fn changes_claims(changes: &Changes) -> bool {
     changes.full_name.is_some()
@@ -296,8 +298,8 @@ fn ended_scopes(update: &UpdateUser) -> &'static [&'static str] {
     if update.password.is_some() || update.superuser == Some(false) { RESERVED_SCOPES } else { &[] }
 }
 
-/// Whether `update` takes a permission from the user. Decided before the change, so that both are one step: if the
-/// first attempt is cut short, a second one would find no permission to lose.
+/// Returns true if `update` takes a permission from the user. Decided before the change, so that the change and the end
+/// of the sessions are one step: after an interrupted attempt, a second one would find no permission to take.
 fn loses_permission(user: &User, update: &UpdateUser) -> bool {
     let loses_role = |roles: &Vec<String>| user.roles.iter().any(|role| !roles.contains(role));
     (user.superuser && update.superuser == Some(false)) || update.roles.as_ref().is_some_and(loses_role)

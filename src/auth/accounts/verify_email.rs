@@ -1,9 +1,9 @@
 //! Verifies an address by a mailed link.
 //!
 //! The link may be followed any number of times, and mail scanners do so: a verification grants nothing, so nothing is
-//! consumed and the token is valid until it expires. The token stands for the user and a digest of the address, so that
-//! no address is in logs of URLs, and it does not verify an address that the user has changed to since. Knows nothing of
-//! where the links of published APIs point.
+//! consumed and the token is valid until it expires. The token contains the user's id and a digest of the address, so
+//! that no address is in logs of URLs, and it does not verify an address that the user has changed to since. Knows
+//! nothing of where the links of published APIs point.
 
 use serde::{Deserialize, Serialize};
 
@@ -68,7 +68,7 @@ impl PageLink {
     pub(super) async fn create(ctx: &Context, user: &User, address: &str) -> Result<Self, Error> {
         let claims = LinkClaims { user: user.id, address: subject_of(address) };
         let (kind, lifetime) = (ActionKind::ConfirmEmail, ctx.node.config.mailed.confirm);
-        let token = action_token::create_for_link(ctx, LinkToken::Short, kind, claims, true, lifetime).await?;
+        let token = action_token::create_for_link(ctx, LinkToken::Short, kind, claims, false, lifetime).await?;
         let NewActionToken { text, expires_at, .. } = token;
         Ok(Self { letter: Letter::ConfirmEmail { link: page_link(&ctx.node.config, &text) }, expires_at })
     }
@@ -99,7 +99,7 @@ pub async fn send_sign_up_link(
     Ok(())
 }
 
-/// The same, for a sign-up whose link opens our own page.
+/// Like [`send_sign_up_link`], with a link to our own page.
 pub async fn send_sign_up_page_link(ctx: &Context, user: &User, request_ctx: RequestContext<'_>) -> Result<(), Error> {
     if rate_limit::check_sign_up_mail(ctx, &subject_of(&user.email), request_ctx).await {
         match PageLink::create(ctx, user, &user.email).await {
@@ -114,7 +114,7 @@ pub async fn send_sign_up_page_link(ctx: &Context, user: &User, request_ctx: Req
     Ok(())
 }
 
-/// Mails the user another link that confirms the address; nothing if it is confirmed.
+/// Mails the user another link that confirms the address. Mails nothing if the address is confirmed.
 pub async fn request_link(ctx: &Context, user: &User, request_ctx: RequestContext<'_>) -> Result<(), Error> {
     let subject = subject_of(&user.email);
     let permit = rate_limit::check_mail(ctx, MailKind::EmailLink, &subject, request_ctx).await?;
@@ -140,6 +140,15 @@ pub async fn verify_email(ctx: &Context, token: &str, request_ctx: RequestContex
     if subject_of(&user.email) != address {
         return Err(Error::InvalidLink(LinkKind::EmailVerification));
     }
+    verify_address(ctx, user, request_ctx).await
+}
+
+/// Verifies the address of a user who has just followed a valid link to it.
+pub(super) async fn verify_address(
+    ctx: &Context,
+    user: User,
+    request_ctx: RequestContext<'_>,
+) -> Result<Verification, Error> {
     let (ctx, origin) = (ctx.clone(), Origin::request(request_ctx));
     run_to_completion(async move {
         let verification = match ctx.accounts.verify_email(user.id, &user.email, ctx.now()).await? {

@@ -1,7 +1,7 @@
 //! Verifies an address with a mailed code, for a user given by id.
 //!
-//! This is the only operation whose answer waits for the mail, because a published API promises to report that it could
-//! not be sent. Ids are random, so the answer may reveal whether one exists; attempts are limited all the same.
+//! This is the only operation whose response waits for the mail, because a published API promises to report that it
+//! could not be sent. Ids are random, so the response may reveal whether one exists. Attempts are limited nevertheless.
 
 use std::time::Duration;
 
@@ -26,11 +26,11 @@ pub async fn send_code(ctx: &Context, user: UserId, request_ctx: RequestContext<
     let subject = found.as_ref().map_or_else(|| subject_of(&user.to_string()), |user| subject_of(&user.email));
     let permit = rate_limit::check_mail(ctx, MailKind::EmailCode, &subject, request_ctx).await?;
     let user = found.ok_or(Error::NotFound)?;
-    // The answer says whether the mail was sent, so it also says why not.
+    // The response reports whether the mail was sent, so it may report that a limit prevents it.
     permit.require(ctx, Some(user.id), request_ctx).await?;
     let (code, expires_at) = (one_time::generate_code(ctx), ctx.now() + ctx.node.config.mailed.code);
     one_time::store(ctx, key(&subject, &user.id.to_string()), &code, Vec::new(), expires_at).await?;
-    // Half the request timeout, so that the answer comes before the one for a request that timed out.
+    // Half the request timeout, so that the wait ends before the request times out.
     let max_wait = MAX_WAIT.min(ctx.node.config.server.request_timeout / 2);
     let letter = Letter::ConfirmCode { code };
     mailing::send_and_wait(ctx, &user.email, letter, expires_at, request_ctx.language, max_wait).await
