@@ -1,5 +1,5 @@
-//! A security event, and where it comes from. It has no field for a secret, and none that a person types into: no
-//! login, no address, no name.
+//! A security event and its origin. It has no field for a secret, nor for text that a person types: no login, no
+//! address, no name.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::auth::request_context::{Client, RequestContext};
 use crate::clock::Timestamp;
 use crate::id::{SessionId, UserId};
 
-/// The way of a sign-in.
+/// The method of a sign-in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SignInMethod {
@@ -38,7 +38,7 @@ impl SignInMethod {
     }
 }
 
-/// Where an event comes from: the request, and who made it. Owns its values, because work that is done to completion
+/// The origin of an event: the request, and the user who made it. Owns its values, because work that runs to completion
 /// outlives the request.
 #[derive(Clone, Debug, Default)]
 pub struct Origin {
@@ -66,7 +66,7 @@ impl Origin {
         Self { actor: None, client: Some(client) }
     }
 
-    /// A request of which only the client is left.
+    /// A request of which only the client is known here.
     pub fn client(client: Client) -> Self {
         let client = ClientRecord { ip: client.client_ip, user_agent: None, dialect: client.dialect };
         Self { actor: None, client: Some(client) }
@@ -119,7 +119,7 @@ impl Event {
         Self { session: Some(session), ..self }
     }
 
-    /// The way of the sign-in.
+    /// The method of the sign-in.
     pub fn method(self, method: Option<SignInMethod>) -> Self {
         Self { method, ..self }
     }
@@ -129,7 +129,7 @@ impl Event {
         Self { reason: Some(reason), ..self }
     }
 
-    /// One more fact. Never a secret, and nothing that a person typed.
+    /// A detail that only events of this type have. Never a secret, nor text that a person typed.
     pub fn detail(mut self, name: &'static str, value: impl Into<Value>) -> Self {
         self.details.insert(name.to_owned(), value.into());
         self
@@ -195,18 +195,18 @@ pub struct EventRecord {
     /// The API that was called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dialect: Option<String>,
-    /// The way of a sign-in.
+    /// The method of a sign-in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
     /// Why it was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Facts that only events of this type have.
+    /// Details that only events of this type have.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub details: Map<String, Value>,
 }
 
-/// Someone whom an event names.
+/// A user or a process that an event names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Party {
     /// The id of a user; for an actor also `cli` (the command line) or `system` (the server itself).

@@ -23,17 +23,17 @@ const PAGE: u32 = 500;
 /// Events that one call looks at. If it finds too few among them, the caller goes on from `next`.
 const MAX_EXAMINED: usize = 5_000;
 
-/// What an owner reads in place of an actor's id.
+/// Shown to the owner in place of an actor's id.
 const ADMINISTRATOR: &str = "administrator";
 
-/// Which events are wanted. Every condition that is given must hold.
+/// Conditions on events. All that are given must hold.
 #[derive(Clone, Debug, Default)]
 pub struct EventFilter {
     /// Names of types, or the part before the dot for all types of a subject. Empty: all.
     pub types: Vec<String>,
     /// The user concerned.
     pub user: Option<UserId>,
-    /// Who did it: the id of a user, `cli` or `system`.
+    /// The actor: the id of a user, `cli` or `system`.
     pub actor: Option<String>,
 }
 
@@ -59,11 +59,7 @@ pub struct ListedEvent {
 
 impl EventFilter {
     fn contains(&self, record: &EventRecord) -> bool {
-        let is_wanted = |name: &String| {
-            record.event_type == *name
-                || record.event_type.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('.'))
-        };
-        (self.types.is_empty() || self.types.iter().any(is_wanted))
+        (self.types.is_empty() || self.types.iter().any(|name| is_named(&record.event_type, name)))
             && self.actor.as_ref().is_none_or(|actor| record.actor.as_ref().is_some_and(|party| party.id == *actor))
     }
 
@@ -74,16 +70,18 @@ impl EventFilter {
     /// The class of all wanted types, if they have one in common.
     fn class(&self) -> Option<EventClass> {
         let mut classes = self.types.iter().map(|name| {
-            let mut of_name = EventType::ALL.iter().filter(|of| {
-                let text = of.name();
-                text == name || text.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('.'))
-            });
-            let first = of_name.next()?.class();
-            of_name.all(|of| of.class() == first).then_some(first)
+            let mut named = EventType::ALL.iter().filter(|event_type| is_named(event_type.name(), name));
+            let first = named.next()?.class();
+            named.all(|event_type| event_type.class() == first).then_some(first)
         });
         let first = classes.next()??;
         classes.all(|class| class == Some(first)).then_some(first)
     }
+}
+
+/// Returns true if `name` is that of the type, or of its subject: the part before the dot.
+fn is_named(event_type: &str, name: &str) -> bool {
+    event_type.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// The events that match `filter`. After a position, waits up to `wait` for one if there is none. The caller has
@@ -114,8 +112,8 @@ pub async fn list(
     }
 }
 
-/// The addresses of the users whom events name, by id. Without those of users who were deleted and, while the accounts
-/// do not answer, of all others.
+/// The addresses of the users whom events name, by id. Lacks users who were deleted, and all that are left once the
+/// store of accounts fails.
 pub async fn emails(ctx: &Context, page: &EventPage) -> HashMap<String, String> {
     let parties = page.events.iter().flat_map(|event| [&event.record.user, &event.record.actor]).flatten();
     let ids: HashSet<UserId> = parties.filter_map(|party| UserId::parse(&party.id)).collect();
@@ -130,8 +128,8 @@ pub async fn emails(ctx: &Context, page: &EventPage) -> HashMap<String, String> 
     emails
 }
 
-/// The events that concern `user`, as the user may see them: what an administrator did does not tell who and where the
-/// administrator is.
+/// The events that concern `user`, as the user may see them: without the id, address and user agent of an administrator
+/// who caused one.
 pub async fn list_of_user(ctx: &Context, user: UserId, range: EventRange, limit: u32) -> Result<EventPage, Error> {
     let mut page = read(ctx, EventScope::User(user), &EventFilter::default(), range, limit).await?;
     for ListedEvent { record, .. } in page.events.iter_mut().filter(|event| event.record.actor.is_some()) {

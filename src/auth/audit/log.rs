@@ -6,8 +6,8 @@ use serde_json::Value;
 use super::event::EventRecord;
 use super::event_type::EventType;
 
-/// Writes the line. Absent fields are left out. Facts of one type are in `details`, as JSON; the limit that was
-/// exceeded has fields of its own, which log queries used before there were events.
+/// Writes the line. Absent fields are left out. The details of a type are in `details`, as JSON. An exceeded limit also
+/// has fields of its own, which log queries used before there were events.
 pub(super) fn write(event_type: EventType, record: &EventRecord, is_repeated: bool) {
     let EventRecord { id, outcome, session, client_ip, user_agent, dialect, method, reason, details, .. } = record;
     let user = record.user.as_ref().map(|user| user.id.as_str());

@@ -1,11 +1,11 @@
-//! The record of security events: who did what to whom, from where, and how it ended.
+//! The record of security events: the actor, the action, the user concerned, the client, and the outcome.
 //!
 //! Operations call [`record`], which writes a line to the log (target `signet::audit`), counts, and queues the event
 //! for the store and the webhook. It never waits. [`run`] writes what is queued, in batches, to the list of the fleet
 //! and to that of the user concerned; [`list`] and [`list_of_user`] read them.
 //!
-//! What succeeds in the hot paths is not recorded: refreshing, verifying, reading keys. Knows nothing of HTTP, nor of
-//! how the webhook is sent.
+//! Successes in the hot paths are not recorded: refreshing, verifying, reading keys. Knows nothing of HTTP, nor of how
+//! the webhook is sent.
 
 mod event;
 mod event_type;
@@ -41,7 +41,7 @@ pub fn record(ctx: &Context, event: Event) {
     }
 }
 
-/// Counts what security people alert on.
+/// Counts the events for which there are security alerts.
 fn count(ctx: &Context, event: &Event) {
     let metrics = &ctx.node.metrics;
     let counter = match event.event_type {

@@ -1,4 +1,4 @@
-//! The queue between the operations and what is slow: the store and the webhook. Recording never waits. An event that
+//! The queues from the operations to the store and the webhook, which are slow. Recording never waits. An event that
 //! finds a queue full is lost there and counted; the log still has it.
 //!
 //! What one client or user can cause in any number is bounded: of such events, only the first of its kind in a minute is
@@ -19,13 +19,13 @@ use crate::id::UserId;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::Counter;
 
-/// Events that may wait for the store: some seconds of the most sign-ins that a node can hash.
+/// Capacity of the queue to the store: some seconds of as many sign-ins as a node can hash.
 const QUEUE: usize = 4_096;
 
 /// The time in which such an event is recorded once for each client or user.
 const REPEAT_AFTER: Duration = Duration::from_secs(60);
 
-/// Clients and users that are remembered for [`REPEAT_AFTER`]. When there are more, all are forgotten.
+/// The most clients and users that are remembered for [`REPEAT_AFTER`]. When there are more, all are forgotten.
 const MAX_REMEMBERED: usize = 8_192;
 
 /// An event in the queue of the store.
@@ -53,7 +53,7 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// The recorder of a process. `process`: what its own events name as their actor.
+    /// The recorder of a process. `process`: the actor of events that no request caused.
     pub fn new(process: &'static str, metrics: Arc<Metrics>, has_webhook: bool) -> Self {
         let (to_store, queued) = mpsc::channel(QUEUE);
         let (to_webhook, for_webhook) = has_webhook.then(|| mpsc::channel(QUEUE)).unzip();
@@ -70,7 +70,7 @@ impl Recorder {
         }
     }
 
-    /// What events without a request name as their actor.
+    /// The actor of events that no request caused.
     pub(super) fn process(&self) -> &'static str {
         self.process
     }

@@ -19,11 +19,11 @@ const BATCH: usize = 256;
 /// Lists that are written at the same time.
 const MAX_CONCURRENT: usize = 16;
 
-/// How long the first event of a batch waits for others, so that a storm of sign-ins costs the store few writes.
+/// How long the first event of a batch waits for others, so that many sign-ins at once cost the store few writes.
 const LINGER: Duration = Duration::from_millis(100);
 
-/// The pause before a batch that the store did not accept is written again. It grows up to the second. Meanwhile the
-/// queue fills, and what finds it full is counted as lost.
+/// The pause before a batch that the store did not accept is written again. It doubles up to [`MAX_PAUSE`]. Meanwhile
+/// the queue fills, and events that find it full are counted as lost.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
@@ -92,7 +92,7 @@ pub async fn flush(ctx: &Context) {
     }
 }
 
-/// Events, and the lists that have yet to get them.
+/// Events, and the lists to which they are not appended yet.
 struct Batch {
     texts: Vec<(EventClass, String)>,
     lists: Vec<(EventScope, Vec<usize>)>,
@@ -113,7 +113,7 @@ impl Batch {
         Self { texts, lists }
     }
 
-    /// Appends the events to each list. After a failure, the lists that have theirs are not written again.
+    /// Appends the events to each list. After a failure, only the lists that failed are written again.
     async fn write(&mut self, ctx: &Context) -> store::Result<()> {
         let texts = &self.texts;
         let appends = std::mem::take(&mut self.lists).into_iter().map(|(scope, indexes)| async move {
