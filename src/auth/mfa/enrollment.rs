@@ -2,8 +2,8 @@
 //!
 //! Enabling takes two steps: the first generates a secret that is pending for ten minutes, the second confirms it with
 //! a code. Only the stored pending secret counts, never one in the request. A published API enables it in one step
-//! instead. The owner is notified by mail of every change, also if the
-//! client disconnects: a thief must not be able to suppress the notice.
+//! instead. The owner gets a notice by mail of every change, even if the client disconnects: a thief must not be able
+//! to suppress the notice.
 
 use std::time::Duration;
 
@@ -41,8 +41,7 @@ pub async fn start_enrollment(ctx: &Context, user: &User) -> Result<TotpEnrollme
     let sealed = secret.seal(ctx, user.id)?;
     let (subject, id) = (subject_of(&user.email), user.id.to_string());
     let key = SecretKey { kind: SecretKind::TotpEnrollment, subject: &subject, id: &id };
-    // Only the payload is ever read. The secret that would be compared is random and discarded, so that nothing matches
-    // it.
+    // Only the payload is ever read. The secret to compare with is random and discarded, so that nothing matches it.
     let unused = one_time::generate_device_secret(ctx);
     one_time::store(ctx, key, &unused, sealed.0, ctx.now() + PENDING_LIFETIME).await?;
     Ok(TotpEnrollment { key: secret.key(), uri: secret.uri()? })
@@ -134,7 +133,7 @@ pub async fn enable_without_confirmation(
     if user.totp.is_some() {
         return Err(Error::Mfa(MfaError::AlreadyEnabled));
     }
-    // Enabling and disabling cost hashes and mails, so they count as attempts at the second factor.
+    // Enabling and disabling cost hashes and mails, so each counts as an attempt at the second factor.
     let _counted = rate_limit::check_mfa(ctx, user, &mfa_subject(&user.email), request_ctx).await?;
     let secret = TotpSecret::generate(ctx, &user.email)?;
     let (codes, hashes) = recovery::generate_six_digit(ctx, count).await?;
@@ -143,7 +142,7 @@ pub async fn enable_without_confirmation(
     Ok((secret.key(), codes))
 }
 
-/// Disables the second factor. `proof` is `None` if the document of the dialect gives the call nothing but a token.
+/// Disables the second factor. `proof` is `None` if the published API has no field for a proof.
 pub async fn disable(
     ctx: &Context,
     user: &User,
@@ -183,7 +182,7 @@ pub async fn replace_recovery_codes(
     if user.totp.is_none() {
         return Err(Error::Mfa(MfaError::NotEnabled));
     }
-    // Each costs a mail, so they count as attempts at the second factor.
+    // Each costs a mail, so it counts as an attempt at the second factor.
     let _counted = rate_limit::check_mfa(ctx, user, &mfa_subject(&user.email), request_ctx).await?;
     let (codes, hashes) = recovery::generate(ctx, ctx.node.config.second_factor.recovery_codes);
     let (ctx, user, origin) = (ctx.clone(), user.clone(), NoticeOrigin::client(request_ctx));

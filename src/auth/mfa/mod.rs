@@ -79,7 +79,7 @@ async fn count_and_compare(
     if verified { attempt.refund(ctx, user).await } else { Err(attempt.refusal(Error::InvalidMfaCode)) }
 }
 
-/// A counted attempt, which may be compared.
+/// An attempt that was counted, so that its code may be compared.
 #[must_use]
 struct Attempt {
     permit: AttemptPermit,
@@ -108,8 +108,7 @@ async fn count_attempt(ctx: &Context, user: &User, request_ctx: RequestContext<'
 }
 
 impl Attempt {
-    /// The error for a wrong attempt: `wrong`, or the 429 of other networks if only the network's own budget allowed
-    /// it.
+    /// The error for a wrong attempt: see [`AttemptPermit::refusal`].
     fn refusal(&self, wrong: Error) -> Error {
         self.permit.refusal(wrong)
     }
@@ -123,9 +122,9 @@ impl Attempt {
     }
 }
 
-/// Seals again, with the first of the configured secrets, every TOTP secret that is sealed with another, so that an old
-/// secret can be removed without locking users out. Runs at startup; repeating it is harmless. Skips a secret that
-/// cannot be opened and logs it. Returns how many were sealed again.
+/// Seals again, with the first of the configured secrets, every TOTP secret that is sealed with another one, so that an
+/// old secret can be removed from the settings without locking users out. Runs at startup; repeating it is harmless.
+/// Skips a secret that cannot be opened, which is logged. Returns how many were sealed again.
 pub async fn reseal_secrets(ctx: &Context) -> Result<u64, Error> {
     let (mut after, mut resealed) = (0, 0);
     loop {

@@ -46,7 +46,7 @@ pub(super) async fn generate_six_digit(ctx: &Context, count: u32) -> Result<(Vec
     Ok((codes, rows))
 }
 
-/// Consumes the code if it is one of the user's. Returns whether it was.
+/// Consumes the code. Returns false if it is none of the user's.
 pub(super) async fn consume(ctx: &Context, user: UserId, code: &str) -> Result<bool, Error> {
     let rows = ctx.accounts.recovery_codes(user).await?;
     let code = normalize(code);

@@ -1,7 +1,8 @@
 //! Turning a user's second factor off for an operator, because the user has lost it and every recovery code.
 //!
-//! The request to the operator may come from somebody other than the owner, so the owner is told by mail and a line is
-//! logged. Sessions stay open, because they were opened with the second factor; the operator can end them too.
+//! The request to the operator may come from somebody other than the owner, so the owner gets a notice by mail and the
+//! event is recorded. Sessions stay open, because they were opened with the second factor; the operator can end them
+//! too.
 
 use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
@@ -12,7 +13,7 @@ use crate::id::UserId;
 use crate::mail::Letter;
 use crate::store::accounts::{Find, User};
 
-/// Turns the second factor off and deletes the recovery codes. Returns the user, and whether it was on before. The mail
+/// Turns the second factor off and deletes the recovery codes. Returns the user, and true if it was on. The mail
 /// to the owner is queued; a process that ends must drain the queue first.
 pub async fn reset_as_operator(ctx: &Context, user: UserId, origin: Origin) -> Result<(User, bool), Error> {
     let ctx = ctx.clone();
