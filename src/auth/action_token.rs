@@ -1,7 +1,7 @@
 //! Creates and verifies action tokens with the fleet's secret and the node's clock. The claims belong to the operation
 //! that creates the token, and so does the rule whether it may be used more than once.
 //!
-//! A token is signed and says everything itself ([`crate::token::action`]), or it is short: 128 random bits, under whose
+//! A token is signed and contains its claims ([`crate::token::action`]), or it is short: 128 random bits, under whose
 //! digest the store keeps the claims until the token expires. A link with a short token fits on one line of a mail. The
 //! store never has the token, so a reader of the store cannot use a link.
 
@@ -30,15 +30,15 @@ pub enum LinkToken {
     Short,
 }
 
-/// Precedes a short token that works without a device secret, so that the page of its link need not ask for one. It
-/// grants nothing: the claims decide.
+/// Precedes a short token that resets a password without a device secret, so that the page of its link does not ask for
+/// one. It grants nothing: the claims decide.
 const UNBOUND: &str = "unbound-";
 
 /// The random bytes of a short token.
 const SHORT_BYTES: usize = 16;
 
-/// The length of their text in base64url.
-const SHORT_LENGTH: usize = 22;
+/// The length of their text in base64url, without padding.
+const SHORT_LENGTH: usize = (SHORT_BYTES * 8).div_ceil(6);
 
 /// The purpose of the stored claims of short tokens.
 const PURPOSE: &str = "short-token";
@@ -74,13 +74,13 @@ struct Stored<T> {
     claims: T,
 }
 
-/// Creates the token of a link. Without a device secret, `bound` is false.
+/// Creates the token of a link. With `unbound`, a short one begins with [`UNBOUND`].
 pub(in crate::auth) async fn create_for_link(
     ctx: &Context,
     form: LinkToken,
     kind: ActionKind,
     claims: impl Serialize,
-    bound: bool,
+    unbound: bool,
     lifetime: Duration,
 ) -> Result<NewActionToken, Error> {
     if form == LinkToken::Signed {
@@ -101,7 +101,7 @@ pub(in crate::auth) async fn create_for_link(
         expires_at,
     };
     ctx.ephemeral.store_claim(&claim, now).await?;
-    let text = if bound { random } else { format!("{UNBOUND}{random}") };
+    let text = if unbound { format!("{UNBOUND}{random}") } else { random };
     Ok(NewActionToken { id, text, expires_at })
 }
 

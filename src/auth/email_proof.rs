@@ -3,7 +3,7 @@
 //! An address belongs to the person who reads its mail. Anyone can sign up with the address of somebody else, set a
 //! password, a second factor and API keys, and wait until the owner of the address starts to use the account. So the
 //! first proof on an account whose address was not verified removes all of that and ends all sessions, in one step of
-//! the store. The owner is told by mail. An account that was verified before keeps everything.
+//! the store. The owner gets a notice by mail. An account that was verified before keeps everything.
 //!
 //! The links and codes that only confirm an address ([`crate::auth::accounts::verify_email`],
 //! [`crate::auth::accounts::verify_email_code`]) are no such proof. They complete the sign-up that they were mailed
@@ -21,8 +21,8 @@ use crate::auth::{Error, mailing};
 use crate::mail::Letter;
 use crate::store::accounts::{EmailProved, NewPassword, PasswordHash, RemovedCredentials, User};
 
-/// An address that was proved, and what the log and the mail need of the request. Owns its values, because the step
-/// outlives a client that disconnects.
+/// An address that was proved, and the parts of the request that events and notices show. Owns its values, because the
+/// step runs to completion.
 pub(super) struct EmailProof {
     user: User,
     origin: NoticeOrigin,
@@ -79,8 +79,8 @@ impl EmailProof {
         .await
     }
 
-    /// Records what was removed, and tells the owner. A replaced password alone is reported by the notice about the new
-    /// one.
+    /// Records what was removed, and notifies the owner. If only a password was removed and a new one replaces it, the
+    /// notice about the new one is enough.
     async fn report_removal(&self, ctx: &Context, removed: RemovedCredentials, replaces_password: bool) {
         let Self { user, origin, request } = self;
         let RemovedCredentials { password, second_factor, api_keys } = removed;

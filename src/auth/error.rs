@@ -18,7 +18,7 @@ pub enum Error {
     /// The access token or API key is refused.
     #[error("invalid token or API key: {0}")]
     InvalidToken(VerifyError),
-    /// Unknown user or wrong password. Deliberately one variant: the answer must not reveal which.
+    /// Unknown user or wrong password. Deliberately one variant: the response must not reveal which.
     #[error("wrong login or password")]
     InvalidCredentials,
     /// The password or code is right, but the account is disabled.

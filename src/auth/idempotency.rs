@@ -31,7 +31,7 @@ const RESERVATION_MARGIN: Duration = Duration::from_secs(60);
 /// The longest response that is stored, so that keys do not fill the store. No response of ours is as long.
 const MAX_RESPONSE: usize = 16 * 1024;
 
-/// What a response is sealed for.
+/// The usage that a response is sealed for.
 const USAGE: &str = "response to an idempotent request";
 
 /// A request with an idempotency key.
@@ -39,7 +39,7 @@ const USAGE: &str = "response to an idempotent request";
 pub struct RepeatableRequest<'a> {
     /// The name of the operation.
     pub operation: &'static str,
-    /// Who sends it.
+    /// The requester.
     pub requester: Requester,
     /// The key that the client has chosen.
     pub key: &'a str,
@@ -47,7 +47,7 @@ pub struct RepeatableRequest<'a> {
     pub body: &'a [u8],
 }
 
-/// Whom an idempotency key belongs to.
+/// The requester that an idempotency key belongs to.
 #[derive(Clone, Copy, Debug)]
 pub enum Requester {
     /// A user who is authenticated.
@@ -110,7 +110,7 @@ fn open(ctx: &Context, sealed: &[u8]) -> Result<Vec<u8>, Error> {
     Ok(opened.to_vec())
 }
 
-/// A digest, so that it has a bound, and nothing of the client's is in the names of keys.
+/// The key in the store: a digest, so that its length is bounded and no text of the client's is in the names of keys.
 fn store_key(request: &RepeatableRequest<'_>) -> String {
     let RepeatableRequest { operation, requester, key, .. } = request;
     let requester = match requester {

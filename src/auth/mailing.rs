@@ -16,7 +16,7 @@ use crate::store::accounts::User;
 /// How long a notice is worth sending.
 const NOTICE_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What a notice needs of the request that caused it. Owns its values, because a notice outlives the request.
+/// The parts of a request that the notice about it shows. Owns its values, because a notice outlives the request.
 #[derive(Clone, Debug)]
 pub(super) struct NoticeOrigin {
     language: Option<String>,
@@ -46,7 +46,7 @@ pub(super) fn queue_mail(ctx: &Context, to: &str, letter: Letter, expires_at: Ti
     ctx.node.mailer.enqueue(mail(ctx, to, letter, expires_at, language, OriginBy::Operator));
 }
 
-/// Sends a mail and waits up to `max_wait` for the result, for the one operation that promises to report it.
+/// Sends a mail and waits up to `max_wait` for the result. Only for the one operation that promises to report it.
 pub(super) async fn send_and_wait(
     ctx: &Context,
     to: &str,
@@ -74,7 +74,7 @@ pub(super) async fn try_once(
     ctx.node.mailer.try_once(mail, max_wait).await
 }
 
-/// `by` is shown by notices only.
+/// A mail that expires at `until`. Only notices show `by`.
 fn mail(ctx: &Context, to: &str, letter: Letter, until: Timestamp, language: Option<&str>, by: OriginBy) -> Mail {
     let origin = Origin { at: ctx.now(), by };
     Mail { to: to.to_owned(), language: ctx.node.mailer.language(language), letter, origin, until }

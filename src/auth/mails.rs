@@ -1,8 +1,8 @@
-//! Mail as administrators see it: what this node has queued, the letters in its outbox, and a test. Knows nothing of how
+//! The mail of this node, for administrators: its queue, the letters in its outbox, and a test. Knows nothing of how
 //! mail is sent.
 //!
 //! A letter in the outbox contains codes and links, with which its reader can sign in as its recipient. So reading one is
-//! recorded, and lists have no codes.
+//! recorded as an event, and lists contain no codes.
 
 use std::time::Duration;
 
@@ -14,11 +14,12 @@ use crate::auth::rate_limit::{MailKind, check_mail};
 use crate::auth::request_context::RequestContext;
 use crate::auth::{Error, mailing};
 use crate::mail::{self, Letter, StoredLetter, StoredMail};
+use crate::telemetry::Metrics;
 use crate::telemetry::metrics::Counter;
 
 pub use crate::mail::{DeliveryFailure, ListedMail};
 
-/// The most mails of the queue that are listed: more of them have the same trouble.
+/// The most mails of the queue that are listed. In a longer queue, mails usually wait for the same reason.
 const MAX_LISTED: usize = 100;
 
 /// The longest wait for the mail server, if the request timeout allows it.
@@ -57,7 +58,6 @@ pub struct StoredMails {
 /// Returns the state of the mail queue.
 pub fn mail_queue(ctx: &Context) -> MailQueue {
     let (mailer, metrics) = (&ctx.node.mailer, &ctx.node.metrics);
-    let failed = [Counter::MailsRefused, Counter::MailsExpired, Counter::MailsDropped];
     MailQueue {
         has_outbox: mailer.outbox().is_some(),
         destination: mailer.destination().to_owned(),
@@ -65,10 +65,16 @@ pub fn mail_queue(ctx: &Context) -> MailQueue {
         length: metrics.value(Counter::MailQueue),
         oldest: mailer.oldest(),
         sent: metrics.value(Counter::MailsSent),
-        failed: failed.into_iter().map(|counter| metrics.value(counter)).sum(),
+        failed: failed_mails(metrics),
         retries: metrics.value(Counter::MailRetries),
         mails: mailer.queued(MAX_LISTED),
     }
+}
+
+/// The number of mails since the start that were given up: refused, expired or dropped.
+pub(super) fn failed_mails(metrics: &Metrics) -> u64 {
+    let failed = [Counter::MailsRefused, Counter::MailsExpired, Counter::MailsDropped];
+    failed.into_iter().map(|counter| metrics.value(counter)).sum()
 }
 
 /// Lists letters in the outbox, without the codes in their subjects. Not found if mails are sent.
@@ -104,7 +110,7 @@ pub async fn send_test(
     Ok(try_once(ctx, &to, request_ctx.language, max_wait, origin).await)
 }
 
-/// The same for an operator: without a limit, and with more patience.
+/// Like [`send_test`] for an operator: without a rate limit, and with a wait that the operator chooses.
 pub async fn send_test_as_operator(
     ctx: &Context,
     to: &str,

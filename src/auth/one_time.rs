@@ -85,7 +85,7 @@ pub(in crate::auth) struct SecretKey<'a> {
     pub(in crate::auth) kind: SecretKind,
     /// The person, by [`subject`].
     pub(in crate::auth) subject: &'a str,
-    /// Which of the person's secrets of this kind; empty if there can be only one.
+    /// Distinguishes the person's secrets of this kind; empty if there can be only one.
     pub(in crate::auth) id: &'a str,
 }
 
@@ -95,7 +95,7 @@ pub fn subject(email: &Email) -> String {
     subject_of(email.as_str())
 }
 
-/// The same as [`subject`], for an address that is already canonical, such as that of a user's row.
+/// Like [`subject`], for an address that is canonical already, such as that of a user's row.
 pub fn subject_of(canonical: &str) -> String {
     short_sha256(canonical.as_bytes(), 16)
 }
@@ -266,7 +266,7 @@ async fn redeem_from_known_network(
 ) -> Result<Vec<u8>, Error> {
     let owner = owner.find(ctx).await?;
     let permit = rate_limit::check_day(ctx, owner, kind.counter(), retry_after, client).await?;
-    // The budget of the network bounds these attempts. Each secret still allows only five wrong ones.
+    // The budget of the network bounds these attempts. Each secret still allows only `MAX_ATTEMPTS` wrong ones.
     let request = RedeemRequest { daily_attempts: u32::MAX, ..request };
     match ctx.ephemeral.redeem(request, ctx.now()).await? {
         Redemption::Redeemed(payload) => Ok(payload),

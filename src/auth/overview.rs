@@ -1,5 +1,5 @@
-//! What an administrator sees of this node and of the fleet at one moment. Changes nothing. A store that does not answer
-//! is part of the picture, not an error.
+//! The state of this node and of the fleet at one moment, for administrators. Changes nothing. A store that does not
+//! answer is reported as such, and is no error.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::auth::Error;
 use crate::auth::context::Context;
+use crate::auth::mails::failed_mails;
 use crate::auth::revocation::followers::{Follower, followers};
 use crate::clock::Timestamp;
 use crate::store;
@@ -20,7 +21,7 @@ pub struct Overview {
     pub nodes: Vec<NodeState>,
     /// How long this node has been running.
     pub uptime: Duration,
-    /// What its routes did in the last minute.
+    /// The requests to each of its routes in the last minute.
     pub routes: Vec<RouteTraffic>,
     /// Its requests over the last minutes, the oldest first.
     pub traffic: Vec<TrafficPoint>,
@@ -30,7 +31,7 @@ pub struct Overview {
     pub hash_queue: HashQueue,
     /// The stores that it uses.
     pub stores: Vec<StoreState>,
-    /// How long ago it last read the revocations.
+    /// The time since it last read the revocations.
     pub revocation_lag: Duration,
     /// The number of revocations that it has in memory.
     pub revocations: usize,
@@ -38,7 +39,7 @@ pub struct Overview {
     pub followers: Vec<Follower>,
     /// Its mails.
     pub mail: MailState,
-    /// What is risky in its settings.
+    /// Warnings about its settings.
     pub warnings: Vec<String>,
 }
 
@@ -48,22 +49,22 @@ pub struct NodeState {
     pub name: String,
     /// True if it has applied all revocations that are published.
     pub has_applied: bool,
-    /// What the node says of itself; `None` if it has not said anything lately.
-    pub own: Option<OwnState>,
+    /// The node's last description of itself; `None` if there is no recent one.
+    pub description: Option<NodeDescription>,
 }
 
-/// What a node knows of itself. Other nodes read it as JSON.
+/// A node's description of itself. Other nodes read it as JSON.
 #[derive(Serialize, Deserialize)]
-pub struct OwnState {
+pub struct NodeDescription {
     /// Its version.
     pub version: String,
     /// When its process started, in milliseconds since 1970.
     started_at_ms: i64,
-    /// Why it must not receive requests; empty if it may.
+    /// The reasons why it must not receive requests; empty if it may.
     pub not_ready: Vec<String>,
 }
 
-impl OwnState {
+impl NodeDescription {
     fn of(ctx: &Context) -> Self {
         let node = &ctx.node;
         let reasons = node.readiness.conditions();
@@ -81,10 +82,10 @@ impl OwnState {
     }
 }
 
-/// Tells the other nodes what this node knows of itself. A failure is logged at debug only: the outage of the store is
-/// logged already.
+/// Publishes this node's description for the other nodes. A failure is logged at debug only, because the outage of the
+/// store is logged already.
 pub async fn describe_this_node(ctx: &Context) {
-    let Ok(text) = serde_json::to_string(&OwnState::of(ctx)) else { return };
+    let Ok(text) = serde_json::to_string(&NodeDescription::of(ctx)) else { return };
     if let Err(error) = ctx.ephemeral.describe_node(&ctx.node.name, &text).await {
         tracing::debug!(%error, "state of this node not published");
     }
@@ -133,16 +134,15 @@ pub struct MailState {
 /// Reads the state.
 pub async fn overview(ctx: &Context) -> Overview {
     let node = &ctx.node;
-    let monotonic = node.clock.monotonic();
-    let since = || node.clock.monotonic().saturating_sub(monotonic);
-    let accounts = async { ctx.accounts.check().await.is_ok().then(since) };
-    let ephemeral = async { ctx.ephemeral.check().await.is_ok().then(since) };
+    let start = node.clock.monotonic();
+    let elapsed = || node.clock.monotonic().saturating_sub(start);
+    let accounts = async { ctx.accounts.check().await.is_ok().then(elapsed) };
+    let ephemeral = async { ctx.ephemeral.check().await.is_ok().then(elapsed) };
     let (accounts, ephemeral) = tokio::join!(accounts, ephemeral);
     // Both read the ephemeral store: if it does not answer, waiting for it again shows nothing.
     let (nodes, followers) = if ephemeral.is_some() { read_fleet(ctx).await } else { (Vec::new(), Vec::new()) };
     let metrics = &node.metrics;
     let hashing = node.hasher.load();
-    let count = |counters: &[Counter]| counters.iter().map(|counter| metrics.value(*counter)).sum();
     Overview {
         nodes: with_this_node(ctx, nodes),
         uptime: ctx.now().since(metrics.started()),
@@ -165,7 +165,7 @@ pub async fn overview(ctx: &Context) -> Overview {
             queued: metrics.value(Counter::MailQueue),
             oldest: node.mailer.oldest(),
             sent: metrics.value(Counter::MailsSent),
-            failed: count(&[Counter::MailsRefused, Counter::MailsExpired, Counter::MailsDropped]),
+            failed: failed_mails(metrics),
         },
         warnings: node.config.advice(),
     }
@@ -178,8 +178,8 @@ async fn read_fleet(ctx: &Context) -> (Vec<NodeState>, Vec<Follower>) {
         let mut descriptions: HashMap<String, String> = descriptions?.into_iter().collect();
         let nodes = nodes?.into_iter().map(|NodeReport { name, has_applied }| {
             // A description that cannot be read is that of another version.
-            let own = descriptions.remove(&name).and_then(|text| serde_json::from_str(&text).ok());
-            NodeState { name, has_applied, own }
+            let description = descriptions.remove(&name).and_then(|text| serde_json::from_str(&text).ok());
+            NodeState { name, has_applied, description }
         });
         Ok::<_, store::Error>(nodes.collect())
     };
@@ -187,12 +187,12 @@ async fn read_fleet(ctx: &Context) -> (Vec<NodeState>, Vec<Follower>) {
     (nodes.unwrap_or_default(), followers.unwrap_or_default())
 }
 
-/// Adds what this node knows of itself now, even if its report cannot be read.
+/// Adds this node's present description, even if its report cannot be read.
 fn with_this_node(ctx: &Context, mut nodes: Vec<NodeState>) -> Vec<NodeState> {
-    let (name, own) = (&ctx.node.name, Some(OwnState::of(ctx)));
+    let (name, description) = (&ctx.node.name, Some(NodeDescription::of(ctx)));
     match nodes.iter_mut().find(|each| each.name == *name) {
-        Some(this) => this.own = own,
-        None => nodes.push(NodeState { name: name.clone(), has_applied: false, own }),
+        Some(this) => this.description = description,
+        None => nodes.push(NodeState { name: name.clone(), has_applied: false, description }),
     }
     nodes.sort_by(|one, other| one.name.cmp(&other.name));
     nodes

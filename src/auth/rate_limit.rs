@@ -52,8 +52,8 @@ pub enum AttemptPermit {
 }
 
 impl AttemptPermit {
-    /// The answer to an attempt that turned out to be wrong. From a known network it is the one that other networks
-    /// get.
+    /// The error for an attempt that turned out to be wrong: `wrong`, or from a known network the 429 that other
+    /// networks get.
     pub fn refusal(self, wrong: Error) -> Error {
         match self {
             Self::Shared => wrong,
@@ -144,7 +144,7 @@ impl MailPermit {
         Ok(false)
     }
 
-    /// Refuses the request if the mail may not be sent: for callers who may know that.
+    /// Refuses the request if the mail may not be sent: for callers to whom the response may reveal that.
     pub async fn require(
         self,
         ctx: &Context,
@@ -166,7 +166,7 @@ pub async fn check_sign_in(ctx: &Context, request_ctx: RequestContext<'_>) -> Re
     check_client(ctx, LimitedAction::SignInClient, request_ctx).await
 }
 
-/// Counts one sign-in to an account, or to a login that no account has: the answer must not reveal which.
+/// Counts one sign-in to an account, or to a login that no account has: the response must not reveal which.
 pub async fn check_account(
     ctx: &Context,
     user: Option<UserId>,
@@ -204,10 +204,9 @@ pub async fn check_mail(
     check_mail_to(ctx, kind, subject, request_ctx).await
 }
 
-/// Counts the mail of a sign-up, which is limited by
-/// [`LimitedAction::SignUpClient`], against the person it goes to: otherwise a
-/// client that creates and deletes the account of an address could send it any number. Returns whether to send it. If
-/// the store is unavailable, it is sent, because no account can be deleted then.
+/// Counts the mail of a sign-up, which is limited by [`LimitedAction::SignUpClient`], against the person it goes to:
+/// otherwise a client that creates and deletes the account of an address could send it any number. Returns true if the
+/// mail may be sent. So it may if the store is unavailable, because no account can be deleted then.
 pub async fn check_sign_up_mail(ctx: &Context, subject: &str, request_ctx: RequestContext<'_>) -> bool {
     let checked = async {
         let permit = check_mail_to(ctx, MailKind::EmailLink, subject, request_ctx).await?;
@@ -294,7 +293,7 @@ pub(in crate::auth) async fn check_day(
 }
 
 /// Makes the client's network a known one of the user, who has just proved to be the owner without signing in. A
-/// failure is logged: the next sign-in makes the network known.
+/// failure is logged and not returned, because the next sign-in makes the network known.
 pub(in crate::auth) async fn remember_network(ctx: &Context, user: UserId, client: Client) {
     let network = client.rate_limit_ip.to_string();
     if let Err(error) = ctx.ephemeral.remember_network(user, &network, ctx.now()).await {

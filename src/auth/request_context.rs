@@ -1,4 +1,4 @@
-//! What one request contains about its client: dialect, address, user agent, language.
+//! The client side of a request: dialect, address, user agent, language.
 
 use std::net::IpAddr;
 
@@ -8,7 +8,7 @@ use crate::config::{self, Audience, Config};
 /// Characters of the user agent that are stored, in sessions and security events.
 const MAX_USER_AGENT: usize = 200;
 
-/// The client side of a request, as the dialect's handler passes it to an operation.
+/// A request's client, as the dialect's handler passes it to an operation.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestContext<'a> {
     /// Name of the dialect.
@@ -56,8 +56,8 @@ impl OwnedRequestContext {
     }
 }
 
-/// Where a request comes from: what rate limits and log lines need of a [`RequestContext`]. Without a lifetime, so that
-/// work that outlives a client that disconnects can keep it.
+/// The origin of a request: the part of a [`RequestContext`] that rate limits and log lines need. Without a lifetime,
+/// so that work that outlives a client that disconnects can keep it.
 #[derive(Clone, Copy, Debug)]
 pub struct Client {
     /// See [`RequestContext::dialect`].
@@ -94,7 +94,7 @@ impl<'a> RequestContext<'a> {
         self.user_agent.map(|agent| agent.chars().take(MAX_USER_AGENT).collect())
     }
 
-    /// Where the request comes from.
+    /// The origin of the request.
     pub fn client(&self) -> Client {
         let Self { dialect, client_ip, rate_limit_ip, .. } = *self;
         Client { dialect, client_ip, rate_limit_ip }

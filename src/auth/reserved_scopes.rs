@@ -1,9 +1,8 @@
-//! Reserved scopes: what they allow is a right of the owner, which the owner may lose.
+//! Reserved scopes: scopes that only superusers may grant.
 //!
-//! An API key has such a scope only for as long as its owner is a superuser, by the row that is read with the key. A
-//! key with one ends with the owner's right and with a change of the owner's password, and creating it needs more than
-//! an access token: see [`crate::auth::api_keys`]. An operation that such a scope allows reads the owner's row each
-//! time.
+//! An API key has such a scope only as long as its owner is a superuser, by the row that is read with the key. The key
+//! is deactivated when the owner stops being one or gets another password, and creating it needs more than an access
+//! token: see [`crate::auth::api_keys`]. An operation that such a scope allows reads the owner's row each time.
 
 /// Every operation of an administrator.
 pub(in crate::auth) const ADMIN: &str = "admin";

@@ -77,7 +77,7 @@ pub fn max_access_lifetime(config: &Config) -> Duration {
     longest.unwrap_or_default() + config.tokens.leeway
 }
 
-/// Which signing keys there are, and when each begins and ends. A key verifies until the last access token that it signed
+/// The settings of the keyring. A key verifies until the last access token that it signed
 /// has expired by every clock. The token may be stamped two skews ahead of the clock of its node (see
 /// [`Retention::issue_time`]), and the clock of the service that verifies it may be one skew behind. Action tokens are
 /// signed with another key and do not count.
@@ -150,7 +150,9 @@ mod tests {
         let ahead = NOW + 2 * MAX_CLOCK_SKEW;
         assert_eq!(next_global_not_before(NOW, ahead), ahead + MILLISECOND);
     }
-    /// `keys.jwks_max_age` has no part in it: it says how long verifiers cache a key, not how long tokens live.
+
+    /// `keys.jwks_max_age` has no part in it: it is the time for which verifiers cache a key, not the lifetime of
+    /// tokens.
     #[test]
     fn key_outlives_tokens_that_are_stamped_ahead() {
         let mut config = Config::default();

@@ -1,5 +1,5 @@
-//! Finishes work that belongs together even if the client disconnects, such as a change of a row and the end of the
-//! sessions that follows from it. A request whose client disconnects is otherwise cancelled between any two steps.
+//! Finishes steps that belong together even if the client disconnects, such as changing a row and ending the sessions.
+//! Otherwise, a request whose client disconnects is cancelled between any two steps.
 
 use crate::auth::Error;
 use crate::clock::request_budget::continue_budget;

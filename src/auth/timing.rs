@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-/// For requests of mails: longer than they take, unless a store is slow.
+/// The step for requests of mails: longer than they take, unless a store is slow.
 const MAIL_STEP: Duration = Duration::from_millis(25);
 
-/// For attempts that a counter of the account refuses: longer than a hash and its usual wait. From a network that the
-/// owner signed in from they are compared nevertheless (`crate::auth::rate_limit`). The response to a wrong one is
-/// rounded up to the same step, so that its time does not reveal the comparison.
+/// The step for attempts that a counter of the account refuses: longer than a hash and its usual wait. Attempts from a
+/// network that the owner signed in from are compared nevertheless (`crate::auth::rate_limit`). The response to a wrong
+/// one is rounded up to the same step, so that its time does not reveal the comparison.
 const LIMITED_STEP: Duration = Duration::from_millis(100);
 
 /// Runs an operation that mails something, and returns its result at the next step.
@@ -26,8 +26,8 @@ pub(in crate::auth) async fn respond_on_step<T>(operation: impl Future<Output = 
 }
 
 /// Waits for the next step before a sign-in that began at `start` is refused. The built-in step of five milliseconds
-/// (`passwords.refusal_step`) is a fraction of the time of a hash, and many times the difference to hide. Hashes that
-/// were imported take a time of their own, for which operators set a longer one.
+/// (`passwords.refusal_step`) is a fraction of the time of a hash, and many times the difference to hide. Imported
+/// hashes take another time, for which operators set a longer step.
 pub(in crate::auth) async fn delay_refusal(start: Instant, step: Duration) {
     sleep_to_step(start, step).await;
 }

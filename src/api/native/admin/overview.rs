@@ -241,13 +241,13 @@ impl<'a> OverviewBody<'a> {
 
 impl<'a> NodeBody<'a> {
     fn new(node: &'a NodeState) -> Self {
-        let own = node.own.as_ref();
+        let description = node.description.as_ref();
         Self {
             id: &node.name,
-            version: own.map(|own| own.version.as_str()),
-            started_at: own.map(|own| own.started_at()),
-            ready: own.map(|own| own.not_ready.is_empty()),
-            reasons: own.map_or(&[], |own| &own.not_ready),
+            version: description.map(|description| description.version.as_str()),
+            started_at: description.map(|description| description.started_at()),
+            ready: description.map(|description| description.not_ready.is_empty()),
+            reasons: description.map_or(&[], |description| &description.not_ready),
             has_applied_revocations: node.has_applied,
         }
     }
