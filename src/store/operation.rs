@@ -80,24 +80,24 @@ operations! {
         SetClaims "set_profile",
         EndSessions "end_sessions",
         Revoke "revoke",
-        Follow "follow",
+        ReadStream "follow",
         ForgetRevocations "forget_revocations",
-        NotBefore "floor",
-        RaiseNotBefore "raise_floor",
+        GlobalNotBefore "floor",
+        RaiseGlobalNotBefore "raise_floor",
         NewestRevocation "newest_revocation",
         ReportNode "report_node",
         WithdrawNode "withdraw_node",
         Nodes "nodes",
         ReportFollower "report_follower",
         Followers "followers",
-        PutClaim "put_claim",
+        StoreClaim "put_claim",
         Redeem "redeem",
         ReleaseClaim "release_claim",
         PeekClaim "claim",
         DeleteClaim "drop_claim",
         CountAttempt "count_try",
-        ForgiveAttempt "forgive_try",
-        Take "take",
+        RefundAttempt "forgive_try",
+        TakePermit "take",
         TakeRequesterPermit "take_requester_permit",
         RememberNetwork "remember_network",
         TakeNetworkPermit "take_network_permit",
@@ -114,8 +114,8 @@ operations! {
 
 /// Receives the outcome of every measured operation.
 pub trait Observer: Send + Sync + 'static {
-    /// `operation` ended, with that error if it failed. `elapsed` is absent for [`Operation::Follow`], which waits on
-    /// purpose until there is a revocation.
+    /// `operation` ended, with that error if it failed. `elapsed` is absent for [`Operation::ReadStream`], which
+    /// waits on purpose until there is a revocation.
     fn observe(&self, operation: Operation, error: Option<&Error>, elapsed: Option<Duration>);
 }
 
@@ -148,7 +148,7 @@ impl Probe {
         tracing::Instrument::instrument(work, span).map(move |result| {
             let result = result.map_err(Error::from);
             if let Some(observer) = self.0.get() {
-                let elapsed = (operation != Operation::Follow).then(|| start.elapsed());
+                let elapsed = (operation != Operation::ReadStream).then(|| start.elapsed());
                 observer.observe(operation, result.as_ref().err(), elapsed);
             }
             result

@@ -1,4 +1,4 @@
-//! What the services that follow the published revocation feed report of themselves. Knows no store.
+//! The reports of the services that follow the published revocation feed. Knows no store.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ pub const MAX_FOLLOWERS: usize = 4096;
 /// How long a report counts. Followers report once a minute, so two reports may be lost.
 pub const FOLLOWER_REPORT_TTL: Duration = Duration::from_secs(150);
 
-/// What a follower reported.
+/// A follower's report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FollowerReport {
     /// The follower's name, which it chose itself. A later report of the same name replaces this one.
@@ -28,7 +28,7 @@ pub struct FollowerReport {
 }
 
 impl FollowerReport {
-    /// Whether the report still counts.
+    /// True if the report still counts.
     pub(super) fn counts_at(&self, now: Timestamp) -> bool {
         self.reported_at + FOLLOWER_REPORT_TTL > now
     }

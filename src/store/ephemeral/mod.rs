@@ -190,15 +190,15 @@ pub trait Ephemeral: Send + Sync + 'static {
     /// The nodes whose reports have not lapsed, and whether each has applied every revocation up to `newest`.
     async fn nodes(&self, newest: &Cursor) -> Result<Vec<NodeReport>>;
 
-    /// Keeps what the process `node` says of itself, one line of text, and replaces what it said before. It lapses some
-    /// seconds after the process is gone.
+    /// Stores the description that the process `node` gives of itself, one line of text, in place of its last one. It
+    /// lapses some seconds after the process is gone.
     async fn describe_node(&self, node: &str, text: &str) -> Result<()>;
 
-    /// What nodes said of themselves, by name. May contain nodes whose reports have lapsed.
+    /// The descriptions of nodes, with their names. May contain nodes whose reports have lapsed.
     async fn node_descriptions(&self) -> Result<Vec<(String, String)>>;
 
-    /// Keeps what a follower of the published feed reports, for [`FOLLOWER_REPORT_TTL`], and replaces its last report.
-    /// Returns false, and keeps nothing, if [`MAX_FOLLOWERS`] others have reports that count.
+    /// Stores the report of a follower of the published feed for [`FOLLOWER_REPORT_TTL`], in place of its last one.
+    /// Returns false, and stores nothing, if [`MAX_FOLLOWERS`] others have reports that count.
     async fn report_follower(&self, report: &FollowerReport) -> Result<bool>;
 
     /// The reports of followers that still count, in any order.

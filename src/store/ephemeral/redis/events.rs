@@ -13,7 +13,7 @@ use crate::store::ephemeral::{
 };
 
 impl Redis {
-    pub(super) async fn append(
+    pub(super) async fn append_to_streams(
         &self,
         scope: EventScope,
         events: &[NewEvent<'_>],
@@ -28,7 +28,7 @@ impl Redis {
         self.runner.run(&APPEND_EVENTS, &[&actions, &attempts], now, &args, ignore).await
     }
 
-    pub(super) async fn read(&self, query: EventQuery) -> Result<Vec<StoredEvent>> {
+    pub(super) async fn query_streams(&self, query: EventQuery) -> Result<Vec<StoredEvent>> {
         let [actions, attempts] = self.keys.events(query.scope);
         let oldest = u64::try_from(query.not_before.millis()).unwrap_or_default();
         let oldest = Position { major: oldest, minor: 0 };

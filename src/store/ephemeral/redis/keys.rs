@@ -21,8 +21,8 @@
 //! | `{fleet}:revocations` | stream | `t`arget, kept `u`ntil; ids are milliseconds by the publishers' clocks |
 //! | `{fleet}:events`, `{fleet}:attempts` | stream | the security events of all: actions, and attempts |
 //! | `{fleet}:nodes` | hash | the running nodes: by name, server time of the report and position applied |
-//! | `{fleet}:node_states` | hash | what nodes say of themselves: by name, server time and JSON |
-//! | `{fleet}:followers` | hash | what followers of the published feed reported: by name, see `followers` |
+//! | `{fleet}:node_states` | hash | the nodes' descriptions of themselves: by name, server time and JSON |
+//! | `{fleet}:followers` | hash | the reports of followers of the published feed: by name, see `followers` |
 //! | `{fleet}:born` | string | the stream's epoch: the server's time when the stream was created |
 //!
 //! The fields of a session: `c`ounter, `o`pened, `u`sed, `r`otated, `i`dle, `e`nds (times in milliseconds), `d`ialect,
@@ -118,6 +118,23 @@ impl Keys {
             EventScope::Fleet => [self.fleet("events"), self.fleet("attempts")],
             EventScope::User(user) => [self.user_key(user, ":e"), self.user_key(user, ":t")],
         }
+    }
+
+    /// The stream of revocations, and its epoch.
+    pub(super) fn revocations(&self) -> [String; 2] {
+        [self.fleet("revocations"), self.fleet("born")]
+    }
+
+    pub(super) fn global_not_before(&self) -> String {
+        self.fleet("floor")
+    }
+
+    pub(super) fn keyring(&self) -> String {
+        self.fleet("ring")
+    }
+
+    pub(super) fn followers(&self) -> String {
+        self.fleet("followers")
     }
 
     /// A key of the fleet.

@@ -103,7 +103,7 @@ impl Redis {
                 _ => ConnectError::Unavailable(scripts::from_driver(&error)),
             })?;
         let keys = Keys::new(&config.prefix);
-        let follower = Follower::new(keys.fleet("revocations"), keys.fleet("born"), settings);
+        let follower = Follower::new(keys.revocations(), settings);
         let runner = Arc::new(Runner::new(connection, config.timeout));
         Ok(Self { keys, runner, rotations, follower: Arc::new(follower) })
     }
@@ -113,17 +113,12 @@ impl Redis {
         self.runner.report_to(observer);
     }
 
-    /// The keys of the stream of revocations and of its epoch.
-    fn stream_keys(&self) -> [String; 2] {
-        [self.keys.fleet("revocations"), self.keys.fleet("born")]
-    }
-
     async fn publish(&self, revocations: &[Revocation], now: Timestamp) -> Result<()> {
         let targets: Vec<_> = revocations.iter().map(|revocation| revocations::encode(&revocation.target)).collect();
         let entries = targets.iter().zip(revocations);
         let args: Vec<&dyn RedisArg> =
             entries.flat_map(|(target, revocation)| [target as _, &revocation.expires_at as _]).collect();
-        let [stream, epoch] = self.stream_keys();
+        let [stream, epoch] = self.keys.revocations();
         self.runner.run(&scripts::PUBLISH_REVOCATIONS, &[&stream, &epoch], now, &args, ignore).await
     }
 
@@ -150,7 +145,7 @@ impl Ephemeral for Redis {
         max_sessions: u32,
         revocation_expires_at: Timestamp,
     ) -> Result<Opened> {
-        self.open(session, network, valid_after, max_sessions, revocation_expires_at).await
+        self.open_within_maximum(session, network, valid_after, max_sessions, revocation_expires_at).await
     }
 
     async fn rotate_refresh_token(&self, request: RotateRequest, now: Timestamp) -> Result<Rotation> {
@@ -187,7 +182,7 @@ impl Ephemeral for Redis {
         revocation_expires_at: Timestamp,
         now: Timestamp,
     ) -> Result<Ended> {
-        self.end(user, scope, valid_after, revocation_expires_at, now).await
+        self.end_and_publish(user, scope, valid_after, revocation_expires_at, now).await
     }
 
     async fn revoke(&self, revocation: &Revocation, now: Timestamp) -> Result<()> {
@@ -195,40 +190,40 @@ impl Ephemeral for Redis {
     }
 
     async fn read_stream(&self, cursor: &Cursor, max_wait: Duration) -> Result<StreamPage> {
-        self.runner.measure(Operation::Follow, self.follower.read_stream(&self.runner, cursor, max_wait)).await
+        self.runner.measure(Operation::ReadStream, self.follower.read_stream(&self.runner, cursor, max_wait)).await
     }
 
     async fn forget_revocations(&self, before: Timestamp) -> Result<()> {
-        let [stream, epoch] = self.stream_keys();
+        let [stream, epoch] = self.keys.revocations();
         self.runner.run(&scripts::FORGET_REVOCATIONS, &[&stream, &epoch], before, &[], ignore).await
     }
 
     async fn global_not_before(&self, now: Timestamp) -> Result<Timestamp> {
-        let [stream, epoch] = self.stream_keys();
-        let not_before = self.keys.fleet("floor");
+        let [stream, epoch] = self.keys.revocations();
+        let not_before = self.keys.global_not_before();
         let read = |reply| reply::number(&reply).map(Timestamp::from_millis);
         self.runner.run(&scripts::GLOBAL_NOT_BEFORE, &[&not_before, &stream, &epoch], now, &[], read).await
     }
 
     async fn raise_global_not_before(&self, now: Timestamp) -> Result<()> {
-        let [stream, epoch] = self.stream_keys();
-        let not_before = self.keys.fleet("floor");
+        let [stream, epoch] = self.keys.revocations();
+        let not_before = self.keys.global_not_before();
         let keys: [&dyn RedisArg; 3] = [&not_before, &stream, &epoch];
         self.runner.run(&scripts::RAISE_GLOBAL_NOT_BEFORE, &keys, now, &[], ignore).await
     }
 
     async fn newest_revocation(&self) -> Result<Cursor> {
-        let [stream, epoch] = self.stream_keys();
+        let [stream, epoch] = self.keys.revocations();
         let keys: [&dyn RedisArg; 2] = [&stream, &epoch];
         self.runner.run(&scripts::NEWEST_REVOCATION, &keys, Timestamp::default(), &[], revocations::read_newest).await
     }
 
     async fn report_node(&self, node: &str, applied: &Cursor) -> Result<()> {
-        self.put_of_node(nodes::POSITIONS, node, &applied.0).await
+        self.store_of_node(nodes::POSITIONS, node, &applied.0).await
     }
 
     async fn withdraw_node(&self, node: &str) -> Result<()> {
-        let nodes = self.keys.fleet("nodes");
+        let nodes = self.keys.fleet(nodes::POSITIONS.0);
         self.runner.run(&scripts::WITHDRAW_NODE, &[&nodes], Timestamp::default(), &[&node], ignore).await
     }
 
@@ -237,7 +232,7 @@ impl Ephemeral for Redis {
     }
 
     async fn describe_node(&self, node: &str, text: &str) -> Result<()> {
-        self.put_of_node(nodes::DESCRIPTIONS, node, text).await
+        self.store_of_node(nodes::DESCRIPTIONS, node, text).await
     }
 
     async fn node_descriptions(&self) -> Result<Vec<(String, String)>> {
@@ -245,14 +240,14 @@ impl Ephemeral for Redis {
     }
 
     async fn report_follower(&self, report: &FollowerReport) -> Result<bool> {
-        let (followers, text) = (self.keys.fleet("followers"), followers::encode(report));
+        let (followers, text) = (self.keys.followers(), followers::encode(report));
         let args: [&dyn RedisArg; 4] = [&report.name, &text, &FOLLOWER_REPORT_TTL, &(MAX_FOLLOWERS as u64)];
         let read = |reply| Ok(reply::number(&reply)? == 1);
         self.runner.run(&scripts::REPORT_FOLLOWER, &[&followers], report.reported_at, &args, read).await
     }
 
     async fn followers(&self, now: Timestamp) -> Result<Vec<FollowerReport>> {
-        let followers = self.keys.fleet("followers");
+        let followers = self.keys.followers();
         let read = |reply| followers::read(reply, now);
         self.runner.run(&scripts::FOLLOWERS, &[&followers], now, &[], read).await
     }
@@ -335,7 +330,7 @@ impl Ephemeral for Redis {
     }
 
     async fn keyring(&self) -> Result<Option<SealedKeyring>> {
-        let key = self.keys.fleet("ring");
+        let key = self.keys.keyring();
         let read = |reply| {
             let mut record = ReplyReader::of(reply)?;
             match record.value()? {
@@ -350,8 +345,8 @@ impl Ephemeral for Redis {
     }
 
     async fn swap_keyring(&self, expected: u64, bytes: &[u8], now: Timestamp) -> Result<SwapResult> {
-        let [stream, epoch] = self.stream_keys();
-        let keyring = self.keys.fleet("ring");
+        let [stream, epoch] = self.keys.revocations();
+        let keyring = self.keys.keyring();
         let read = |reply| Ok(if reply::number(&reply)? == 1 { SwapResult::Swapped } else { SwapResult::Conflict });
         let keys: [&dyn RedisArg; 3] = [&keyring, &stream, &epoch];
         self.runner.run(&scripts::SWAP_KEYRING, &keys, now, &[&expected, &bytes], read).await
@@ -364,11 +359,11 @@ impl Ephemeral for Redis {
         bounds: EventBounds,
         now: Timestamp,
     ) -> Result<()> {
-        self.append(scope, events, bounds, now).await
+        self.append_to_streams(scope, events, bounds, now).await
     }
 
     async fn read_events(&self, query: EventQuery) -> Result<Vec<StoredEvent>> {
-        self.read(query).await
+        self.query_streams(query).await
     }
 
     async fn check(&self) -> Result<Vec<Warning>> {

@@ -1,5 +1,5 @@
-//! The running nodes: how far each has applied the revocations, and what each says of itself. Two hashes with one field
-//! for each node, whose values lapse by the server's clock.
+//! The running nodes: the position up to which each has applied the revocations, and each one's description of itself.
+//! Two hashes with one field for each node, whose values lapse by the server's clock.
 
 use std::time::Duration;
 
@@ -18,11 +18,13 @@ pub(super) const POSITIONS: (&str, Duration) = ("nodes", Duration::from_secs(5))
 pub(super) const DESCRIPTIONS: (&str, Duration) = ("node_states", Duration::from_secs(30));
 
 impl Redis {
-    pub(super) async fn put_of_node(&self, (hash, ttl): (&str, Duration), node: &str, text: &str) -> Result<()> {
+    /// Stores a node's value in one of the hashes.
+    pub(super) async fn store_of_node(&self, (hash, ttl): (&str, Duration), node: &str, text: &str) -> Result<()> {
         let (hash, args): (_, [&dyn RedisArg; 3]) = (self.keys.fleet(hash), [&node, &text, &ttl]);
         self.runner.run(&scripts::REPORT_NODE, &[&hash], Timestamp::default(), &args, ignore).await
     }
 
+    /// Reads the values of one of the hashes that have not lapsed.
     pub(super) async fn read_of_nodes<T>(
         &self,
         (hash, ttl): (&str, Duration),
@@ -33,7 +35,7 @@ impl Redis {
     }
 }
 
-/// Reads names and descriptions in turn.
+/// Reads names and descriptions, which alternate.
 pub(super) fn read_descriptions(reply: Value) -> Result<Vec<(String, String)>> {
     let (mut reply, mut descriptions) = (ReplyReader::of(reply)?, Vec::new());
     while let Some(name) = reply.next() {

@@ -130,7 +130,7 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    pub(super) fn new(stream: String, epoch: String, settings: Settings) -> Self {
+    pub(super) fn new([stream, epoch]: [String; 2], settings: Settings) -> Self {
         Self { stream, epoch, settings, idle: Mutex::default() }
     }
 

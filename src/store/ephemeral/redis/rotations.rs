@@ -38,7 +38,7 @@ const MAX_BATCH: usize = 32;
 struct Presented {
     request: RotateRequest,
     now: Timestamp,
-    at: Instant,
+    started_at: Instant,
 }
 
 /// A rotation whose caller waits for the call of a batch.
@@ -60,27 +60,27 @@ pub(super) struct Batcher {
 }
 
 struct Queue {
-    /// The number of [`Turn`]s. If there is none, no batch waits.
-    turns: usize,
+    /// The number of [`InFlight`]s. If there is none, no batch waits.
+    in_flight: usize,
     /// When the latest call began.
     called_at: Instant,
     /// The oldest first. No two have the same terms, and none is full.
     batches: VecDeque<Vec<Waiting>>,
 }
 
-/// What a caller does with its rotation.
-enum Entry {
-    /// It sends it.
-    Alone(Turn),
-    /// It waits.
+/// The way in which a rotation is sent.
+enum Dispatch {
+    /// By its caller, in a call of its own.
+    Alone(InFlight),
+    /// In a batch, which is sent later.
     Queued(oneshot::Receiver<Result<Rotation>>),
-    /// It has filled a batch, which is sent at once.
-    Full(Turn, Vec<Waiting>, oneshot::Receiver<Result<Rotation>>),
+    /// In a batch that it has filled, which is sent at once.
+    Full(InFlight, Vec<Waiting>, oneshot::Receiver<Result<Rotation>>),
 }
 
 impl Batcher {
     pub(super) fn new(is_cluster: bool, timeout: Duration) -> Self {
-        let queue = Queue { turns: 0, called_at: Instant::now(), batches: VecDeque::new() };
+        let queue = Queue { in_flight: 0, called_at: Instant::now(), batches: VecDeque::new() };
         Self { queue: Mutex::new(queue), is_sharded: AtomicBool::new(is_cluster), timeout }
     }
 
@@ -93,11 +93,11 @@ impl Batcher {
         self.queue().take()
     }
 
-    /// The oldest batch that waits, for the next turn. If there is none, a turn ends.
+    /// The oldest batch that waits, for the next call. If there is none, one call fewer is in flight.
     fn take_or_end(&self) -> Option<Vec<Waiting>> {
         let mut queue = self.queue();
         let batch = queue.take();
-        queue.turns -= usize::from(batch.is_none());
+        queue.in_flight -= usize::from(batch.is_none());
         batch
     }
 }
@@ -110,10 +110,10 @@ impl Queue {
     }
 }
 
-/// A call under way, or several in turn. Dropped, it sends the oldest batch that waits.
-struct Turn(Redis);
+/// A call under way, or several, one after the other. When it is dropped, the oldest batch that waits is sent.
+struct InFlight(Redis);
 
-impl Turn {
+impl InFlight {
     /// Sends a rotation. Does not publish reuse.
     async fn send_one(self, presented: Presented) -> Result<Rotation> {
         let reply = self.0.run_one(&presented).await;
@@ -135,7 +135,7 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for InFlight {
     fn drop(&mut self) {
         if let Some(batch) = self.0.rotations.take_or_end() {
             let next = Self(self.0.clone());
@@ -181,12 +181,12 @@ impl Drop for Call<'_> {
 }
 
 impl Redis {
-    /// Presents a refresh token.
+    /// Exchanges a refresh token, and publishes reuse.
     pub(super) async fn rotate(&self, request: RotateRequest, now: Timestamp) -> Result<Rotation> {
-        let presented = Presented { request, now, at: Instant::now() };
-        let result = match self.enter(presented) {
-            Entry::Alone(turn) => {
-                let call = Call { store: self, presented, call: Some(Box::pin(turn.send_one(presented))) };
+        let presented = Presented { request, now, started_at: Instant::now() };
+        let result = match self.dispatch(presented) {
+            Dispatch::Alone(in_flight) => {
+                let call = Call { store: self, presented, call: Some(Box::pin(in_flight.send_one(presented))) };
                 match call.await {
                     Ok(Rotation::Reused) => {
                         let (caller, published) = oneshot::channel();
@@ -196,9 +196,9 @@ impl Redis {
                     result => return result,
                 }
             }
-            Entry::Queued(result) => result,
-            Entry::Full(turn, batch, result) => {
-                tokio::spawn(turn.send(batch));
+            Dispatch::Queued(result) => result,
+            Dispatch::Full(in_flight, batch, result) => {
+                tokio::spawn(in_flight.send(batch));
                 result
             }
         };
@@ -206,15 +206,15 @@ impl Redis {
     }
 
     /// Decides how a rotation is sent.
-    fn enter(&self, presented: Presented) -> Entry {
+    fn dispatch(&self, presented: Presented) -> Dispatch {
         let Batcher { is_sharded, timeout, .. } = &*self.rotations;
         let mut queue = self.rotations.queue();
         // No call takes that long. Its caller does not poll it, and the others must not wait for that.
-        let is_stuck = presented.at.saturating_duration_since(queue.called_at) > *timeout * 2;
-        if queue.turns == 0 || is_stuck || is_sharded.load(Ordering::Relaxed) {
-            queue.turns += 1;
-            queue.called_at = presented.at;
-            return Entry::Alone(Turn(self.clone()));
+        let is_stuck = presented.started_at.saturating_duration_since(queue.called_at) > *timeout * 2;
+        if queue.in_flight == 0 || is_stuck || is_sharded.load(Ordering::Relaxed) {
+            queue.in_flight += 1;
+            queue.called_at = presented.started_at;
+            return Dispatch::Alone(InFlight(self.clone()));
         }
         let (caller, result) = oneshot::channel();
         let waiting = Waiting { presented, caller };
@@ -223,23 +223,23 @@ impl Redis {
         };
         let Some(position) = queue.batches.iter().position(accepts) else {
             queue.batches.push_back(vec![waiting]);
-            return Entry::Queued(result);
+            return Dispatch::Queued(result);
         };
         let batch = &mut queue.batches[position];
         batch.push(waiting);
         if batch.len() < MAX_BATCH {
-            return Entry::Queued(result);
+            return Dispatch::Queued(result);
         }
-        queue.turns += 1;
-        queue.called_at = presented.at;
+        queue.in_flight += 1;
+        queue.called_at = presented.started_at;
         let batch = queue.batches.remove(position).unwrap_or_default();
-        Entry::Full(Turn(self.clone()), batch, result)
+        Dispatch::Full(InFlight(self.clone()), batch, result)
     }
 
     async fn send_batch(&self, mut batch: Vec<Waiting>) -> Sent {
         // The token of a caller that has gone stays current: nothing has been sent for it yet.
         batch.retain(|waiting| !waiting.caller.is_closed());
-        for late in batch.extract_if(.., |waiting| waiting.presented.at.elapsed() >= self.rotations.timeout) {
+        for late in batch.extract_if(.., |waiting| waiting.presented.started_at.elapsed() >= self.rotations.timeout) {
             let _ = late.caller.send(Err(disconnected("the call before got no reply in time".into())));
         }
         let reply = self.run_batch(&batch).await;
@@ -266,21 +266,21 @@ impl Redis {
     }
 
     fn send_alone(&self, waiting: Waiting) {
-        self.rotations.queue().turns += 1;
-        let (store, turn) = (self.clone(), Turn(self.clone()));
+        self.rotations.queue().in_flight += 1;
+        let (store, in_flight) = (self.clone(), InFlight(self.clone()));
         tokio::spawn(async move {
-            let result = turn.send_one(waiting.presented).await;
+            let result = in_flight.send_one(waiting.presented).await;
             store.respond(waiting, result);
         });
     }
 
     /// Runs the script on one rotation.
-    async fn run_one(&self, Presented { request, now, at }: &Presented) -> Result<Value> {
+    async fn run_one(&self, Presented { request, now, started_at }: &Presented) -> Result<Value> {
         let session = self.keys.session(request.user, request.session);
         let (terms, next_counter) = (Terms::of(request), next_counter(request));
         let [grace, not_before, opened_in, required_of, required_text] = terms.args();
         let args = [grace, not_before, opened_in, required_of, required_text, now, &request.counter, &next_counter];
-        self.runner.run_since(*at, &ROTATE_REFRESH_TOKENS, &[&session], *now, &args).await
+        self.runner.run_since(*started_at, &ROTATE_REFRESH_TOKENS, &[&session], *now, &args).await
     }
 
     /// Runs the script on rotations with the same terms.
@@ -300,7 +300,7 @@ impl Redis {
         // Only TTLs depend on this one. The earliest makes them longest.
         let now = rotations().map(|rotation| rotation.now).min().unwrap_or_default();
         // The first has waited longest.
-        ReplyReader::of(self.runner.run_since(first.at, &ROTATE_REFRESH_TOKENS, &keys, now, &args).await?)
+        ReplyReader::of(self.runner.run_since(first.started_at, &ROTATE_REFRESH_TOKENS, &keys, now, &args).await?)
     }
 
     /// Gives a caller its result. Reuse is published first, by a task of its own, so that the rest of the batch does

@@ -17,7 +17,7 @@ pub(super) const SESSION_FIELDS: [&str; 13] = ["c", "o", "u", "r", "i", "e", "d"
 
 impl Redis {
     /// Opens a session and ends those beyond the maximum.
-    pub(super) async fn open(
+    pub(super) async fn open_within_maximum(
         &self,
         session: &Session,
         network: &str,
@@ -73,7 +73,7 @@ impl Redis {
     }
 
     /// Ends sessions, publishes their revocations and deletes them.
-    pub(super) async fn end(
+    pub(super) async fn end_and_publish(
         &self,
         user: UserId,
         scope: SignOutScope,

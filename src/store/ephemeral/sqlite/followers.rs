@@ -7,12 +7,11 @@ use super::super::{FOLLOWER_REPORT_TTL, FollowerReport, MAX_FOLLOWERS};
 use crate::clock::Timestamp;
 
 pub(super) fn report(tx: &Connection, report: &FollowerReport) -> rusqlite::Result<bool> {
-    let count = |sql: &str, name: Option<&str>| match name {
-        Some(name) => tx.prepare_cached(sql)?.query_row([name], |row| row.get::<_, i64>(0)),
-        None => tx.prepare_cached(sql)?.query_row([], |row| row.get::<_, i64>(0)),
+    let is_full = || -> rusqlite::Result<bool> {
+        let mut count = tx.prepare_cached("SELECT count(*) FROM followers")?;
+        count.query_row([], |row| row.get::<_, i64>(0)).map(|count| count >= MAX_FOLLOWERS as i64)
     };
-    let is_full = || count("SELECT count(*) FROM followers", None).map(|count| count >= MAX_FOLLOWERS as i64);
-    let is_known = count("SELECT count(*) FROM followers WHERE name = ?1", Some(&report.name))? > 0;
+    let is_known = tx.prepare_cached("SELECT 1 FROM followers WHERE name = ?1")?.exists([&report.name])?;
     if !is_known && is_full()? {
         tx.prepare_cached("DELETE FROM followers WHERE reported_at <= ?1")?
             .execute([(report.reported_at - FOLLOWER_REPORT_TTL).millis()])?;

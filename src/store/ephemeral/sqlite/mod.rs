@@ -43,7 +43,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 pub struct SqliteEphemeral {
     engine: Arc<Engine>,
     nodes: NodeFiles,
-    /// Of the processes' nodes only this one's: a file has one node.
+    /// Only this process's, because a file has one node.
     descriptions: Mutex<BTreeMap<String, String>>,
     published: watch::Sender<()>,
     sweep: sweep::Schedule,
@@ -163,7 +163,7 @@ impl Ephemeral for SqliteEphemeral {
         loop {
             // Marked before the read, so that a revocation published during it ends the wait below.
             published.mark_unchanged();
-            let page = self.engine.read(Operation::Follow, move |tx| revocations::read_after(tx, position)).await?;
+            let page = self.engine.read(Operation::ReadStream, move |tx| revocations::read_after(tx, position)).await?;
             if page.cursor != revocations::cursor(position) || Instant::now() >= deadline {
                 return Ok(page);
             }
@@ -180,14 +180,16 @@ impl Ephemeral for SqliteEphemeral {
     }
 
     async fn global_not_before(&self, now: Timestamp) -> Result<Timestamp> {
-        match self.engine.read(Operation::NotBefore, revocations::not_before).await? {
+        match self.engine.read(Operation::GlobalNotBefore, revocations::not_before).await? {
             Some(not_before) => Ok(not_before),
-            None => self.write(Operation::NotBefore, now, move |tx| revocations::initialize_not_before(tx, now)).await,
+            None => {
+                self.write(Operation::GlobalNotBefore, now, move |tx| revocations::initialize_not_before(tx, now)).await
+            }
         }
     }
 
     async fn raise_global_not_before(&self, now: Timestamp) -> Result<()> {
-        self.publish(Operation::RaiseNotBefore, now, move |tx| revocations::raise_not_before(tx, now)).await
+        self.publish(Operation::RaiseGlobalNotBefore, now, move |tx| revocations::raise_not_before(tx, now)).await
     }
 
     async fn newest_revocation(&self) -> Result<Cursor> {
@@ -228,7 +230,7 @@ impl Ephemeral for SqliteEphemeral {
 
     async fn store_claim(&self, claim: &Claim, now: Timestamp) -> Result<()> {
         let claim = claim.clone();
-        self.write(Operation::PutClaim, now, move |tx| claims::store(tx, &claim)).await
+        self.write(Operation::StoreClaim, now, move |tx| claims::store(tx, &claim)).await
     }
 
     async fn redeem(&self, request: RedeemRequest<'_>, now: Timestamp) -> Result<Redemption> {
@@ -266,12 +268,12 @@ impl Ephemeral for SqliteEphemeral {
 
     async fn refund_attempt(&self, subject: &str, now: Timestamp) -> Result<()> {
         let subject = subject.to_owned();
-        self.write(Operation::ForgiveAttempt, now, move |tx| claims::refund_attempt(tx, &subject, now)).await
+        self.write(Operation::RefundAttempt, now, move |tx| claims::refund_attempt(tx, &subject, now)).await
     }
 
     async fn take_permit(&self, key: &str, limit: Limit, now: Timestamp) -> Result<Allowance> {
         let key = key.to_owned();
-        self.write(Operation::Take, now, move |tx| limits::take_permit(tx, &key, limit, now)).await
+        self.write(Operation::TakePermit, now, move |tx| limits::take_permit(tx, &key, limit, now)).await
     }
 
     async fn take_requester_permit(&self, permit: RequesterPermit<'_>, now: Timestamp) -> Result<RequesterAllowance> {

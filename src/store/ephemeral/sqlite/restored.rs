@@ -1,5 +1,5 @@
-//! What a restored file must not bring back: codes and links that were used since, and the identity of the sequence of
-//! revocations.
+//! Removes from a restored file the codes and links that may have been used since, and gives its sequence of
+//! revocations another epoch.
 
 use std::path::Path;
 

@@ -233,7 +233,7 @@ pub(super) fn set_claims(
     .map(|open| open as u64)
 }
 
-/// How custom claims are stored: no claims are NULL, as in sessions that an older build opened.
+/// Custom claims as they are stored: no claims are NULL, as in sessions that an older build opened.
 fn stored(custom_claims: &str) -> Option<&str> {
     (!custom_claims.is_empty()).then_some(custom_claims)
 }

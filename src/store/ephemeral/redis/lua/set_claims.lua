@@ -1,5 +1,6 @@
--- KEYS: index, prefix of session keys. ARGV: deadline, now, claims, custom claims. Returns the number of open sessions. Writes only
--- to open sessions: a missing record that HSET created would have no TTL, and an ended one is about to be deleted.
+-- KEYS: index, prefix of session keys. ARGV: deadline, now, claims, custom claims. Returns the number of open sessions.
+-- Writes only to open sessions: a missing record that HSET created would have no TTL, and an ended one is about to be
+-- deleted.
 local open = 0
 for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
   local key = KEYS[2] .. id
