@@ -176,8 +176,9 @@ pub trait Accounts: Send + Sync + 'static {
 
     /// Applies all changes or none, in one step; none to a user whom [`Changes::only_if_valid_after`] excludes. Of any
     /// number of concurrent callers that want one address or username, to change or to create a user, exactly one gets
-    /// it; if both are taken, the result is `EmailTaken`. If
-    /// [`Changes::end_sign_ins`] holds (a password is given or the user is disabled, even again), raises
+    /// it; if both are taken, the result is `EmailTaken`.
+    ///
+    /// If [`Changes::end_sign_ins`] holds (a password is given or the user is disabled, even again), raises
     /// [`User::sessions_valid_after`] to `now`, or by a millisecond if that is later. Deactivates the user's API keys
     /// that [`Changes::ends_api_keys_with`] names, including those that [`Accounts::create_api_key`] creates at the
     /// same time for the row as it was before.
@@ -210,9 +211,9 @@ pub trait Accounts: Send + Sync + 'static {
     /// the records do not grow without bound.
     async fn delete_user(&self, user: UserId, now: Timestamp, forget: Timestamp) -> Result<Option<Timestamp>>;
 
-    /// Lists whose sign-ins were ended, and when: the users whose [`User::sessions_valid_after`] was ever raised above
-    /// [`User::created_at`], with its value, and deleted users. Sorted by time and id. Starts with the time `since`, or
-    /// after the id `after` within it; at most `limit`.
+    /// Lists the users whose sign-ins were ended, and when: those whose [`User::sessions_valid_after`] was ever raised
+    /// above [`User::created_at`], with its value, and deleted users. Sorted by time and id. Starts with the time
+    /// `since`, or after the id `after` within it; at most `limit`.
     async fn revocations_since(
         &self,
         since: Timestamp,

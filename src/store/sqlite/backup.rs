@@ -14,10 +14,10 @@ use crate::store::migrations::{SQLITE, pending};
 /// The name of the file in `data_dir`.
 pub const FILE: &str = file::NAME;
 
-/// What SQLite puts beside the file while it is open.
+/// The endings of the files that SQLite keeps beside the file while it is open.
 pub const FILES_BESIDE: [&str; 2] = ["-wal", "-shm"];
 
-/// What a file holds.
+/// The schema and the numbers of rows of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Contents {
     /// The number of its newest migration.

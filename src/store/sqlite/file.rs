@@ -161,7 +161,7 @@ pub(super) fn warnings(path: &Path) -> Vec<String> {
 /// does not show that the next one will.
 const MIN_FREE_SPACE: u64 = 1024 * 1024;
 
-/// Whether the disk is full.
+/// True if the disk is full.
 pub(super) fn is_full(path: &Path) -> bool {
     free_space(path).is_ok_and(|free| free < MIN_FREE_SPACE)
 }

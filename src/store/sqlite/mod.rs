@@ -33,7 +33,7 @@ use crate::store::operation::{Observer, Operation, Probe};
 
 pub(in crate::store) use values::{BitsU64, JsonList, Millis, refuse_nul, refuse_nul_in, unexpected};
 
-/// How many callers may wait for the writer, and as many again for the readers: as many as are served well within the
+/// The most callers that wait for the writer, and as many again for the readers: as many as are served well within the
 /// default timeout. More are refused immediately, since they would wait in vain.
 const QUEUE: usize = 4096;
 
@@ -242,7 +242,7 @@ impl Engine {
             .await
     }
 
-    /// What bringing the schema up to date did; `None` if the file was opened without that.
+    /// The migrations that were applied when the file was opened; `None` if it was opened without migrating it.
     pub fn migrated(&self) -> Option<Migrated> {
         self.migrated
     }

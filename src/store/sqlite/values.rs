@@ -1,4 +1,4 @@
-//! How the program's own types are stored in a column. Knows no table.
+//! The program's own types as values of columns. Knows no table.
 
 use std::error::Error;
 use std::time::Duration;

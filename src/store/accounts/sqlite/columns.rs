@@ -1,4 +1,4 @@
-//! How the values of the accounts are read from and written to columns, by name.
+//! Reads and writes the values of the accounts' columns, by name.
 
 use rusqlite::Row;
 use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
