@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-/// Where a letter's own value stands in its text part.
+/// The place of a letter's own value in its text part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Placement {
     /// Alone on a line, where people and programs find it. Also required in the HTML part.

@@ -215,10 +215,10 @@ impl Mailer {
     }
 
     async fn wait(&self, mail: Mail, max_wait: Duration, single_try: bool) -> Result<(), DeliveryFailure> {
-        let (reply, taken) = oneshot::channel();
+        let (reply, result) = oneshot::channel();
         self.queue(mail, Some(reply), single_try)?;
-        match tokio::time::timeout(max_wait, taken).await {
-            Ok(Ok(answer)) => answer,
+        match tokio::time::timeout(max_wait, result).await {
+            Ok(Ok(result)) => result,
             // The reply channel was dropped with the mail thread, at the end of a drain.
             Ok(Err(_)) => Err(DeliveryError::ShuttingDown.into()),
             Err(_) => Err(DeliveryError::TimedOut.into()),

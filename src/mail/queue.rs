@@ -31,7 +31,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(60);
 pub(super) struct QueuedMail {
     pub(super) mail: Mail,
     pub(super) reply: Option<oneshot::Sender<Result<(), DeliveryFailure>>>,
-    /// By which [`QueueList`] knows it.
+    /// Its number in [`QueueList`].
     pub(super) number: u64,
     /// The first try is the only one: its result is what the caller waits for.
     pub(super) single_try: bool,
@@ -60,12 +60,15 @@ pub(super) struct MailWorker {
 pub(super) fn start(worker: MailWorker, mut incoming: mpsc::UnboundedReceiver<QueuedMail>) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let body = move || {
-        // To compose a mail takes longer than the request that asks for it, and no client waits for it.
+        // Composing a mail takes longer than the request that asks for it, and no client waits for it.
         priority::lower();
         runtime.block_on(async {
-            let (ways, back) = (Semaphore::new(MAX_CONCURRENT), watch::Sender::new(()));
-            let delivery =
-                Arc::new(Delivery { worker, permits: ways, last_failure: Mutex::default(), recovered: back });
+            let delivery = Arc::new(Delivery {
+                worker,
+                permits: Semaphore::new(MAX_CONCURRENT),
+                last_failure: Mutex::default(),
+                recovered: watch::Sender::new(()),
+            });
             while let Some(queued) = incoming.recv().await {
                 tokio::spawn(handle(delivery.clone(), queued));
             }
@@ -98,14 +101,14 @@ struct Undelivered(Counter, DeliveryError, Option<String>);
 
 /// Delivers a mail and reports the result.
 async fn handle(delivery: Arc<Delivery>, mut queued: QueuedMail) {
-    let done = delivery.deliver(&mut queued).await;
+    let result = delivery.deliver(&mut queued).await;
     let MailWorker { metrics, pending, .. } = &delivery.worker;
-    let (end, answer) = match done {
+    let (end, answer) = match result {
         Ok(()) => (Counter::MailsSent, Ok(())),
-        Err(Undelivered(end, answer, why)) => {
+        Err(Undelivered(end, error, reason)) => {
             let domain = queued.mail.to.rsplit_once('@').map_or("", |(_, domain)| domain);
             let letter = queued.mail.letter.kind().name;
-            let failure = DeliveryFailure { error: answer, reason: why };
+            let failure = DeliveryFailure { error, reason };
             tracing::warn!(letter, domain, end = end.label(), why = %failure, "mail not sent");
             (end, Err(failure))
         }
@@ -113,7 +116,7 @@ async fn handle(delivery: Arc<Delivery>, mut queued: QueuedMail) {
     // Otherwise a worker that needs the processor waits for the end of this thread's time slice: the scheduler of Linux
     // lets a thread finish its slice, whatever its nice value.
     std::thread::yield_now();
-    delivery.worker.list.leave(queued.number);
+    delivery.worker.list.remove(queued.number);
     metrics.decrement(Counter::MailQueue);
     metrics.count(end);
     if let Some(reply) = queued.reply {
@@ -137,7 +140,7 @@ impl Delivery {
         let mut pause = FIRST_PAUSE;
         loop {
             // Subscribed before the try, so that a recovery during the try counts.
-            let mut back = self.recovered.subscribe();
+            let mut recovered = self.recovered.subscribe();
             let FailedAttempt { reason, unreachable } = match self.try_once(queued, &seed).await? {
                 None => return Ok(()),
                 Some(failed) => failed,
@@ -146,7 +149,7 @@ impl Delivery {
                 return Err(Undelivered(Counter::MailsExpired, DeliveryError::TimedOut, Some(reason)));
             }
             metrics.count(Counter::MailRetries);
-            list.failed(queued.number, &reason);
+            list.record_failure(queued.number, &reason);
             self.record_failure(reason);
             let wait = with_jitter(pause, rng);
             // A mail that would have expired by then is given up now.
@@ -163,7 +166,7 @@ impl Delivery {
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 // Not for a mail that the server deferred: it would be retried after every other success.
-                Ok(()) = back.changed(), if unreachable => {}
+                Ok(()) = recovered.changed(), if unreachable => {}
                 () = drain_started => pause = FIRST_PAUSE,
                 () = caller_gone(&mut queued.reply) => {}
             }
@@ -178,7 +181,7 @@ impl Delivery {
     ) -> Result<Option<FailedAttempt>, Undelivered> {
         let MailWorker { transport, templates, sender, clock, .. } = &self.worker;
         // The semaphore is never closed.
-        let _way = self.permits.acquire().await;
+        let _permit = self.permits.acquire().await;
         let now = clock.now();
         if now > queued.mail.until {
             return Err(Undelivered(Counter::MailsExpired, DeliveryError::TimedOut, None));
@@ -191,38 +194,38 @@ impl Delivery {
                 Some("the caller stopped waiting".to_owned()),
             ));
         }
-        let refused = |why: String| Err(Undelivered(Counter::MailsRefused, DeliveryError::Refused, Some(why)));
+        let refused = |reason: String| Err(Undelivered(Counter::MailsRefused, DeliveryError::Refused, Some(reason)));
         let Ok(mail) = compose(&queued.mail, sender, templates, seed, now) else {
             return refused("the address or a value is not valid in a mail".to_owned());
         };
-        let taken = match transport {
+        let sent = match transport {
             Transport::Smtp(smtp) => smtp.send(&mail).await,
             Transport::Outbox(outbox) => {
                 outbox.put(&mail.bytes, now).map_err(|error| SendError::Unreachable(format!("the outbox: {error}")))
             }
         };
-        match taken {
+        match sent {
             Ok(()) => {
                 self.record_success();
                 Ok(None)
             }
-            Err(SendError::Unreachable(why)) => Ok(Some(FailedAttempt { reason: why, unreachable: true })),
+            Err(SendError::Unreachable(reason)) => Ok(Some(FailedAttempt { reason, unreachable: true })),
             Err(SendError::Temporary(reason)) => Ok(Some(FailedAttempt { reason, unreachable: false })),
-            Err(SendError::Permanent(why)) => refused(why),
+            Err(SendError::Permanent(reason)) => refused(reason),
         }
     }
 
-    fn record_failure(&self, why: String) {
-        let mut trouble = self.last_failure.lock().unwrap_or_else(PoisonError::into_inner);
-        if trouble.as_ref() != Some(&why) {
-            tracing::warn!(why, "mail cannot be sent, retrying");
-            *trouble = Some(why);
+    fn record_failure(&self, reason: String) {
+        let mut last_failure = self.last_failure.lock().unwrap_or_else(PoisonError::into_inner);
+        if last_failure.as_ref() != Some(&reason) {
+            tracing::warn!(why = reason, "mail cannot be sent, retrying");
+            *last_failure = Some(reason);
         }
     }
 
     fn record_success(&self) {
-        let mut trouble = self.last_failure.lock().unwrap_or_else(PoisonError::into_inner);
-        if trouble.take().is_some() {
+        let mut last_failure = self.last_failure.lock().unwrap_or_else(PoisonError::into_inner);
+        if last_failure.take().is_some() {
             tracing::info!("mail is being sent again");
             self.recovered.send_replace(());
         }

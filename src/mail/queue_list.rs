@@ -54,16 +54,16 @@ impl QueueList {
         number
     }
 
-    /// A try to send a mail failed.
-    pub(super) fn failed(&self, number: u64, reason: &str) {
+    /// Records that a try to send a mail failed.
+    pub(super) fn record_failure(&self, number: u64, reason: &str) {
         if let Some((_, mail)) = self.lock().mails.get_mut(&number) {
             mail.failed_tries = mail.failed_tries.saturating_add(1);
             mail.last_failure = Some(reason.to_owned());
         }
     }
 
-    /// A mail goes.
-    pub(super) fn leave(&self, number: u64) {
+    /// Removes a mail, which was sent or given up.
+    pub(super) fn remove(&self, number: u64) {
         self.lock().mails.remove(&number);
     }
 
@@ -100,13 +100,13 @@ mod tests {
         let list = QueueList::default();
         assert_eq!(list.oldest(), Duration::ZERO);
         let (first, second) = (list.add(&mail("a@example.org")), list.add(&mail("b@example.org")));
-        list.failed(first, "answered 451");
+        list.record_failure(first, "answered 451");
         assert_eq!(list.list(1).len(), 1);
         let text = format!("{:?}", list.list(10));
         assert!(text.contains("sign-in-code") && text.contains("451") && !text.contains("031415"), "{text}");
-        list.leave(second);
+        list.remove(second);
         assert_eq!(list.list(10).into_iter().map(|mail| mail.to).collect::<Vec<_>>(), ["a@example.org"]);
-        list.leave(first);
+        list.remove(first);
         assert_eq!(list.oldest(), Duration::ZERO);
     }
 }

@@ -102,7 +102,7 @@ impl Smtp {
             }
         }
         let parameters = || tls_parameters(&host, settings.ca.as_deref());
-        let (usual, tls) = match (url.scheme(), mode.as_deref()) {
+        let (default_port, tls) = match (url.scheme(), mode.as_deref()) {
             ("smtps", None) => (465, Tls::Always(parameters()?)),
             ("smtp", None | Some("required")) => (587, Tls::Required(parameters()?)),
             ("smtp", Some("opportunistic")) => (587, Tls::Opportunistic(parameters()?)),
@@ -127,7 +127,7 @@ impl Smtp {
             name if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte)) => name.to_owned(),
             _ => return Err(SmtpError::Address("its path, the name for EHLO, must be a host name")),
         };
-        let port = url.port().unwrap_or(usual);
+        let port = url.port().unwrap_or(default_port);
         let (hello, idle) = (ClientId::Domain(hello), Mutex::default());
         Ok(Self { host, port, tls, hello, credentials, timeout: settings.timeout, idle })
     }
@@ -152,7 +152,7 @@ impl Smtp {
         Ok(())
     }
 
-    /// Whether mails would be taken from us: a connection, and a sign-in where there is one to make.
+    /// Connects, and signs in if credentials are set, without sending a mail.
     pub(super) async fn check(&self) -> Result<(), SendError> {
         let mut connection = self.connect().await?;
         let _ = timeout(self.timeout, connection.quit()).await;
