@@ -20,7 +20,7 @@ use bytes::Bytes;
 
 use super::rejection::Rejection;
 
-/// Selects one of a worker's two budgets.
+/// Selects one of a worker's two budgets for bodies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SizeClass {
     /// At most `max_body` bytes.
@@ -29,7 +29,7 @@ pub(super) enum SizeClass {
     Large,
 }
 
-/// A worker's budgets in use.
+/// The used bytes of a worker's budgets.
 #[derive(Debug, Default)]
 struct Counters {
     /// By [`SizeClass`].

@@ -46,7 +46,7 @@ impl TrustedProxies {
         client_ip
     }
 
-    /// Whether the address is a trusted proxy's.
+    /// Returns true if the address is a trusted proxy's.
     pub fn is_trusted(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| contains(network, address))
     }

@@ -1,6 +1,6 @@
 //! CORS (the Fetch standard, 3.2): scripts of the configured origins may call, and no others. The default is no origin.
-//! Documents that say the same to everyone, such as the public keys, may be read by scripts of any origin: their responses
-//! say so themselves, and their paths are [marked](super::Routes::allow_any_origin).
+//! Scripts of any origin may read documents that are the same for everyone, such as the public keys: their handlers set
+//! the header field, and their paths are [marked](super::Routes::allow_any_origin).
 //!
 //! These responses carry tokens in bodies and header fields, not in cookies, so `Access-Control-Allow-Credentials` is
 //! never sent. Knows nothing of routes.
@@ -19,17 +19,12 @@ pub(super) const ANY_ORIGIN: HeaderValue = HeaderValue::from_static("*");
 #[derive(Clone, Debug, Default)]
 pub(super) struct Cors {
     origins: Vec<HeaderValue>,
-    any: bool,
 }
 
 impl Cors {
-    /// Allows these origins, as browsers write them; `*` allows all.
+    /// Allows these origins, as browsers write them.
     pub(super) fn new(origins: &[String]) -> Self {
-        let trimmed = origins.iter().map(|origin| origin.trim_end_matches('/'));
-        Self {
-            origins: trimmed.filter_map(|origin| HeaderValue::from_str(origin).ok()).collect(),
-            any: origins.iter().any(|origin| origin == "*"),
-        }
+        Self { origins: origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect() }
     }
 
     /// The CORS header fields for a preflight request to a path that every origin may read.
@@ -46,7 +41,7 @@ impl Cors {
         if self.origins.is_empty() {
             return None;
         }
-        let origin = headers.get(ORIGIN).filter(|origin| self.any || self.origins.contains(origin)).cloned();
+        let origin = headers.get(ORIGIN).filter(|origin| self.origins.contains(origin)).cloned();
         let preflight = origin.is_some() && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
         let requested_headers = preflight.then(|| headers.get(ACCESS_CONTROL_REQUEST_HEADERS).cloned()).flatten();
         Some(CorsHeaders { origin, requested_headers, preflight })

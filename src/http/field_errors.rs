@@ -74,7 +74,7 @@ fn rejection(errors: &mut Vec<KnownError>) -> Rejection {
     Rejection::InvalidFields(errors.drain(..).map(|known| known.error).collect())
 }
 
-/// What all passes over one value share.
+/// State shared by all passes over one value.
 struct Found {
     errors: RefCell<Vec<KnownError>>,
     visits: Cell<usize>,

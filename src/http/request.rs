@@ -131,8 +131,8 @@ impl Request {
         self.header(IF_NONE_MATCH).is_some_and(|tags| tags.split(',').any(matches))
     }
 
-    /// A path parameter, decoded. Every parameter of the route is present and not empty; an empty result means a
-    /// misspelt name.
+    /// A path parameter, decoded, but a tail as sent. Every parameter of the route is present and not empty, except a
+    /// tail at the route's own path; otherwise an empty result means a misspelt name.
     pub fn param(&self, name: &str) -> &str {
         self.0.params.iter().find(|(param, _)| param == name).map_or("", |(_, value)| value)
     }

@@ -5,6 +5,7 @@ use std::fmt;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::encoding::hex;
 use crate::rng::Rng;
 
 /// The header field with the request's id, in requests and responses.
@@ -72,7 +73,7 @@ impl RequestIdGenerator {
     /// Creates a generator with a random prefix.
     pub fn new(rng: &Rng) -> Self {
         let mut template = [b'-'; GENERATED_LENGTH];
-        write_hex(&rng.bytes::<8>(), &mut template[..16]);
+        template[..16].copy_from_slice(hex(&rng.bytes::<8>()).as_bytes());
         Self { template, next: Cell::new(0) }
     }
 
@@ -88,19 +89,11 @@ impl RequestIdGenerator {
         let count = self.next.get();
         self.next.set(count.wrapping_add(1));
         let mut text = self.template;
+        // Not `hex`, which allocates.
         for (position, digit) in text[17..].iter_mut().enumerate() {
-            *digit = DIGITS[(count >> (28 - 4 * position) & 15) as usize];
+            *digit = b"0123456789abcdef"[(count >> (28 - 4 * position) & 15) as usize];
         }
         RequestId(IdValue::Generated(text))
-    }
-}
-
-const DIGITS: &[u8; 16] = b"0123456789abcdef";
-
-fn write_hex(bytes: &[u8], into: &mut [u8]) {
-    for (byte, pair) in bytes.iter().zip(into.chunks_exact_mut(2)) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 15)];
     }
 }
 

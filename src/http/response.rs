@@ -1,4 +1,4 @@
-//! A response. Bodies are whole, because none is large. Knows nothing of connections.
+//! A response. Its body is in memory as a whole: nothing is streamed. Knows nothing of connections.
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -172,7 +172,7 @@ impl Response {
         &self.0.body
     }
 
-    /// Removes the body.
+    /// Removes the body and returns it.
     pub(super) fn take_content(&mut self) -> Bytes {
         std::mem::take(&mut self.0.body)
     }

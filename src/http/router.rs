@@ -22,13 +22,13 @@ use super::cors::{Cors, CorsHeaders};
 use super::limits::RequestLimits;
 use super::rejection::Rejection;
 use super::request::{Request, decode_segment};
+use super::request_id::RequestId;
 use super::response::Response;
 use super::routes::{
     ErrorRenderer, Handler, PathEntry, ResponseFuture, Route, RouteTableError, Routes, TAIL, allow, has_tail,
     methods_with_parameter,
 };
 use crate::clock::request_budget;
-use crate::http::request_id::RequestId;
 
 /// The complete table of routes.
 pub struct Router<C> {
@@ -98,14 +98,14 @@ impl<C: 'static> Router<C> {
     where
         C: Clone,
     {
-        let (rest, bounds) = (request.body_handle(), *request.limits());
+        let (body, limits) = (request.body_handle(), *request.limits());
         let http1 = request.version() < Version::HTTP_2;
         let head = request.method() == Method::HEAD;
-        let mut grant = self.cors.evaluate(request.headers()).map(Box::new);
+        let mut cors = self.cors.evaluate(request.headers()).map(Box::new);
         if !request.has_valid_host() {
             // Bare and final, as the response to an unreadable head: later bytes may be meant for another host.
             let progress = Progress::Done(Response::empty(StatusCode::BAD_REQUEST));
-            return Begun { route: 0, progress, rest, bounds, http1, head, grant, last: http1 };
+            return Begun { route: 0, progress, body, limits, http1, head, cors, last: http1 };
         }
         let (route, progress) = match self.find(request.method(), request.path()) {
             Found::Route(route, params) => {
@@ -124,11 +124,11 @@ impl<C: 'static> Router<C> {
             }
             Found::Options { methods, any_origin } => {
                 if any_origin {
-                    grant = Some(Box::new(Cors::preflight_for_any_origin(request.headers())));
+                    cors = Some(Box::new(Cors::preflight_for_any_origin(request.headers())));
                 }
                 let mut response = Response::empty(StatusCode::NO_CONTENT).header(ALLOW, methods.clone());
-                if let Some(grant) = &grant {
-                    grant.apply_preflight(response.headers_mut(), methods);
+                if let Some(cors) = &cors {
+                    cors.apply_preflight(response.headers_mut(), methods);
                 }
                 (0, Progress::Done(response))
             }
@@ -139,7 +139,7 @@ impl<C: 'static> Router<C> {
             }
             Found::Nothing => (0, Progress::Done(render(self.renderer(request.path()), context, Rejection::NotFound))),
         };
-        Begun { route, progress, rest, bounds, http1, head, grant, last: false }
+        Begun { route, progress, body, limits, http1, head, cors, last: false }
     }
 
     /// Waits for the response, in the context that was given to [`begin`](Self::begin). Never panics, even if the
@@ -148,8 +148,8 @@ impl<C: 'static> Router<C> {
         let mut response = match begun.progress {
             Progress::Done(response) => response,
             Progress::Running { future, number } => {
-                let response = run(future, begun.bounds.request_timeout).await;
-                match response.and_then(|response| count_large_body(response, &begun.bounds)) {
+                let response = run(future, begun.limits.request_timeout).await;
+                match response.and_then(|response| count_large_body(response, &begun.limits)) {
                     Ok(response) => response,
                     Err(rejection) => render(self.route_renderers.get(number), context, rejection),
                 }
@@ -161,14 +161,14 @@ impl<C: 'static> Router<C> {
             let length = HeaderValue::from(response.content().len());
             response = response.header(CONTENT_LENGTH, length).body("");
         }
-        if let Some(grant) = begun.grant {
-            grant.apply(response.headers_mut());
+        if let Some(cors) = begun.cors {
+            cors.apply(response.headers_mut());
         }
         response.set_request_id(id);
         // `Connection: close` tells the client before it sends another request; a reset afterwards would be too late.
         // Boxed, because nearly all bodies are read: this keeps the future of every request small.
-        let rest = &begun.rest;
-        let last = begun.last || begun.http1 && !rest.is_complete() && !Box::pin(rest.discard(&begun.bounds)).await;
+        let body = &begun.body;
+        let last = begun.last || begun.http1 && !body.is_complete() && !Box::pin(body.discard(&begun.limits)).await;
         Exchange { route: begun.route, response, last }
     }
 
@@ -225,11 +225,11 @@ impl<C: 'static> Router<C> {
 pub struct Begun {
     route: usize,
     progress: Progress,
-    rest: BodyHandle,
-    bounds: RequestLimits,
+    body: BodyHandle,
+    limits: RequestLimits,
     http1: bool,
     head: bool,
-    grant: Option<Box<CorsHeaders>>,
+    cors: Option<Box<CorsHeaders>>,
     /// The connection is closed without reading more of it.
     last: bool,
 }
@@ -241,11 +241,11 @@ enum Progress {
 
 async fn run(mut future: ResponseFuture, after: Duration) -> Result<Response, Rejection> {
     // A handler that panicked is not polled again and everything it held is dropped, so no half-done state is visible.
-    let mut caught = pin!(request_budget::with_budget(std::future::poll_fn(|to| {
-        catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(to))).map_or(Poll::Ready(None), |poll| poll.map(Some))
+    let mut caught = pin!(request_budget::with_budget(std::future::poll_fn(|cx| {
+        catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))).map_or(Poll::Ready(None), |poll| poll.map(Some))
     })));
     // Most handlers on the hot path finish at the first poll, and a timer costs more than they do.
-    let first_poll = std::future::poll_fn(|to| Poll::Ready(caught.as_mut().poll(to))).await;
+    let first_poll = std::future::poll_fn(|cx| Poll::Ready(caught.as_mut().poll(cx))).await;
     let result = match first_poll {
         Poll::Ready(result) => Ok(result),
         // Boxed, so that requests that never wait do not carry space for a timer.

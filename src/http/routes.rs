@@ -102,7 +102,7 @@ impl<C: 'static> Routes<C> {
         Self::default()
     }
 
-    /// Sets the origins from which browsers may call; `*` allows all.
+    /// Sets the origins from which browsers may call.
     pub fn cors(&mut self, origins: &[String]) -> &mut Self {
         self.cors = Cors::new(origins);
         self
@@ -125,7 +125,8 @@ impl<C: 'static> Routes<C> {
         self.group_with_scope(prefix, "", renderer)
     }
 
-    /// The same, where only requests under `scope` below the prefix are `renderer`'s if they match no route.
+    /// Like [`group`](Self::group), but `renderer` renders requests that match no route only under `scope`, a path
+    /// below the prefix.
     pub fn group_with_scope<R>(&mut self, prefix: &str, scope: &str, renderer: R) -> RouteGroup<'_, C>
     where
         R: Fn(&C, Rejection) -> Response + Send + Sync + 'static,

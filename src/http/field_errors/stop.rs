@@ -47,7 +47,7 @@ pub(super) fn to_owned(path: Option<&Path<'_>>) -> Vec<PathSegment> {
     owned
 }
 
-/// Where deserialization stopped, and why.
+/// The place at which deserialization stopped, and the reason.
 #[derive(Debug)]
 pub(super) struct Stop {
     pub(super) path: Option<Vec<PathSegment>>,
