@@ -24,9 +24,9 @@ pub(super) fn expiry(certificate: &[u8]) -> Option<Timestamp> {
         // RFC 5280, 4.1.2.5.1: two digits from 50 on are of the last century.
         Some((text, _)) => {
             let century = if text.first()? >= &b'5' { "19" } else { "20" };
-            moment(&format!("{century}{}", std::str::from_utf8(text).ok()?))
+            parse_time(&format!("{century}{}", std::str::from_utf8(text).ok()?))
         }
-        None => moment(std::str::from_utf8(element(validity, GENERALIZED_TIME)?.0).ok()?),
+        None => parse_time(std::str::from_utf8(element(validity, GENERALIZED_TIME)?.0).ok()?),
     }
 }
 
@@ -51,7 +51,7 @@ fn element(input: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
 }
 
 /// Reads `YYYYMMDDHHMMSSZ`.
-fn moment(text: &str) -> Option<Timestamp> {
+fn parse_time(text: &str) -> Option<Timestamp> {
     let digits = text.strip_suffix('Z').filter(|digits| digits.len() == 14)?;
     let number = |from: usize, to: usize| digits.get(from..to)?.parse::<u16>().ok();
     let part = |from: usize| u8::try_from(number(from, from + 2)?).ok();
@@ -84,6 +84,6 @@ mod tests {
         }
         assert_eq!(expiry(b""), None);
         assert_eq!(expiry(&[0x30, 0x84, 0xff, 0xff, 0xff, 0xff]), None);
-        assert_eq!(moment("20310230000000Z"), None);
+        assert_eq!(parse_time("20310230000000Z"), None);
     }
 }

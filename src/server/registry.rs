@@ -38,7 +38,7 @@ struct Connections {
     entries: Vec<Entry>,
     vacant: Vec<u32>,
     networks: Networks,
-    /// Where the next search for an idle connection begins.
+    /// The index at which the next search for an idle connection begins.
     cursor: usize,
 }
 

@@ -19,7 +19,7 @@ use super::unread_responses::UnreadResponse;
 /// A poll that takes longer is a stall. A cached verification takes microseconds, so a stall delays hundreds of them.
 const STALL: Duration = Duration::from_millis(1);
 
-/// What the tasks of one worker share.
+/// State shared by the tasks of one worker.
 pub(super) struct TaskContext {
     worker: usize,
     observer: Arc<dyn Observer>,

@@ -191,8 +191,8 @@ fn spawn_connection<C: Clone + 'static>(
     let activity = Rc::new(ConnectionActivity::new(Instant::now()));
     let slot = ConnectionSlot::new(worker.clone(), activity.clone(), permit);
     let task = tokio::task::spawn_local(async move { connection::serve(&slot, stream, peer).await });
-    // The task runs on this thread, so not before its connection has an entry. A proxy forwards
-    // requests of many networks, so its connections count against none.
+    // The task runs on this thread, so not before its connection has an entry. A proxy forwards requests of many
+    // networks, so its connections count against none.
     let peer = peer.ip().to_canonical();
     let network = (!worker.proxies.is_trusted(peer)).then(|| client_ip::rate_limit_ip(peer));
     activity.set_entry(worker.registry.insert(network, task.abort_handle(), &activity));
