@@ -37,8 +37,8 @@ const MAX_PAUSE: Duration = Duration::from_secs(60);
 /// The number of tries of a batch: about an hour and a half.
 const MAX_TRIES: u32 = 100;
 
-/// The longest wait for the receiver when the process stops.
-const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+/// The longest wait of a command for the receiver, for each batch.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -66,21 +66,25 @@ pub(super) async fn run(ctx: &Context) {
     }
 }
 
-/// Sends what is queued, with one try: for a process in which `run` does not run.
+/// Sends the queued events, up to the first batch that is not accepted: for a command, in which `run` does not run.
 pub async fn flush(ctx: &Context) {
     let Some(mut sender) = Sender::new(ctx) else { return };
     let mut events = Vec::new();
-    while events.len() < BATCH
-        && let Ok(event) = sender.queue.try_recv()
-    {
-        events.push(event);
-    }
-    if events.is_empty() {
-        return;
-    }
-    let sent = sender.send(ctx, &events, STOP_TIMEOUT).await;
-    if let Err(error) = sent {
-        tracing::warn!(%error, "security events not sent to the webhook");
+    loop {
+        while events.len() < BATCH
+            && let Ok(event) = sender.queue.try_recv()
+        {
+            events.push(event);
+        }
+        if events.is_empty() {
+            return;
+        }
+        if let Err(error) = sender.send(ctx, &events, COMMAND_TIMEOUT).await {
+            let lost = events.len() + sender.queue.len();
+            tracing::warn!(%error, lost, "security events not sent to the webhook");
+            return;
+        }
+        events.clear();
     }
 }
 

@@ -152,6 +152,18 @@ async fn events_are_signed_and_sent_again_after_a_500() {
     }
 }
 
+/// More events than a batch has.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn command_sends_all_its_events() {
+    let receiver = Receiver::start(&[]).await;
+    let plan = receiver.plan()(Plan::embedded());
+    let file = plan.dir().join("data.json");
+    let seed = ["seed", "--users", "101", "--sessions", "1", "--api-keys", "0", "--out", file.to_str().unwrap()];
+    plan.json(&seed, "");
+    plan.json(&["seed", "--remove"], "");
+    assert_eq!(receiver.types().iter().filter(|of| *of == "user.deleted").count(), 101);
+}
+
 const SENT: &str = r#"signet_audit_webhook_events_total{end="sent"}"#;
 
 /// A receiver that takes the request and never answers.
