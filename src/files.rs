@@ -1,8 +1,8 @@
 //! Files and folders that only their owner can read: those of `data_dir`, and of the folders in it.
 //!
-//! What root creates belongs to the owner of the folder that it is in. So if root runs a command and the folder belongs
-//! to the service's user, the service can read and write what the command creates. SQLite does the same with what it
-//! puts beside its file.
+//! A file that root creates belongs to the owner of its folder. So if root runs a command and the folder belongs to the
+//! service's user, the service can read and write the files of the command. SQLite does the same with the files that it
+//! puts beside its own.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -11,6 +11,11 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 use rustix::process::geteuid;
+
+/// The folder that a file is in.
+pub fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
 
 /// Creates a folder and those above it, if they are missing. Those that exist keep their mode, which somebody chose.
 pub fn create_private_folder(folder: &Path) -> io::Result<()> {
@@ -57,8 +62,7 @@ fn new_owner(path: &Path) -> io::Result<Option<Owner>> {
     if !geteuid().is_root() {
         return Ok(None);
     }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let folder = folder.metadata()?;
+    let folder = folder_of(path).metadata()?;
     Ok(inherited((folder.uid(), folder.gid())))
 }
 
@@ -67,7 +71,7 @@ fn inherited(folder: Owner) -> Option<Owner> {
     (folder.0 != 0).then_some(folder)
 }
 
-/// Where root may not do this (in a container without the capability, on a shared file system), the file stays root's.
+/// If root may not do this (in a container without the capability, on a shared file system), the file stays root's.
 fn change_owner(file: &File, (user, group): Owner) {
     let _ = fchown(file, Some(user), Some(group));
 }

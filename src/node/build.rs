@@ -29,22 +29,22 @@ use super::error::StartError;
 use super::secret_file;
 use super::stores::{COMMAND_TIMEOUT, Stores, require_embedded};
 
-/// What a command needs that may not be there.
+/// The things a command needs that may not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Needs {
     /// It may create the embedded file, where the stores are not both servers.
     pub new_file: bool,
-    /// What it does with the signing keys.
+    /// Its use of the signing keys.
     pub keyring: KeyringUse,
 }
 
-/// What a process does with the signing keys, and whether it may create them where Redis has none. Only a server and
-/// `signet keys import` may: keys that another command created in an emptied Redis would replace those of the fleet.
+/// The use that a process makes of the signing keys. Only a server and `signet keys import` may create them where Redis
+/// has none: keys that another command created in an emptied Redis would replace those of the fleet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyringUse {
     /// It signs and verifies nothing.
     None,
-    /// It needs those that there are.
+    /// It needs the existing keys.
     Existing,
     /// It creates them if there are none.
     Create,

@@ -27,10 +27,10 @@ use crate::store::migrations::Schema;
 use crate::store::{self, Ephemeral};
 use crate::token::secret::Secrets;
 
-/// How long a listener may take to accept a connection.
+/// The longest wait for a listener to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What a check found.
+/// The outcome of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The part can be used.
@@ -48,7 +48,7 @@ pub struct Finding {
     pub part: &'static str,
     /// The result.
     pub outcome: Outcome,
-    /// What was found; if it failed, also what to do.
+    /// A description; after a failure also the remedy.
     pub detail: String,
 }
 
@@ -161,7 +161,7 @@ async fn check_store(
             let remedy = match (&error, &server) {
                 // The store was reached, and the error says what to do.
                 (StartError::Store(store::Error::Corrupt { .. }), _) => String::new(),
-                // What rustls calls a certificate that no trusted authority has issued.
+                // The error of rustls for a certificate that no trusted authority has issued.
                 (error, Some((setting, _))) if error.to_string().contains("UnknownIssuer") => {
                     let section = setting.trim_end_matches(".url");
                     format!("; set {section}.ca to the file with the certificate of the authority that issued it")
@@ -174,7 +174,7 @@ async fn check_store(
     }
 }
 
-/// Says which schema a store has. Nothing if this program cannot work on it: the check of the store has said so.
+/// Reports the schema of a store; `None` if this program cannot work on it, which the check of the store has reported.
 fn check_schema(store: &'static str, Schema { number, known, oldest_reader }: Schema) -> Option<Finding> {
     let detail = format!("{store} has schema {number}; this program knows {known}");
     match number.cmp(&known) {

@@ -15,7 +15,7 @@ use crate::token::secret::KeyDerivationError;
 #[derive(Debug, thiserror::Error)]
 #[error("{} does not exist", path.display())]
 pub struct NoStore {
-    /// Where it would be.
+    /// The missing file.
     pub(super) path: PathBuf,
 }
 

@@ -23,19 +23,20 @@ use crate::store::ephemeral::{Cursor, Warning};
 use crate::telemetry::Condition;
 use crate::telemetry::metrics::SAMPLE_INTERVAL;
 
-/// How often expired revocations are removed and the last use of API keys is written.
+/// The time between two removals of expired revocations, and between two writes of the last use of API keys.
 const CLEANUP_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How often old mails are removed from the outbox, after the first time at the start.
+/// The time between two removals of old mails from the outbox. The first is at the start.
 const OUTBOX_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
-/// How often durable revocations are read again, in case a failover of the ephemeral store has undone them.
+/// The time between two reads of the durable revocations, in case a failover of the ephemeral store has undone them.
 const REAPPLY_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How often refused requests are reported. One line for each of them would make the log the larger part of their cost.
+/// The time between two reports of refused requests. One line for each of them would make the log the larger part of
+/// their cost.
 const REFUSALS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often readiness is checked.
+/// The time between two checks of readiness.
 const READINESS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Reads all revocations, which must happen before the first request is answered, and returns where to follow from.
@@ -83,7 +84,7 @@ pub async fn run(ctx: &Context, cursor: Cursor) {
     );
 }
 
-/// Keeps the recent past of the requests, and tells the other nodes the state of this one, for the overview of the console.
+/// Samples the metrics of requests and publishes the state of this node, for the overview of the console.
 async fn sample_traffic(ctx: &Context) {
     let sample = async || {
         ctx.node.metrics.sample(ctx.node.clock.monotonic());

@@ -83,11 +83,11 @@ pub struct Running<'a> {
     pub url: String,
     /// The address that it listens on.
     pub address: SocketAddr,
-    /// Whether the process is to end.
+    /// Completes when the process is to end.
     pub stop: StopSignal,
 }
 
-/// Whether a signal has asked the process to end. Once it exists, those signals no longer kill the process.
+/// Tells that a signal has asked the process to end. Once it exists, those signals no longer kill the process.
 #[derive(Clone)]
 pub struct StopSignal(watch::Receiver<bool>);
 

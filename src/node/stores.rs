@@ -18,7 +18,7 @@ use crate::store::sqlite::{self, Engine};
 use crate::store::{Accounts, Ephemeral, Observer};
 use crate::telemetry::Metrics;
 
-/// How long a command waits for a store, at least. The timeouts in the settings are for clients, which can retry; a
+/// The shortest timeout of a store in a command. The timeouts in the settings are for clients, which can retry; a
 /// command must not stop halfway through a million users because a store was busy for a moment.
 pub(super) const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -66,7 +66,7 @@ pub(super) fn measure(path: &Path) -> io::Result<(u64, String)> {
 
 /// Writes a backup to a new file that only its owner can read, and returns when the disk has it.
 pub(super) fn write(target: &Path, manifest: &Manifest, database: &Path) -> io::Result<()> {
-    // It belongs to the user that takes it, whoever has the folder.
+    // Not `create_private_file`: a backup belongs to the user that takes it, not to the owner of the folder.
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(target)?;
     let mut writer = BufWriter::new(&file);
     let line = Zeroizing::new(serde_json::to_string(manifest)?);

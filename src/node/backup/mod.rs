@@ -1,6 +1,6 @@
 //! Backups of the embedded store: one file with the database, and with the secret if a file in `data_dir` holds it.
-//! [`back_up`] takes one beside a running server, [`restore`] puts it in place, and [`servers`] says what to take
-//! instead where a store is a server. The signing keys are in the database, sealed with the secret.
+//! [`back_up`] takes one beside a running server, [`restore`] puts it in place, and [`servers`] lists the steps where a
+//! store is a server. The signing keys are in the database, sealed with the secret.
 
 mod error;
 mod format;
@@ -21,9 +21,10 @@ use super::secret_file;
 use super::stores::{require_embedded, uses_embedded};
 use crate::clock::Timestamp;
 use crate::config::Config;
+use crate::files::folder_of;
 use crate::store::sqlite::backup::{copy, inspect};
 
-/// Where the secret of a backup is.
+/// The place of a backup's secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SecretPlace {
@@ -35,7 +36,7 @@ pub enum SecretPlace {
     LeftOut,
 }
 
-/// What a backup holds.
+/// The contents of a backup.
 #[derive(Clone, Debug, Serialize)]
 pub struct Backup {
     /// The file.
@@ -58,7 +59,7 @@ pub struct Backup {
     pub bytes: u64,
     /// Its SHA-256, in hexadecimal.
     pub sha256: String,
-    /// Where its secret is.
+    /// The place of its secret.
     pub secret: SecretPlace,
 }
 
@@ -89,11 +90,6 @@ impl Backup {
 fn roles(config: &Config) -> Vec<String> {
     let roles = [("accounts", config.postgres.is_none()), ("sessions", config.redis.is_none())];
     roles.iter().filter(|(_, embedded)| *embedded).map(|(role, _)| (*role).to_owned()).collect()
-}
-
-/// The folder that a file is in.
-fn folder_of(file: &Path) -> &Path {
-    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// A folder of its own in `folder`, which only its owner can enter, deleted with the value.
@@ -152,7 +148,7 @@ pub fn back_up(
     std::fs::remove_file(&database).map_err(writing())?;
     let unreadable = |error| BackupError::Unreadable { path: file.to_owned(), error };
     format::Reader::open(&complete).and_then(|backup| backup.extract(&database)).map_err(unreadable)?;
-    match name(&complete, file, force) {
+    match put_in_place(&complete, file, force) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(exists()),
         named => named.map_err(writing())?,
     }
@@ -161,7 +157,7 @@ pub fn back_up(
 }
 
 /// Gives a file its final name. Without `replace` a file that has it stays.
-fn name(from: &Path, to: &Path, replace: bool) -> io::Result<()> {
+fn put_in_place(from: &Path, to: &Path, replace: bool) -> io::Result<()> {
     if replace {
         return std::fs::rename(from, to);
     }

@@ -2,8 +2,8 @@
 //! store; [`end_access`] ends in the unpacked store what may have been revoked since; [`Staged::install`] puts it in
 //! place. Until the last step the store is as it was.
 //!
-//! Nothing but the store itself knew which sessions, API keys and codes were revoked after the backup was taken. So all
-//! of them are, unless the operator knows that nothing was: after a move, in which the server was stopped before.
+//! The backup does not tell which sessions, API keys and codes were revoked after it was taken. So all of them are
+//! revoked, unless the operator knows that none was: after a move, for which the server was stopped before the backup.
 
 use std::fs;
 use std::io::{self, ErrorKind, Write};
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use super::format::{Manifest, Reader};
-use super::{Backup, BackupError, folder_of, roles, sync_folder, temporary_folder};
+use super::{Backup, BackupError, roles, sync_folder, temporary_folder};
 use crate::auth::api_keys::administer::deactivate_all;
 use crate::auth::audit::Origin;
 use crate::auth::context::Context;
@@ -20,13 +20,13 @@ use crate::auth::sessions::sign_out::sign_out_everyone;
 use crate::auth::{self, signing_keys};
 use crate::clock::Timestamp;
 use crate::config::Config;
-use crate::files::{create_private_file, create_private_folder, inherit_owner_of_folder};
+use crate::files::{create_private_file, create_private_folder, folder_of, inherit_owner_of_folder};
 use crate::node::secret_file;
 use crate::node::stores::uses_embedded;
 use crate::store::ephemeral::sqlite::restored::start_new_history;
 use crate::store::sqlite::backup::{Existing, FILE, FILES_BESIDE, inspect, lock};
 
-/// What a restore keeps of what the backup has.
+/// The kinds of data of a backup that a restore keeps valid.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Keep {
     /// Sessions, access tokens, and codes and links that were mailed.
@@ -135,10 +135,10 @@ fn copy_if_exists(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// What was ended in a restored store.
+/// The sessions and API keys that were ended in a restored store.
 #[derive(Clone, Copy, Debug)]
 pub struct Ended {
-    /// Whether all sessions were.
+    /// True if all sessions were ended.
     pub sessions: bool,
     /// The number of API keys that were active.
     pub api_keys: u64,
@@ -195,7 +195,7 @@ impl Staged {
             let is_other = old.exists() && (name == FILE || fs::read(&old)? != fs::read(&new)?);
             // The old database is never read here: closing a file gives up the lock on it.
             if is_other && name != signing_keys::MIRROR_FILE {
-                keep(&old, &kept_name(name))?;
+                keep_as(&old, &kept_name(name))?;
                 kept.push(kept_name(name));
             }
             fs::rename(new, old)?;
@@ -204,8 +204,8 @@ impl Staged {
     }
 }
 
-/// Gives the file a second name, so that it is never gone; on a file system without hard links, another name.
-fn keep(file: &Path, name: &Path) -> io::Result<()> {
+/// Gives the file a second name, so that it never lacks its first; on a file system without hard links, renames it.
+fn keep_as(file: &Path, name: &Path) -> io::Result<()> {
     match fs::hard_link(file, name) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => fs::rename(file, name),
         linked => linked,

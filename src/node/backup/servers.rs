@@ -1,4 +1,4 @@
-//! What to take and to restore where a store is a server, in order, with the names from the settings.
+//! The steps of a backup and of a restore where a store is a server, in order, with the names from the settings.
 
 use serde::Serialize;
 
@@ -8,9 +8,9 @@ use crate::config::Config;
 /// One step of a procedure.
 #[derive(Clone, Debug, Serialize)]
 pub struct Step {
-    /// What it concerns.
+    /// The part that it concerns.
     pub part: &'static str,
-    /// What to do.
+    /// The instruction.
     pub action: String,
 }
 
@@ -18,7 +18,7 @@ fn step(part: &'static str, action: impl Into<String>) -> Step {
     Step { part, action: action.into() }
 }
 
-/// What to take in place of, or in addition to, the embedded file. Empty if there is no server.
+/// The steps that replace or follow the backup of the embedded file. Empty if there is no server.
 pub fn backup_steps(config: &Config) -> Vec<Step> {
     let mut steps = Vec::new();
     if let Some(redis) = &config.redis {
@@ -51,7 +51,7 @@ pub fn backup_steps(config: &Config) -> Vec<Step> {
     steps
 }
 
-/// How to restore what [`backup_steps`] has taken.
+/// The steps that restore the results of [`backup_steps`].
 pub fn restore_steps(config: &Config) -> Vec<Step> {
     let mut steps = vec![step("nodes", "stop every node")];
     if let Some(postgres) = &config.postgres {
