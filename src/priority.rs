@@ -5,7 +5,7 @@
 //! down the whole process, so nothing is changed there. None of this needs a privilege, and a failure affects only
 //! latency.
 
-/// By how much the nice value is raised. What was measured is where a thread lowers its priority.
+/// The increase of the nice value. The measurements are where threads lower their priority.
 #[cfg(target_os = "linux")]
 const LOWER_BY: i32 = 10;
 

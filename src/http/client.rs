@@ -15,7 +15,7 @@ use rustls::{ClientConfig, RootCertStore};
 /// The longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a connection stays open between two requests.
+/// The time for which a connection stays open between two requests.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
 const AGENT: &str = concat!("signet/", env!("CARGO_PKG_VERSION"));

@@ -22,7 +22,7 @@ use super::certificate::expiry as certificate_expiry;
 use super::observer::Observer;
 use crate::config::Tls;
 
-/// How often the files are checked for a change.
+/// The time between two checks of the files for a change.
 const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Why a certificate cannot be used, and what to do.

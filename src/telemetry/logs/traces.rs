@@ -8,7 +8,7 @@ use tracing_subscriber::Layer;
 
 use super::Boxed;
 
-/// Where spans go. They are sent in batches by a thread of their own.
+/// The exporter of spans. A thread of its own sends them in batches.
 pub(super) struct Traces(SdkTracerProvider);
 
 impl Traces {

@@ -7,7 +7,7 @@
 use super::exposition::{Exposition, Kind};
 use super::sharded_counter::ShardedCounter;
 
-/// How a cell is published.
+/// The published form of a cell.
 struct Series {
     kind: Kind,
     name: &'static str,

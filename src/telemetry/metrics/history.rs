@@ -31,7 +31,7 @@ pub struct TrafficPoint {
     pub p99_ms: Option<f64>,
 }
 
-/// What one route did in the last minute.
+/// The requests of one route in the last minute.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RouteTraffic {
     /// The metric label of the route.
@@ -53,7 +53,7 @@ struct RouteCounts {
     errors: u64,
 }
 
-/// What a route did between two samples.
+/// The requests of a route between two samples.
 struct RouteSample {
     route: usize,
     buckets: [u64; BUCKETS],

@@ -73,13 +73,13 @@ pub struct Snapshot {
     pub buffered: BufferedBytes,
     /// The published revocation feed.
     pub revocation_feed: RevocationFeed,
-    /// How long the oldest mail in the queue has waited; zero if there is none.
+    /// The time for which the oldest mail in the queue has waited; zero if there is none.
     pub oldest_mail: Duration,
     /// Bytes that can still be written to `data_dir`, if the system tells.
     pub disk_free: Option<u64>,
 }
 
-/// What the published revocation feed keeps.
+/// The size of the published revocation feed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RevocationFeed {
     /// Entries for followers that have fallen behind.
