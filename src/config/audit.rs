@@ -6,14 +6,14 @@ use zeroize::Zeroizing;
 
 use super::SecretUrl;
 
-/// Where security events go besides the log, and how many stay.
+/// The destinations of security events besides the log, and the number that is kept.
 #[derive(Clone, Debug)]
 pub struct Audit {
-    /// How many events of each class are kept of all users together.
+    /// Number of events of each class that are kept of all users together.
     pub events: u32,
-    /// How many events of each class are kept of each user, for the user to see; 0: none.
+    /// Number of events of each class that are kept of each user, for the user to see; 0: none.
     pub events_per_user: u32,
-    /// How long an event is kept.
+    /// Time for which an event is kept.
     pub keep: Duration,
     /// The service that every event is sent to.
     pub webhook: Option<Webhook>,

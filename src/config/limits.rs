@@ -22,7 +22,7 @@ impl Rate {
     }
 }
 
-/// What happens to an action if the store that counts it is unavailable.
+/// The treatment of an action if the store that counts it is unavailable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnFailure {
     /// It is refused: the limit protects a secret from guessing, or the cost of hashes and mails.
@@ -40,7 +40,7 @@ macro_rules! limited_actions {
         $action:ident: $setting:literal, $burst:literal per $minutes:literal minutes, $key:literal, $on_failure:ident,
         $message:literal;
     )*) => {
-        /// What a rate limit counts.
+        /// An action that a rate limit counts.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum LimitedAction {
             $(#[doc = $message] $action,)*
@@ -68,12 +68,12 @@ macro_rules! limited_actions {
                 match self { $(Self::$action => $key,)* }
             }
 
-            /// What happens if the store that counts is unavailable.
+            /// The treatment if the store that counts is unavailable.
             pub const fn on_failure(self) -> OnFailure {
                 match self { $(Self::$action => OnFailure::$on_failure,)* }
             }
 
-            /// What is limited, for people.
+            /// The name of the action, for people.
             pub const fn message(self) -> &'static str {
                 match self { $(Self::$action => $message,)* }
             }
@@ -108,7 +108,7 @@ limited_actions! {
 /// The rates in force.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Whether rates are limited at all. The attempts that one code allows are not a rate.
+    /// True if rates are limited at all. The attempts that one code allows are not a rate.
     pub enabled: bool,
     rates: [Rate; LimitedAction::ALL.len()],
 }

@@ -22,13 +22,13 @@ pub struct Mail {
     pub logo: Option<Logo>,
     /// The page where people manage their account. Notices link to it.
     pub account_url: String,
-    /// Whether users get a mail about a sign-in from a new network.
+    /// True if users get a mail about a sign-in from a new network.
     pub new_sign_in_notice: bool,
     /// Maximum number of queued mails.
     pub queue: usize,
     /// Directory of letters that override the built-in ones.
     pub templates: Option<PathBuf>,
-    /// How long mails in the outbox are kept.
+    /// Time for which mails in the outbox are kept.
     pub outbox_keep: Duration,
 }
 

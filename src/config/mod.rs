@@ -93,7 +93,7 @@ pub struct Config {
 }
 
 /// The name and the value of a line of `config.toml` that sets something.
-fn config_toml_key(line: &str) -> Option<(&str, &str)> {
+fn config_toml_setting(line: &str) -> Option<(&str, &str)> {
     let (key, value) = line.split_once(" = ")?;
     key.chars().all(|c| c.is_ascii_lowercase() || c == '_').then_some((key, value))
 }
@@ -161,9 +161,9 @@ pub struct Server {
     pub request_timeout: Duration,
     /// Time in which a client must read at least one byte of a pending response.
     pub write_timeout: Duration,
-    /// How long an idle connection stays open.
+    /// Time for which an idle connection stays open.
     pub idle_timeout: Duration,
-    /// How long requests in flight may take to finish on shutdown.
+    /// Time limit for requests in flight on shutdown.
     pub drain_timeout: Duration,
     /// Proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<Network>,
@@ -220,7 +220,7 @@ pub struct Postgres {
 /// The embedded store.
 #[derive(Clone, Debug)]
 pub struct Embedded {
-    /// What an acknowledged write survives.
+    /// The failures that an acknowledged write survives.
     pub durability: Durability,
     /// Time limit of one call.
     pub timeout: Duration,
@@ -234,7 +234,7 @@ impl Default for Embedded {
     }
 }
 
-/// What an acknowledged write survives.
+/// The failures that an acknowledged write survives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
     /// A power failure: each group of writes is synced to disk.
@@ -258,11 +258,11 @@ pub struct Tokens {
     pub algorithm: Algorithm,
     /// Tolerated clock difference.
     pub leeway: Duration,
-    /// How long a rotated refresh token still returns the same successor.
+    /// Time for which a rotated refresh token still returns the same successor.
     pub grace: Duration,
     /// Maximum number of sessions per user; a further one ends the oldest.
     pub sessions_per_user: u32,
-    /// How long after signing in a user may make sensitive changes without the password.
+    /// Time after signing in for which a user may make sensitive changes without the password.
     pub recent_sign_in: Duration,
 }
 
@@ -278,11 +278,11 @@ pub enum Algorithm {
 /// Lifetimes of signing keys.
 #[derive(Clone, Debug)]
 pub struct Keys {
-    /// How long a key signs.
+    /// Time for which a key signs.
     pub rotate_every: Duration,
-    /// How long a key is in the JWKS before it signs, at least; longer than `jwks_max_age`.
+    /// Minimum time for which a key is in the JWKS before it signs; longer than `jwks_max_age`.
     pub announce: Duration,
-    /// How long the JWKS may be cached.
+    /// Time for which the JWKS may be cached.
     pub jwks_max_age: Duration,
 }
 
@@ -298,13 +298,13 @@ pub struct Verify {
 /// Handling of stale revocations.
 #[derive(Clone, Debug)]
 pub struct Revocation {
-    /// How long a node may go without contact to the revocation stream before it counts as stale.
+    /// Time without contact to the revocation stream after which a node counts as stale.
     pub stale_after: Duration,
     /// Behavior of a stale node.
     pub when_stale: WhenStale,
-    /// Whether revocations are published to services that verify tokens themselves.
+    /// True if revocations are published to services that verify tokens themselves.
     pub feed: bool,
-    /// How long the entries of the published feed are kept for services that have fallen behind.
+    /// Time for which the entries of the published feed are kept for services that have fallen behind.
     pub feed_history: Duration,
 }
 

@@ -3,11 +3,11 @@
 /// The pages that Signet serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pages {
-    /// What `/` shows.
+    /// The page at `/`.
     pub home: Home,
 }
 
-/// What `/` shows.
+/// The page at `/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Home {
     /// Signet's own page.

@@ -4,12 +4,12 @@
 //! from it when somebody asks, so nothing is kept in memory for them.
 
 use super::error::Source;
-use super::{Config, config_toml_key};
+use super::{Config, config_toml_setting};
 
 /// The file that documents every setting.
 const DOCUMENTED: &str = include_str!("../../config.toml");
 
-/// What is shown in place of a secret.
+/// The text shown in place of a secret.
 pub const MASK: &str = "…";
 
 /// A setting that was given.
@@ -19,7 +19,7 @@ pub struct GivenSetting {
     pub(super) name: String,
     /// The value as it was written; `None` if it is secret.
     pub(super) value: Option<String>,
-    /// Where it was given.
+    /// The place where it was given.
     pub(super) source: Source,
 }
 
@@ -30,13 +30,13 @@ pub struct Setting {
     pub name: String,
     /// The value as it is written in the settings: [`MASK`] if it is secret. `None` if it has none and is not given.
     pub value: Option<String>,
-    /// Where the value comes from.
+    /// The source of the value.
     pub source: Source,
     /// True if the value is not the default. A settings file may repeat defaults, as that of the packages does.
     pub is_changed: bool,
-    /// Whether the value is secret.
+    /// True if the value is secret.
     pub is_secret: bool,
-    /// What the file says of it; empty for a setting of a table that the file has only as an example.
+    /// Its description in the file; empty for a setting of a table that the file has only as an example.
     pub description: String,
 }
 
@@ -95,7 +95,7 @@ fn documented() -> Vec<Documented> {
         if let Some(table) = table.filter(|_| !is_comment || shown.starts_with("[audiences.")) {
             (section, is_example_table) = (table.to_owned(), is_comment);
             text.clear();
-        } else if let Some((key, value)) = config_toml_key(shown) {
+        } else if let Some((key, value)) = config_toml_setting(shown) {
             let name = if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") };
             let default = (!is_comment).then(|| value.trim_matches('"').to_owned());
             // The settings of the first dialect have texts that hold for all. Settings that follow each other share a text.

@@ -11,13 +11,13 @@ pub struct Passwords {
     pub passes: u32,
     /// Argon2id lanes.
     pub lanes: u32,
-    /// Which code computes Argon2.
+    /// The code that computes Argon2.
     pub implementation: Argon2Implementation,
     /// Number of hashing threads.
     pub threads: usize,
     /// Maximum number of waiting hashes.
     pub queue: usize,
-    /// How long a hash may wait.
+    /// Longest wait of a hash.
     pub deadline: Duration,
     /// Minimum number of characters.
     pub min_length: usize,
@@ -27,7 +27,7 @@ pub struct Passwords {
     pub refusal_step: Duration,
 }
 
-/// Which code computes Argon2.
+/// The code that computes Argon2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Argon2Implementation {
     /// The fastest that this processor can run.
@@ -39,7 +39,7 @@ pub enum Argon2Implementation {
 /// Account creation.
 #[derive(Clone, Debug)]
 pub struct Accounts {
-    /// Whether anyone can create an account.
+    /// True if anyone can create an account.
     pub open_registration: bool,
 }
 
@@ -96,14 +96,14 @@ pub struct Api {
 pub struct Codes {
     /// The settings of every dialect.
     pub dialect: Dialect,
-    /// Whether errors are answered with 200, for clients that read only the body.
+    /// True if errors are answered with 200, for clients that read only the body.
     pub in_band: bool,
     /// Number of backup codes generated with a second factor.
     pub backup_codes: u32,
 }
 
 impl Api {
-    /// How many there are.
+    /// Number of dialects.
     pub const DIALECTS: usize = 6;
 
     /// Every dialect with its name, enabled or not: tokens that a disabled one issued may still be valid.
@@ -123,7 +123,7 @@ impl Api {
 /// Settings that every dialect has.
 #[derive(Clone, Debug)]
 pub struct Dialect {
-    /// Whether it is enabled.
+    /// True if it is enabled.
     pub enabled: bool,
     /// Prefix of its paths: empty, or a path without a trailing slash.
     pub prefix: String,
@@ -137,13 +137,13 @@ pub struct Dialect {
     pub verified_only: bool,
     /// Minimum length of a password that is set through it.
     pub min_password_length: usize,
-    /// Whether the most common passwords are refused.
+    /// True if the most common passwords are refused.
     pub refuse_common_passwords: bool,
-    /// What a refresh does with the refresh token. Not a setting: the dialect's document specifies it.
+    /// The treatment of the refresh token by a refresh. Not a setting: the dialect's document specifies it.
     pub rotation: RotationPolicy,
 }
 
-/// Whether a refresh replaces the refresh token.
+/// The treatment of the refresh token by a refresh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RotationPolicy {
     /// A successor replaces it.

@@ -58,7 +58,7 @@ fn shipped_file_contains_the_defaults() {
     assert_eq!(format!("{shipped:#?}"), format!("{:#?}", Config::default()));
 }
 
-/// One line of it changed is the whole of what somebody wants.
+/// The file with one line changed must be valid.
 #[test]
 fn password_length_applies_to_dialects_without_their_own() {
     let stricter = SHIPPED.replace("\nmin_length = 8\n", "\nmin_length = 12\n");
@@ -132,7 +132,7 @@ fn shipped_file_lists_every_setting_and_no_other() {
     assert_eq!(in_file, every_key());
 }
 
-/// No setting takes a control character, so that the fault shows whether the variable reached the key.
+/// No setting takes a control character, so that the error shows whether the variable reached the key.
 #[test]
 fn every_setting_has_an_environment_variable() {
     for key in every_key() {

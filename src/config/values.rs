@@ -15,7 +15,7 @@ use super::{Network, Rate, Secret, SecretUrl};
 pub(super) trait ValueType {
     /// The parsed value.
     type Value;
-    /// Whether the raw value must never be shown.
+    /// True if the raw value must never be shown.
     const SECRET: bool = false;
     /// Describes the allowed values.
     fn allowed(&self) -> String;

@@ -87,7 +87,7 @@ pub struct Running<'a> {
     pub stop: StopSignal,
 }
 
-/// Tells that a signal has asked the process to end. Once it exists, those signals no longer kill the process.
+/// Reports the first signal that asks the process to end. Once it exists, such signals no longer kill the process.
 #[derive(Clone)]
 pub struct StopSignal(watch::Receiver<bool>);
 

@@ -8,7 +8,7 @@ use crate::config::values::{Bool, DurationRange, FilePath, Integer, LinkAddress,
 /// The path of the logo below the pages.
 pub(crate) const LOGO_PATH: &str = "/pages/logo";
 
-/// `pages`: where our own pages are.
+/// `pages`: the URL of Signet's own pages, for links whose page no setting names.
 pub(super) fn mail(from: &mut Section<'_>, pages: &str) -> Mail {
     Mail {
         smtp_url: from.read_option("smtp_url", StoreAddress(&["smtp://", "smtps://"])),

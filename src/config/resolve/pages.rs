@@ -8,7 +8,7 @@ pub(super) fn pages(from: &mut Section<'_>) -> Pages {
     Pages { home: from.read("home", HomeValue, Home::Page) }
 }
 
-/// What `/` shows.
+/// The value of `home`.
 struct HomeValue;
 impl ValueType for HomeValue {
     type Value = Home;

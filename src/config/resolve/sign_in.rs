@@ -1,5 +1,4 @@
-//! The settings of how people sign in, as the rest of them: each once, with its kind, its bounds and its built-in
-//! value.
+//! The settings of sign-in and of the dialects: each once, with its kind, its bounds and its built-in value.
 
 use super::super::reader::{Reader, Section};
 use super::super::{
