@@ -37,12 +37,12 @@ const COLUMNS: Columns<backup::Backup> = &[
 
 const STEPS: Columns<Step> = &[("part", |step| step.part.to_owned()), ("action", |step| step.action.clone())];
 
-/// What `backup` prints.
+/// The output of `backup`.
 #[derive(Serialize)]
 struct Taken {
     /// Absent if both stores are servers.
     backup: Option<backup::Backup>,
-    /// What else to take.
+    /// Further steps for the operator.
     steps: Vec<Step>,
 }
 
@@ -78,7 +78,7 @@ pub(super) fn run(options: &Backup, config: &Config, output: &mut Output<'_>) ->
     }
 }
 
-/// What `restore` prints.
+/// The output of `restore`.
 #[derive(Serialize)]
 struct Restored {
     backup: backup::Backup,

@@ -48,7 +48,7 @@ const MAX_CLIENTS: usize = 8;
 /// Requests of one operation at most, whatever the time: a bound for mistakes.
 const MAX_REQUESTS: u64 = 100_000_000;
 
-/// The share of the time that each operation has. The dearest has the most, because it is done the fewest times.
+/// The share of the time that each operation has. The slowest has the most, because it is done the fewest times.
 const SHARES: [f64; 3] = [0.3, 0.3, 0.4];
 
 /// The share of an operation's time that fills caches and connections and is not counted.
@@ -86,7 +86,7 @@ const COLUMNS: Columns<OperationResult> = &[
     ("connections", |row| row.connections.to_string()),
 ];
 
-/// Drives one operation with some of its requests; what it needs for that.
+/// One measured operation: its requests, the expected response, and the connections that send them.
 struct Operation {
     name: &'static str,
     requests: Requests,
@@ -182,7 +182,7 @@ async fn create_users(ctx: &Context, hash: &str, users: &mut Vec<User>) -> Resul
     let rows = (first..first + USERS).map(|number| {
         let (email, password_hash) = (seed::address(number), Some(hash.to_owned()));
         let record = UserRecord { email, password_hash, verified: true, ..UserRecord::default() };
-        validate_record(ctx, &record).map_err(|error| left_behind(error.to_string()))
+        validate_record(ctx, &record).map_err(|error| seed::conflict(error.to_string()))
     });
     let rows = rows.collect::<Result<Vec<_>, _>>()?;
     for created in ctx.accounts.import_users(&rows).await? {
@@ -192,19 +192,15 @@ async fn create_users(ctx: &Context, hash: &str, users: &mut Vec<User>) -> Resul
     }
     match users.len() == rows.len() {
         true => Ok(()),
-        false => Err(left_behind("users of an earlier run are still there".to_owned())),
+        false => Err(seed::conflict("users of an earlier run are still there".to_owned())),
     }
-}
-
-fn left_behind(problem: String) -> CliError {
-    CliError::Failed { problem, remedy: "`signet seed --remove` deletes all seeded users".to_owned() }
 }
 
 async fn remove(ctx: &Context, users: &[User]) -> Result<(), CliError> {
     let deleted = users.iter().map(|user| async {
         match delete_user(ctx, user.id, Origin::process()).await {
             Ok(_) | Err(auth::Error::NotFound) => Ok(()),
-            Err(error) => Err(left_behind(format!("{} was not deleted: {error}", user.email))),
+            Err(error) => Err(seed::conflict(format!("{} was not deleted: {error}", user.email))),
         }
     });
     seed::run_concurrently(deleted).await.map(drop)
@@ -289,7 +285,7 @@ fn failed(problem: String) -> CliError {
     CliError::Failed { problem, remedy: "run `signet check` to test every part".to_owned() }
 }
 
-/// Deals connections, and tokens that are used once, out to clients.
+/// Distributes the connections, and tokens that are used once, over clients.
 fn split(operation: Operation, clients: usize) -> Vec<Operation> {
     let clients = clients.min(operation.connections);
     let share = |index: usize| operation.connections / clients + usize::from(index < operation.connections % clients);

@@ -34,7 +34,7 @@ const USERS: [(&str, &str, &[&str], bool); 3] = [
 /// The user of the first thing to try.
 const FIRST: usize = 1;
 
-/// What the demo has, as printed.
+/// The parts of the demo, as printed.
 #[derive(Serialize)]
 struct DemoRecord {
     url: String,

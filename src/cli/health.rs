@@ -47,7 +47,7 @@ pub(super) fn run(alive: bool, config: &Config, output: &mut Output<'_>) -> Resu
     }
 }
 
-/// Where a process of this machine reaches the listener: one that listens on all addresses is at the loopback address.
+/// The address by which this machine reaches the listener: the loopback address, if it listens on all addresses.
 fn reachable(listener: SocketAddr) -> SocketAddr {
     let ip = match listener.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

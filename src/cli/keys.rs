@@ -1,7 +1,7 @@
 //! `signet keys`: list, rotate, revoke, import and export signing keys.
 
-use std::fs;
-use std::io::{self, Read};
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,6 +19,9 @@ use crate::clock::Timestamp;
 use crate::config::{SigningAlgorithm, format_duration};
 use crate::token::keyring::pem;
 use crate::token::keyring::ring::{Key, RingError};
+
+/// The longest text of a key that is read, in bytes.
+const MAX_PEM: usize = 16 * 1024;
 
 /// A signing key as printed.
 #[derive(Clone, Debug, Serialize)]
@@ -148,11 +151,29 @@ fn not_found(kid: &str) -> CliError {
 }
 
 fn read_pem(file: &Path) -> Result<Zeroizing<String>, CliError> {
-    let mut text = Zeroizing::new(String::new());
     if file == Path::new("-") {
-        io::stdin().read_to_string(&mut text).map_err(CliError::io("reading the key"))?;
-    } else {
-        *text = fs::read_to_string(file).map_err(CliError::io(format!("reading {}", file.display())))?;
+        return read_text(&mut io::stdin().lock()).map_err(CliError::io("reading the key"));
     }
-    Ok(text)
+    let text = File::open(file).and_then(|mut file| read_text(&mut file));
+    text.map_err(CliError::io(format!("reading {}", file.display())))
+}
+
+fn read_text(input: &mut dyn Read) -> io::Result<Zeroizing<String>> {
+    // Allocated once, so that no copy of the key stays behind.
+    let mut text = Zeroizing::new(String::with_capacity(MAX_PEM + 1));
+    input.take(MAX_PEM as u64 + 1).read_to_string(&mut text)?;
+    if text.len() > MAX_PEM { Err(io::Error::new(ErrorKind::InvalidInput, "it is too long")) } else { Ok(text) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_of_a_key_is_bounded() {
+        let read = |length: usize| read_text(&mut io::repeat(b'-').take(length as u64)).map(|text| text.len());
+        assert_eq!(read(MAX_PEM).unwrap(), MAX_PEM);
+        assert_eq!(read(MAX_PEM + 1).unwrap_err().kind(), ErrorKind::InvalidInput);
+        assert!(read_text(&mut io::repeat(b'-')).is_err());
+    }
 }

@@ -10,7 +10,7 @@ use super::output::{Columns, Output};
 use crate::auth::context::Context;
 use crate::auth::mails::send_test_as_operator;
 
-/// How long the command waits at least, whatever `mail.timeout` is: a mail server may greet slowly to deter spam.
+/// The shortest wait of the command, whatever `mail.timeout` is: a mail server may greet slowly to deter spam.
 const MIN_WAIT: Duration = Duration::from_secs(60);
 
 /// A mail that was accepted, as printed.

@@ -50,7 +50,7 @@ use crate::telemetry::logs::Logs;
 use needs::needs;
 use output::Output;
 
-/// What commands log: security events. The command itself reports failures of stores and mails.
+/// The log filter of commands: security events. The command itself reports failures of stores and mails.
 const LOGGED: &str = concat!(env!("CARGO_CRATE_NAME"), "::auth=info,", env!("CARGO_CRATE_NAME"), "::audit=info");
 
 /// Runs the command line and returns the exit code: see [`CliError::exit_code`].

@@ -1,25 +1,23 @@
-//! What each command needs, and what it may create: a command in the wrong folder, or with an emptied Redis, must not
-//! succeed on a store, or with signing keys, that it has just made.
+//! The needs of each command, and the things that it may create: a command in the wrong folder, or with an emptied
+//! Redis, must not succeed on a store, or with signing keys, that it has just made.
 
 use super::arguments::{Command, Keys, Users};
 use crate::node::build::{KeyringUse, Needs};
 
 pub(super) fn needs(command: &Command) -> Needs {
-    use KeyringUse::{Create, Existing, None};
-
     let (new_file, keyring) = match command {
         // Before the first start of a server.
-        Command::Users { command: Users::Create(_) | Users::Import(_) } => (true, None),
-        Command::Keys { command: Keys::Import { .. } } => (true, Create),
+        Command::Users { command: Users::Create(_) | Users::Import(_) } => (true, KeyringUse::None),
+        Command::Keys { command: Keys::Import { .. } } => (true, KeyringUse::Create),
         // It signs tokens, which a server must accept.
-        Command::Seed(options) if options.out.is_some() => (true, Existing),
-        Command::Keys { .. } | Command::Verify { .. } => (false, Existing),
+        Command::Seed(options) if options.out.is_some() => (true, KeyringUse::Existing),
+        Command::Keys { .. } | Command::Verify { .. } => (false, KeyringUse::Existing),
         Command::Users { .. }
         | Command::ApiKeys { .. }
         | Command::Sessions { .. }
         | Command::Audit(_)
         | Command::Seed(_)
-        | Command::Mail { .. } => (false, None),
+        | Command::Mail { .. } => (false, KeyringUse::None),
         // These open no stores, or do so in their own way.
         Command::Serve
         | Command::Demo(_)
@@ -31,7 +29,7 @@ pub(super) fn needs(command: &Command) -> Needs {
         | Command::Health { .. }
         | Command::Config { .. }
         | Command::Completions { .. }
-        | Command::Man { .. } => (false, None),
+        | Command::Man { .. } => (false, KeyringUse::None),
     };
     Needs { new_file, keyring }
 }

@@ -220,7 +220,8 @@ async fn set_password(ctx: &Context, email: &str, hash: &PasswordHash) -> Result
     Err(conflict(format!("{email} was changed by someone else")))
 }
 
-fn conflict(problem: String) -> CliError {
+/// The error if seeded users are in the way, or stay.
+pub(super) fn conflict(problem: String) -> CliError {
     CliError::Failed { problem, remedy: "`signet seed --remove` deletes all seeded users".to_owned() }
 }
 
@@ -237,12 +238,12 @@ pub(super) async fn create_session(ctx: &Context, user: &User) -> Result<SeededS
         audience: None,
     };
     let now = ctx.now();
-    let pair = open_seeded_session(ctx, user, request_ctx).await?;
+    let tokens = open_seeded_session(ctx, user, request_ctx).await?;
     Ok(SeededSession {
-        id: pair.session.id,
-        access: Zeroizing::new(pair.access_token),
-        access_expires_at: now + pair.access_expires_in,
-        refresh: Zeroizing::new(pair.refresh_token),
+        id: tokens.session.id,
+        access: Zeroizing::new(tokens.access_token),
+        access_expires_at: now + tokens.access_expires_in,
+        refresh: Zeroizing::new(tokens.refresh_token),
     })
 }
 

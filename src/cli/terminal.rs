@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::CliError;
 
-/// Longest password that is read. Every password policy refuses a longer one.
+/// Longest password that is read: 4096 characters, the most that `passwords.max_length` can allow.
 const MAX_PASSWORD_BYTES: u64 = 16 * 1024;
 
 /// Reads a password: from a terminal with a prompt and without echo, otherwise as the only line of stdin.
@@ -21,8 +21,12 @@ pub(super) fn read_password() -> Result<Zeroizing<String>, CliError> {
 /// password.
 fn read_password_line(input: &mut dyn BufRead) -> Result<Zeroizing<String>, CliError> {
     let mut text = Zeroizing::new(String::new());
-    input.take(MAX_PASSWORD_BYTES).read_to_string(&mut text).map_err(CliError::io("reading the password"))?;
+    // With the end of the line. A longer line must not become a shorter password.
+    input.take(MAX_PASSWORD_BYTES + 2).read_to_string(&mut text).map_err(CliError::io("reading the password"))?;
     let line = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
+    if line.len() as u64 > MAX_PASSWORD_BYTES {
+        return Err(CliError::io("reading the password")(too_long()));
+    }
     if line.is_empty() || line.contains('\n') {
         return Err(CliError::Usage {
             problem: "stdin must hold the password, on one line".to_owned(),
@@ -30,6 +34,10 @@ fn read_password_line(input: &mut dyn BufRead) -> Result<Zeroizing<String>, CliE
         });
     }
     Ok(Zeroizing::new(line.to_owned()))
+}
+
+fn too_long() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "it is too long")
 }
 
 fn prompt_password(stdin: io::Stdin) -> Result<Zeroizing<String>, CliError> {
@@ -76,7 +84,7 @@ fn read_typed(input: &mut dyn Read) -> io::Result<Option<Zeroizing<String>>> {
                 while typed.pop().is_some_and(|removed| removed & 0b1100_0000 == 0b1000_0000) {}
             }
             _ if typed.len() as u64 >= MAX_PASSWORD_BYTES => {
-                return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is too long"));
+                return Err(too_long());
             }
             letter => typed.push(letter),
         }
@@ -133,6 +141,17 @@ mod tests {
         assert_eq!(read("from a file\r\n").unwrap(), "from a file");
         for bad in ["", "\n", "two\nlines\n"] {
             assert_eq!(read(bad).unwrap_err().exit_code(), 2, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn password_that_is_too_long_is_not_cut_off() {
+        let longest = "𝒂".repeat(4096);
+        let read = |text: String| read_password_line(&mut text.as_bytes()).map(|password| password.to_string());
+        assert_eq!(read(longest.clone()).unwrap(), longest);
+        assert_eq!(read(format!("{longest}\r\n")).unwrap(), longest);
+        for more in ["a", "a\r\n", "\n\n", "ab\nc"] {
+            assert!(read(format!("{longest}{more}")).is_err(), "{more:?}");
         }
     }
 

@@ -19,14 +19,14 @@ use crate::id::{SessionId, UserId};
 /// The longest text that is read from stdin, in bytes: longer ones are no token or API key.
 const MAX_LENGTH: u64 = 64 * 1024;
 
-/// What is known of a credential, as printed.
+/// The inspection of a credential, as printed.
 #[derive(Serialize)]
 struct InspectionRow {
     kind: &'static str,
     valid: bool,
     reason: Option<&'static str>,
     explanation: Option<&'static str>,
-    /// What was revoked, and when.
+    /// The revoked object, and the time.
     revoked: Option<&'static str>,
     revoked_at: Option<Timestamp>,
     user_id: Option<UserId>,
@@ -60,7 +60,7 @@ pub(super) async fn run(token: &str, ctx: &Context, output: &mut Output<'_>) -> 
         "-" => read_token()?,
         token => Zeroizing::new(token.to_owned()),
     };
-    // What a server has read before it answers its first request.
+    // A server does the same before it answers its first request.
     reapply(ctx).await?;
     catch_up(ctx).await?;
     let inspection = inspect(ctx, &token).await?;

@@ -31,7 +31,7 @@ use crate::token::custom_claims::CustomClaims;
 
 pub(super) use record::{UserRecord, validate_record};
 
-/// How long a command waits for its mail to be sent: longer than a slow mail server takes, once.
+/// The longest wait of a command for its mail to be sent: one try of a slow mail server.
 const MAIL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Users per statement when reading many.

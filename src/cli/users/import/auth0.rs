@@ -16,7 +16,7 @@ use crate::encoding::sha256;
 /// The prefix of the ids of users with a password.
 const DATABASE: &str = "auth0|";
 
-/// Where the hash of each user is in the file of hashes: 16 bytes for each, not the hashes themselves.
+/// The place of each user's hash in the file of hashes: 16 bytes for each, not the hashes themselves.
 pub(super) struct HashFile {
     input: BufReader<File>,
     /// Digests of the ids with the beginnings of their lines, sorted.

@@ -49,7 +49,7 @@ pub(super) enum ReasonCode {
 }
 
 impl ReasonCode {
-    /// How many users it concerns, in words for people.
+    /// The number of users that it concerns, in words for people.
     pub(super) fn describe(self, count: u64) -> String {
         let what = match self {
             Self::InvalidRecord => "cannot be read",
