@@ -299,7 +299,7 @@ struct LaxIntegerVisitor;
 impl Visitor<'_> for LaxIntegerVisitor {
     type Value = i64;
 
-    /// `http::json` recognizes the expected type by this word.
+    /// `http::field_errors` recognizes the expected type by this word.
     fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         to.write_str("i64")
     }

@@ -153,7 +153,7 @@ fn api_key_or_empty(text: &str) -> &str {
     if has_api_key_prefix(text) { text } else { "" }
 }
 
-/// What the operations in `auth` need to know of the request.
+/// The facts about the request that the operations in `auth` need.
 fn request_context<'a>(dialect: &'static str, settings: &'a Dialect, request: &'a Request) -> RequestContext<'a> {
     RequestContext {
         dialect,

@@ -2,7 +2,7 @@
 //! that have no front end of their own.
 //!
 //! Everything comes from the binary: the pages load nothing from other hosts, and the policy below forbids it. A GET
-//! of a link does not redeem it, because mail scanners open links; the page redeems it with a POST. Knows no dialect.
+//! of a link does not redeem it, because mail scanners open links; the page redeems it with a POST.
 
 mod files;
 mod home;

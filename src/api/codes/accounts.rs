@@ -69,7 +69,7 @@ async fn sign_up(ctx: Context, mut request: Request) -> Result<Response, CodesEr
     require_non_empty("email", &email)?;
     // A password of spaces is not empty; the password policy rejects it as weak.
     if password.reveal().is_empty() {
-        return Err(super::missing_field("password").into());
+        return Err(missing_field("password").into());
     }
     require_non_empty("user_name", &user_name)?;
     Email::parse(&email)?;

@@ -71,8 +71,9 @@ pub(super) struct EnableTotp {
     password: Option<Password>,
 }
 
-/// The document has one answer for every failure to authenticate the change, a sign-in that is too old included.
-fn documented(failure: MfaError) -> impl FnOnce(Error) -> Error {
+/// Reports a sign-in that is too old as `failure`: the document has one error for every failure to authenticate the
+/// change.
+fn recent_sign_in_as(failure: MfaError) -> impl FnOnce(Error) -> Error {
     move |error| match error {
         Error::RecentSignInRequired => Error::Mfa(failure),
         other => other,
@@ -106,7 +107,7 @@ async fn enable(ctx: Context, mut request: Request) -> Result<Response, MyauthEr
     let request_ctx = request_context(&ctx, &request);
     let proof = IdentityProof { password: body.password.as_ref(), auth_time: caller.auth_time() };
     let enabled = mfa::enable(&ctx, &user, proof, &body.claim, request_ctx).await;
-    let recovery_codes = enabled.map_err(documented(MfaError::EnableFailed))?;
+    let recovery_codes = enabled.map_err(recent_sign_in_as(MfaError::EnableFailed))?;
     let msg = "TOTP enabled. Do not lose your recovery code.";
     Ok(Response::json(StatusCode::OK, &Enabled { msg, recovery_codes }).no_store())
 }
@@ -174,7 +175,7 @@ async fn disable(ctx: Context, mut request: Request) -> Result<Response, MyauthE
         Ok(()) | Err(Error::Mfa(MfaError::AlreadyDisabled)) => {
             Ok(message_response("TOTP disabled. You can re-enable it at any time."))
         }
-        Err(error) => Err(documented(MfaError::DisableFailed)(error).into()),
+        Err(error) => Err(recent_sign_in_as(MfaError::DisableFailed)(error).into()),
     }
 }
 

@@ -70,7 +70,8 @@ impl<'de> Deserialize<'de> for Scopes {
         if scopes.iter().all(is_valid) {
             Ok(Self(scopes))
         } else {
-            Err(de::Error::custom("must be scopes (RFC 6749, 3.3) of at most 100 characters"))
+            let expected = format!("must be scopes (RFC 6749, 3.3) of at most {MAX_SCOPE_LENGTH} characters");
+            Err(de::Error::custom(expected))
         }
     }
 }

@@ -26,7 +26,7 @@ use crate::clock::Timestamp;
 use crate::config::Config;
 use crate::http::{FieldError, IntoResponse, ParamLocation, Rejection, Request, Response, RouteGroup};
 
-/// Where pages open, refresh and end their session.
+/// The path at which pages open, refresh and end their session.
 const PATH: &str = "/account/session";
 
 /// The name of the cookie over TLS. Browsers accept the prefix `__Host-` only from this host itself, over TLS and for all
@@ -58,7 +58,7 @@ struct SignIn {
     mfa_code: Option<String>,
 }
 
-/// What scripts get of a session.
+/// The part of a session that scripts get.
 #[derive(Serialize)]
 struct AccessToken<'a> {
     access_token: &'a str,

@@ -28,7 +28,7 @@ use crate::http::{FieldError, FieldErrorKind, HeaderTemplate, ParamLocation, Rej
 const MAX_BATCH: usize = 1024;
 const MAX_BATCH_BODY: usize = MAX_BATCH * 2 * 1024;
 
-/// So many results are rendered without a yield: 64 of the largest have half a megabyte.
+/// The number of results that are rendered between two yields: 64 of the largest have half a megabyte.
 const YIELD_AFTER: usize = 64;
 
 /// A credential to verify, and optional requirements.

@@ -8,14 +8,11 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 
-use super::with_policy;
+use super::{SCRIPT, STYLE, with_policy};
 use crate::auth::context::Context;
 use crate::config::Config;
 use crate::encoding::short_sha256;
 use crate::http::{CachedResponse, Request, RouteGroup};
-
-const SCRIPT: &str = "text/javascript; charset=utf-8";
-const STYLE: &str = "text/css; charset=utf-8";
 
 /// The path of a file below the folder of the pages, and its content.
 type PageFile = (&'static str, &'static str);

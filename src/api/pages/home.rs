@@ -14,20 +14,20 @@ use crate::http::{Rejection, Request, Response, RouteGroup, Routes};
 
 const HOME: Page = Page { name: "home", folder: "home", preload: &["home", "base", "vendor"], own_frames: false };
 
-/// How long mail clients and browsers may keep the logo. Its URL stays the same when the file changes.
+/// The time for which mail clients and browsers may keep the logo. Its URL stays the same when the file changes.
 const LOGO_MAX_AGE: HeaderValue = HeaderValue::from_static("public, max-age=3600");
 
-/// What the page says of this server.
+/// The facts about this server that the page shows.
 #[derive(Serialize)]
 struct HomeFacts<'a> {
     issuer: &'a str,
-    /// Where the console is, if a browser on this machine reaches it.
+    /// The URL of the console, if a browser on this machine reaches it.
     console: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     local: Option<LocalFacts>,
 }
 
-/// What the page says only on a server that no other machine reaches.
+/// The facts that the page shows only on a server that no other machine reaches.
 #[derive(Serialize)]
 struct LocalFacts {
     /// The command that creates the first administrator.

@@ -1,5 +1,5 @@
-//! The HTML of a page: an empty place, the page's script, and what the script must know of this server. The script draws
-//! the rest. Knows no operation and no dialect but the one whose prefix the pages call.
+//! The HTML of a page: an empty element, the page's script, and the facts about this server that the script needs. The
+//! script draws the rest. Knows no operation and no dialect but the one whose prefix the pages call.
 
 use http::header::{CONTENT_SECURITY_POLICY, HeaderName};
 use http::{HeaderValue, StatusCode};
@@ -42,7 +42,7 @@ pub(super) struct Page {
     pub(super) own_frames: bool,
 }
 
-/// What pages know of this server.
+/// The facts about this server that pages need.
 #[derive(Serialize)]
 struct Facts<'a, H> {
     service: &'a str,

@@ -74,7 +74,6 @@ pub(super) fn spec(config: &Config) -> ApiSpec {
 fn request_context<'a>(ctx: &'a Context, request: &'a Request) -> RequestContext<'a> {
     RequestContext {
         extra_claims: ExtraClaims::UidAndType,
-        audience: None,
         ..super::request_context(NAME, &ctx.node.config.api.v1, request)
     }
 }

@@ -74,7 +74,7 @@ async fn require_recent_superuser(ctx: &Context, request: &Request) -> Result<Us
     authenticate(ctx, credential(request)).await?.require_recent_superuser(ctx).await
 }
 
-/// Where the request of an administrator comes from, for the record.
+/// The origin of an administrator's request, for the record.
 fn origin(ctx: &Context, by: &User, request: &Request) -> Origin {
     Origin::request_of(by.id, request_context(NAME, &ctx.node.config.api.native, request))
 }

@@ -15,7 +15,7 @@ use crate::auth::revocation::propagation::{Acknowledgement, acknowledgements};
 use crate::auth::sessions::sign_out;
 use crate::http::{Request, Response};
 
-/// How long the response waits for the other nodes. They confirm within milliseconds unless something is wrong.
+/// The longest wait of the response for the other nodes. They confirm within milliseconds unless something is wrong.
 const ACKNOWLEDGEMENT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The sessions that were ended, and the nodes that know it.

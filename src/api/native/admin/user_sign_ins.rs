@@ -1,4 +1,4 @@
-//! What administrators do about the sign-ins of a user: the user's sessions, a lost second factor, a new password.
+//! Operations of administrators on the sign-ins of a user: the user's sessions, a lost second factor, a new password.
 
 use http::StatusCode;
 use serde::Serialize;
