@@ -60,7 +60,7 @@ export function credentials() {
     element('p', { class: 'small' }, 'Used only for the requests that you send from this page. They are not stored.'));
 }
 
-/** How a credential of this scheme is sent: `{ header, scheme, variable }`, where `variable` holds it in samples. */
+/** The header field for a credential of this scheme: `{ header, scheme, variable }`; `variable` holds it in samples. */
 function carrier(definition) {
   if (definition.type === 'apiKey') return { header: definition.name, scheme: '', variable: 'API_KEY' };
   if (definition.scheme === 'basic') return { header: 'authorization', scheme: 'Basic', variable: 'API_KEY' };
@@ -98,8 +98,13 @@ export function tryIt(document, method, path, operation) {
     }
     if (isDestructive(method, path) && !await confirmed(method, path, operation.summary)) return;
     send.disabled = true;
-    await perform();
-    send.disabled = false;
+    try {
+      await perform();
+    } catch (error) {
+      result.replaceChildren(element('p', { class: 'note bad' }, `Not sent: ${error.message}.`));
+    } finally {
+      send.disabled = false;
+    }
   });
 
   /** The call as the fields describe it, without its credential. A parameter without a value stays in the path. */
@@ -149,15 +154,15 @@ export function tryIt(document, method, path, operation) {
 
   function show(response, text, took) {
     const mediaType = response.headers.get('content-type') ?? '';
-    const mood = response.ok ? 'good' : 'bad';
+    const tone = response.ok ? 'good' : 'bad';
     const names = [...response.headers].filter(([name]) => !['date', 'connection'].includes(name));
     const credentialOf = response.ok ? issued(text) : null;
     result.replaceChildren(...[
-      element('p', { class: 'status' }, element('span', { class: `code ${mood}` }, `${response.status}`),
+      element('p', { class: 'status' }, element('span', { class: `code ${tone}` }, `${response.status}`),
         ` ${response.statusText} · ${took} ms`),
       element('details', {}, element('summary', {}, 'Header fields'),
         element('pre', { tabindex: '0' }, names.map(([name, value]) => `${name}: ${value}`).join('\n'))),
-      credentialOf && useButton(credentialOf),
+      credentialOf && credentialButton(credentialOf),
       text ? block(pretty(text, mediaType)) : element('p', { class: 'small' }, 'No body.'),
     ].filter(Boolean));
   }
@@ -166,7 +171,7 @@ export function tryIt(document, method, path, operation) {
 }
 
 /** A button that takes the credential of a response for the calls of this page. */
-function useButton({ kind, secret, words }) {
+function credentialButton({ kind, secret, words }) {
   const said = element('span', { class: 'small', role: 'status' });
   const button = element('button', { type: 'button', class: 'quiet' }, words);
   button.addEventListener('click', () => {

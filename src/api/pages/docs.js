@@ -235,7 +235,8 @@ function keys(event) {
 
 /** Opens the operation or section that the address names. */
 function go(groups) {
-  const id = decodeURIComponent(location.hash.slice(1));
+  // Ids need no escapes.
+  const id = location.hash.slice(1);
   const found = groups.flatMap((group) => group.operations).find((each) => each.id === id);
   if (found) {
     if (found.element.hidden) {

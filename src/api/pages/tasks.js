@@ -31,7 +31,7 @@ function placeOf({ method, path, operation }, base) {
   return { name: TASKS[at]?.[0] ?? NAMES.at(-1), order: at + (operation.deprecated ? TASKS.length : 0) };
 }
 
-/** What an operation of another API is for, by its words: those that open a session come first. */
+/** The purpose of an operation of another API, by its words: those that open a session come first. */
 const SIGNS_IN = /sign.?in|log.?in|verify-code|send-code|magic|claim|oauth$/;
 
 /**
@@ -80,7 +80,7 @@ const SYNONYMS = [
   ['ban', 'block', 'disable', 'deactivate', 'toggle-state'],
 ];
 
-/** Whether `text` has a word that begins with `term`, or that is `term` if it is short. Both are in lower case. */
+/** True if `text` has a word that begins with `term`, or that is `term` if it is short. Both are in lower case. */
 function hasWord(text, term) {
   const pattern = term.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
   return new RegExp(`(^|[^a-z0-9])${pattern}${term.length > 3 ? '' : '($|[^a-z0-9])'}`).test(text);
@@ -101,7 +101,7 @@ export function terms(search) {
   return [...found, ...rest.split(' ').filter(Boolean).map((word) => [word])];
 }
 
-/** Whether an operation with these words, in lower case, is found by the terms. */
+/** True if an operation with these words, in lower case, is found by the terms. */
 export function matches(words, searched) {
   const matches = (line, term) => (line.length === 1 ? words.includes(term) : hasWord(words, term));
   return searched.every((line) => line.some((term) => matches(line, term)));
@@ -111,7 +111,7 @@ export function matches(words, searched) {
 const ENDING = 'revoke|sign-out|sign-out-everyone|rotate|reset-mfa|disable|deactivate|delete|toggle-state|logout';
 const ENDS = new RegExp(`/(${ENDING})(-|/|$)`);
 
-/** Whether a call cannot be undone, so that the reader is asked first. */
+/** True if a call cannot be undone, so that the reader is asked first. */
 export function isDestructive(method, path) {
   return method === 'delete' || (method !== 'get' && ENDS.test(path));
 }

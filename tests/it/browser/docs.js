@@ -127,6 +127,22 @@ async function useToken(page) {
   await end.locator('.status').waitFor();
 }
 
+async function credentialThatCannotBeSent(page) {
+  await page.evaluate(() => { location.hash = 'native_introspect'; });
+  const call = operation(page, 'native_introspect');
+  await call.locator('select[id$="-scheme"]').selectOption('client');
+  await call.locator('input[id$="-secret"]').fill('sk_鍵');
+  const send = call.getByRole('button', { name: 'Send' });
+  await send.press('Enter');
+  await says(page, /^Not sent: /);
+  assert.ok(await send.isEnabled());
+}
+
+async function malformedAddress() {
+  const page = await open(await device(), '/docs#%E0%A4%A');
+  await page.locator('details.operation').first().waitFor();
+}
+
 async function onAPhone() {
   const page = await open(await device({ viewport: { width: 360, height: 640 } }), '/docs');
   await page.getByRole('button', { name: 'Contents' }).press('Enter');
@@ -145,5 +161,7 @@ await run(async () => {
   await signIn(page);
   await code(page);
   await useToken(page);
+  await credentialThatCannotBeSent(page);
+  await malformedAddress();
   await onAPhone();
 });
