@@ -20,6 +20,7 @@ await run(async () => {
   await refusals(page);
   await signUp(page);
   await confirmAddress(laptop, page);
+  await removeName(page);
   const { uri, codes } = await enrol(page);
   await otherDevice(page, uri);
   const tablet = await losePhone(codes);
@@ -90,6 +91,16 @@ async function confirmAddress(laptop, page) {
   // A reload signs in with the cookie.
   await page.reload();
   await page.getByText('confirmed', { exact: true }).waitFor();
+}
+
+async function removeName(page) {
+  await fill(page, { Name: '', Username: 'zoe' });
+  await press(page, 'Save');
+  await says(page, 'Saved.');
+  await page.reload();
+  await shows(page, 'Profile');
+  const names = [await field(page, 'Name').inputValue(), await field(page, 'Username').inputValue()];
+  if (names.join() !== ',zoe') throw new Error(`the names are ${names}`);
 }
 
 async function enrol(page) {

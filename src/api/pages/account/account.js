@@ -1,4 +1,4 @@
-// The account page: who is not signed in gets the forms for that, who is gets their account.
+// The account page: the forms for signing in and up, or the account of the user who is signed in.
 
 import { Card, Failed, Frame, Loading, Nav, Notice, useLoad } from '../base/components.js';
 import { PAGE } from '../base/facts.js';
@@ -8,7 +8,6 @@ import { failure, restoreSession, session, signOut } from '../base/session.js';
 import { effect, html, useEffect } from '../base/view.js';
 import { t } from '../base/words.js';
 import { Activity } from './activity.js';
-import { SignInAgain } from './again.js';
 import { ApiKeys } from './api_keys.js';
 import { Forgotten } from './forgotten.js';
 import { LinkPage } from './links.js';
@@ -16,6 +15,7 @@ import { loadMe, me } from './me.js';
 import { OwnData } from './own_data.js';
 import { PasswordChange } from './password.js';
 import { Profile } from './profile.js';
+import { SignInAgain } from './recent_sign_in.js';
 import { SecondFactor } from './second_factor.js';
 import { Sessions } from './sessions.js';
 import { SignIn } from './sign_in.js';
@@ -32,12 +32,12 @@ const VIEWS = {
 };
 
 /** The views of everyone else. @type {Record<string, () => import('../base/view.js').View>} */
-const ENTRANCES = {
+const SIGNED_OUT_VIEWS = {
   'sign-up': () => html`<${SignUp} />`,
   forgotten: () => html`<${Forgotten} />`,
 };
 
-// What is known of a user is forgotten with their session.
+// The user's data goes with their session.
 effect(() => {
   if (session.value !== 'signed-in') me.value = null;
 });
@@ -62,7 +62,7 @@ function AccountPage() {
 
 function SignedOut() {
   useTitle('title.account');
-  const view = ENTRANCES[route.value] ?? (() => html`<${SignIn} />`);
+  const view = SIGNED_OUT_VIEWS[route.value] ?? (() => html`<${SignIn} />`);
   return html`<${Frame}>
     ${session.value === 'ended' && html`<${Notice} kind="warn">${t('session.ended')}<//>`}
     ${session.value === 'offline' && failure.value

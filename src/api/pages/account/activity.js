@@ -1,4 +1,4 @@
-// What happened to the account lately.
+// The recent events of the account.
 
 import { ActionButton, Card, Device, Failed, Loading, Time, useLoad } from '../base/components.js';
 import { call } from '../base/session.js';

@@ -4,7 +4,7 @@ import { ActionButton, Cancel, Card, CopyField, Field, Form, Loaded, Notice, Tim
 import { call } from '../base/session.js';
 import { html, useId, useSignal, useState } from '../base/view.js';
 import { t } from '../base/words.js';
-import { change } from './again.js';
+import { change } from './recent_sign_in.js';
 
 /** The most keys that one request lists. */
 const PAGE = 100;
@@ -121,7 +121,7 @@ function Creation({ projects, created }) {
     <${Field} label=${t('keys.name')} name="name" maxlength="100" autocomplete="off" value=${name} />
     <${Field} label=${t('keys.scopes_field')} help=${t('keys.scopes_help')} name="scopes" autocomplete="off"
       required=${false} value=${scopes} />
-    <${Field} label=${t('keys.days')} help=${t('keys.days_help')} name="days" type="number" min="1" max="3650"
+    <${Field} label=${t('keys.days')} help=${t('keys.days_help')} name="days" type="number" min="1" max="36500"
       required=${false} value=${days} />
   <//>`;
 }

@@ -1,4 +1,4 @@
-// The half of a mailed link that stays on the device that requested it.
+// The device secret of a mailed link, which stays on the device that requested the link.
 
 /** @typedef {'magic' | 'reset'} Kind */
 

@@ -13,7 +13,7 @@ import { SecondStep } from './sign_in.js';
 
 /** @typedef {import('../base/http.js').Result} Result */
 
-/** The link that was opened: its token, and the device's half if the address had it. */
+/** The link that was opened: its token, and the device secret if the address had it. */
 let link = { token: '', secret: /** @type {string | null} */ (null) };
 
 /** Takes the token out of the address bar and the history. */
@@ -57,7 +57,7 @@ function Dead({ lead }) {
 }
 
 /**
- * The link needs the half of another device, or was requested by a program, which has shown or kept that half.
+ * The link needs the secret of another device, or was requested by a program, which has shown or kept that secret.
  * @param {{ use: (secret: string) => void }} props
  */
 function OtherDevice({ use }) {
@@ -101,7 +101,7 @@ function Magic() {
 }
 
 /**
- * True if a reset token requires the device's half: a short token says so at its beginning, a signed one in its claims.
+ * True if a reset token requires the device secret: a short token says so at its beginning, a signed one in its claims.
  * Only decides what is shown; the server checks.
  */
 function needsSecret() {

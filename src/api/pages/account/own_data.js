@@ -5,7 +5,7 @@ import { call, signOut } from '../base/session.js';
 import { go } from '../base/route.js';
 import { html, useSignal, useState } from '../base/view.js';
 import { t } from '../base/words.js';
-import { change } from './again.js';
+import { change } from './recent_sign_in.js';
 import { download } from './download.js';
 import { me } from './me.js';
 

@@ -3,7 +3,7 @@
 import { Card, Form, NewPasswordField, Notice, PasswordField } from '../base/components.js';
 import { html, useSignal, useState } from '../base/view.js';
 import { t } from '../base/words.js';
-import { setPassword } from './again.js';
+import { setPassword } from './recent_sign_in.js';
 import { loadMe, me } from './me.js';
 
 export function PasswordChange() {

@@ -4,7 +4,7 @@ import { ActionButton, Cancel, Card, Field, Form, Notice, PasswordField } from '
 import { call } from '../base/session.js';
 import { html, useSignal, useState } from '../base/view.js';
 import { t } from '../base/words.js';
-import { change as changeAddress } from './again.js';
+import { change as changeAddress } from './recent_sign_in.js';
 import { loadMe, me } from './me.js';
 
 /** @typedef {import('./me.js').Me} Me */
@@ -21,8 +21,8 @@ function Names({ user }) {
   const [saved, setSaved] = useState(false);
   const save = async () => {
     setSaved(false);
-    /** @type {Record<string, string>} */
-    const body = { full_name: name.value.trim() };
+    /** @type {Record<string, string | null>} */
+    const body = { full_name: name.value.trim() || null };
     if (username.value.trim() !== (user.username ?? '')) body.username = username.value.trim();
     const result = await call('PATCH', '/me', body);
     if (result.ok) await loadMe();

@@ -3,10 +3,11 @@
 import {
   ActionButton, Cancel, Card, CopyField, Dialog, Field, Form, Loading, Notice, PasswordField,
 } from '../base/components.js';
+import { errorText } from '../base/http.js';
 import { call } from '../base/session.js';
 import { html, useEffect, useRef, useSignal, useState } from '../base/view.js';
 import { t } from '../base/words.js';
-import { change } from './again.js';
+import { change } from './recent_sign_in.js';
 import { download } from './download.js';
 import { loadMe, me } from './me.js';
 
@@ -26,7 +27,7 @@ export function SecondFactor() {
     void loadMe();
   };
   if (codes.length) return html`<${RecoveryCodes} codes=${codes} close=${() => setCodes([])} />`;
-  if (enrolling) return html`<${Enrolment} show=${show} cancel=${() => setEnrolling(false)} />`;
+  if (enrolling) return html`<${Enrollment} show=${show} cancel=${() => setEnrolling(false)} />`;
   const left = user.mfa.recovery_codes_left;
   return html`<${Card} title=${t('mfa.title')} lead=${t('mfa.lead')}>
     ${!user.mfa.enabled && html`<p>
@@ -64,7 +65,7 @@ function Confirmation({ title, lead, kind = '', send, close, done }) {
 }
 
 /** @param {{ show: (codes: string[]) => void, cancel: () => void }} props */
-function Enrolment({ show, cancel }) {
+function Enrollment({ show, cancel }) {
   const code = useSignal('');
   const password = useSignal('');
   const [begun, setBegun] = useState(/** @type {Result | null} */ (null));
@@ -80,7 +81,7 @@ function Enrolment({ show, cancel }) {
   }, []);
   if (!begun) return html`<${Card} title=${t('mfa.enable')}><${Loading} /><//>`;
   if (!begun.ok) {
-    return html`<${Card} title=${t('mfa.enable')}><${Notice} kind="bad">${t(`error.${begun.type}`)}<//>
+    return html`<${Card} title=${t('mfa.enable')}><${Notice} kind="bad">${errorText(begun)}<//>
       <p class="below"><button type="button" class="quiet" onClick=${cancel}>${t('state.cancel')}</button></p><//>`;
   }
   const confirm = () => {

@@ -90,7 +90,7 @@ export function Loading({ text }) {
 }
 
 /**
- * What a failed request shows in place of its data.
+ * The error of a failed request, in place of its data.
  * @param {{ result: Result, retry?: () => void }} props
  */
 export function Failed({ result, retry }) {
@@ -99,7 +99,7 @@ export function Failed({ result, retry }) {
 }
 
 /**
- * Data of a request, with its states: loading, failed, there. `children` draws the body.
+ * Data of a request, with its states: loading, failed, loaded. `children` draws the body.
  * @param {{ load: () => Promise<Result>, children: (body: any, again: () => Promise<void>) => View }} props
  */
 export function Loaded({ load, children }) {
@@ -109,8 +109,8 @@ export function Loaded({ load, children }) {
 }
 
 /**
- * Sends a request when the component appears. `again` sends it again and keeps the old result until the new one is
- * there.
+ * Sends a request when the component appears. `again` sends it again and keeps the old result until the new one
+ * arrives.
  * @param {() => Promise<Result>} load
  */
 export function useLoad(load) {

@@ -1,4 +1,4 @@
-// What a `User-Agent` says of a device. Mails name devices in the same way: `src/mail/origin.rs`.
+// The browser and the system that a `User-Agent` names. Mails name devices in the same way: `src/mail/origin.rs`.
 
 /** The first match counts, because browsers name the browsers that they resemble too. @type {[RegExp, string][]} */
 const BROWSERS = [

@@ -1,4 +1,4 @@
-// What the server says of itself in the page: see `Facts` in src/api/pages/shell.rs.
+// The facts about the server that it puts into the page: see `Facts` in src/api/pages/shell.rs.
 
 /**
  * @typedef {object} HomeFacts

@@ -2,7 +2,7 @@
 
 import { FACTS } from './facts.js';
 import { startWords, t } from './words.js';
-import { effect, html, render } from './view.js';
+import { html, render } from './view.js';
 
 /**
  * @param {object} page
@@ -24,9 +24,3 @@ export async function startPage({ words, view }) {
 export function useTitle(key) {
   document.title = `${t(key)} · ${FACTS.service}`;
 }
-
-/**
- * Calls `action` now and whenever a signal that it reads changes.
- * @param {() => void} action
- */
-export const whenever = (action) => effect(action);

@@ -1,5 +1,5 @@
-// Where in the page the user is: the part of the address after `#/`. The back button works, and nothing of it is sent
-// to the server.
+// The view of the page that is open: the part of the address after `#/`. The back button works, and nothing of it is
+// sent to the server.
 
 import { signal } from './view.js';
 

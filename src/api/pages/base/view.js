@@ -1,4 +1,5 @@
-// What every page draws with. Pages import it from here, so that only this file knows the vendored modules.
+// The functions that every page draws with. Pages import them from here, so that only this file knows the vendored
+// modules.
 
 import htm from '../vendor/htm.js';
 import { h, render } from '../vendor/preact.js';
@@ -9,7 +10,7 @@ export { batch, computed, effect, signal, useComputed, useSignal } from '../vend
 export { render };
 
 /**
- * What a component returns.
+ * The value that a component returns.
  * @typedef {any} View
  */
 

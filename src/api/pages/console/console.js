@@ -1,4 +1,4 @@
-// The frame of the console: who may see it, the screens, and what is wrong with the server.
+// The frame of the console: the sign-in, the screens, and the problems of the server.
 
 import { Card, Failed, Frame, Loading, Nav, Notice } from '../base/components.js';
 import { useTitle } from '../base/page.js';
@@ -6,12 +6,12 @@ import { route } from '../base/route.js';
 import { call, failure, restoreSession, session, signOut } from '../base/session.js';
 import { html, signal, useEffect, useState } from '../base/view.js';
 import { dateTime, hasText, t } from '../base/words.js';
-import { Enter, EnterAgain } from './enter.js';
 import { overview, readOverview, signInAgain, storesDown } from './resource.js';
+import { SignInDialog, SignInPage } from './sign_in.js';
 
 /** @typedef {import('../base/http.js').Result} Result */
 
-/** The overview is read this often while the tab is visible: every screen says what is wrong with the server. */
+/** The time between two reads of the overview while the tab is visible: every screen shows the server's problems. */
 const OVERVIEW_EVERY_MS = 5000;
 
 /** @type {Record<string, () => Promise<any>>} */
@@ -42,40 +42,45 @@ export function Console() {
     else if (state === 'signed-out') me.value = null;
   }, [state]);
   if (state === 'checking') return html`<${Frame}><${Loading} /><//>`;
-  // Someone whose session has ended sees the screen as it was, and a question above it.
-  if (state === 'signed-out' || (me.value === null && state === 'ended')) return html`<${Frame}><${Enter} /><//>`;
+  // Someone whose session has ended sees the screen as it was, and a dialog above it.
+  if (state === 'signed-out' || (me.value === null && state === 'ended')) {
+    return html`<${Frame}><${SignInPage} /><//>`;
+  }
   const result = me.value;
   if (result === null) {
     return html`<${Frame}>${state === 'offline' && failure.value
       ? html`<${Failed} result=${failure.value} retry=${restoreSession} />` : html`<${Loading} />`}<//>`;
   }
   if (!result.ok) {
-    return html`<${Frame} actions=${html`<${Leave} />`}><${Card} level=${1} title=${t('console')}>
+    return html`<${Frame} actions=${html`<${SignOutButton} />`}><${Card} level=${1} title=${t('console')}>
       <${Failed} result=${result} retry=${readMe} /><//><//>`;
   }
   if (!result.body.superuser) {
-    return html`<${Frame} actions=${html`<${Leave} />`}><${Card} level=${1} title=${t('refused.title')}>
+    return html`<${Frame} actions=${html`<${SignOutButton} />`}><${Card} level=${1} title=${t('refused.title')}>
       <p>${t('refused.lead', { email: result.body.email })}</p>
       <pre tabindex="0"><code>signet users create --email … --superuser</code></pre><//><//>`;
   }
   const items = Object.keys(SCREENS).map((each) => [each, t(`nav.${each || 'overview'}`)]);
   return html`<${Frame} wide=${true} nav=${html`<${Nav} label=${t('console')} current=${name} items=${items} />`}
-      actions=${html`<span class="small">${result.body.email}</span> <${Leave} />`}>
+      actions=${html`<span class="small">${result.body.email}</span> <${SignOutButton} />`}>
     <${Health} /><${Screen} key=${name} name=${name} />
-    ${state === 'ended' && html`<${EnterAgain} reason=${t('enter.ended')} email=${result.body.email}
-      done=${leaveIfNot} />`}
-    ${signInAgain.value && html`<${EnterAgain} reason=${t('enter.too_old')} email=${result.body.email}
+    ${state === 'ended' && html`<${SignInDialog} reason=${t('enter.ended')} email=${result.body.email}
+      done=${signOutUnless} />`}
+    ${signInAgain.value && html`<${SignInDialog} reason=${t('enter.too_old')} email=${result.body.email}
       done=${signInAgain.value} />`}<//>`;
 }
 
-/** @param {boolean} yes */
-const leaveIfNot = (yes) => { if (!yes && session.value === 'ended') session.value = 'signed-out'; };
+/** @param {boolean} signedIn */
+const signOutUnless = (signedIn) => {
+  if (!signedIn && session.value === 'ended') session.value = 'signed-out';
+};
 
 /** @param {{ retry: () => void }} props */
 const Offline = ({ retry }) => html`<${Notice} kind="bad"><p>${t('error.offline')}</p>
   <p><button type="button" class="quiet" onClick=${retry}>${t('state.retry')}</button></p><//>`;
 
-const Leave = () => html`<button type="button" class="quiet" onClick=${() => signOut()}>${t('enter.leave')}</button>`;
+const SignOutButton = () => html`
+  <button type="button" class="quiet" onClick=${() => signOut()}>${t('enter.leave')}</button>`;
 
 /** The screen that the route names; the overview for names that do not exist. */
 function screenName() {
@@ -97,7 +102,7 @@ function Screen({ name }) {
     : html`<${module.Screen} rest=${rest} />`;
 }
 
-/** What is wrong with the server, on every screen. */
+/** The problems of the server, on every screen. */
 function Health() {
   useEffect(() => {
     const read = () => { if (!document.hidden && session.value === 'signed-in') void readOverview(); };

@@ -1,4 +1,4 @@
-// What a screen reads from the server and what it changes there, with the states of both.
+// The reads and the changes of a screen, with the states of both.
 
 import { Failed, Loading } from '../base/components.js';
 import { call, session } from '../base/session.js';
@@ -39,8 +39,8 @@ export async function readOverview() {
 }
 
 /**
- * Set while the user is asked to sign in again for a change that needs a recent sign-in. Called with whether it was
- * done.
+ * Set while the user is asked to sign in again for a change that needs a recent sign-in; ends that. `done` is true if
+ * the user signed in.
  * @type {import('../vendor/signals.js').Signal<((done: boolean) => void) | null>}
  */
 export const signInAgain = signal(/** @type {((done: boolean) => void) | null} */ (null));
@@ -56,7 +56,7 @@ export async function change(method, path, body) {
   if (method !== 'GET' && readOnly.value) {
     return { ok: false, status: 503, body: null, type: 'read_only', retryAfter: 0 };
   }
-  // Creations can be repeated after a lost response without creating twice.
+  // The key stays the same when the request is repeated, so that nothing is created twice.
   const headers = { 'idempotency-key': crypto.getRandomValues(new Uint32Array(4)).join('-') };
   const options = method === 'POST' ? { headers } : {};
   const result = await call(method, path, body, options);
@@ -68,7 +68,7 @@ export async function change(method, path, body) {
 
 /**
  * Reads `path`, again when it changes, and with `every` again after that many milliseconds while the tab is visible.
- * What was read before stays when reading fails. Waits while nobody is signed in.
+ * The data of the last successful read stays when a read fails. Waits while nobody is signed in.
  * @param {string | null} path  null: nothing yet
  * @param {number} [every]
  */
@@ -107,7 +107,7 @@ export function useResource(path, every = 0) {
 }
 
 /**
- * What was read, by `children(data)`; before that, that it is being read, or why it could not be.
+ * The data, by `children(data)`; before it has arrived, the state of the request or its error.
  * @param {{ of: ReturnType<typeof useResource>, children: (data: any) => View }} props
  */
 export const Read = ({ of, children }) => html`

@@ -1,4 +1,4 @@
-// What this server is, and where its pages and documents are.
+// The page at `/`: links to the pages and documents of this server.
 
 import { Card, CopyField, Frame } from '../base/components.js';
 import { BASE, FACTS } from '../base/facts.js';

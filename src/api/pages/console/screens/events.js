@@ -6,6 +6,7 @@ import { html, useEffect, useState } from '../../base/view.js';
 import { t } from '../../base/words.js';
 import { Badge, Choice, Empty, Table, Time } from '../parts.js';
 import { Read, useResource } from '../resource.js';
+import { withNewer, withOlder } from './event_list.js';
 
 /** @typedef {import('../../base/http.js').Result} Result */
 
@@ -18,9 +19,6 @@ const WAIT_SECONDS = 20;
 
 /** A live request that failed is repeated after this time. */
 const PAUSE_MS = 3000;
-
-/** The oldest events leave the page beyond this number. */
-const MAX_SHOWN = 500;
 
 /** @param {Record<string, string>} parameters */
 const pathOf = (parameters) => `/admin/audit?${new URLSearchParams(parameters)}`;
@@ -45,24 +43,23 @@ export function Screen({ rest }) {
  * @param {{ first: any, filter: Record<string, string> }} props
  */
 function List({ first, filter }) {
-  const [events, setEvents] = useState(/** @type {any[]} */ (first.events));
-  const [next, setNext] = useState(first.next);
+  const [{ events, next }, setList] = useState(
+    /** @type {import('./event_list.js').EventList} */ ({ events: first.events, next: first.next }));
   const [live, setLive] = useState(false);
   const [failure, setFailure] = useState(/** @type {Result | null} */ (null));
   useEffect(() => {
     if (!live) return undefined;
     const stop = new AbortController();
     void follow(filter, events[0]?.cursor ?? first.newest, stop.signal, (newer) => {
-      setEvents((shown) => [...newer, ...shown].slice(0, MAX_SHOWN));
+      setList((list) => withNewer(list, newer));
     }, setFailure);
     return () => stop.abort();
   }, [live]);
-  const older = async () => {
-    const result = await call('GET', pathOf({ limit: '100', before: next, ...filter }));
+  /** @param {string} before */
+  const older = async (before) => {
+    const result = await call('GET', pathOf({ limit: '100', before, ...filter }));
     setFailure(result.ok ? null : result);
-    if (!result.ok) return;
-    setEvents([...events, ...result.body.events]);
-    setNext(result.body.next);
+    if (result.ok) setList((list) => withOlder(list, before, result.body));
   };
   return html`<p><button type="button" class="quiet" aria-pressed=${live} onClick=${() => setLive(!live)}>
         ${t('events.live')}</button>
@@ -72,7 +69,8 @@ function List({ first, filter }) {
       <${Table} label=${t('nav.events')}
         head=${[t('events.time'), t('events.event'), t('events.user'), t('events.from')]}>
         ${events.map((event) => html`<${Event} key=${event.id} of=${event} />`)}<//>`}
-    ${next && html`<p><button type="button" class="quiet" onClick=${older}>${t('events.older')}</button></p>`}`;
+    ${next && html`<p><button type="button" class="quiet" onClick=${() => older(next)}>${t('events.older')}
+      </button></p>`}`;
 }
 
 /**

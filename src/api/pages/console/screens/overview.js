@@ -1,4 +1,4 @@
-// What the server does now, drawn from its own metrics.
+// The current load and state of the server, drawn from its own metrics.
 
 import { Card, Failed, Loading, Title } from '../../base/components.js';
 import { html } from '../../base/view.js';

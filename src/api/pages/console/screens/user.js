@@ -70,7 +70,7 @@ function Actions({ user, path, reload, setDone }) {
       done=${finish(t('user.edit_done'))} />`}`;
 }
 
-/** How many sessions ended, and which node knew it how soon. @param {{ body: any }} props */
+/** The number of ended sessions, and the time after which each node knew it. @param {{ body: any }} props */
 const SignedOut = ({ body }) => html`<p>${t('user.sign_out_done', { count: body.ended })}</p>
   <ul>${(body.nodes ?? []).map((/** @type {any} */ node) => html`<li><code>${node.node}</code>${': '}
     ${typeof node.acknowledged_ms === 'number' ? milliseconds(node.acknowledged_ms)

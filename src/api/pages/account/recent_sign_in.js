@@ -11,20 +11,21 @@ import { me } from './me.js';
 /** @typedef {import('../base/http.js').Result} Result */
 
 /**
- * Set while the user is asked. Called with whether they signed in.
+ * Set while the dialog is open; closes it. `done` is true if the user signed in.
  * @type {import('../vendor/signals.js').Signal<((done: boolean) => void) | null>}
  */
-const asked = signal(/** @type {((done: boolean) => void) | null} */ (null));
+const closeDialog = signal(/** @type {((done: boolean) => void) | null} */ (null));
 
 /**
+ * Makes a request, and once more after the user has signed in again if the server demands that.
  * @param {() => Promise<Result>} attempt
  * @returns {Promise<Result>}
  */
-async function repeated(attempt) {
+async function withRecentSignIn(attempt) {
   const result = await attempt();
   if (result.type !== 'insufficient_user_authentication') return result;
-  const done = await new Promise((resolve) => { asked.value = resolve; });
-  asked.value = null;
+  const done = await new Promise((resolve) => { closeDialog.value = resolve; });
+  closeDialog.value = null;
   return done ? attempt() : result;
 }
 
@@ -34,13 +35,13 @@ async function repeated(attempt) {
  * @param {string} path
  * @param {unknown} [body]
  */
-export const change = (method, path, body) => repeated(() => call(method, path, body));
+export const change = (method, path, body) => withRecentSignIn(() => call(method, path, body));
 
 /**
  * The same for the password.
  * @param {Record<string, unknown>} body
  */
-export const setPassword = (body) => repeated(() => changePassword(body));
+export const setPassword = (body) => withRecentSignIn(() => changePassword(body));
 
 /**
  * Signs in, and ends the session that the new one replaces, which would be listed as another device.
@@ -54,12 +55,13 @@ async function replaceSession(body) {
   return result;
 }
 
-/** The dialog, while somebody is asked. */
-export const SignInAgain = () => (asked.value && me.value
-  ? html`<${Question} email=${me.value.email} has=${me.value.has_password} answer=${asked.value} />` : null);
+/** The dialog, while a change waits for it. */
+export const SignInAgain = () => (closeDialog.value && me.value
+  ? html`<${SignInDialog} email=${me.value.email} hasPassword=${me.value.has_password} close=${closeDialog.value} />`
+  : null);
 
-/** @param {{ email: string, has: boolean, answer: (done: boolean) => void }} props */
-function Question({ email, has, answer }) {
+/** @param {{ email: string, hasPassword: boolean, close: (done: boolean) => void }} props */
+function SignInDialog({ email, hasPassword, close }) {
   const [proof, factor] = [useSignal(''), useSignal('')];
   const [needed, setNeeded] = useState(false);
   const [problem, setProblem] = useState('');
@@ -67,9 +69,9 @@ function Question({ email, has, answer }) {
     const result = await send('POST', '/codes', { body: { email } });
     setProblem(result.ok ? '' : errorText(result));
   };
-  useEffect(() => { if (!has) void mail(); }, []);
+  useEffect(() => { if (!hasPassword) void mail(); }, []);
   const attempt = () => replaceSession({
-    email, [has ? 'password' : 'code']: has ? proof.value : proof.value.replace(/\s/g, ''),
+    email, [hasPassword ? 'password' : 'code']: hasPassword ? proof.value : proof.value.replace(/\s/g, ''),
     ...(needed ? { mfa_code: factor.value.trim() } : {}),
   });
   const failed = (/** @type {Result} */ result) => {
@@ -77,17 +79,17 @@ function Question({ email, has, answer }) {
     if (first) setNeeded(true);
     return first;
   };
-  return html`<${Dialog} title=${t('again.title')} close=${() => answer(false)}>
-    <p>${t(has ? 'again.password' : 'again.code', { email })}</p>
+  return html`<${Dialog} title=${t('again.title')} close=${() => close(false)}>
+    <p>${t(hasPassword ? 'again.password' : 'again.code', { email })}</p>
     ${problem && html`<${Notice} kind="bad">${problem}<//>`}
-    <${Form} label=${t('sign_in.button')} send=${attempt} failed=${failed} done=${() => answer(true)}
-      secondary=${html`<${Cancel} cancel=${() => answer(false)} />`}>
-      ${has ? html`<${PasswordField} label=${t('field.password')} value=${proof} />`
+    <${Form} label=${t('sign_in.button')} send=${attempt} failed=${failed} done=${() => close(true)}
+      secondary=${html`<${Cancel} cancel=${() => close(false)} />`}>
+      ${hasPassword ? html`<${PasswordField} label=${t('field.password')} value=${proof} />`
         : html`<${Field} label=${t('field.mailed_code')} name="code" autocomplete="one-time-code" inputmode="numeric"
           value=${proof} />`}
       ${needed && html`<${Field} label=${t('again.factor')} name="mfa-code" autocomplete="one-time-code"
         value=${factor} />`}
     <//>
-    ${!has && html`<p class="below"><button type="button" class="link" onClick=${mail}>${t('sign_in.code_resend')}
-      </button></p>`}<//>`;
+    ${!hasPassword && html`<p class="below"><button type="button" class="link" onClick=${mail}>
+      ${t('sign_in.code_resend')}</button></p>`}<//>`;
 }

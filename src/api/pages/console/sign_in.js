@@ -31,15 +31,15 @@ function SignIn({ email = '', done }) {
 }
 
 /** The page of someone who is not signed in. */
-export const Enter = () => html`<${Card} level=${1} title=${t('enter.title')} lead=${t('enter.lead')}><${SignIn} />
+export const SignInPage = () => html`<${Card} level=${1} title=${t('enter.title')} lead=${t('enter.lead')}><${SignIn} />
   <details class="first"><summary>${t('enter.first')}</summary>
     <${Empty} text=${t('enter.first_lead')}
       command="signet users create --email you@example.org --superuser --verified --password-stdin" /></details><//>`;
 
 /**
- * Asks again, above the screen, which stays as it is.
- * @param {{ reason: string, email: string, done: (yes: boolean) => void }} props
+ * Asks for another sign-in, above the screen, which stays as it is.
+ * @param {{ reason: string, email: string, done: (signedIn: boolean) => void }} props
  */
-export const EnterAgain = ({ reason, email, done }) => html`
+export const SignInDialog = ({ reason, email, done }) => html`
   <${Dialog} title=${t('enter.again')} close=${() => done(false)}><${Notice}>${reason}<//>
     <${SignIn} email=${email} done=${() => done(true)} /><//>`;
