@@ -4,9 +4,9 @@
 //! cargo bench -p signet-argon2 -- [ROUNDS] [MEMORY_KIB] [PASSES] [LANES]
 //! ```
 //!
-//! The implementations take turns, so that what else the machine does affects all of them. CPU time of the thread is
-//! counted, and the smallest and the middle value are printed: the smallest is what the code takes, and the middle one
-//! includes what the neighbours cost.
+//! The implementations take turns, so that other load on the machine affects all of them. CPU time of the thread is
+//! counted, and the minimum and the median are printed: the minimum is the cost of the code, and the median includes
+//! the effects of other load.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a program for developers")]
 

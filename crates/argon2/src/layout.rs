@@ -39,7 +39,7 @@ impl Layout {
         self.lanes * self.lane()
     }
 
-    /// Where the block is.
+    /// The index of the block.
     pub(crate) fn of(self, at: Position) -> usize {
         at.lane * self.lane() + at.slice * self.segment + at.index
     }

@@ -239,7 +239,7 @@ fn response_length(received: &[u8], expected_status: u16) -> Result<Option<usize
         .or_else(|| memmem::find(head, OTHER_NAME))
         .ok_or("a response without content-length")?;
     let digits = received[start + NAME.len()..].iter().take_while(|byte| byte.is_ascii_digit());
-    // A server that is not ours may claim anything.
+    // Saturates: the length can have any number of digits.
     let body =
         digits.fold(0_usize, |number, digit| number.saturating_mul(10).saturating_add(usize::from(digit - b'0')));
     if body > MAX_RESPONSE {

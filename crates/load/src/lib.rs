@@ -8,8 +8,8 @@
 //! system call to send and one to receive, and requests that are built in advance. It checks every response: one with
 //! another status, or without the expected text, ends the run.
 //!
-//! It connects to loopback addresses only, so that nobody can point it at a server of others. It knows nothing of
-//! Signet but the name of the field with a refresh token.
+//! It connects to loopback addresses only, so that nobody can send load to another machine. It knows nothing of Signet
+//! but the name of the field with a refresh token.
 
 mod client;
 mod drive;
@@ -37,7 +37,7 @@ pub use tls::Handshakes;
 /// Connections of one client at most: a bound for mistakes, far above what saturates a server.
 pub const MAX_CONNECTIONS: usize = 4096;
 
-/// What to send, and to whom.
+/// A load: the requests, their servers, and the responses that are expected.
 #[derive(Clone, Copy, Debug)]
 pub struct Load<'a> {
     /// The servers. Connections are distributed over them.

@@ -13,7 +13,7 @@ use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, HandshakeKin
 use super::LoadError;
 use super::stream::Stream;
 
-/// How often a connection is opened.
+/// The frequency of handshakes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Handshakes {
     /// Once.
@@ -77,7 +77,7 @@ impl Connector {
     }
 }
 
-/// Says goodbye, as clients do.
+/// Sends `close_notify`, as clients do.
 pub(super) fn close(stream: &mut Stream) {
     if let Stream::Tls(stream) = stream {
         stream.conn.send_close_notify();

@@ -1,4 +1,4 @@
-//! The same in plain Rust, to test everything else with: Miri runs it, and it runs on every processor.
+//! The kernel in plain Rust, the reference in tests of the others: Miri runs it, and it runs on every processor.
 
 use argon2::Block;
 
