@@ -247,6 +247,7 @@ mod tests {
         let gone: Vec<usize> = (0..11).filter(|at| cache.get(&tokens[*at].0).is_none()).collect();
         assert_eq!(gone, [3]);
     }
+
     #[test]
     fn sharded_cache_holds_nearly_its_capacity() {
         let capacity = SHARDS * MIN_SHARD_CAPACITY;

@@ -22,7 +22,7 @@ const OFFSET_STEP: Duration = Duration::from_secs(60);
 
 const NEVER: i64 = i64::MIN;
 
-/// How fresh a follower's state is. Reading takes one load.
+/// The freshness of a follower's state. [`is_fresh`](Self::is_fresh) takes two atomic loads and no lock.
 pub struct Freshness {
     /// On the follower's monotonic clock, in milliseconds: until when the state is complete.
     complete_until: AtomicI64,

@@ -1,7 +1,7 @@
-//! Public keys and sets of them.
+//! Public keys, each with its `kid` and its algorithm.
 //!
-//! A key has one algorithm, and a token names its key by an exact `kid`: what a token says of its algorithm never
-//! selects how it is verified (RFC 8725, 3.1).
+//! A key has one algorithm, and a token names its key by an exact `kid`: the `alg` of a token never selects how it is
+//! verified (RFC 8725, 3.1).
 
 use std::sync::Arc;
 

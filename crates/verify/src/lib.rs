@@ -15,7 +15,7 @@
 //! - [`ed25519`], [`es256`]: the signature algorithms.
 //! - [`id_hash`], [`time`], [`error`]: hashes of ids, points in time, and why a token is refused.
 //!
-//! All of this is computation: nothing here waits or calls another machine. The server's own `/verify` runs on it.
+//! All of these compute: none waits or calls another machine. The server's own `/verify` uses them.
 //!
 //! # Features
 //! - `follow`: `follow::Verifier`, which finds the keys of an issuer and follows its feed over HTTPS. Most services

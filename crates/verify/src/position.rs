@@ -1,7 +1,7 @@
-//! Where a follower is in the feed, and what a frame does to that.
+//! A follower's position in the feed, and the effect of a frame on it.
 //!
-//! A frame is applied to the [`RevocationSet`](crate::revocations::RevocationSet) in any case; here is only whether the
-//! follower's state is complete afterwards. Knows nothing of how frames travel.
+//! A frame is applied to the [`RevocationSet`](crate::revocations::RevocationSet) in any case; this module only decides
+//! whether the follower's state is complete afterwards. Knows nothing of how frames travel.
 
 use crate::feed::Frame;
 use crate::time::UnixTime;
@@ -15,7 +15,7 @@ pub struct Position {
     pub at: String,
 }
 
-/// What a frame says of a follower's state.
+/// The completeness of a follower's state after a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
     /// The state was complete at the `time` of the frame.

@@ -84,8 +84,8 @@ pub struct RevocationSet {
     count: AtomicUsize,
 }
 
-/// A bit for each hash: unset for nearly all ids of valid tokens, so that they need no lookup in a map. A lookup of an id
-/// that is not there is dear, because a map that grows is nearly full: with four of them among 100,000 entries, a cached
+/// A bit for each hash: unset for nearly all ids of valid tokens, so that they need no lookup in a map. A lookup of an
+/// absent id is slow, because a map that grows is nearly full: with four of them among 100,000 entries, a cached
 /// verification took 4 µs instead of 0.2 µs.
 struct Filter(Box<[AtomicU64]>);
 

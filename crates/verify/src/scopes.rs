@@ -1,7 +1,7 @@
 //! Scopes (RFC 6749, 3.3): those that a credential has, and those that a request demands.
 //!
-//! Comparing is cheap by design: a credential's scopes are sorted once, when it is read, and a request may demand only
-//! so many. Knows nothing of what a scope allows.
+//! Comparing is cheap: a credential's scopes are sorted once, when it is read, and a request may demand at most
+//! [`MAX_SCOPES`]. Knows nothing of what a scope allows.
 
 use std::ops::Range;
 

@@ -19,7 +19,7 @@ use crate::token::UnverifiedToken;
 /// The tolerated clock difference for `exp` and `nbf`, unless another is set: that of the server's default settings.
 pub const DEFAULT_LEEWAY: Duration = Duration::from_secs(5);
 
-/// What a service expects of a token.
+/// The expectations of a service on a token.
 #[derive(Clone, Debug)]
 pub struct Expectations {
     /// `iss`.
@@ -37,7 +37,7 @@ impl Expectations {
     }
 
     /// Verifies a token: its form, key, signature and claims, in this order, so that no claim is used before the
-    /// signature is verified. Whether the token is revoked is another question: see [`RevocationSet`].
+    /// signature is verified. Does not check revocations: see [`RevocationSet`].
     ///
     /// [`RevocationSet`]: crate::revocations::RevocationSet
     pub fn verify(&self, token: &str, keys: &[Arc<PublicKey>], now: UnixTime) -> Result<VerifiedToken, TokenError> {
@@ -53,7 +53,8 @@ impl Expectations {
     }
 }
 
-/// Whom a token was issued to. Its `sub` does not tell: that of a token of a program is the id of the API key's owner.
+/// The kind of holder of a token. Its `sub` does not tell: that of a token of a program is the id of the API key's
+/// owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject {
     /// A user who signed in: the token belongs to a session.
@@ -165,7 +166,7 @@ impl VerifiedToken {
         self.subject.of(&self.text)
     }
 
-    /// Whom the token was issued to.
+    /// The kind of holder that the token was issued to.
     pub fn subject_kind(&self) -> Subject {
         if self.session_id.is_some() { Subject::User } else { Subject::Client }
     }

@@ -31,7 +31,7 @@ struct Question {
     answer: oneshot::Sender<Result<(), VerifyError>>,
 }
 
-/// Where questions are put.
+/// Sends questions to the task that asks the server.
 #[derive(Clone)]
 pub(super) struct Asker(mpsc::Sender<Question>);
 

@@ -74,15 +74,15 @@ pub enum FollowError {
     /// The request failed.
     #[error("{url}: {reason}")]
     Request {
-        /// Where.
+        /// The URL of the request.
         url: String,
-        /// What happened.
+        /// The reason.
         reason: String,
     },
     /// The response has another status than 200.
     #[error("{url}: status {status}")]
     Status {
-        /// Where.
+        /// The URL of the request.
         url: String,
         /// The status.
         status: u16,

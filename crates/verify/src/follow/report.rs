@@ -28,7 +28,7 @@ const DEADLINE: Duration = Duration::from_secs(5);
 
 const MAX_NAME_LENGTH: usize = 100;
 
-/// Who reports.
+/// The identity of the reporting service.
 #[derive(Clone)]
 pub(super) struct Reporter {
     name: String,

@@ -1,4 +1,4 @@
-//! What a verifier and the tasks behind it share. Reading it takes no lock but that of the cache.
+//! State shared by a verifier and the tasks behind it. Checking a token takes no lock here.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
