@@ -1,5 +1,5 @@
-//! JOSE headers, read strictly: those of access tokens that do not equal one of ours byte for byte (for example because
-//! another issuer with an imported key orders the members differently), of feed frames, and of action tokens.
+//! JOSE headers, read strictly: those of access tokens that do not equal one of Signet's byte for byte (for example
+//! because another issuer with an imported key orders the members differently), of feed frames, and of action tokens.
 //!
 //! Every member by which a token could bring its own key or its own rules is refused (RFC 8725, 3.1 and 3.10). Knows
 //! nothing of keys.

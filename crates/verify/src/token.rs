@@ -1,6 +1,6 @@
 //! A token in its parts, and its verification: form, key, signature.
 //!
-//! The hot path: one signature, no allocation but that of the payload, and the header of a token of ours is compared,
+//! The hot path: one signature, no allocation but that of the payload, and the header that Signet writes is compared,
 //! not parsed. No claim can be read before the signature is verified.
 
 use base64::Engine;
@@ -10,7 +10,7 @@ use crate::error::TokenError;
 use crate::header::{ACCESS_TOKEN_TYPE, Header};
 use crate::keys::{Algorithm, HasPublicKey, PublicKey};
 
-/// Longer texts are not tokens of ours and are refused unparsed.
+/// Longer texts are no tokens of Signet and are refused unparsed.
 pub const MAX_LENGTH: usize = 8 * 1024;
 
 /// 86 characters hold 64 bytes and four spare bits. The decoder requires them to be zero, so a signature has only one

@@ -117,9 +117,9 @@ pub(super) fn add_routes(group: RouteGroup<'_, Context>) -> RouteGroup<'_, Conte
             (kept, CachedResponse::with_etag(media_type, body, etag, "no-store"))
         });
         group.get_sync(&format!("/pages/{{version}}/{path}"), "pages.file", move |_: &Context, request: &Request| {
-            let ours = request.param("version") == *VERSION;
+            let is_current = request.param("version") == *VERSION;
             let (kept, other) = &*responses;
-            with_policy(if ours { kept } else { other }.respond(request))
+            with_policy(if is_current { kept } else { other }.respond(request))
         })
     })
 }

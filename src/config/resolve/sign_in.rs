@@ -28,7 +28,7 @@ pub(super) fn accounts(from: &mut Section<'_>) -> Accounts {
     Accounts { open_registration: from.read("open_registration", Bool, true) }
 }
 
-/// `pages`: where our own pages are, to which links lead that have no other place.
+/// `pages`: the URL of Signet's own pages, for links whose page no setting names.
 pub(super) fn mailed(from: &mut Section<'_>, pages: &str) -> Mailed {
     Mailed {
         code: from.read("code", DurationRange(seconds(1), days(1)), minutes(10)),

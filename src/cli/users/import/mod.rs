@@ -1,4 +1,4 @@
-//! `signet users import`: users of a file of ours (`record`) or of another system's export.
+//! `signet users import`: users of a file in Signet's format (`record`) or of another system's export.
 //!
 //! Files are read record by record and stored in batches, so their size does not matter. Each batch is one transaction
 //! and each user one step of it, so an interrupted import can be repeated: users who are there are left out, recognized
@@ -150,7 +150,7 @@ impl Import<'_> {
         })
     }
 
-    /// Reads a record of our own format. It comes in full or not at all.
+    /// Reads a record of Signet's format. It is imported in full or not at all.
     fn read_own(&self, position: RecordPosition, text: &[u8]) -> Result<PendingUser, Refused> {
         let record: UserRecord = serde_json::from_slice(text)
             .map_err(|error| refuse(Named::default(), Reason::invalid(error.to_string())))?;

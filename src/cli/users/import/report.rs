@@ -211,8 +211,8 @@ impl ImportReport {
         }
     }
 
-    /// Prints the summary. Fails if records are invalid. `count_reasons` is false for our own format, whose records
-    /// come in full or not at all.
+    /// Prints the summary. Fails if records are invalid. `count_reasons` is false for Signet's format, whose records
+    /// are imported in full or not at all.
     pub(super) fn print(mut self, output: &mut Output<'_>, count_reasons: bool) -> Result<(), CliError> {
         self.left_out.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
         if !count_reasons {
