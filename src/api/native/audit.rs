@@ -29,7 +29,7 @@ const MAX_ACTOR: usize = 36;
 #[derive(Serialize, ToSchema)]
 pub(super) struct EventList<'a> {
     events: Vec<Event<'a>>,
-    /// Where to go on in the same direction: as `before`, or as `after` if the request had that. Null if there are no
+    /// The cursor of the next page: for `before`, or for `after` if the request had that. Null if there are no
     /// older events.
     next: Option<String>,
     /// The cursor of the newest event that was looked at: pass it as `after` to read what follows.
@@ -59,7 +59,7 @@ pub(super) struct Event<'a> {
     cursor: String,
     #[schema(format = DateTime)]
     time: &'a str,
-    /// What happened: docs/audit.md lists the types.
+    /// The type of the event: docs/audit.md lists all.
     r#type: &'a str,
     /// `success` or `refused`.
     outcome: &'a str,
@@ -67,7 +67,7 @@ pub(super) struct Event<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     user: Option<EventParty<'a>>,
-    /// Who did it, if not the user concerned: a user, `cli` or `system`. Owners read `administrator`.
+    /// The actor, if not the user concerned: a user, `cli` or `system`. Owners read `administrator`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     actor: Option<EventParty<'a>>,

@@ -23,7 +23,7 @@ const MAX_MARK_LENGTH: usize = 64;
 /// The greatest integer that all JSON parsers agree on (RFC 8259, 6).
 const MAX_TIME: i64 = (1 << 53) - 1;
 
-/// What a follower of the revocation feed has applied.
+/// The position that a follower of the revocation feed has applied.
 #[derive(Deserialize, ToSchema)]
 #[schema(examples(json!({
     "name": "reports-7c9f:1",

@@ -39,7 +39,7 @@ pub(super) struct Mailed {
 #[derive(Serialize, ToSchema)]
 #[schema(examples(json!({"device_secret": "0p3UoSMwZbTBy6nUXc1qgy2ZQb0", "expires_in": 600})))]
 pub(super) struct LinkMailed<'a> {
-    /// What this device needs to redeem the link, beside the token in it. Keep it on the device.
+    /// The secret that this device needs to redeem the link, beside the token in it. Keep it on the device.
     device_secret: &'a str,
     /// Seconds until the link expires.
     expires_in: u64,

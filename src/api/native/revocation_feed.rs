@@ -114,7 +114,7 @@ pub(super) const AFTER: Endpoint = endpoint! {
 
 /// Get a segment of the revocation feed
 ///
-/// What was revoked between two positions that the head lists one after the other. Never changes.
+/// The revocations between two positions that the head lists one after the other. A segment never changes.
 #[utoipa::path(
     get,
     path = "/.well-known/signet-revocations/{epoch}/segments/{from}/{to}",

@@ -135,7 +135,7 @@ enum InvalidReason {
     UnknownApiKey,
 }
 
-/// Whom a credential must have been issued to: `user` for a user who signed in, `client` for an API key or a token that
+/// The holder that a credential must have: `user` for a user who signed in, `client` for an API key or a token that
 /// was issued from one.
 #[derive(ToSchema)]
 #[schema(rename_all = "snake_case")]

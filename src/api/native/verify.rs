@@ -45,7 +45,7 @@ pub(super) struct Verify<'a> {
     #[serde(borrow)]
     #[schema(max_length = 8192)]
     scope: Option<Cow<'a, str>>,
-    /// Whom the credential must have been issued to.
+    /// The holder that the credential must have.
     #[serde(borrow)]
     #[schema(value_type = Option<RequiredSubject>, inline)]
     subject: Option<Cow<'a, str>>,
@@ -66,7 +66,7 @@ pub(super) struct VerifyBatch<'a> {
     #[serde(borrow)]
     #[schema(max_length = 8192)]
     scope: Option<Cow<'a, str>>,
-    /// Whom each credential must have been issued to.
+    /// The holder that each credential must have.
     #[serde(borrow)]
     #[schema(value_type = Option<RequiredSubject>, inline)]
     subject: Option<Cow<'a, str>>,

@@ -23,7 +23,7 @@ struct InspectRequest {
     token: String,
 }
 
-/// What is known of a credential.
+/// The result of an inspection.
 #[derive(Serialize, ToSchema)]
 #[schema(examples(json!({
     "kind": "access_token",
@@ -49,7 +49,7 @@ struct InspectedToken<'a> {
     /// The header of a JWT, whoever wrote it.
     #[schema(value_type = Option<Object>)]
     header: Option<&'a Value>,
-    /// The claims of a JWT, whoever wrote them; of an API key and a refresh token, what is known of it.
+    /// The claims of a JWT, whoever wrote them; of an API key and a refresh token, its known data.
     #[schema(value_type = Option<Object>)]
     claims: Option<&'a Value>,
     /// The signing key that the header names; null if it is not in the keyring.
@@ -62,13 +62,13 @@ struct InspectedToken<'a> {
     explanation: Option<&'static str>,
     /// Its session, while that is open.
     session: Option<InspectedSession<'a>>,
-    /// What was revoked.
+    /// The revoked object.
     revoked: Option<RevokedBy>,
     /// Its user, if the credential is authentic.
     user: Option<InspectedUser<'a>>,
 }
 
-/// What a credential is.
+/// The kind of a credential.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum KindName {
@@ -151,7 +151,7 @@ struct InspectedUser<'a> {
     operation_id = "native_admin_inspect",
     request_body = InspectRequest,
     security(("access_token" = []), ("api_key" = [])),
-    responses((status = 200, description = "What is known of the credential.", body = InspectedToken<'_>)),
+    responses((status = 200, description = "The result of the inspection.", body = InspectedToken<'_>)),
 )]
 async fn inspect(ctx: Context, mut request: Request) -> Result<Response, Problem> {
     require_superuser(&ctx, &request).await?;

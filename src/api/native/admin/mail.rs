@@ -46,7 +46,7 @@ struct MailState {
     capacity: usize,
     /// The number of queued mails.
     queued: u64,
-    /// How long the oldest queued mail has waited.
+    /// Seconds for which the oldest queued mail has waited.
     oldest_seconds: u64,
     /// The number of mails since the start that were accepted.
     sent: u64,
@@ -134,7 +134,7 @@ struct StoredLetterBody {
     html: String,
 }
 
-/// Where to send a test.
+/// The recipient of a test.
 #[derive(Deserialize, ToSchema)]
 #[schema(examples(json!({"to": "zoe@example.org"})))]
 struct TestMailRequest {
@@ -165,8 +165,8 @@ struct TestMailResult {
 
 /// Get the state of mail
 ///
-/// What the node that answers has queued, and why it waits. For superusers, and for their API keys with the scope
-/// `admin`.
+/// The queued mails of the node that answers, and the reason why they wait. For superusers, and for their API keys with
+/// the scope `admin`.
 #[utoipa::path(
     get,
     path = "/admin/mail",

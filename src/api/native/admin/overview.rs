@@ -14,7 +14,7 @@ use crate::auth::overview::{NodeState, Overview, overview as read_overview};
 use crate::clock::Timestamp;
 use crate::http::{Request, Response};
 
-/// What this node and the fleet do.
+/// The state of this node and of the fleet.
 #[derive(Serialize, ToSchema)]
 #[schema(examples(json!({
     "nodes": [{
@@ -48,7 +48,7 @@ struct OverviewBody<'a> {
     /// The running nodes; only the node that answers while the store of sessions does not.
     nodes: Vec<NodeBody<'a>>,
     this_node: ThisNode<'a>,
-    /// What is risky in the settings of the node that answers.
+    /// The risks in the settings of the node that answers.
     warnings: &'a [String],
 }
 
@@ -87,7 +87,7 @@ struct ThisNode<'a> {
     mail: MailBody,
 }
 
-/// What one operation did in the last minute.
+/// The requests of one operation in the last minute.
 #[derive(Serialize, ToSchema)]
 struct OperationRate<'a> {
     operation: &'a str,
@@ -153,7 +153,7 @@ struct FollowerBody<'a> {
 #[derive(Serialize, ToSchema)]
 struct MailBody {
     queued: u64,
-    /// How long the oldest queued mail has waited.
+    /// Seconds for which the oldest queued mail has waited.
     oldest_seconds: u64,
     sent: u64,
     failed: u64,
@@ -161,8 +161,9 @@ struct MailBody {
 
 /// Get an overview
 ///
-/// What the node that answers does, from its own metrics, and the running nodes. A store that does not answer is reported,
-/// unless the caller cannot be checked without it. For superusers, and for their API keys with the scope `admin`.
+/// The load and state of the node that answers, from its own metrics, and the running nodes. A store that does not
+/// answer is reported, unless the caller cannot be checked without it. For superusers, and for their API keys with the
+/// scope `admin`.
 #[utoipa::path(
     get,
     path = "/admin/overview",

@@ -42,7 +42,7 @@ struct SettingValue {
     description: String,
 }
 
-/// Where a setting comes from.
+/// The source of a setting.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum SettingSource {

@@ -53,7 +53,7 @@ pub(in crate::api::native) struct AdminUser<'a> {
     updated_at: Timestamp,
 }
 
-/// Whether the second factor is on.
+/// The state of the second factor.
 #[derive(Serialize, ToSchema)]
 #[schema(examples(json!({"enabled": true, "recovery_codes_left": 9})))]
 struct MfaState {

@@ -95,7 +95,7 @@ struct UpdateUserRequest {
     superuser: Option<bool>,
     /// True to refuse sign-ins and end the user's sessions.
     disabled: Option<bool>,
-    /// Whether the address is known to be the user's.
+    /// True to mark the address as verified; false removes the mark.
     email_verified: Option<bool>,
     /// The full name; null removes it.
     #[serde(default, deserialize_with = "json::double_option")]
