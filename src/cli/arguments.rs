@@ -177,7 +177,7 @@ pub enum Keys {
         #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = parse_duration)]
         assume_cache: Duration,
         /// Wait until every server and every service that follows the revocation feed and reports has the new keys, for
-        /// this long at most. Fails if some have not, and names them.
+        /// this long at most, 90s without a duration. Fails if some have not, and names them.
         #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "90s",
             value_parser = parse_duration)]
         wait: Option<Duration>,
@@ -193,7 +193,7 @@ pub enum Keys {
         #[arg(allow_hyphen_values = true)]
         kid: String,
         /// Wait until every server and every service that follows the revocation feed and reports has the changed keys,
-        /// for this long at most. Fails if some have not, and names them.
+        /// for this long at most, 90s without a duration. Fails if some have not, and names them.
         #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, default_missing_value = "90s",
             value_parser = parse_duration)]
         wait: Option<Duration>,
@@ -245,7 +245,7 @@ pub enum ApiKeys {
         /// Its name.
         #[arg(long)]
         name: String,
-        /// A scope. Repeatable. Without scopes the key may do what any signed-in user may do.
+        /// A scope. Repeatable. At Signet, a key without scopes only reads its owner's account and API keys.
         #[arg(long = "scope", value_name = "SCOPE", value_parser = parse_scope)]
         scopes: Vec<String>,
         /// Days until it expires. Default: never.

@@ -40,7 +40,7 @@ const MAX_PAGE: u32 = 100;
 pub(super) struct CreateApiKey {
     #[schema(min_length = 1, max_length = 100)]
     name: String,
-    /// A key without scopes may do what its owner may do with a session, except what only a session may.
+    /// At Signet, a key without scopes only reads its owner's account and API keys.
     #[serde(default)]
     #[schema(schema_with = scopes_schema, required = false)]
     scopes: Option<Scopes>,

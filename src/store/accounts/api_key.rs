@@ -18,7 +18,7 @@ pub struct ApiKey {
     pub digest: [u8; 32],
     /// The name that its owner gave it.
     pub name: String,
-    /// The scopes; empty allows what any signed-in user may do.
+    /// The scopes. Without any, the key only reads its owner's account and API keys.
     pub scopes: Vec<String>,
     /// When it was last used, to within a minute.
     pub last_used_at: Option<Timestamp>,
