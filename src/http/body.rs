@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_of_more_than_a_few_kilobytes_is_counted_even_if_it_arrives_whole() {
+    async fn body_of_a_few_kilobytes_is_counted_even_if_whole() {
         let limits = RequestLimits { max_body: 2 * UNCOUNTED, max_held: 3 * UNCOUNTED, ..LIMITS };
         let read = async |length: usize| read_body(Full::new(Bytes::from(vec![b'a'; length])), length, &limits).await;
         let (_, small) = read(UNCOUNTED).await.unwrap();

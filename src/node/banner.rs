@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_banner_begins_with_version_addresses_mail_and_first_user() {
+    fn banner_begins_with_version_addresses_mail_and_first_user() {
         let banner = banner(&Config::default(), "http://127.0.0.1:8000", "target/release/signet");
         let lines = banner.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>();
         let starts = [

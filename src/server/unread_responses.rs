@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn response_is_late_after_a_generation_in_which_it_was_not_written() {
+    fn response_is_late_after_a_generation_without_a_write() {
         let connection = Arc::new(UnreadResponses::default());
         let (_body, first) = ResponseBody::tracked(Bytes::from_static(b"first"), 0, &connection);
         assert!(!connection.any_passed_on(), "its own task watches it");

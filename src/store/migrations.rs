@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn schema_that_was_contracted_needs_a_program_that_knows_enough() {
+    fn contracted_schema_needs_a_program_that_knows_enough() {
         assert_eq!(numbers(&KNOWN[..2], &applied(3)), Ok(vec![]));
         let refusal = numbers(&KNOWN[..1], &applied(3)).unwrap_err();
         assert!(refusal.contains("migration 3 (three)") && refusal.contains("know migration 2"), "{refusal}");
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn every_migration_is_numbered_and_declares_a_program_that_exists() {
+    fn migrations_are_numbered_and_name_a_program_that_exists() {
         for (engine, migrations) in [("postgres", POSTGRES), ("sqlite", SQLITE)] {
             let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(engine);
             assert_eq!(std::fs::read_dir(&folder).unwrap().count(), migrations.len(), "{engine}");

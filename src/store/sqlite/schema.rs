@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn older_program_works_on_a_file_unless_a_migration_excludes_it() {
+    fn older_program_works_unless_a_migration_excludes_it() {
         let mut file = Connection::open_in_memory().unwrap();
         assert_eq!(apply_all(&mut file, &[ONE, TWO]), Ok(vec![1, 2]));
         assert_eq!(apply_all(&mut file, &[ONE]), Ok(vec![]));
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn file_of_an_older_program_gets_records_from_the_next_migration_on() {
+    fn older_file_gets_records_from_the_next_migration_on() {
         let mut file = Connection::open_in_memory().unwrap();
         file.execute_batch(
             "CREATE TABLE signet_migrations (

@@ -42,7 +42,7 @@ fn page_names_packages_that_cargo_finds() {
 }
 
 #[tokio::test]
-async fn from_an_empty_folder_to_a_protected_route() {
+async fn readme_leads_from_nothing_to_a_protected_route() {
     let (_, example) = EXAMPLE.split_once("\n\n").unwrap();
     assert_eq!(blocks("rust"), [example], "README has the code of examples/axum.rs");
     let (server, url) = start_at_its_url();

@@ -34,26 +34,26 @@ const DOCUMENTED: [(&str, u16); 20] = [
 ];
 
 #[tokio::test]
-async fn http_statuses_on_the_embedded_default() {
+async fn codes_have_documented_statuses_embedded() {
     let mail = Server::start();
     assert_every_code(&TestServer::embedded(|plan| documented(plan).set("SMTP_URL", &mail.url())), false).await;
 }
 
 #[tokio::test]
-async fn http_statuses_on_redis_and_postgres() {
+async fn codes_have_documented_statuses_on_redis_and_postgres() {
     let mail = Server::start();
     assert_every_code(&TestServer::redis_and_postgres(|plan| documented(plan).set("SMTP_URL", &mail.url())), false)
         .await;
 }
 
 #[tokio::test]
-async fn in_band_codes_on_the_embedded_default() {
+async fn in_band_codes_have_status_200_embedded() {
     let mail = Server::start();
     assert_every_code(&TestServer::embedded(|plan| in_band(plan).set("SMTP_URL", &mail.url())), true).await;
 }
 
 #[tokio::test]
-async fn in_band_codes_on_redis_and_postgres() {
+async fn in_band_codes_have_status_200_on_redis_and_postgres() {
     let mail = Server::start();
     assert_every_code(&TestServer::redis_and_postgres(|plan| in_band(plan).set("SMTP_URL", &mail.url())), true).await;
 }

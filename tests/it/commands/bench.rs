@@ -32,7 +32,7 @@ fn a_bench_needs_no_settings_and_leaves_nothing() {
 }
 
 #[test]
-fn a_bench_of_configured_stores_asks_first_and_removes_its_users() {
+fn bench_of_configured_stores_asks_and_removes_its_users() {
     let plan = Plan::embedded();
     let refused_stores = plan.clone().set("REDIS_URL", "redis://127.0.0.1:1").set("SIGNET_SECRET", SECRET);
     let printed = refused(&refused_stores, &["bench", "--configured"], 2);

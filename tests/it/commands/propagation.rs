@@ -64,12 +64,12 @@ async fn tokens_of_a_revoked_key_are_refused_at_once(server: &TestServer) {
 }
 
 #[tokio::test]
-async fn tokens_of_a_revoked_key_are_refused_at_once_embedded() {
+async fn tokens_of_a_revoked_key_are_refused_embedded() {
     tokens_of_a_revoked_key_are_refused_at_once(&TestServer::embedded(|plan| plan)).await;
 }
 
 #[tokio::test]
-async fn tokens_of_a_revoked_key_are_refused_at_once_redis_and_postgres() {
+async fn tokens_of_a_revoked_key_are_refused_redis_and_postgres() {
     tokens_of_a_revoked_key_are_refused_at_once(&TestServer::redis_and_postgres(|plan| plan)).await;
 }
 

@@ -7,18 +7,18 @@ use crate::support::signet::Plan;
 use crate::support::until;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn session_lifecycle_on_a_redis_cluster() {
+async fn session_lives_and_ends_on_a_redis_cluster() {
     let (cluster, postgres) = (Cluster::start(), Database::create());
-    test_session_lifecycle(&Plan::at(&cluster.url(), &postgres)).await;
+    assert_session_lives_and_ends(&Plan::at(&cluster.url(), &postgres)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn session_lifecycle_behind_sentinel() {
+async fn session_lives_and_ends_behind_sentinel() {
     let (sentinel, postgres) = (Sentinel::start(), Database::create());
-    test_session_lifecycle(&Plan::at(&sentinel.url(), &postgres)).await;
+    assert_session_lives_and_ends(&Plan::at(&sentinel.url(), &postgres)).await;
 }
 
-async fn test_session_lifecycle(plan: &Plan) {
+async fn assert_session_lives_and_ends(plan: &Plan) {
     let plan =
         plan.clone().with_patient_stores().set("SIGNET_KEYS__ANNOUNCE", "2s").set("SIGNET_KEYS__JWKS_MAX_AGE", "1s");
     let nodes = [plan.start(), plan.another_node().start()];

@@ -78,7 +78,7 @@ async fn emptied_redis_invalidates_tokens_and_keeps_keys() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn redis_replaced_while_all_nodes_are_down() {
+async fn redis_that_is_replaced_during_a_stop_voids_sessions() {
     let fleet = Fleet::new();
     let plans = [fleet.plan.clone(), fleet.plan.another_node()];
     let mut nodes = plans.each_ref().map(|plan| plan.start());

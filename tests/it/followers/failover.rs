@@ -26,7 +26,7 @@ async fn epoch(node: &Client) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn follower_of_a_fleet_whose_redis_fails_over() {
+async fn follower_outlives_a_failover_of_redis() {
     let address = format!("127.0.0.1:{}", free_port());
     let issuer = format!("http://{address}");
     let (mut sentinel, postgres) = (Sentinel::failing_over_after(FAILOVER_SOON), Database::create());

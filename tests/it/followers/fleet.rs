@@ -106,7 +106,7 @@ pub(super) async fn sign_in_again(server: &TestServer, verifier: &Verifier, user
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn follower_of_a_fleet_that_loses_its_redis() {
+async fn follower_notices_that_its_fleet_lost_redis() {
     let address = format!("127.0.0.1:{}", free_port());
     let issuer = format!("http://{address}");
     let (mut redis, postgres) = (redis::Server::start(), Database::create());

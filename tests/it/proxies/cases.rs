@@ -335,7 +335,7 @@ async fn apache_verifies_es256_alone() {
 }
 
 #[tokio::test]
-async fn nginx_page_with_another_requirement() {
+async fn nginx_can_require_a_scope() {
     let server = TestServer::embedded(|plan| plan);
     let address = address(&server).to_string();
     let setup = Setup::with(&NGINX, server, &[("?subject=user", "?scope=read"), (SIGNET, &address)], &[]).await;

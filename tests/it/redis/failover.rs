@@ -79,7 +79,7 @@ impl Load {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn cluster_failover_under_load() {
+async fn cluster_fails_over_under_load() {
     let mut cluster = Cluster::failing_over_after(FAILOVER_SOON);
     let store = Arc::new(Redis::connect(&cluster.config()).await.unwrap());
     for number in SESSIONS..SESSIONS * 2 {
@@ -119,7 +119,7 @@ async fn cluster_failover_under_load() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sentinel_failover_after_a_kill_under_load() {
+async fn sentinel_fails_over_after_a_kill_under_load() {
     let mut sentinel = Sentinel::failing_over_after(FAILOVER_SOON);
     let store = Arc::new(Redis::connect(&sentinel.config()).await.unwrap());
     let load = Load::start(&store).await;
@@ -130,7 +130,7 @@ async fn sentinel_failover_after_a_kill_under_load() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sentinel_failover_after_a_freeze_under_load() {
+async fn sentinel_fails_over_after_a_freeze_under_load() {
     let sentinel = Sentinel::failing_over_after(FAILOVER_SOON);
     let store = Arc::new(Redis::connect(&sentinel.config()).await.unwrap());
     let load = Load::start(&store).await;

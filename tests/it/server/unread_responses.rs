@@ -133,7 +133,7 @@ async fn client_that_reads_nothing_over_http1_is_closed() {
 }
 
 #[tokio::test]
-async fn the_connection_that_holds_most_closes_when_memory_runs_short() {
+async fn connection_that_holds_most_closes_when_memory_runs_short() {
     let server = serve(config::Server { workers: 1, max_held: 1 << 20, ..settings() });
     let mut modest = RawClient::connect(&server, 0).await;
     modest.get("/large/60000", 0..2).await;

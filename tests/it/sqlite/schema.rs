@@ -51,7 +51,7 @@ const UNKNOWN_MIGRATION: &str = "INSERT INTO signet_migrations (number, name, ch
                                  VALUES (100, 'of another age', '', 0, ?1)";
 
 #[tokio::test]
-async fn running_server_accepts_a_newer_schema_that_allows_it_and_no_older() {
+async fn running_server_accepts_only_a_newer_schema_that_allows_it() {
     let dir = tempfile::tempdir().unwrap();
     let stores = open(dir.path());
     stores.accounts.check().await.unwrap();

@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn slow_hashes_raise_the_estimate_and_fast_ones_lower_it_faster() {
+    fn slow_hashes_raise_the_estimate_and_fast_ones_lower_it() {
         let (mut hash_times, now) = (HashTimes::new(millis(10), 1), Instant::now());
         for _ in 0..40 {
             hash_times.record(now, 1, times(100, 100), Priority::Low);

@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_request_is_first_and_those_that_ended_are_skipped() {
+    fn oldest_request_is_first_and_ended_ones_are_skipped() {
         let mut held = Held::new();
         let (gone, mut first, mut second) = (held.hold(), held.hold().unwrap(), held.hold().unwrap());
         drop(gone);

@@ -256,7 +256,7 @@ async fn beyond_the_bound_requests_are_rejected_and_not_held() {
 /// Jobs go to the other threads while the priority is raised, and back afterwards.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn jobs_run_at_the_priority_of_the_process_beside_busy_programs() {
+async fn jobs_run_at_the_process_priority_beside_busy_programs() {
     let nice = || rustix::process::getpriority_process(None).unwrap();
     let pool = pool(8, 60 * SECOND);
     let starved = JobTimes { elapsed: SECOND, thread: SECOND / 100, process: SECOND / 100 };

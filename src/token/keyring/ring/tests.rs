@@ -100,7 +100,7 @@ fn node_whose_clock_is_behind_uses_the_first_key() {
 }
 
 #[test]
-fn rotating_lets_the_standby_sign_once_it_was_announced_long_enough() {
+fn rotating_lets_a_standby_sign_once_announced_long_enough() {
     let rng = rng();
     let mut ring = running(&policy());
     let standby = ring.keys[1].kid.clone();
