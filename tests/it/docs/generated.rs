@@ -65,9 +65,11 @@ fn comment(lines: &[&str]) -> String {
     if in_block {
         text += "```\n";
     }
-    // Code can span lines, so the whole is escaped at once, except for blocks.
+    // Code can span lines, so the whole is escaped at once, except for blocks. Escapes make some lines too long.
     let parts = text.split("```").enumerate();
-    parts.map(|(index, part)| if index % 2 == 1 { format!("```{part}```") } else { prose(part) }).collect()
+    parts
+        .map(|(index, part)| if index % 2 == 1 { format!("```{part}```") } else { wrapped(&prose(part), "") })
+        .collect()
 }
 
 fn settings_page() -> String {

@@ -8,10 +8,13 @@ mod quickstart;
 
 use std::path::{Path, PathBuf};
 
-/// The pages at the top of the repository, of the book in docs/, and of the load tests.
+/// Folders with pages beside the book: the top of the repository, the load tests, and what services verify with.
+const OTHER_FOLDERS: &[&str] = &["", "loadtest", "clients/js", "clients/python", "clients/vectors", "crates/verify"];
+
+/// The pages of the book in docs/ and of the other folders.
 fn pages() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut pages: Vec<_> = [root.to_owned(), root.join("loadtest")].iter().flat_map(|folder| list(folder).0).collect();
+    let mut pages: Vec<_> = OTHER_FOLDERS.iter().flat_map(|folder| list(&root.join(folder)).0).collect();
     pages.extend(book_pages());
     pages
 }
@@ -204,6 +207,23 @@ fn links_in_the_documentation_resolve() {
     }
     assert!(link_count > 20, "only {link_count} links were found");
     assert!(dead.is_empty(), "{dead:#?}");
+}
+
+/// Rows of tables and lines of code may be longer.
+#[test]
+fn prose_has_at_most_120_columns() {
+    let mut long = Vec::new();
+    for page in pages().into_iter().chain([Path::new(env!("CARGO_MANIFEST_DIR")).join("config.toml")]) {
+        let text = std::fs::read_to_string(&page).unwrap();
+        let mut is_code = false;
+        for (index, line) in text.lines().enumerate() {
+            is_code ^= line.trim_start().starts_with("```");
+            if line.chars().count() > 120 && !is_code && !line.starts_with('|') {
+                long.push(format!("{}: line {}", page.display(), index + 1));
+            }
+        }
+    }
+    assert!(long.is_empty(), "{long:#?}");
 }
 
 /// The same screen in the other colours: `NAME.png` and `NAME-dark.png`.
