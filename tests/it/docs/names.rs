@@ -55,7 +55,7 @@ fn settings_in_the_documentation_exist() {
             };
             let named = parts.len() > 1 && parts.iter().all(is_word) && !parts.contains(&"");
             let in_section = sections.iter().any(|section| section.split('.').next() == Some(parts[0]));
-            let is_file = ["md", "rs", "js", "toml", "json", "jsonl"].contains(parts.last().unwrap());
+            let is_file = ["md", "rs", "js", "mjs", "toml", "json", "jsonl"].contains(parts.last().unwrap());
             if named && in_section && !is_file && !events.contains(name) {
                 count += 1;
                 if !is_setting(name) {
