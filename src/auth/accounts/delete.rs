@@ -48,8 +48,8 @@ async fn delete(
     let forget_before = now - ctx.node.retention.durable_revocation_ttl();
     let deleted_at = ctx.accounts.delete_user(user, now, forget_before).await?.ok_or(Error::NotFound)?;
     audit::record(ctx, Event::of_user(EventType::UserDeleted, user, origin));
-    notify.await;
     let sign_out_error = sign_out_durably(ctx, user, deleted_at).await.err();
+    notify.await;
     if let Some(error) = &sign_out_error {
         tracing::warn!(%user, %error, "the user is deleted, and the sessions could not be ended yet; retrying");
     }
