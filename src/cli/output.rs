@@ -91,10 +91,13 @@ impl<'a> Output<'a> {
     }
 }
 
-/// Replaces control characters: users choose their names, and an escape sequence in one could rewrite the operator's
-/// terminal.
+/// Replaces control characters, also those that change the direction of the text: users choose their names, and an escape
+/// sequence in one could rewrite the operator's terminal.
 fn without_control_characters(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
+    let is_direction =
+        |letter| matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let replace = |letter: char| if letter.is_control() || is_direction(letter) { '\u{fffd}' } else { letter };
+    text.chars().map(replace).collect()
 }
 
 /// A boolean as a table cell.

@@ -182,10 +182,11 @@ fn a_list_says_that_there_is_more() {
 #[test]
 fn a_name_cannot_control_the_terminal() {
     let cli = TestCli::new();
+    let name = "\u{1b}[2J\u{202e}";
     let (printed, result) =
-        cli.run_args(["signet", "users", "create", "--email", "a@example.com", "--full-name", "\u{1b}[2J"]);
+        cli.run_args(["signet", "users", "create", "--email", "a@example.com", "--full-name", name]);
     result.unwrap();
-    assert!(printed.contains("[2J") && !printed.contains('\u{1b}'), "{printed}");
+    assert!(printed.contains("[2J") && !printed.contains(['\u{1b}', '\u{202e}']), "{printed}");
 }
 
 #[test]

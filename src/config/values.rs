@@ -340,9 +340,9 @@ impl ValueType for Filter {
         "error, warn, info, debug or trace, or several separated by commas, such as info,signet::auth=debug".to_owned()
     }
     fn parse(&self, text: &str) -> Option<String> {
-        // The library reads an empty level as `error`.
-        let levels = !text.split(',').any(|directive| directive.ends_with('='));
-        (levels && text.parse::<tracing_subscriber::filter::Targets>().is_ok()).then(|| text.to_owned())
+        // The library reads an empty level as `error`, and takes any text for the name of a module.
+        let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic()) && !format!("{text},").contains("=,");
+        (is_plain && text.parse::<tracing_subscriber::filter::Targets>().is_ok()).then(|| text.to_owned())
     }
 }
 

@@ -194,10 +194,10 @@ async fn apply(
             changed => changed?,
         };
         record_changes(&ctx, &before, &changes, &request);
-        // Before the sessions end, so that the notice does not depend on the ephemeral store.
+        let sessions = update_sessions(&ctx, &after, &changes).await;
+        // Also if the ephemeral store fails, so that the notice does not depend on it.
         notify(&ctx, &before, &after, &changes, &origin).await?;
-        update_sessions(&ctx, &after, &changes).await?;
-        Ok(after)
+        sessions.map(|()| after)
     })
     .await
 }
