@@ -11,9 +11,10 @@
 //! the time to start for each rate.
 //!
 //! The latencies are from the response to the sign-out to the refusal, of all pairs of a sign-out and a follower. They
-//! include up to two milliseconds until the follower is asked again, and more while the next token is verified for the
-//! first time. The processor time is that of the server alone, sign-outs included: `--followers 0` tells what those
-//! cost.
+//! include the time until the follower is asked again: a millisecond or more, so that asking takes a tenth of a core at
+//! most, and longer while the next token is verified for the first time. The processor time of the server includes the
+//! sign-outs: `--followers 0` tells what those cost. That of the followers is of the threads that follow, without what
+//! asks them.
 //!
 //! Requests and bytes are those of further clients, which read what followers read, but verify nothing: one by long
 //! polls, or with `--through-cache` M (10,000). Bytes are those of the responses with their heads. Each sign-out is
@@ -48,7 +49,7 @@ use signet_verify::follow::Verifier;
 use signet_verify::follow::VerifyError;
 use support::cores::Cores;
 use support::load::Histogram;
-use support::process::pin_this_process;
+use support::process::{cpu_time_of_threads, pin_this_process, thread_cpu_time};
 use support::signet::{SeededSession, SignetSettings};
 use support::{free_port, lock_machine, temp_folder};
 
@@ -61,6 +62,16 @@ const START_INTERVAL: Duration = Duration::from_millis(2);
 /// The longest wait for a follower to start, and to refuse a token: more is a failure of the bench.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The time between two rounds of asking, as a multiple of the processor time of a round: or the asking would take the
+/// core that the followers need.
+const PAUSE_FACTOR: u32 = 9;
+
+/// The shortest such time.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
+
+/// The name of the threads that follow.
+const THREAD_NAME: &str = "followers";
 
 /// A million revocations a day, as a rate.
 const MILLION_A_DAY: f64 = 1_000_000.0 / 86_400.0;
@@ -118,8 +129,8 @@ fn main() {
     pin_this_process(&cores.beside_server());
     println!("{} followers, {} further clients, {} cores", options.followers, options.clients(), cores.count());
     println!(
-        "  rate/s  signed out/s  refusals   p50 ms   p99 ms   max ms  server CPU %  of each client: requests/s   bytes/s  \
-         MB/day"
+        "  rate/s  signed out/s  refusals   p50 ms   p99 ms   max ms  server CPU %  followers CPU %  of each client: \
+         requests/s   bytes/s  MB/day"
     );
     for rate in &options.rates {
         measure(&options, &cores, *rate);
@@ -145,6 +156,7 @@ fn measure(options: &Options, cores: &Cores, rate: f64) {
 
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(options.threads)
+        .thread_name(THREAD_NAME)
         .enable_all()
         .build()
         .expect("a runtime");
@@ -165,23 +177,26 @@ fn measure(options: &Options, cores: &Cores, rate: f64) {
     }
     let sign_outs = sign_outs::spawn(others, address, others_rate, &ended);
     std::thread::sleep(Duration::from_secs(2));
-    let (cpu_before, traffic_before) = (signet.process.cpu_time(), traffic.counts());
+    let followers_cpu = || cpu_time_of_threads(std::process::id(), THREAD_NAME).expect("this process runs");
+    let (cpu_before, traffic_before) = ((signet.process.cpu_time(), followers_cpu()), traffic.counts());
     let (others_before, began) = (sign_outs.count(), Instant::now());
     let latencies = sign_out_and_wait(sampled, address, &verifiers);
-    let (elapsed, cpu) = (began.elapsed().as_secs_f64(), signet.process.cpu_time() - cpu_before);
+    let elapsed = began.elapsed().as_secs_f64();
+    let cpu = (signet.process.cpu_time() - cpu_before.0, followers_cpu() - cpu_before.1);
     let ((requests, bytes), others) = (traffic.counts(), sign_outs.count() - others_before);
     ended.store(true, Ordering::Relaxed);
     sign_outs.join();
     let of_each = |now: u64, before: u64| (now - before) as f64 / elapsed / options.clients() as f64;
     let bytes = of_each(bytes, traffic_before.1);
     println!(
-        "{rate:>8.1}  {:>12.1}  {:>8}  {:>7.1}  {:>7.1}  {:>7.1}  {:>12.1}  {:>26.1}  {bytes:>8.0}  {:>6.1}",
+        "{rate:>8.1}  {:>12.1}  {:>8}  {:>7.1}  {:>7.1}  {:>7.1}  {:>12.1}  {:>15.1}  {:>26.1}  {bytes:>8.0}  {:>6.1}",
         (samples + others) as f64 / elapsed,
         latencies.count(),
         latencies.percentile_micros(0.5) / 1000.0,
         latencies.percentile_micros(0.99) / 1000.0,
         latencies.percentile_micros(1.0) / 1000.0,
-        cpu.as_secs_f64() / elapsed * 100.0,
+        cpu.0.as_secs_f64() / elapsed * 100.0,
+        cpu.1.as_secs_f64() / elapsed * 100.0,
         of_each(requests, traffic_before.0),
         bytes * SECONDS_A_DAY / 1e6,
     );
@@ -238,6 +253,7 @@ fn sign_out_and_wait(sessions: &[SeededSession], address: SocketAddr, verifiers:
 
 /// Asks all followers that have not refused a token yet, and pauses.
 fn observe(samples: &mut Vec<Sample<'_>>, latencies: &mut Histogram) {
+    let before = thread_cpu_time();
     for sample in &mut *samples {
         sample.waiting.retain(|verifier| match verifier.verify_now(sample.token) {
             Ok(_) => true,
@@ -250,5 +266,5 @@ fn observe(samples: &mut Vec<Sample<'_>>, latencies: &mut Histogram) {
         assert!(sample.signed_out.elapsed() < REFUSAL_TIMEOUT, "{} followers accept a token", sample.waiting.len());
     }
     samples.retain(|sample| !sample.waiting.is_empty());
-    std::thread::sleep(Duration::from_millis(1));
+    std::thread::sleep(((thread_cpu_time() - before) * PAUSE_FACTOR).max(SHORTEST_PAUSE));
 }

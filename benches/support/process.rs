@@ -121,8 +121,16 @@ impl Drop for Process {
 /// Reads `schedstat`, which counts nanoseconds, or on kernels without it `stat`, which counts hundredths of a second.
 /// `schedstat` lacks the last tick of a running thread, so read it while the server is idle.
 pub(crate) fn cpu_time(pid: u32) -> Option<Duration> {
+    cpu_time_of_threads(pid, "")
+}
+
+/// The same of the threads whose names begin with `prefix`; of all threads on kernels without `schedstat`.
+pub(crate) fn cpu_time_of_threads(pid: u32, prefix: &str) -> Option<Duration> {
     let mut total = 0;
     for thread in fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {
+        if !fs::read_to_string(thread.path().join("comm")).is_ok_and(|name| name.starts_with(prefix)) {
+            continue;
+        }
         match fs::read_to_string(thread.path().join("schedstat")) {
             Ok(line) => total += line.split_whitespace().next()?.parse::<u64>().ok()?,
             // The thread has just ended.
@@ -131,6 +139,12 @@ pub(crate) fn cpu_time(pid: u32) -> Option<Duration> {
         }
     }
     Some(Duration::from_nanos(total))
+}
+
+/// The CPU time of the calling thread.
+pub(crate) fn thread_cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }
 
 fn cpu_time_from_stat(pid: u32) -> Option<Duration> {
