@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use crate::error::TokenError;
-use crate::json::{AnyValue, Integer, Names, TextVisitor};
+use crate::json::{AnyValue, Integer, Names, TextVisitor, read_once};
 use crate::time::UnixTime;
 
 pub use crate::json::Text;
@@ -90,15 +90,6 @@ impl<'de: 'a, 'a> Deserialize<'de> for Claims<'a> {
 /// Not derived: what is derived skips the values of other claims, and their names.
 struct ClaimsVisitor;
 
-/// Reads the value of a claim that must not have one yet.
-fn read<'de, T: Deserialize<'de>, A: MapAccess<'de>>(into: &mut Option<T>, object: &mut A) -> Result<(), A::Error> {
-    if into.is_some() {
-        return Err(A::Error::custom("duplicate member"));
-    }
-    *into = Some(object.next_value()?);
-    Ok(())
-}
-
 impl<'de> Visitor<'de> for ClaimsVisitor {
     type Value = Claims<'de>;
 
@@ -114,19 +105,19 @@ impl<'de> Visitor<'de> for ClaimsVisitor {
         let mut others = Names::default();
         while let Some(name) = object.next_key::<Text<'de>>()? {
             match &*name {
-                "iss" => read(&mut iss, &mut object),
-                "sub" => read(&mut sub, &mut object),
-                "aud" => read(&mut aud, &mut object),
-                "exp" => read(&mut exp, &mut object),
-                "iat" => read(&mut iat, &mut object),
-                "nbf" => read(&mut nbf, &mut object),
-                "auth_time" => read(&mut auth_time, &mut object),
-                "sid" => read(&mut sid, &mut object),
-                "jti" => read(&mut jti, &mut object),
-                "client_id" => read(&mut client_id, &mut object),
-                "email" => read(&mut email, &mut object),
-                "email_verified" => read(&mut email_verified, &mut object),
-                "scope" => read(&mut scope, &mut object),
+                "iss" => read_once(&mut iss, &mut object),
+                "sub" => read_once(&mut sub, &mut object),
+                "aud" => read_once(&mut aud, &mut object),
+                "exp" => read_once(&mut exp, &mut object),
+                "iat" => read_once(&mut iat, &mut object),
+                "nbf" => read_once(&mut nbf, &mut object),
+                "auth_time" => read_once(&mut auth_time, &mut object),
+                "sid" => read_once(&mut sid, &mut object),
+                "jti" => read_once(&mut jti, &mut object),
+                "client_id" => read_once(&mut client_id, &mut object),
+                "email" => read_once(&mut email, &mut object),
+                "email_verified" => read_once(&mut email_verified, &mut object),
+                "scope" => read_once(&mut scope, &mut object),
                 _ => {
                     others.add(name)?;
                     object.next_value::<AnyValue>().map(drop)

@@ -76,11 +76,16 @@ impl Header<'_> {
     }
 }
 
-/// The header segment with its dot, as Signet writes it for an access token.
-pub fn access_token_header(alg: &str, kid: &str) -> Box<str> {
+/// The header segment with its dot, as Signet writes it.
+pub(crate) fn header_segment(alg: &str, typ: &str, kid: &str) -> Box<str> {
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
-    let header = format!(r#"{{"alg":{},"typ":"{ACCESS_TOKEN_TYPE}","kid":{}}}"#, quoted(alg), quoted(kid));
+    let header = format!(r#"{{"alg":{},"typ":{},"kid":{}}}"#, quoted(alg), quoted(typ), quoted(kid));
     let mut segment = URL_SAFE_NO_PAD.encode(header);
     segment.push('.');
     segment.into()
+}
+
+/// That of an access token.
+pub fn access_token_header(alg: &str, kid: &str) -> Box<str> {
+    header_segment(alg, ACCESS_TOKEN_TYPE, kid)
 }

@@ -87,6 +87,19 @@ impl<'a> Names<'a> {
     }
 }
 
+/// Reads the value of a member that must not have one yet.
+pub(crate) fn read_once<'de, T, A>(into: &mut Option<T>, object: &mut A) -> Result<(), A::Error>
+where
+    T: Deserialize<'de>,
+    A: MapAccess<'de>,
+{
+    if into.is_some() {
+        return Err(A::Error::custom("duplicate member"));
+    }
+    *into = Some(object.next_value()?);
+    Ok(())
+}
+
 /// A string, borrowed from the JSON unless it contains escapes. (`Option<Cow<str>>` would always be copied.)
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Text<'a>(pub Cow<'a, str>);

@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use crate::header::access_token_header;
+use crate::feed::{FRAME_ALGORITHM, FRAME_TYPE};
+use crate::header::{access_token_header, header_segment};
 use crate::id_hash::IdHash;
 use crate::{ed25519, es256};
 
@@ -39,6 +40,8 @@ pub struct PublicKey {
     /// The header segments, with the dot, that Signet writes for this key's access tokens: such a header is compared
     /// and not parsed.
     headers: Box<[Box<str>]>,
+    /// The same of frames of the revocation feed; `None` if the key cannot sign them.
+    frame_header: Option<Box<str>>,
     verifier: Verifier,
 }
 
@@ -60,7 +63,9 @@ impl PublicKey {
 
     fn new(kid: &str, algorithm: Algorithm, verifier: Verifier) -> Self {
         let headers = algorithm.names().iter().map(|name| access_token_header(name, kid)).collect();
-        Self { kid: kid.into(), id_hash: IdHash::of(kid), algorithm, headers, verifier }
+        let signs_frames = algorithm == Algorithm::EdDsa;
+        let frame_header = signs_frames.then(|| header_segment(FRAME_ALGORITHM, FRAME_TYPE, kid));
+        Self { kid: kid.into(), id_hash: IdHash::of(kid), algorithm, headers, frame_header, verifier }
     }
 
     /// The `kid`.
@@ -99,6 +104,11 @@ impl PublicKey {
     /// Returns true if `header`, a segment with its dot, is one that Signet writes for this key's access tokens.
     pub(crate) fn has_header(&self, header: &str) -> bool {
         self.headers.iter().any(|own| **own == *header)
+    }
+
+    /// The same for a frame of the revocation feed.
+    pub(crate) fn has_frame_header(&self, header: &str) -> bool {
+        self.frame_header.as_deref() == Some(header)
     }
 }
 

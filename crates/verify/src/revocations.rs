@@ -3,18 +3,20 @@
 //! Reading takes no lock and allocates nothing. Entries that no token can match any more are removed. Knows nothing of
 //! how revocations arrive.
 
-use std::hash::BuildHasherDefault;
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+mod table;
+
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
 use crate::claims::Claims;
-use crate::feed::{Frame, Revoked, RevokedBefore};
-use crate::id_hash::{IdHash, Identity};
+use crate::feed::{Frame, Revoked, RevokedBefore, until_secs};
+use crate::id_hash::IdHash;
 use crate::keys::PublicKey;
 use crate::time::UnixTime;
+use table::Table;
 
 /// Subtracted from the time at which a token without a session began, before that is compared with the revocation of
 /// its user: the clock that stamped the token may be ahead of the one that stamped the revocation.
@@ -72,55 +74,33 @@ fn uuid_v7_time(text: &str) -> Option<UnixTime> {
 /// The revocations in force.
 #[derive(Default)]
 pub struct RevocationSet {
-    /// Replaced when entries are removed, since a bit can stand for several.
-    filter: ArcSwap<Filter>,
-    /// Held by those who change the entries, so that no bit is lost while the filter is replaced.
+    tables: ArcSwap<Tables>,
+    /// Held by those who change the tables.
     changing: Mutex<()>,
-    revoked: papaya::HashMap<IdHash, UnixTime, BuildHasherDefault<Identity>>,
-    revoked_before: papaya::HashMap<IdHash, Before, BuildHasherDefault<Identity>>,
     /// Everything that began before this is revoked.
     not_before: AtomicI64,
     /// The number of entries of both kinds, so that checking against an empty set costs two loads.
     count: AtomicUsize,
 }
 
-/// A bit for each hash: unset for nearly all ids of valid tokens, so that they need no lookup in a map. A lookup of an
-/// absent id is slow, because a map that grows is nearly full: with four of them among 100,000 entries, a cached
-/// verification took 4 µs instead of 0.2 µs.
-struct Filter(Box<[AtomicU64]>);
+/// Replaced when one of them needs more room, or has entries to remove.
+#[derive(Clone)]
+struct Tables {
+    revoked: Arc<Table<()>>,
+    /// With `before` in milliseconds.
+    revoked_before: Arc<Table<AtomicI64>>,
+}
 
-/// The filter has 2^22 bits, 512 KiB: of 100,000 entries one id in 42 needs a lookup for nothing.
-const FILTER_BITS: u32 = 22;
-
-impl Default for Filter {
+impl Default for Tables {
     fn default() -> Self {
-        Self((0..(1 << FILTER_BITS) / 64).map(|_| AtomicU64::new(0)).collect())
+        Self { revoked: Table::with_room_for(0).into(), revoked_before: Table::with_room_for(0).into() }
     }
 }
 
-impl Filter {
-    /// The word and the bit of a hash, by bytes that the maps do not use.
-    fn place(id: &IdHash) -> (usize, u64) {
-        let [.., a, b, c, d] = id.0;
-        let at = u32::from_le_bytes([a, b, c, d]) >> (u32::BITS - FILTER_BITS);
-        (at as usize / 64, 1 << (at % 64))
+impl Tables {
+    fn len(&self) -> usize {
+        self.revoked.len() + self.revoked_before.len()
     }
-
-    fn may_contain(&self, id: &IdHash) -> bool {
-        let (word, bit) = Self::place(id);
-        self.0[word].load(Ordering::Acquire) & bit != 0
-    }
-
-    fn insert(&self, id: &IdHash) {
-        let (word, bit) = Self::place(id);
-        self.0[word].fetch_or(bit, Ordering::Release);
-    }
-}
-
-#[derive(Clone, Copy)]
-struct Before {
-    before: UnixTime,
-    until: UnixTime,
 }
 
 impl RevocationSet {
@@ -132,66 +112,64 @@ impl RevocationSet {
         if self.count.load(Ordering::Acquire) == 0 {
             return false;
         }
-        let filter = self.filter.load();
-        let is_revoked = |id: &IdHash| filter.may_contain(id) && self.revoked.pin().contains_key(id);
-        token.ids.iter().flatten().any(is_revoked)
-            || filter.may_contain(&token.user)
-                && self.revoked_before.pin().get(&token.user).is_some_and(|entry| token.began_for_user <= entry.before)
+        let tables = self.tables.load();
+        token.ids.iter().flatten().any(|id| tables.revoked.get(id).is_some())
+            || tables.revoked_before.get(&token.user).is_some_and(|before| token.began_for_user.millis() <= before)
     }
 
     /// Returns true if `key` is revoked: then it signs nothing that is accepted, neither tokens nor frames.
     pub fn is_key_revoked(&self, key: &PublicKey) -> bool {
-        self.revoked.pin().contains_key(&key.id_hash())
+        self.tables.load().revoked.get(&key.id_hash()).is_some()
     }
 
     /// Applies the entries of a frame. A frame can be applied twice, and frames of another order do no harm.
     pub fn apply(&self, frame: &Frame) {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let filter = self.filter.load();
-        let revoked = self.revoked.pin();
+        let tables = self.tables_with_room_for(frame.revoked.len(), frame.revoked_before.len());
         for Revoked { id, until } in &frame.revoked {
-            revoked.update_or_insert(*id, |known| (*known).max(*until), *until);
-            filter.insert(id);
+            tables.revoked.add(id, until_secs(*until), ());
         }
-        let revoked_before = self.revoked_before.pin();
         for RevokedBefore { user, before, until } in &frame.revoked_before {
-            let merge = |known: &Before| Before { before: known.before.max(*before), until: known.until.max(*until) };
-            revoked_before.update_or_insert(*user, merge, Before { before: *before, until: *until });
-            filter.insert(user);
+            tables.revoked_before.add(user, until_secs(*until), before.millis());
         }
-        self.update_count();
+        self.count.store(tables.len(), Ordering::Release);
         if let Some(not_before) = frame.not_before {
             self.not_before.fetch_max(not_before.millis(), Ordering::Relaxed);
         }
     }
 
+    /// The tables, with room for so many more entries. A table that has none is copied into a larger one.
+    fn tables_with_room_for(&self, revoked: usize, revoked_before: usize) -> Arc<Tables> {
+        let tables = self.tables.load_full();
+        if tables.revoked.has_room_for(revoked) && tables.revoked_before.has_room_for(revoked_before) {
+            return tables;
+        }
+        let mut larger = Tables::clone(&tables);
+        if !tables.revoked.has_room_for(revoked) {
+            larger.revoked = tables.revoked.without(0, revoked).into();
+        }
+        if !tables.revoked_before.has_room_for(revoked_before) {
+            larger.revoked_before = tables.revoked_before.without(0, revoked_before).into();
+        }
+        let larger = Arc::new(larger);
+        self.tables.store(larger.clone());
+        larger
+    }
+
     /// Removes entries that no token can match any more.
     pub fn remove_expired(&self, now: UnixTime) {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let (revoked, revoked_before) = (self.revoked.pin(), self.revoked_before.pin());
-        revoked.retain(|_, until| *until > now);
-        revoked_before.retain(|_, entry| entry.until > now);
-        let filter = Filter::default();
-        revoked.keys().chain(revoked_before.keys()).for_each(|id| filter.insert(id));
-        self.filter.store(Arc::new(filter));
-        self.update_count();
-    }
-
-    /// Repeats until the count did not change meanwhile: a count of 0 that was taken just before another thread applied
-    /// a revocation, and stored just after, would hide that revocation.
-    fn update_count(&self) {
-        loop {
-            let count = self.len();
-            self.count.swap(count, Ordering::AcqRel);
-            if self.len() == count {
-                return;
-            }
-        }
+        let now = u32::try_from(now.secs().max(0)).unwrap_or(u32::MAX);
+        let tables = self.tables.load();
+        let revoked = tables.revoked.without(now, 0).into();
+        let left = Tables { revoked, revoked_before: tables.revoked_before.without(now, 0).into() };
+        self.count.store(left.len(), Ordering::Release);
+        self.tables.store(Arc::new(left));
     }
 
     /// The number of entries.
     pub fn len(&self) -> usize {
-        self.revoked.len() + self.revoked_before.len()
+        self.count.load(Ordering::Acquire)
     }
 
     /// Returns true if there are no entries.
@@ -319,6 +297,21 @@ mod tests {
         set.apply(&early);
         set.remove_expired(UnixTime::from_secs(2));
         assert_eq!(set.len(), 2);
+    }
+
+    #[test]
+    fn entries_stay_while_the_tables_grow() {
+        let set = RevocationSet::default();
+        let sid = |number: usize| format!("019a83b6-1ac0-7000-8000-{number:012}");
+        for _ in 0..2 {
+            for number in 0..2000 {
+                set.apply(&revoked(&sid(number)));
+            }
+            set.apply(&revoked_before(BEGAN - 1));
+            assert_eq!(set.len(), 2001);
+        }
+        assert!((0..2000).all(|number| set.is_revoked(&ids(json!({"sid": sid(number)})))));
+        assert!(!set.is_revoked(&ids(json!({"sid": sid(2000)}))));
     }
 
     #[test]

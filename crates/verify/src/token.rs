@@ -58,6 +58,11 @@ impl<'t> UnverifiedToken<'t> {
         self.find_key_by_header(keys, |header| header.is_of_type(ACCESS_TOKEN_TYPE), accepts)
     }
 
+    /// The header segment with its dot.
+    pub(crate) fn header(&self) -> &'t str {
+        self.header
+    }
+
     /// The key that the header names, if `has_type` returns true for the header, and `accepts` for its `alg` and the
     /// key. A header with an unknown `alg` is refused for that, whatever its `kid`.
     pub(crate) fn find_key_by_header<'k, K: HasPublicKey>(

@@ -27,9 +27,9 @@ pub struct RevokedBefore {
 }
 
 /// Whole seconds, rounded up, so that no entry is dropped too early.
-fn until_to_bytes(until: UnixTime) -> [u8; 4] {
+pub(crate) fn until_secs(until: UnixTime) -> u32 {
     let secs = until.millis().saturating_add(999).div_euclid(1000);
-    u32::try_from(secs.max(0)).unwrap_or(u32::MAX).to_be_bytes()
+    u32::try_from(secs.max(0)).unwrap_or(u32::MAX)
 }
 
 fn until_from_bytes(bytes: &[u8]) -> UnixTime {
@@ -40,7 +40,7 @@ impl Revoked {
     pub(super) fn to_bytes(self) -> [u8; 16] {
         let mut bytes = [0; 16];
         bytes[..12].copy_from_slice(&self.id.0);
-        bytes[12..].copy_from_slice(&until_to_bytes(self.until));
+        bytes[12..].copy_from_slice(&until_secs(self.until).to_be_bytes());
         bytes
     }
 
@@ -57,7 +57,7 @@ impl RevokedBefore {
         bytes[..12].copy_from_slice(&self.user.0);
         let before = self.before.millis().clamp(0, (1 << 48) - 1);
         bytes[12..18].copy_from_slice(&before.to_be_bytes()[2..]);
-        bytes[18..].copy_from_slice(&until_to_bytes(self.until));
+        bytes[18..].copy_from_slice(&until_secs(self.until).to_be_bytes());
         bytes
     }
 

@@ -4,6 +4,7 @@
 //! Knows nothing of how frames travel, nor of what a follower does with them.
 
 mod entries;
+mod payload;
 #[cfg(test)]
 mod tests;
 
@@ -11,16 +12,18 @@ use std::borrow::Cow;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::{Deserialize, Serialize};
 
 use crate::error::TokenError;
-use crate::json::{self, MAX_INTEGER, present};
+use crate::header::header_segment;
+use crate::json::MAX_INTEGER;
 use crate::keys::{Algorithm, HasPublicKey, PublicKey};
 use crate::time::UnixTime;
 use crate::token::UnverifiedToken;
 
 pub use crate::id_hash::IdHash;
+pub(crate) use entries::until_secs;
 pub use entries::{Revoked, RevokedBefore};
+use payload::Payload;
 
 /// The `typ` of frames.
 pub const FRAME_TYPE: &str = "signet-revocations+jws";
@@ -110,39 +113,6 @@ impl From<TokenError> for FrameError {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-struct Payload<'a> {
-    #[serde(borrow)]
-    iss: Cow<'a, str>,
-    time: i64,
-    #[serde(borrow)]
-    epoch: Cow<'a, str>,
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    from: Option<String>,
-    #[serde(borrow)]
-    to: Cow<'a, str>,
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    not_before: Option<i64>,
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    jwks: Option<String>,
-    #[serde(default, skip_serializing_if = "str::is_empty", borrow)]
-    revoked: Cow<'a, str>,
-    #[serde(default, skip_serializing_if = "str::is_empty", borrow)]
-    revoked_before: Cow<'a, str>,
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    segments: Option<Vec<String>>,
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    part: Option<u32>,
-    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
-    parts: Option<u32>,
-}
-
-/// The header segment of frames that the key with this `kid` signs.
-fn header(kid: &str) -> String {
-    let kid = serde_json::Value::from(kid);
-    URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"{FRAME_ALGORITHM}","typ":"{FRAME_TYPE}","kid":{kid}}}"#))
-}
-
 /// Encodes and signs a frame. `sign` signs a message with the Ed25519 key that has this `kid`. The result has no line
 /// feed.
 ///
@@ -156,19 +126,18 @@ pub fn encode<S: AsRef<[u8]>>(frame: &Frame, kid: &str, sign: impl FnOnce(&[u8])
         iss: Cow::Borrowed(&frame.issuer),
         time: frame.time.millis(),
         epoch: Cow::Borrowed(&frame.epoch),
-        from: frame.from.clone(),
+        from: frame.from.as_deref().map(Cow::Borrowed),
         to: Cow::Borrowed(&frame.to),
         not_before: frame.not_before.map(UnixTime::millis),
-        jwks: frame.jwks.clone(),
+        jwks: frame.jwks.as_deref().map(Cow::Borrowed),
         revoked: entries::encode(&frame.revoked, Revoked::to_bytes).into(),
         revoked_before: entries::encode(&frame.revoked_before, RevokedBefore::to_bytes).into(),
-        segments: frame.segments.clone(),
+        segments: frame.segments.as_deref().map(Cow::Borrowed),
         part: frame.part.map(|part| part.number),
         parts: frame.part.map(|part| part.of),
     };
     let payload = serde_json::to_vec(&payload).map_err(|_| FrameError::Malformed)?;
-    let mut text = header(kid);
-    text.push('.');
+    let mut text = String::from(header_segment(FRAME_ALGORITHM, FRAME_TYPE, kid));
     URL_SAFE_NO_PAD.encode_string(payload, &mut text);
     let signature = sign(text.as_bytes());
     text.push('.');
@@ -191,6 +160,9 @@ impl<'t> UnverifiedFrame<'t> {
 
     /// The key that the frame names, if its header is that of a frame.
     pub fn find_key<'k, K: HasPublicKey>(&self, keys: &'k [K]) -> Result<&'k K, FrameError> {
+        if let Some(key) = keys.iter().find(|key| key.public_key().has_frame_header(self.0.header())) {
+            return Ok(key);
+        }
         let accepts = |alg: &str, key: &PublicKey| alg == FRAME_ALGORITHM && key.algorithm() == Algorithm::EdDsa;
         // RFC 9068 lets access tokens have other spellings of their type. Only the server makes frames.
         Ok(self.0.find_key_by_header(keys, |header| header.typ.as_deref() == Some(FRAME_TYPE), accepts)?)
@@ -199,12 +171,12 @@ impl<'t> UnverifiedFrame<'t> {
     /// Verifies the signature by `key`, which [`find_key`](Self::find_key) found, and decodes the frame.
     pub fn verify(&self, key: &PublicKey, issuer: &str) -> Result<Frame, FrameError> {
         let json = self.0.verify(key)?;
-        let payload: Payload<'_> = json::parse(json.as_bytes()).map_err(|_| FrameError::Malformed)?;
+        let payload: Payload<'_> = serde_json::from_str(&json).map_err(|_| FrameError::Malformed)?;
         if payload.iss != issuer {
             return Err(FrameError::WrongIssuer);
         }
         let positions = [&*payload.epoch, &*payload.to].into_iter().chain(payload.from.as_deref());
-        if !positions.chain(payload.segments.iter().flatten().map(String::as_str)).all(is_position) {
+        if !positions.chain(payload.segments.iter().flat_map(|ends| ends.iter()).map(String::as_str)).all(is_position) {
             return Err(FrameError::Malformed);
         }
         let mut numbers = [Some(payload.time), payload.not_before].into_iter().flatten();
@@ -229,13 +201,13 @@ impl<'t> UnverifiedFrame<'t> {
             issuer: payload.iss.into_owned(),
             time: UnixTime::from_millis(payload.time),
             epoch: payload.epoch.into_owned(),
-            from: payload.from,
+            from: payload.from.map(Cow::into_owned),
             to: payload.to.into_owned(),
             not_before: payload.not_before.map(UnixTime::from_millis),
-            jwks: payload.jwks,
+            jwks: payload.jwks.map(Cow::into_owned),
             revoked,
             revoked_before,
-            segments: payload.segments,
+            segments: payload.segments.map(Cow::into_owned),
             part,
         })
     }

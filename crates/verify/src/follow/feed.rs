@@ -145,7 +145,7 @@ impl Follower {
         let mut snapshot = Snapshot::default();
         let mut lines = Lines::new(response, MAX_SNAPSHOT, SNAPSHOT_DEADLINE);
         while let Some(line) = lines.next().await? {
-            snapshot.add(&self.apply(&line).await?);
+            snapshot.add(&self.apply(line).await?);
         }
         let (position, time) = snapshot.finish().ok_or(FollowError::IncompleteSnapshot)?;
         self.reached = VecDeque::from([position.at.clone()]);
@@ -162,7 +162,7 @@ impl Follower {
         let mut lines = Lines::new(response, MAX_LIVE, LIVE_DEADLINE);
         let mut complete_at = None;
         while let Some(line) = lines.next().await? {
-            let frame = self.apply(&line).await?;
+            let frame = self.apply(line).await?;
             // Only the last frame of a response says what was revoked up to now.
             complete_at = match position.advance(&frame) {
                 Progress::Complete => Some(frame.time),
@@ -188,8 +188,8 @@ impl Follower {
     async fn read_head(&mut self, feed: &Url, position: &mut Position) -> Result<(), FollowError> {
         let began = Instant::now();
         let mut lines = Lines::new(self.client.get(feed, false, LIVE_DEADLINE).await?, MAX_LIVE, LIVE_DEADLINE);
-        let line = lines.next().await?.ok_or_else(|| lines.response.error("no frame"))?;
-        let head = self.apply(&line).await?;
+        let Some(line) = lines.next().await? else { return Err(lines.response.error("no frame")) };
+        let head = self.apply(line).await?;
         if head.epoch != position.epoch {
             return Err(FollowError::Gone);
         }
@@ -216,7 +216,7 @@ impl Follower {
             let response = self.client.get_large(&url, LIVE_DEADLINE).await?;
             let mut lines = Lines::new(response, MAX_LIVE, LIVE_DEADLINE);
             while let Some(line) = lines.next().await? {
-                at.advance(&self.apply(&line).await?);
+                at.advance(&self.apply(line).await?);
             }
             if at.at != *end {
                 return Err(lines.response.error("the segment does not reach its end"));
@@ -256,11 +256,13 @@ impl Follower {
     async fn verify(&self, line: &str) -> Result<Frame, FollowError> {
         let unverified = UnverifiedFrame::parse(line)?;
         let mut keys = self.state.keys.load_full();
-        let is_unknown = matches!(unverified.find_key(keys.keys()), Err(FrameError::UnknownKey));
-        if is_unknown && self.keys.read(AFTER_FRAME).await? {
-            keys = self.state.keys.load_full();
-        }
-        let key = unverified.find_key(keys.keys())?;
+        let key = match unverified.find_key(keys.keys()) {
+            Err(FrameError::UnknownKey) if self.keys.read(AFTER_FRAME).await? => {
+                keys = self.state.keys.load_full();
+                unverified.find_key(keys.keys())?
+            }
+            found => found?,
+        };
         if self.state.revocations.is_key_revoked(key) {
             return Err(FollowError::RevokedKey);
         }
@@ -296,16 +298,15 @@ impl Lines {
     }
 
     /// The next line; `None` at the end. A last line without a line feed is cut off, and is an error.
-    async fn next(&mut self) -> Result<Option<String>, FollowError> {
+    async fn next(&mut self) -> Result<Option<&str>, FollowError> {
+        if (1..self.buffer.len()).contains(&self.begin) {
+            // Frames of a large snapshot take a while together: others may run in between.
+            tokio::task::yield_now().await;
+        }
         let mut searched = self.begin;
-        loop {
+        let end = loop {
             if let Some(length) = memchr::memchr(b'\n', &self.buffer[searched..]) {
-                let line = self.buffer[self.begin..searched + length].to_vec();
-                self.begin = searched + length + 1;
-                let line = String::from_utf8(line).map_err(|_| FrameError::Malformed)?;
-                // Frames of a large snapshot take a while together: others may run in between.
-                tokio::task::yield_now().await;
-                return Ok(Some(line));
+                break searched + length;
             }
             if self.is_at_end {
                 let is_whole = self.begin == self.buffer.len();
@@ -324,6 +325,9 @@ impl Lines {
                     self.buffer.extend_from_slice(&data);
                 }
             }
-        }
+        };
+        let line = &self.buffer[self.begin..end];
+        self.begin = end + 1;
+        Ok(Some(std::str::from_utf8(line).map_err(|_| FrameError::Malformed)?))
     }
 }

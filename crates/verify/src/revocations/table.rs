@@ -1,0 +1,219 @@
+//! A table of entries by their hashes, which one thread at a time changes while others read it without a lock.
+//!
+//! Hashes are uniform, so their first bits say where the search for one begins. Less than half of the places are used:
+//! the search for a hash nearly always ends in one cache line, also if it is not there, and adding an entry takes no
+//! allocation. Nothing is removed: [`Table::without`] builds another table.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+
+use crate::id_hash::IdHash;
+
+/// The places of a table without entries.
+const FEWEST: usize = 64;
+
+/// Entries, each with a value beside its `until`.
+pub(super) struct Table<V> {
+    places: Box<[Place<V>]>,
+    used: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Place<V> {
+    /// The first eight bytes of the hash.
+    first: AtomicU64,
+    /// The last four bytes of the hash, then `until` in seconds, which is not 0. All of it is 0 while the place is free.
+    /// Stored last.
+    rest: AtomicU64,
+    value: V,
+}
+
+/// What an entry has beside its `until`.
+pub(super) trait Value: Default {
+    /// The value as it is passed around.
+    type Plain: Copy + PartialOrd;
+
+    fn load(&self) -> Self::Plain;
+
+    fn store(&self, value: Self::Plain);
+}
+
+impl Value for () {
+    type Plain = ();
+
+    fn load(&self) {}
+
+    fn store(&self, (): ()) {}
+}
+
+impl Value for AtomicI64 {
+    type Plain = i64;
+
+    fn load(&self) -> i64 {
+        self.load(Ordering::Relaxed)
+    }
+
+    fn store(&self, value: i64) {
+        self.store(value, Ordering::Relaxed);
+    }
+}
+
+/// The parts of a hash.
+fn split(id: &IdHash) -> (u64, u64) {
+    let [a, b, c, d, e, f, g, h, i, j, k, l] = id.0;
+    (u64::from_be_bytes([a, b, c, d, e, f, g, h]), u64::from(u32::from_be_bytes([i, j, k, l])) << 32)
+}
+
+const UNTIL: u64 = u32::MAX as u64;
+
+impl<V: Value> Table<V> {
+    /// A table with room for this many entries.
+    pub(super) fn with_room_for(entries: usize) -> Self {
+        let places = (2 * entries + 1).next_power_of_two().max(FEWEST);
+        Self { places: (0..places).map(|_| Place::default()).collect(), used: AtomicUsize::new(0) }
+    }
+
+    /// The number of entries.
+    pub(super) fn len(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// Returns true if so many more entries have room.
+    pub(super) fn has_room_for(&self, more: usize) -> bool {
+        2 * (self.len() + more) < self.places.len()
+    }
+
+    /// The value of an entry.
+    pub(super) fn get(&self, id: &IdHash) -> Option<V::Plain> {
+        let (first, last) = split(id);
+        match self.search(first, last)? {
+            (_, 0) => None,
+            (place, _) => Some(place.value.load()),
+        }
+    }
+
+    /// Adds an entry, or keeps the later `until` and the greater value if there is one already. There must be room, and
+    /// no other thread may change the table meanwhile.
+    pub(super) fn add(&self, id: &IdHash, until: u32, value: V::Plain) {
+        let (first, last) = split(id);
+        self.merge(first, last | u64::from(until.max(1)), value);
+    }
+
+    fn merge(&self, first: u64, rest: u64, value: V::Plain) {
+        let Some((place, known)) = self.search(first, rest & !UNTIL) else { return };
+        if known == 0 || value > place.value.load() {
+            place.value.store(value);
+        }
+        if known == 0 {
+            place.first.store(first, Ordering::Relaxed);
+            self.used.store(self.len() + 1, Ordering::Relaxed);
+        }
+        // The bytes before `until` are the same.
+        if rest > known {
+            place.rest.store(rest, Ordering::Release);
+        }
+    }
+
+    /// The place of a hash, or the free one at which it would be added, and what `rest` was: 0 if it is free. `None` if
+    /// all are used.
+    fn search(&self, first: u64, last: u64) -> Option<(&Place<V>, u64)> {
+        let bits = self.places.len().trailing_zeros();
+        let begin = (first >> (u64::BITS - bits)) as usize;
+        let (before, from) = self.places.split_at_checked(begin)?;
+        let mut loaded = from.iter().chain(before).map(|place| (place, place.rest.load(Ordering::Acquire)));
+        loaded.find(|(place, rest)| *rest == 0 || rest & !UNTIL == last && place.first.load(Ordering::Relaxed) == first)
+    }
+
+    /// A copy with room for so many more entries, without the entries whose `until` is at most `now` in seconds.
+    pub(super) fn without(&self, now: u32, more: usize) -> Self {
+        let entries = || {
+            let loaded = self.places.iter().map(|place| (place, place.rest.load(Ordering::Acquire)));
+            loaded.filter(|(_, rest)| rest & UNTIL > u64::from(now))
+        };
+        let copy = Self::with_room_for(entries().count() + more);
+        for (place, rest) in entries() {
+            copy.merge(place.first.load(Ordering::Relaxed), rest, place.value.load());
+        }
+        copy
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Hashes that all begin with the same bytes, or are spread evenly.
+    fn id(number: u32, first: u32) -> IdHash {
+        let mut id = IdHash([0; 12]);
+        id.0[..4].copy_from_slice(&first.to_be_bytes());
+        id.0[8..].copy_from_slice(&number.to_be_bytes());
+        id
+    }
+
+    fn spread(number: u32) -> IdHash {
+        id(number, number.wrapping_mul(0x9e37_79b9))
+    }
+
+    #[test]
+    fn every_entry_is_found_and_no_other() {
+        for hash in [spread, |number| id(number, 0), |number| id(number, u32::MAX)] {
+            let table = Table::<AtomicI64>::with_room_for(1000);
+            for number in 0..1000 {
+                assert!(table.has_room_for(1));
+                table.add(&hash(number), 5, i64::from(number));
+            }
+            for number in 0..1000 {
+                assert_eq!(table.get(&hash(number)), Some(i64::from(number)));
+                assert_eq!(table.get(&hash(number + 1000)), None);
+            }
+            assert_eq!(table.len(), 1000);
+        }
+    }
+
+    #[test]
+    fn hashes_that_differ_in_one_bit_are_different_entries() {
+        let one = IdHash([0x55; 12]);
+        for bit in 0..96 {
+            let mut other = one;
+            other.0[bit / 8] ^= 1 << (bit % 8);
+            let table = Table::<()>::with_room_for(2);
+            table.add(&one, 5, ());
+            assert_eq!(table.get(&other), None, "{bit}");
+            table.add(&other, 5, ());
+            assert_eq!((table.get(&one), table.get(&other), table.len()), (Some(()), Some(()), 2), "{bit}");
+        }
+    }
+
+    #[test]
+    fn later_until_and_value_are_kept() {
+        let table = Table::<AtomicI64>::with_room_for(1);
+        let one = IdHash([0xff; 12]);
+        for (until, value, kept, later) in [(5, -7, -7, 5), (4, -8, -7, 5), (6, -9, -7, 6), (0, 3, 3, 6)] {
+            table.add(&one, until, value);
+            assert_eq!((table.get(&one), table.len()), (Some(kept), 1));
+            assert_eq!((table.without(later, 0).len(), table.without(later - 1, 0).len()), (0, 1));
+        }
+    }
+
+    #[test]
+    fn copy_has_the_entries_that_are_not_over() {
+        let table = Table::<AtomicI64>::with_room_for(3000);
+        for number in 0..3000 {
+            table.add(&spread(number), number, i64::from(number));
+        }
+        let copy = table.without(2000, 0);
+        assert_eq!(copy.len(), 999);
+        assert!(copy.places.len() < table.places.len());
+        for number in 0..3000 {
+            assert_eq!(copy.get(&spread(number)), (number > 2000).then_some(i64::from(number)));
+        }
+        assert_eq!(table.without(0, 0).len(), 3000, "`until` is never 0");
+    }
+
+    #[test]
+    fn entry_of_a_zero_hash_is_one() {
+        let (table, zero) = (Table::<()>::with_room_for(1), IdHash([0; 12]));
+        assert_eq!(table.get(&zero), None);
+        table.add(&zero, 0, ());
+        assert_eq!(table.get(&zero), Some(()));
+    }
+}
