@@ -27,7 +27,7 @@ struct Place<V> {
     value: V,
 }
 
-/// What an entry has beside its `until`.
+/// The part of an entry beside its `until`.
 pub(super) trait Value: Default {
     /// The value as it is passed around.
     type Plain: Copy + PartialOrd;
