@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::support::http::{is_complete, read_response};
 use crate::support::load::Histogram;
+use crate::support::process::huge_kib;
 
 /// The names of the jobs for `JobProcess`.
 pub(crate) const HASH_JOB: &str = "hash";
@@ -71,12 +72,6 @@ pub(crate) fn hash(job: HashJob) -> HashOutcome {
             huge_fraction: one.huge_fraction,
         })
     })
-}
-
-fn huge_kib() -> f64 {
-    let text = std::fs::read_to_string("/proc/self/smaps_rollup").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("AnonHugePages:"));
-    line.and_then(|kib| kib.trim_end_matches("kB").trim().parse().ok()).unwrap_or(0.0)
 }
 
 /// Sign-ins, and one client that verifies a token all the time.

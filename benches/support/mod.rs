@@ -17,6 +17,7 @@ pub(crate) mod process;
 pub(crate) mod redis;
 pub(crate) mod signet;
 pub(crate) mod stats;
+pub(crate) mod svg;
 pub(crate) mod target;
 
 use std::fs::File;

@@ -180,6 +180,13 @@ pub(crate) fn memory(pid: u32) -> Option<Memory> {
     Some(Memory { resident: bytes("VmRSS")?, anonymous: bytes("RssAnon")? })
 }
 
+/// Memory of this process in huge pages, in KiB.
+pub(crate) fn huge_kib() -> f64 {
+    let text = fs::read_to_string("/proc/self/smaps_rollup").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("AnonHugePages:"));
+    line.and_then(|kib| kib.trim_end_matches("kB").trim().parse().ok()).unwrap_or(0.0)
+}
+
 /// The stdout of a program, or `None` if it cannot be started.
 pub(crate) fn output(program: &str, args: &[&str]) -> Option<String> {
     let output = Command::new(program).args(args).stderr(Stdio::null()).output().ok()?;

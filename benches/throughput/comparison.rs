@@ -32,6 +32,8 @@ pub(crate) struct Side<'a> {
 pub(crate) enum RequestSource<'a> {
     /// The same requests again and again.
     Same(Vec<String>),
+    /// The same, with requests of its own for each side.
+    SameOfEach([Vec<String>; 2]),
     /// New requests for each pair of slices, which neither server has received before.
     Fresh(&'a mut dyn FnMut() -> String),
     /// Refresh tokens. Each side has its own from the first rotation on.
@@ -54,6 +56,14 @@ impl Workload<'_> {
         match self.protocol {
             Protocol::Http1 | Protocol::Tls(_) => self.connections,
             Protocol::Http2 { streams } => self.connections * streams,
+        }
+    }
+
+    /// Requests for the next slice that no server has received, if the load needs them.
+    pub(crate) fn fresh_requests(&mut self, count: u64) -> Vec<String> {
+        match &mut self.source {
+            RequestSource::Fresh(next) => (0..count).map(|_| next()).collect(),
+            _ => Vec::new(),
         }
     }
 }
@@ -141,41 +151,51 @@ fn run_pair(
     count: u64,
     swapped: bool,
 ) -> [Outcome; 2] {
-    let fresh = match &mut workload.source {
-        RequestSource::Fresh(next) => (0..warmup + count).map(|_| next()).collect(),
-        _ => Vec::new(),
-    };
+    let fresh = workload.fresh_requests(warmup + count);
     let mut outcomes = [None, None];
     for side in if swapped { [1, 0] } else { [0, 1] } {
-        let requests = match &workload.source {
-            RequestSource::Same(requests) => Requests::Cycle(requests.clone()),
-            RequestSource::Fresh(_) => Requests::Cycle(fresh.clone()),
-            RequestSource::Rotating { prefix, suffix, tokens } => {
-                Requests::Rotate { prefix: prefix.clone(), tokens: tokens[side].clone(), suffix: suffix.clone() }
-            }
-        };
-        let job = Job {
-            addresses: sides[side].addresses.clone(),
-            connections: workload.connections,
-            protocol: workload.protocol,
-            warmup,
-            count,
-            requests,
-            expected_text: workload.expected_text.to_owned(),
-            watched_pids: sides[side].pids.iter().copied().chain(workload.redis_pid).collect(),
-            stop_on_disconnect: false,
-        };
-        let outcome = load::run_in_process(&job, &sides[side].client_cores);
-        if let RequestSource::Rotating { tokens, .. } = &mut workload.source {
-            tokens[side] = outcome.tokens.iter().map(|token| token.newest.clone()).collect();
-        }
-        outcomes[side] = Some(outcome);
+        outcomes[side] = Some(run_slice(sides, side, workload, &fresh, warmup, count));
     }
     outcomes.map(|outcome| outcome.expect("both sides ran"))
 }
 
+/// Drives one of the two servers. `fresh` are those of [`Workload::fresh_requests`], for both.
+pub(crate) fn run_slice(
+    sides: [&Side<'_>; 2],
+    side: usize,
+    workload: &mut Workload<'_>,
+    fresh: &[String],
+    warmup: u64,
+    count: u64,
+) -> Outcome {
+    let requests = match &workload.source {
+        RequestSource::Same(requests) => Requests::Cycle(requests.clone()),
+        RequestSource::SameOfEach(requests) => Requests::Cycle(requests[side].clone()),
+        RequestSource::Fresh(_) => Requests::Cycle(fresh.to_vec()),
+        RequestSource::Rotating { prefix, suffix, tokens } => {
+            Requests::Rotate { prefix: prefix.clone(), tokens: tokens[side].clone(), suffix: suffix.clone() }
+        }
+    };
+    let job = Job {
+        addresses: sides[side].addresses.clone(),
+        connections: workload.connections,
+        protocol: workload.protocol,
+        warmup,
+        count,
+        requests,
+        expected_text: workload.expected_text.to_owned(),
+        watched_pids: sides[side].pids.iter().copied().chain(workload.redis_pid).collect(),
+        stop_on_disconnect: false,
+    };
+    let outcome = load::run_in_process(&job, &sides[side].client_cores);
+    if let RequestSource::Rotating { tokens, .. } = &mut workload.source {
+        tokens[side] = outcome.tokens.iter().map(|token| token.newest.clone()).collect();
+    }
+    outcome
+}
+
 /// The first `server_processes` of the watched processes belong to the server.
-fn slice(outcome: &Outcome, server_processes: usize) -> Slice {
+pub(crate) fn slice(outcome: &Outcome, server_processes: usize) -> Slice {
     let per_request = |nanos: u64| nanos as f64 / 1000.0 / outcome.count as f64;
     Slice {
         requests: outcome.count,

@@ -6,6 +6,7 @@ use std::fmt::Write;
 
 use crate::comparison::SideResult;
 use crate::report::{Finding, Report};
+use crate::support::svg::escape;
 
 const STYLE: &str = "
 :root { color-scheme: light dark; --ink: #1b1f24; --soft: #667080; --paper: #fbfbf9; --line: #d9dbd6; --first: #2f6db3;
@@ -175,8 +176,4 @@ fn figures(page: &mut String, findings: &[Finding]) {
         comparison.sides.iter().for_each(|side| row(page, &finding.name, comparison.connections, side));
     }
     page.push_str("</table></div>");
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

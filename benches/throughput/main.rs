@@ -6,7 +6,8 @@
 //! `report.html`. Options after `--`:
 //!
 //! - `--quick`: fewer and shorter slices; `--pairs N`, `--seconds S`: their number and length;
-//! - `--only NAME,NAME`: only these paths (`--list` prints all); `h2` is HTTP/2, `tls` compares with nginx;
+//! - `--only NAME,NAME`: only these paths (`--list` prints all); `h2` is HTTP/2, `tls` compares with nginx, and
+//!   `curves` draws throughput against latency and the cost of a sign-in;
 //! - `--server PATH`: another build of Signet. Build the baseline with the same profile: `cargo bench --profile …`;
 //! - `--out FOLDER`: the folder of the report.
 //!
@@ -16,11 +17,14 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a bench")]
 
 mod comparison;
+mod curves;
 mod durability;
 mod floor;
+mod hash;
 mod html;
 mod memory;
 mod paths;
+mod plot;
 mod report;
 mod setup;
 #[path = "../support/mod.rs"]
@@ -56,6 +60,7 @@ fn main() {
         Some(support::load::JOB) => return support::load::serve(),
         Some("floor") => return floor::serve(false),
         Some("floor-http2") => return floor::serve(true),
+        Some(hash::JOB) => return support::job::serve(hash::measure),
         _ => {}
     }
     let Some(options) = parse_options(args) else { return };
@@ -66,7 +71,7 @@ fn main() {
     let _lock = support::lock_machine();
     let machine = Machine::inspect(&cores);
     let Options { server, out, only, schedule, quick } = options;
-    let setup = Setup { server, cores, schedule, quick };
+    let setup = Setup { server, cores, schedule, quick, out };
     println!("{HEAD}");
     let mut findings = Vec::new();
     for (name, run) in PATHS {
@@ -79,10 +84,13 @@ fn main() {
             findings.push(finding);
         }
     }
+    if findings.is_empty() {
+        return;
+    }
     let redis = output("redis-server", &["--version"]).unwrap_or_default();
-    let other_server = setup.server != Path::new(env!("CARGO_BIN_EXE_signet"));
+    let (other_server, out) = (setup.is_other_server(), &setup.out);
     let report = Report { machine, redis, build: build_profile(), other_server, schedule, quick, findings };
-    std::fs::create_dir_all(&out).expect("the folder can be created");
+    std::fs::create_dir_all(out).expect("the folder can be created");
     let json = serde_json::to_string_pretty(&report).expect("a report serializes");
     std::fs::write(out.join("report.json"), json).expect("the report can be written");
     std::fs::write(out.join("report.html"), html::render(&report)).expect("the report can be written");
@@ -90,7 +98,7 @@ fn main() {
 }
 
 /// The profile of this program, which is also that of the server that cargo built with it.
-fn build_profile() -> String {
+pub(crate) fn build_profile() -> String {
     let program = std::env::current_exe().expect("the path of the running bench");
     let profile = program.parent().and_then(Path::parent).and_then(Path::file_name).unwrap_or_default();
     format!("{}{}", profile.display(), if cfg!(debug_assertions) { ", with debug assertions" } else { "" })

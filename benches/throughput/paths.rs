@@ -3,11 +3,12 @@
 use serde_json::json;
 
 use crate::comparison::{Comparison, RequestSource, Side, Workload, compare};
+use crate::curves;
 use crate::durability;
 use crate::floor::{Floor, Session};
 use crate::memory;
 use crate::report::Finding;
-use crate::setup::{ROTATED, SESSIONS, Setup, refresh_request};
+use crate::setup::{PreparedPath, ROTATED, SESSIONS, Setup, refresh_request};
 use crate::support::http;
 use crate::support::load::Protocol;
 use crate::support::redis::Redis;
@@ -22,6 +23,9 @@ const CONNECTIONS: usize = 64;
 /// Requests in flight over HTTP/2, and connections. A connection to Signet has at most 32 streams.
 const HTTP2_STREAMS: [(usize, usize); 3] = [(1, 1), (8, 1), (64, 2)];
 
+/// Text of every response to `/verify` with a valid token.
+const ACTIVE: &str = r#"{"active":true,"claims":{"#;
+
 /// The path of the keys, and text of every response to it.
 pub(crate) const JWKS: &str = "/.well-known/jwks.json";
 pub(crate) const JWKS_TEXT: &str = r#""keys":["#;
@@ -30,7 +34,7 @@ pub(crate) const JWKS_TEXT: &str = r#""keys":["#;
 pub(crate) type Path = (&'static str, fn(&Setup) -> Vec<Finding>);
 
 /// All paths, in the order of the report.
-pub(crate) const PATHS: [Path; 11] = [
+pub(crate) const PATHS: [Path; 12] = [
     ("jwks", jwks),
     ("verify_seen", verify_seen),
     ("verify_unseen", |setup| {
@@ -47,6 +51,7 @@ pub(crate) const PATHS: [Path; 11] = [
     ("h2", http2),
     ("tls", tls::tls),
     ("memory", memory::memory),
+    ("curves", curves::curves),
 ];
 
 fn verify_request(token: &str) -> String {
@@ -63,12 +68,21 @@ fn jwks(setup: &Setup) -> Vec<Finding> {
 }
 
 fn compare_jwks(setup: &Setup, connections: usize, protocol: Protocol) -> Comparison {
+    with_jwks(setup, |path| setup.compare_with_floor(path, connections, protocol))
+}
+
+pub(crate) fn with_jwks<T>(setup: &Setup, run: impl FnOnce(PreparedPath<'_>) -> T) -> T {
     let signet = setup.settings().start();
     let request = http::build_request("GET", JWKS, "", "");
     let (_, body) = http::send(signet.address, &request);
-    let workload = workload(connections, JWKS_TEXT, RequestSource::Same(vec![request]));
-    let workload = Workload { protocol, ..workload };
-    setup.compare_with_floor(&signet, &Floor::Canned { body }, "canned response", workload)
+    run(PreparedPath {
+        signet: &signet,
+        floor: Floor::Canned { body },
+        floor_name: "canned response",
+        expected_text: JWKS_TEXT,
+        source: RequestSource::Same(vec![request]),
+        redis_pid: None,
+    })
 }
 
 fn verify_seen(setup: &Setup) -> Vec<Finding> {
@@ -77,16 +91,24 @@ fn verify_seen(setup: &Setup) -> Vec<Finding> {
 }
 
 fn compare_verify_seen(setup: &Setup, connections: usize, protocol: Protocol) -> Comparison {
+    with_verify_seen(setup, |path| setup.compare_with_floor(path, connections, protocol))
+}
+
+pub(crate) fn with_verify_seen<T>(setup: &Setup, run: impl FnOnce(PreparedPath<'_>) -> T) -> T {
     let (_, signet, sessions) = setup.start_seeded();
     let requests: Vec<_> = sessions.iter().map(|session| verify_request(&session.access_token)).collect();
     let response = |session: &SeededSession| {
         let claims = tokens::payload(&session.access_token);
         (session.access_token.clone(), format!(r#"{{"active":true,"claims":{claims}}}"#))
     };
-    let known = sessions.iter().map(response).collect();
-    let workload = workload(connections, r#"{"active":true,"claims":{"#, RequestSource::Same(requests));
-    let workload = Workload { protocol, ..workload };
-    setup.compare_with_floor(&signet, &Floor::LookUp { known }, "parse + lookup", workload)
+    run(PreparedPath {
+        signet: &signet,
+        floor: Floor::LookUp { known: sessions.iter().map(response).collect() },
+        floor_name: "parse + lookup",
+        expected_text: ACTIVE,
+        source: RequestSource::Same(requests),
+        redis_pid: None,
+    })
 }
 
 /// The same two paths over HTTP/2, by the number of requests in flight.
@@ -106,13 +128,23 @@ fn http2(setup: &Setup) -> Vec<Finding> {
 }
 
 fn verify_unseen(setup: &Setup, name: &str, title: &str, connections: usize, target: Target) -> Vec<Finding> {
+    let comparison = with_verify_unseen(setup, |path| setup.compare_with_floor(path, connections, Protocol::Http1));
+    vec![Finding::cpu(name, title, target, comparison)]
+}
+
+pub(crate) fn with_verify_unseen<T>(setup: &Setup, run: impl FnOnce(PreparedPath<'_>) -> T) -> T {
     let (settings, signet, sessions) = setup.start_seeded();
     let mut minter = TokenMinter::new(&settings, &sessions);
     let key = minter.public;
     let mut fresh = || verify_request(&minter.next());
-    let workload = workload(connections, r#"{"active":true,"claims":{"#, RequestSource::Fresh(&mut fresh));
-    let comparison = setup.compare_with_floor(&signet, &Floor::Verify { key }, "parse + one verification", workload);
-    vec![Finding::cpu(name, title, target, comparison)]
+    run(PreparedPath {
+        signet: &signet,
+        floor: Floor::Verify { key },
+        floor_name: "parse + one verification",
+        expected_text: ACTIVE,
+        source: RequestSource::Fresh(&mut fresh),
+        redis_pid: None,
+    })
 }
 
 fn verify_batch(setup: &Setup) -> Vec<Finding> {
@@ -123,19 +155,31 @@ fn verify_batch(setup: &Setup) -> Vec<Finding> {
         let tokens: Vec<_> = (0..256).map(|_| minter.next()).collect();
         http::post_json("/verify/batch", &json!({ "tokens": tokens }).to_string())
     };
+    let path = PreparedPath {
+        signet: &signet,
+        floor: Floor::Batch { key },
+        floor_name: "256 single verifications",
+        expected_text: r#"{"results":[{"active":true,"#,
+        source: RequestSource::Fresh(&mut fresh),
+        redis_pid: None,
+    };
     // Few connections, because each request is a batch already.
-    let workload = workload(4, r#"{"results":[{"active":true,"#, RequestSource::Fresh(&mut fresh));
-    let comparison = setup.compare_with_floor(&signet, &Floor::Batch { key }, "256 single verifications", workload);
+    let comparison = setup.compare_with_floor(path, 4, Protocol::Http1);
     vec![Finding::cpu("verify_batch_256", "/verify/batch, 256 new tokens", Target::AtMost(0.60), comparison)]
 }
 
-fn rotating(first: &[SeededSession], second: &[SeededSession]) -> RequestSource<'static> {
+fn rotating<'a>(first: &[SeededSession], second: &[SeededSession]) -> RequestSource<'a> {
     let (prefix, suffix) = refresh_request();
     let tokens = |sessions: &[SeededSession]| sessions.iter().map(|session| session.refresh_token.clone()).collect();
     RequestSource::Rotating { prefix, suffix, tokens: [tokens(first), tokens(second)] }
 }
 
 fn refresh(setup: &Setup) -> Vec<Finding> {
+    let comparison = with_refresh(setup, |path| setup.compare_with_floor(path, CONNECTIONS, Protocol::Http1));
+    vec![Finding::cpu("refresh", "refresh (myauth, Redis)", Target::AtMost(1.25), comparison)]
+}
+
+pub(crate) fn with_refresh<T>(setup: &Setup, run: impl FnOnce(PreparedPath<'_>) -> T) -> T {
     let redis = Redis::start(&setup.cores.client());
     let settings = setup.settings().on_redis(&redis.url());
     let signet = settings.start();
@@ -157,10 +201,14 @@ fn refresh(setup: &Setup) -> Vec<Finding> {
         opening: split(&sessions[0]).0,
         sessions: known.collect(),
     };
-    let mut workload = workload(CONNECTIONS, ROTATED, rotating(&sessions, &sessions));
-    workload.redis_pid = Some(redis.process.pid());
-    let comparison = setup.compare_with_floor(&signet, &floor, "parse + one script + one signature", workload);
-    vec![Finding::cpu("refresh", "refresh (myauth, Redis)", Target::AtMost(1.25), comparison)]
+    run(PreparedPath {
+        signet: &signet,
+        floor,
+        floor_name: "parse + one script + one signature",
+        expected_text: ROTATED,
+        source: rotating(&sessions, &sessions),
+        redis_pid: Some(redis.process.pid()),
+    })
 }
 
 fn refresh_embedded(setup: &Setup) -> Vec<Finding> {
@@ -201,6 +249,6 @@ fn two_workers(setup: &Setup) -> Vec<Finding> {
         pids: singles.iter().map(|signet| signet.process.pid()).collect(),
         client_cores: cores.client_beside_pair(),
     };
-    let mut workload = workload(CONNECTIONS, r#"{"active":true,"claims":{"#, RequestSource::Same(requests));
+    let mut workload = workload(CONNECTIONS, ACTIVE, RequestSource::Same(requests));
     vec![Finding::two_workers(compare(setup.schedule, [&one_server, &two_servers], &mut workload))]
 }

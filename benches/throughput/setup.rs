@@ -3,12 +3,12 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use tempfile::TempDir;
 
-use crate::comparison::{Comparison, Schedule, Side, Workload, compare};
+use crate::comparison::{Comparison, RequestSource, Schedule, Side, Workload, compare};
 use crate::floor::Floor;
 use crate::support::cores::Cores;
 use crate::support::http;
@@ -29,9 +29,35 @@ pub(crate) struct Setup {
     pub(crate) cores: Cores,
     pub(crate) schedule: Schedule,
     pub(crate) quick: bool,
+    /// The folder of the report.
+    pub(crate) out: PathBuf,
+}
+
+/// A path that is ready to be driven: the server, the work of the baseline, and the load for both.
+pub(crate) struct PreparedPath<'a> {
+    pub(crate) signet: &'a Signet,
+    pub(crate) floor: Floor,
+    /// Describes the work of the baseline.
+    pub(crate) floor_name: &'static str,
+    pub(crate) expected_text: &'static str,
+    pub(crate) source: RequestSource<'a>,
+    /// The process of a Redis that serves both.
+    pub(crate) redis_pid: Option<u32>,
+}
+
+impl<'a> PreparedPath<'a> {
+    pub(crate) fn workload(self, connections: usize, protocol: Protocol) -> Workload<'a> {
+        let Self { expected_text, source, redis_pid, .. } = self;
+        Workload { connections, protocol, expected_text, source, redis_pid }
+    }
 }
 
 impl Setup {
+    /// The server was given by `--server`.
+    pub(crate) fn is_other_server(&self) -> bool {
+        self.server != Path::new(env!("CARGO_BIN_EXE_signet"))
+    }
+
     pub(crate) fn settings(&self) -> SignetSettings {
         SignetSettings::new(&self.server, &self.cores.server())
     }
@@ -53,28 +79,25 @@ impl Setup {
         }
     }
 
-    /// Compares a server with the baseline. `floor_name` describes the work of the baseline.
+    /// Compares a server with the baseline.
     pub(crate) fn compare_with_floor(
         &self,
-        signet: &Signet,
-        floor: &Floor,
-        floor_name: &str,
-        mut workload: Workload<'_>,
+        path: PreparedPath<'_>,
+        connections: usize,
+        protocol: Protocol,
     ) -> Comparison {
-        let http2 = matches!(workload.protocol, Protocol::Http2 { .. });
-        let floor = FloorServer::start(floor, http2, &self.cores);
-        let floor = Side {
-            name: floor_name,
-            addresses: vec![floor.address],
-            pids: vec![floor.process.pid()],
-            client_cores: self.cores.client(),
-        };
-        compare(self.schedule, [&self.side("signet", signet), &floor], &mut workload)
+        let floor = self.start_floor(&path.floor, protocol);
+        let sides = [&self.side("signet", path.signet), &floor.side(path.floor_name, &self.cores)];
+        compare(self.schedule, sides, &mut path.workload(connections, protocol))
+    }
+
+    pub(crate) fn start_floor(&self, floor: &Floor, protocol: Protocol) -> FloorServer {
+        FloorServer::start(floor, matches!(protocol, Protocol::Http2 { .. }), &self.cores)
     }
 }
 
 /// The baseline in its own process: this program with the argument `floor` or `floor-http2`.
-struct FloorServer {
+pub(crate) struct FloorServer {
     process: Process,
     address: SocketAddr,
     _folder: TempDir,
@@ -94,6 +117,11 @@ impl FloorServer {
         let address = line.trim().strip_prefix("listening on ").and_then(|address| address.parse().ok());
         let address = address.unwrap_or_else(|| panic!("the baseline did not start: {}", process.log_text()));
         Self { process, address, _folder: folder }
+    }
+
+    /// The baseline as a side of a comparison.
+    pub(crate) fn side<'a>(&self, name: &'a str, cores: &Cores) -> Side<'a> {
+        Side { name, addresses: vec![self.address], pids: vec![self.process.pid()], client_cores: cores.client() }
     }
 }
 
