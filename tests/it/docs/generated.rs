@@ -1,11 +1,17 @@
 //! The pages that are generated: the settings from config.toml, which tests of `config` compare with the code, and the
-//! commands from the definitions of clap. `SIGNET_UPDATE=1 ./test generated` writes them anew.
+//! commands from the definitions of clap. The plot of docs/performance.md is generated from its table. `SIGNET_UPDATE=1
+//! ./test generated` writes them anew.
+
+#[path = "../../../benches/support/svg.rs"]
+mod svg;
 
 use std::fmt::Write;
+use std::path::Path;
 
 use clap::{Arg, ArgAction, Command, CommandFactory};
 use signet::cli::Arguments;
 
+use self::svg::{Bar, Bars};
 use crate::support::generated::assert_generated;
 
 const CONFIG: &str = include_str!("../../../config.toml");
@@ -185,6 +191,27 @@ fn commands_page() -> String {
     page.trim_end().to_owned() + "\n"
 }
 
+/// The rows of the table of docs/performance.md as bars.
+fn plot_of_ratios() -> String {
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/performance.md")).unwrap();
+    let bar = |row: &str| {
+        let [_, name, target, measured, _] = row.split('|').map(str::trim).collect::<Vec<_>>()[..] else { return None };
+        let target = target.strip_prefix("≤ ")?.parse().unwrap();
+        Some(Bar {
+            name: name.replace('`', ""),
+            value: measured.parse().unwrap(),
+            target: Some(target),
+            is_second: false,
+        })
+    };
+    let bars: Vec<_> = page.lines().filter_map(bar).collect();
+    assert!(bars.len() > 4, "only {} rows were found", bars.len());
+    let label = "Processor time for each request as a ratio to the baseline";
+    let notes = ["line: target; 1 is the baseline".to_owned()];
+    Bars { label, axis: "processor time, ratio to the baseline", unit: "", digits: 2, notes: &notes, bars: &bars }
+        .draw()
+}
+
 #[test]
 fn settings_page_is_up_to_date() {
     assert_generated("docs/operate/settings.md", &settings_page());
@@ -193,4 +220,9 @@ fn settings_page_is_up_to_date() {
 #[test]
 fn commands_page_is_up_to_date() {
     assert_generated("docs/operate/commands.md", &commands_page());
+}
+
+#[test]
+fn plot_of_ratios_is_up_to_date() {
+    assert_generated("docs/throughput.svg", &plot_of_ratios());
 }
