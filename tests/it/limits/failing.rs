@@ -8,7 +8,8 @@ use crate::support::{redis, until};
 #[tokio::test]
 async fn only_limits_that_protect_no_secret_are_skipped() {
     let (mut redis, postgres) = (redis::Server::options().durable().start(), Database::create());
-    let server = TestServer::start(Plan::on(&redis, &postgres).set("SIGNET_LIMITS__ENABLED", "true"));
+    let server =
+        TestServer::start(Plan::on(&redis, &postgres).with_patient_stores().set("SIGNET_LIMITS__ENABLED", "true"));
     let user = server.create_user(&["--verified"]);
     server.sign_in(&user).await;
     let skipped = async || server.metric("signet_rate_limits_skipped_total").await;
