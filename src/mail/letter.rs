@@ -1,4 +1,4 @@
-//! The letters: one entry each in [`letters!`], from which follow the [`Letter`] variant, the file names of its
+//! The letters: one entry each in `letters!`, from which follow the [`Letter`] variant, the file names of its
 //! templates and the built-in templates. Knows nothing of how a template is filled or a mail is sent.
 
 use std::fmt;

@@ -2,7 +2,7 @@
 //!
 //! Operations call [`record`], which writes a line to the log (target `signet::audit`), counts, and queues the event
 //! for the store and the webhook. It never waits. [`run`] writes what is queued, in batches, to the list of the fleet
-//! and to that of the user concerned; [`list`] and [`list_of_user`] read them.
+//! and to that of the user concerned; [`list()`] and [`list_of_user`] read them.
 //!
 //! Successes in the hot paths are not recorded: refreshing, verifying, reading keys. Knows nothing of HTTP, nor of how
 //! the webhook is sent.

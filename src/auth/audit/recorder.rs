@@ -80,7 +80,7 @@ impl Recorder {
         self.for_webhook.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Ends the waits of [`super::list`], because this process stops.
+    /// Ends the waits of [`super::list()`], because this process stops.
     pub fn close(&self) {
         self.written.send_replace(true);
     }
