@@ -27,6 +27,7 @@ use crate::token::secret::Secrets;
 
 use super::error::StartError;
 use super::secret_file;
+use super::start_retry::retry_while_unavailable;
 use super::stores::{COMMAND_TIMEOUT, Stores, require_embedded};
 
 /// The things a command needs that may not exist.
@@ -82,16 +83,20 @@ async fn build(
     let policy = key_policy(&config);
     let keyring_store =
         KeyringStore { store: &*ephemeral, secrets: &secrets, data_dir: &config.data_dir, rng: &rng, policy };
-    let ring = match keyring {
-        KeyringUse::Create => keyring_store.load_or_create(clock.now()).await?,
-        KeyringUse::Restored => keyring_store.load_restored(clock.now()).await?,
-        KeyringUse::Existing => keyring_store.load(clock.now()).await?,
-        KeyringUse::None => match keyring_store.load(clock.now()).await {
-            // A node has a keyring. This one is not stored, and nothing is signed or verified with it.
-            Err(KeyringError::Missing { .. }) => Ring::generate(clock.now(), &rng),
-            loaded => loaded?,
-        },
+    let load = async || {
+        let ring = match keyring {
+            KeyringUse::Create => keyring_store.load_or_create(clock.now()).await?,
+            KeyringUse::Restored => keyring_store.load_restored(clock.now()).await?,
+            KeyringUse::Existing => keyring_store.load(clock.now()).await?,
+            KeyringUse::None => match keyring_store.load(clock.now()).await {
+                // A node has a keyring. This one is not stored, and nothing is signed or verified with it.
+                Err(KeyringError::Missing { .. }) => Ring::generate(clock.now(), &rng),
+                loaded => loaded?,
+            },
+        };
+        Ok(ring)
     };
+    let ring = retry_while_unavailable(load).await?;
     let node = Node {
         name,
         keyring: Keyring::new(&ring, config.tokens.algorithm)?,

@@ -6,6 +6,7 @@ use super::secret_file::SecretFileError;
 use crate::auth::passwords;
 use crate::auth::signing_keys::KeyringError;
 use crate::mail;
+use crate::store;
 use crate::store::ephemeral::redis;
 use crate::store::sqlite;
 use crate::token::keyring::UnusableKey;
@@ -30,7 +31,7 @@ impl NoStore {
 pub enum StartError {
     /// A store does not answer, or holds data that Signet did not write.
     #[error(transparent)]
-    Store(#[from] crate::store::Error),
+    Store(#[from] store::Error),
     /// Redis does not accept the settings.
     #[error(transparent)]
     Redis(#[from] redis::ConnectError),
@@ -58,4 +59,15 @@ pub enum StartError {
     /// Mail cannot be set up.
     #[error(transparent)]
     Mail(#[from] mail::MailerError),
+}
+
+impl StartError {
+    /// True if a store is unavailable, so that the same step may succeed in a moment.
+    pub(super) fn is_unavailable(&self) -> bool {
+        matches!(
+            self,
+            Self::Store(store::Error::Unavailable { .. })
+                | Self::Keyring(KeyringError::Store(store::Error::Unavailable { .. }))
+        )
+    }
 }

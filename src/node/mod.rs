@@ -15,5 +15,6 @@ mod observer;
 mod program_memory;
 mod secret_file;
 pub mod serve;
+mod start_retry;
 pub mod stores;
 pub mod webhook;

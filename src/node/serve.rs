@@ -20,6 +20,7 @@ use super::maintenance::{self, load_revocations, watch_readiness};
 use super::management;
 use super::observer::{ManagementObserver, RequestObserver};
 use super::program_memory::release_code_after_start;
+use super::start_retry::retry_while_unavailable;
 use super::stores::Stores;
 use crate::api;
 use crate::auth::audit;
@@ -164,7 +165,7 @@ async fn run<E: From<ServeError>>(
     let build = async {
         let stores = Arc::new(Stores::open(&config, &clock).await?);
         let ctx = build::build_context(config, clock, &stores, router.metric_labels()).await?;
-        let cursor = load_revocations(&ctx).await?;
+        let cursor = retry_while_unavailable(async || load_revocations(&ctx).await).await?;
         Ok::<_, StartError>((stores, ctx, cursor))
     };
     let (stores, ctx, cursor) = tokio::select! {

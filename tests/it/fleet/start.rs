@@ -1,9 +1,50 @@
-//! The start of a fleet: many nodes at once on empty stores, and a node with the keyring of another fleet.
+//! The start of a fleet: many nodes at once on empty stores, a store that responds late, and a node with the keyring
+//! of another fleet.
+
+use std::net::SocketAddr;
+
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::{Client, Fleet, PASSWORD, kid};
-use crate::support::redis;
 use crate::support::signet::Plan;
 use crate::support::until;
+use crate::support::{postgres, redis};
+
+/// Passes connections on to Postgres, but for the second, which gets no response: the first applies the migrations, the
+/// second is the first of the pool. Returns the URL.
+async fn start_relay_that_hangs_once(postgres: &postgres::Server) -> String {
+    let url = postgres.url();
+    let (credentials, address) = url.rsplit_once('@').unwrap();
+    let (address, database) = address.split_once('/').unwrap();
+    let server: SocketAddr = address.parse().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let relay = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut hanging = Vec::new();
+        for number in 1.. {
+            let (mut client, _) = listener.accept().await.unwrap();
+            if number == 2 {
+                hanging.push(client);
+                continue;
+            }
+            tokio::spawn(async move {
+                let mut server = TcpStream::connect(server).await.unwrap();
+                _ = copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+    format!("{credentials}@{relay}/{database}")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn node_starts_although_postgres_responds_late_at_first() {
+    let (redis, postgres) = (redis::Server::start(), postgres::Server::start());
+    let url = start_relay_that_hangs_once(&postgres).await;
+    let node = Plan::on(&redis, &postgres).set("DATABASE_URL", &url).start();
+    let client = Client::new(&node);
+    until("the node is ready", async || client.failing_conditions().await.is_empty()).await;
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_nodes_starting_at_once_share_one_keyring() {
