@@ -49,11 +49,15 @@ fn large_batch() -> Body {
     json!({"tokens": tokens}).to_string().into()
 }
 
-fn clients() -> [(&'static str, Client); 2] {
-    let one = Client::builder().no_proxy().build().unwrap();
-    let two = Client::builder().no_proxy().http2_prior_knowledge().build().unwrap();
-    [("HTTP/1.1", one), ("HTTP/2", two)]
+fn http1() -> Client {
+    Client::builder().no_proxy().build().unwrap()
 }
+
+fn http2() -> Client {
+    Client::builder().no_proxy().http2_prior_knowledge().build().unwrap()
+}
+
+const PROTOCOLS: [(&str, fn() -> Client); 2] = [("HTTP/1.1", http1), ("HTTP/2", http2)];
 
 /// Clients that send an unfinished body, and the number of responses: 503 with `Retry-After`, and any other.
 struct Crowd {
@@ -62,13 +66,13 @@ struct Crowd {
 }
 
 impl Crowd {
-    async fn start(server: &TestServer, client: &Client) -> Self {
-        // An HTTP/2 client opens 100 streams until it has read the server's limit of 32, and those beyond are refused
-        // (RFC 9113, 5.1.2).
-        client.get(server.signet.url_of("/verify")).send_checked().await.is(401);
+    /// Each has a connection of its own. When the server resets some of many bodies on one connection, the client under
+    /// test now and then sends no more of the others, although the server's windows allow it: a client of another
+    /// library (Python's `h2`) went on in all of 46 runs.
+    async fn start(server: &TestServer, new_client: fn() -> Client) -> Self {
         let (mut tasks, responses) = (JoinSet::new(), Arc::<[AtomicUsize; 2]>::default());
         for _ in 0..CLIENTS {
-            let (request, responses) = (batch(server, client, unfinished_body()), responses.clone());
+            let (request, responses) = (batch(server, &new_client(), unfinished_body()), responses.clone());
             tasks.spawn(async move {
                 let Ok(response) = request.send().await else { return };
                 let refused = response.status() == 503 && response.headers().contains_key("retry-after");
@@ -89,12 +93,12 @@ async fn is_served(server: &TestServer, client: &Client) -> bool {
 
 #[tokio::test]
 async fn memory_for_unfinished_bodies_is_bounded() {
-    for (name, client) in clients() {
+    for (name, new_client) in PROTOCOLS {
         let server = TestServer::embedded(|plan| plan.set("SIGNET_SERVER__BODY_TIMEOUT", "2m"));
-        let other = Client::builder().no_proxy().build().unwrap();
+        let other = http1();
         batch(&server, &other, large_batch()).send_checked().await.is(200);
         let before = memory(&server).await;
-        let crowd = Crowd::start(&server, &client).await;
+        let crowd = Crowd::start(&server, new_client).await;
         let mut growth = 0;
         until_within(&format!("{name}: bodies beyond the budget are refused"), TIMEOUT, async || {
             growth = memory(&server).await.saturating_sub(before).max(growth);
@@ -117,7 +121,6 @@ async fn memory_for_unfinished_bodies_is_bounded() {
         server.sign_in(&server.create_user(&[])).await;
 
         drop(crowd);
-        drop(client);
         until_within(&format!("{name}: the budget is free again"), TIMEOUT, async || is_served(&server, &other).await)
             .await;
     }
@@ -125,13 +128,13 @@ async fn memory_for_unfinished_bodies_is_bounded() {
 
 #[tokio::test]
 async fn timed_out_bodies_release_their_budget() {
-    for (name, client) in clients() {
+    for (name, new_client) in PROTOCOLS {
         let server = TestServer::embedded(|plan| plan.set("SIGNET_SERVER__BODY_TIMEOUT", "6s"));
-        let mut crowd = Crowd::start(&server, &client).await;
+        let mut crowd = Crowd::start(&server, new_client).await;
         while crowd.tasks.join_next().await.is_some() {}
         let [refused, timed_out] = crowd.responses();
         assert!(refused > 0 && timed_out > 0, "{name}: {refused} refused, {timed_out} timed out");
-        batch(&server, &client, large_batch()).send_checked().await.is(200);
+        batch(&server, &http1(), large_batch()).send_checked().await.is(200);
     }
 }
 
@@ -146,7 +149,7 @@ async fn announced_length_reserves_no_memory() {
         stream.write_all(head.as_bytes()).await.unwrap();
         streams.push(stream);
     }
-    assert!(is_served(&server, &clients()[0].1).await);
+    assert!(is_served(&server, &http1()).await);
 }
 
 #[tokio::test]
