@@ -21,7 +21,7 @@ const MIN_INTERVAL = 50;
 
 // Pauses after an error.
 const MIN_PAUSE = 100;
-const MAX_PAUSE = 5_000;
+const MAX_PAUSE = 2_000;
 
 /** So many of the positions that were reached are looked for in the list of segments. */
 const REMEMBERED_POSITIONS = 64;

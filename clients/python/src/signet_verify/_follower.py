@@ -33,7 +33,7 @@ MIN_INTERVAL: Final = 0.1
 
 #: Pauses after errors, in seconds: the first one, and the longest.
 FIRST_PAUSE: Final = 0.1
-MAX_PAUSE: Final = 5.0
+MAX_PAUSE: Final = 2.0
 MAX_RETRY_AFTER: Final = 30.0
 
 #: Seconds between two sweeps of entries that have ended.

@@ -94,13 +94,7 @@ impl Follower {
                 self.state.recovered();
                 continue;
             };
-            let mut pause = backoff.next();
-            match &error {
-                FollowError::Gone => self.position = None,
-                FollowError::Status { status: 410, .. } => self.position = None,
-                FollowError::Status { retry_after: Some(after), .. } => pause = pause.max(*after),
-                _ => {}
-            }
+            let pause = pause_after(&error, &mut self.position, &mut backoff);
             if backoff.failures() % FAILURES_BEFORE_DISCOVERY == 0 {
                 self.endpoints = None;
             }
@@ -281,6 +275,20 @@ impl Follower {
     }
 }
 
+/// The pause after an error. Drops a position that the server does not know any more.
+fn pause_after(error: &FollowError, position: &mut Option<Position>, backoff: &mut Backoff) -> Duration {
+    let is_gone = matches!(error, FollowError::Gone | FollowError::Status { status: 410, .. });
+    if is_gone && position.take().is_some() {
+        // The server has returned. Its snapshot must not wait as long as a server that is down.
+        backoff.reset();
+    }
+    let pause = backoff.next();
+    match error {
+        FollowError::Status { retry_after: Some(after), .. } => pause.max(*after),
+        _ => pause,
+    }
+}
+
 /// The lines of a response, each a frame, while they arrive.
 struct Lines {
     response: Response,
@@ -329,5 +337,21 @@ impl Lines {
         let line = &self.buffer[self.begin..end];
         self.begin = end + 1;
         Ok(Some(std::str::from_utf8(line).map_err(|_| FrameError::Malformed)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn snapshot_is_fetched_soon_after_an_outage() {
+        let (mut backoff, mut position) = (Backoff::default(), Some(Position { epoch: "e".into(), at: "1-0".into() }));
+        (0..10).for_each(|_| _ = backoff.next());
+        let pause = pause_after(&FollowError::Gone, &mut position, &mut backoff);
+        assert!(position.is_none() && pause <= Duration::from_millis(100), "{pause:?}");
+        // A snapshot that fails is not fetched without a pause.
+        (0..10).for_each(|_| _ = backoff.next());
+        assert!(pause_after(&FollowError::Gone, &mut position, &mut backoff) > Duration::from_millis(500));
     }
 }

@@ -16,6 +16,7 @@ pub(in crate::auth) mod history;
 pub(in crate::auth) mod range;
 pub mod snapshot_cache;
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -83,6 +84,8 @@ pub struct Publication {
     /// Something was recorded.
     pub(in crate::auth) recorded: Notify,
     pub(in crate::auth) live: watch::Sender<Live>,
+    /// The responses to followers of the live feed since the last frame was signed.
+    responses: AtomicU32,
     on_demand: Mutex<OnDemand>,
     /// Held while a large response is assembled, so that followers who return together do not take every thread.
     pub(in crate::auth) large: Semaphore,
@@ -118,6 +121,7 @@ impl Publication {
             state: Mutex::new(State { history: History::new(keep), complete_at: None }),
             recorded: Notify::new(),
             live: watch::Sender::new(Live::default()),
+            responses: AtomicU32::new(0),
             on_demand: Mutex::default(),
             large: Semaphore::new(1),
             snapshots: SnapshotCache::default(),
@@ -176,6 +180,21 @@ impl Publication {
             return Err(FeedError::Off);
         }
         self.live.borrow().frame.clone().filter(|frame| frame.is_fresh(clock)).ok_or(FeedError::Stale)
+    }
+
+    /// Counts a response to a follower of the live feed.
+    pub(in crate::auth) fn count_response(&self) {
+        self.responses.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The responses to followers since [`Self::reset_responses`].
+    pub(in crate::auth) fn responses(&self) -> u32 {
+        self.responses.load(Ordering::Relaxed)
+    }
+
+    /// Begins to count responses anew, before a frame is published.
+    pub(in crate::auth) fn reset_responses(&self) {
+        self.responses.store(0, Ordering::Relaxed);
     }
 
     /// The responses that belong to this live frame.
