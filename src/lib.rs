@@ -19,6 +19,7 @@
 //! - [`mail`]: messages, the queue, and the transports: a mail server, or files in an outbox.
 //! - [`telemetry`]: metrics, health, logs, traces.
 //! - [`encoding`]: base64, base32 and other encodings, each once.
+//! - [`device`]: the name of a client's device, for people.
 //! - [`files`]: private files and folders, which belong to the owner of the folder that they are in.
 //! - [`id`], [`clock`], [`rng`]: ids, time and randomness, passed in so that tests control them.
 //! - [`priority`]: the priority and the time slices of threads.
@@ -53,6 +54,7 @@ pub mod auth;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod device;
 pub mod encoding;
 pub mod files;
 pub mod http;

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::CliError;
 use super::arguments::Sessions;
-use super::output::{Columns, Output};
+use super::output::{Columns, Output, or_dash};
 use super::propagation::wait_for_nodes;
 use super::users::find;
 use crate::auth::audit::Origin;
@@ -12,6 +12,7 @@ use crate::auth::context::Context;
 use crate::auth::sessions::list::{Session, list_sessions};
 use crate::auth::sessions::sign_out::{SignOutScope, sign_out, sign_out_everyone};
 use crate::clock::Timestamp;
+use crate::device;
 use crate::id::SessionId;
 
 /// A session as printed.
@@ -33,7 +34,7 @@ const COLUMNS: Columns<SessionRow> = &[
     ("expires", |session| session.expires_at.to_string()),
     ("api", |session| session.dialect.clone()),
     ("address", |session| session.address.clone()),
-    ("agent", |session| session.agent.clone()),
+    ("device", |session| or_dash(device::describe(&session.agent))),
 ];
 
 pub(super) async fn run(command: Sessions, ctx: &Context, output: &mut Output<'_>) -> Result<(), CliError> {

@@ -12,7 +12,7 @@ pub(crate) use self::sources::sources;
 use self::sources::{Source, parse, read_sources};
 
 /// Modules that every other module may import. They import only each other, except as listed in [`ALLOWED`].
-const GROUND: &[&str] = &["clock", "config", "encoding", "files", "id", "priority", "rng", "telemetry"];
+const GROUND: &[&str] = &["clock", "config", "device", "encoding", "files", "id", "priority", "rng", "telemetry"];
 
 /// For each module the modules it may import besides the ground. Every permission is in use.
 const ALLOWED: &[(&str, &[&str])] = &[

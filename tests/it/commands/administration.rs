@@ -9,6 +9,7 @@ over_both_stores!(
     |plan| plan.set("SIGNET_TOKENS__ISSUER", "https://id.example.org");
     user_is_updated,
     sessions_are_listed_and_ended,
+    sessions_are_listed_with_their_devices,
     tokens_are_explained,
     events_are_printed,
 );
@@ -56,6 +57,16 @@ async fn sessions_are_listed_and_ended(server: &TestServer) {
     assert_eq!((&row["id"], &row["ended"]), (&json!(user.id), &json!(1)));
     assert_eq!(server.rejection_reason(&other.access).await, "revoked");
     assert!(listed().is_empty());
+}
+
+async fn sessions_are_listed_with_their_devices(server: &TestServer) {
+    let user = server.create_user(&[]);
+    let agent = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
+    server.sign_in_request(&user.email, PASSWORD).header("user-agent", agent).send_checked().await.is(201);
+    let list = ["sessions", "list", user.email.as_str()];
+    let table = done(server.plan(), &list, "");
+    assert!(table.contains("DEVICE") && table.contains("Firefox, Linux") && !table.contains("Mozilla"), "{table}");
+    assert_eq!(server.plan().json(&list, "")[0]["agent"], agent);
 }
 
 async fn tokens_are_explained(server: &TestServer) {

@@ -1,4 +1,5 @@
-// The names of devices on the pages: the same as in mails, whose test is in `src/mail/origin.rs`.
+// The names of devices on the pages: the same as in mails and on the command line, whose tests are in
+// `src/device.rs`.
 
 import assert from 'node:assert/strict';
 import test from 'node:test';

@@ -1,4 +1,5 @@
-// The browser and the system that a `User-Agent` names. Mails name devices in the same way: `src/mail/origin.rs`.
+// The browser and the system that a `User-Agent` names. Mails and the command line name devices in the same way:
+// `src/device.rs`.
 
 /** The first match counts, because browsers name the browsers that they resemble too. @type {[RegExp, string][]} */
 const BROWSERS = [
