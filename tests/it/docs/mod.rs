@@ -20,7 +20,12 @@ fn pages() -> Vec<PathBuf> {
 }
 
 fn book_pages() -> Vec<PathBuf> {
-    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")];
+    pages_below(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs"))
+}
+
+/// The pages in a folder and in those below it.
+pub(crate) fn pages_below(folder: PathBuf) -> Vec<PathBuf> {
+    let mut folders = vec![folder];
     let mut pages = Vec::new();
     while let Some(folder) = folders.pop() {
         let (found, below) = list(&folder);
@@ -96,7 +101,7 @@ fn every_page_is_in_the_table_of_contents() {
 
 /// The targets of the links and images of a page: `](target)`, and `src="target"` or `srcset="target"` of pictures that
 /// have a light and a dark form.
-fn targets(text: &str) -> impl Iterator<Item = &str> {
+pub(crate) fn targets(text: &str) -> impl Iterator<Item = &str> {
     [("](", ')'), ("src=\"", '"'), ("srcset=\"", '"')].into_iter().flat_map(move |(opening, closing)| {
         text.match_indices(opening).filter_map(move |(at, opening)| {
             let rest = &text[at + opening.len()..];

@@ -6,8 +6,8 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 
-use super::build;
 use super::root::Root;
+use super::{build, dead_links};
 use crate::support::ports::free_port;
 use crate::support::run_with_stdin;
 
@@ -105,6 +105,7 @@ fn the_debian_package_is_installed_upgraded_and_purged() {
     assert_eq!(root.run("dpkg --verify signet"), "");
     assert!(root.run("zcat /usr/share/man/man1/signet.1.gz").contains("SYNOPSIS"));
     root.run("systemd-analyze verify --man=no signet.service");
+    assert_eq!(dead_links(&root.path("/usr/share/doc/signet")), [""; 0]);
     root.run("test -s /usr/share/signet/prometheus/signet.rules.yml -a -s /usr/share/signet/grafana/signet.json");
 
     // The administrator changes the settings, and the service runs as its user.

@@ -6,6 +6,8 @@ mod root;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::docs::{pages_below, targets};
+
 /// The program that is tested.
 #[allow(clippy::disallowed_methods, reason = "SIGNET_BIN selects another binary")]
 fn program() -> PathBuf {
@@ -24,6 +26,23 @@ fn build(script: &str, arguments: &[&str], output: &Path) -> PathBuf {
     String::from_utf8(built.stdout).unwrap().trim_end().into()
 }
 
+/// The relative links in the documents of a package that lead to no file of it.
+fn dead_links(folder: &Path) -> Vec<String> {
+    let (mut link_count, mut dead) = (0, Vec::new());
+    for page in pages_below(folder.to_owned()) {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for target in targets(&text).filter(|target| !target.contains("://")) {
+            link_count += 1;
+            let file = target.split('#').next().unwrap();
+            if !page.with_file_name(file).exists() {
+                dead.push(format!("{}: {target}", page.display()));
+            }
+        }
+    }
+    assert!(link_count > 20, "only {link_count} links were found");
+    dead
+}
+
 #[test]
 fn the_archive_has_what_its_installation_needs() {
     let folder = tempfile::tempdir().unwrap();
@@ -37,6 +56,7 @@ fn the_archive_has_what_its_installation_needs() {
         "LICENSE-MIT",
         "LICENSE-APACHE",
         "README.md",
+        "docs/README.md",
         "man/signet.1",
         "man/signet-users-create.1",
         "completions/signet.bash",
@@ -48,6 +68,7 @@ fn the_archive_has_what_its_installation_needs() {
     ] {
         assert!(inside.join(file).metadata().unwrap().len() > 500, "{file}");
     }
+    assert_eq!(dead_links(&inside), [""; 0]);
     let unit = std::fs::read_to_string(inside.join("signet.service")).unwrap();
     assert!(unit.contains("ExecStart=/usr/local/bin/signet --config /etc/signet/config.toml\n"));
     let shown = Command::new(inside.join("signet"))
