@@ -1,4 +1,4 @@
-//! `signet-verify` for Python: its own checks, and its tests against a running server.
+//! `signet-token-verify`, the library for Python: its own checks, and its tests against a running server.
 //!
 //! `./test` installs what they need beside the tests' own temporary folder.
 

@@ -1,5 +1,5 @@
-//! The documentation: everything that it links to exists, the commands, settings and calls that it names exist, and what
-//! is generated from the code is up to date.
+//! The documentation: everything that it links to exists, the commands, settings and calls that it names exist, and
+//! what is generated from the code is up to date.
 
 mod commands;
 mod generated;
@@ -187,6 +187,58 @@ fn paths_in_the_documentation_exist() {
     }
     assert!(count > 20, "only {count} paths were found");
     assert!(missing.is_empty(), "{missing:#?}");
+}
+
+/// Beginnings of commands that install packages, by default those of a registry.
+const INSTALLERS: &[&str] = &[
+    "bun add",
+    "bunx",
+    "cargo add",
+    "cargo install",
+    "deno add",
+    "npm add",
+    "npm i",
+    "npm install",
+    "npx",
+    "pip install",
+    "pip3 install",
+    "pipx install",
+    "pnpm add",
+    "poetry add",
+    "uv add",
+    "uv pip install",
+    "yarn add",
+];
+
+/// True if the line installs a package that is called like one of Signet's, and does not say from where. Signet is in
+/// no registry, so this would be somebody else's.
+fn installs_of_a_registry(line: &str) -> bool {
+    let Some((_, arguments)) = INSTALLERS.iter().find_map(|command| line.split_once(&format!("{command} "))) else {
+        return false;
+    };
+    let mut names = arguments.split_whitespace().map(|word| word.trim_matches(['"', '\'']));
+    let is_ours = |name: &str| ["signet", "@signet"].iter().any(|ours| name.starts_with(ours));
+    !arguments.contains("--path ") && names.any(is_ours)
+}
+
+#[test]
+fn no_page_installs_signet_from_a_registry() {
+    for bad in ["pip install 'signet-verify[fastapi]'", "npm i --save @signet/verify", "cargo add signet-verify"] {
+        assert!(installs_of_a_registry(bad), "{bad}");
+    }
+    let (mut from_sources, mut wrong) = (0, Vec::new());
+    for (page, text) in current_pages() {
+        for code in code(&text) {
+            for line in code.text.lines().filter(|line| INSTALLERS.iter().any(|command| line.contains(command))) {
+                from_sources += usize::from(line.contains("../signet/"));
+                if installs_of_a_registry(line) {
+                    wrong.push(format!("{}: {line}", page.display()));
+                }
+            }
+        }
+    }
+    assert!(from_sources >= 4, "only {from_sources} lines install from the sources");
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]

@@ -50,7 +50,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with zipfile.ZipFile(wheel) as archive:
         files = {name.split("/", 1)[1] for name in archive.namelist() if name.startswith("signet_verify/")}
         assert files == {"py.typed"} | {file.name for file in (PACKAGE / "src" / "signet_verify").glob("*.py")}
-        assert all(name.startswith("signet_verify") for name in archive.namelist())
+        folders = {name.split("/")[0].split("-")[0] for name in archive.namelist()}
+        assert folders == {"signet_verify", "signet_token_verify"}
         # What an installer does with a wheel of Python files.
         archive.extractall(folder / "site")
     return folder / "site"
