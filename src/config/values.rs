@@ -1,16 +1,19 @@
 //! The types of values that settings have: how each is parsed, and how its allowed values are described. Knows no
-//! individual setting.
+//! individual setting. The types of addresses are in `addresses`.
 
-use std::net::{IpAddr, SocketAddr};
+mod addresses;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_PAD_INDIFFERENT, URL_SAFE_PAD_INDIFFERENT};
-use http::Uri;
 use zeroize::Zeroizing;
 
-use super::{Network, Rate, Secret, SecretUrl};
+pub(super) use self::addresses::{
+    Address, Collector, Issuer, LinkAddress, Origin, Prefix, Range, StoreAddress, WebAddress,
+};
+use super::{Rate, Secret};
 
 pub(super) trait ValueType {
     /// The parsed value.
@@ -210,18 +213,6 @@ impl ValueType for FilePath {
     }
 }
 
-/// An IP address and a port.
-pub(super) struct Address;
-impl ValueType for Address {
-    type Value = SocketAddr;
-    fn allowed(&self) -> String {
-        "an IP address and a port, such as 127.0.0.1:8000 or [::]:8000".to_owned()
-    }
-    fn parse(&self, text: &str) -> Option<SocketAddr> {
-        text.parse().ok()
-    }
-}
-
 /// A value of another type, or `off`.
 pub(super) struct OrOff<K>(pub(super) K);
 impl<K: ValueType> ValueType for OrOff<K> {
@@ -235,103 +226,6 @@ impl<K: ValueType> ValueType for OrOff<K> {
     }
 }
 
-/// An IP address or a range of them.
-pub(super) struct Range;
-impl ValueType for Range {
-    type Value = Network;
-    fn allowed(&self) -> String {
-        "IP addresses or ranges, such as 10.0.0.0/8 or fd00::/8".to_owned()
-    }
-    fn parse(&self, text: &str) -> Option<Network> {
-        let (address, bits) = match text.split_once('/') {
-            Some((address, bits)) => (address, Some(bits)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.parse().ok()?;
-        let max = if address.is_ipv4() { 32 } else { 128 };
-        let bits = bits.map_or(Some(max), |bits| bits.parse().ok())?;
-        (bits <= max).then_some(Network { address, bits })
-    }
-}
-
-/// An `http` or `https` URL without user, query or fragment. A trailing slash is removed.
-pub(super) struct WebAddress;
-impl ValueType for WebAddress {
-    type Value = String;
-    fn allowed(&self) -> String {
-        "an http or https URL without user, query or fragment, such as https://id.example.com".to_owned()
-    }
-    fn parse(&self, text: &str) -> Option<String> {
-        web_address(text).map(|_| text.trim_end_matches('/').to_owned())
-    }
-}
-
-/// The target of a link in a mail. `?token=` is appended, or `&token=` if it has a query.
-pub(super) struct LinkAddress;
-impl ValueType for LinkAddress {
-    type Value = String;
-    fn allowed(&self) -> String {
-        "an http or https URL without user or fragment, such as https://app.example.com/reset".to_owned()
-    }
-    fn parse(&self, text: &str) -> Option<String> {
-        let (base, query) = text.split_once('?').unwrap_or((text, ""));
-        let plain = !query.contains(|char: char| char.is_whitespace() || char.is_control() || char == '#');
-        (web_address(base).is_some() && plain).then(|| text.to_owned())
-    }
-}
-
-/// The URL of a trace collector. Plain HTTP: the collector runs on the same machine or network and encrypts what it
-/// forwards.
-pub(super) struct Collector;
-impl ValueType for Collector {
-    type Value = String;
-    fn allowed(&self) -> String {
-        "the http URL of a collector, such as http://127.0.0.1:4318".to_owned()
-    }
-    fn parse(&self, text: &str) -> Option<String> {
-        WebAddress.parse(text).filter(|address| address.starts_with("http://"))
-    }
-}
-
-/// Like [`WebAddress`] but unchanged: verifiers compare an issuer character by character.
-pub(super) struct Issuer;
-impl ValueType for Issuer {
-    type Value = String;
-    fn allowed(&self) -> String {
-        WebAddress.allowed()
-    }
-    fn parse(&self, text: &str) -> Option<String> {
-        web_address(text).map(|_| text.to_owned())
-    }
-}
-
-/// An origin exactly as browsers send it.
-pub(super) struct Origin;
-impl ValueType for Origin {
-    type Value = String;
-    fn allowed(&self) -> String {
-        "origins as browsers send them: scheme, lower-case host, port if not the default, such as https://app.example.com"
-            .to_owned()
-    }
-    fn parse(&self, text: &str) -> Option<String> {
-        let uri = web_address(text)?;
-        let default_port = match uri.scheme_str() {
-            Some("https") => 443,
-            _ => 80,
-        };
-        let bare = format!("{}://{}", uri.scheme_str()?, uri.authority()?);
-        (bare == text && text.to_lowercase() == text && uri.port_u16() != Some(default_port)).then(|| text.to_owned())
-    }
-}
-
-fn web_address(text: &str) -> Option<Uri> {
-    let uri: Uri = text.parse().ok()?;
-    let scheme = matches!(uri.scheme_str(), Some("http" | "https"));
-    let plain =
-        uri.query().is_none() && !text.contains(['#', '@', '?']) && uri.host().is_some_and(|host| !host.is_empty());
-    (scheme && plain).then_some(uri)
-}
-
 /// Filter directives in the syntax of `tracing`.
 pub(super) struct Filter;
 impl ValueType for Filter {
@@ -343,40 +237,6 @@ impl ValueType for Filter {
         // The library reads an empty level as `error`, and takes any text for the name of a module.
         let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic()) && !format!("{text},").contains("=,");
         (is_plain && text.parse::<tracing_subscriber::filter::Targets>().is_ok()).then(|| text.to_owned())
-    }
-}
-
-/// The prefix of a dialect's paths; `/` for none.
-pub(super) struct Prefix;
-impl ValueType for Prefix {
-    type Value = String;
-    fn allowed(&self) -> String {
-        "\"/\", or a path of letters, digits, `-`, `_`, `.` and `/`, such as /auth".to_owned()
-    }
-    fn parse(&self, text: &str) -> Option<String> {
-        let segments = text.strip_prefix('/')?.strip_suffix('/').unwrap_or(&text[1..]);
-        if segments.is_empty() {
-            return Some(String::new());
-        }
-        let good = |segment: &str| {
-            !segment.chars().all(|letter| letter == '.')
-                && segment.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.".contains(letter))
-        };
-        segments.split('/').all(good).then(|| format!("/{segments}"))
-    }
-}
-
-/// The URL of a store with one of these schemes. It may contain a password.
-pub(super) struct StoreAddress(pub(super) &'static [&'static str]);
-impl ValueType for StoreAddress {
-    type Value = SecretUrl;
-    const SECRET: bool = true;
-    fn allowed(&self) -> String {
-        format!("a URL that begins with {}", self.0.join(", "))
-    }
-    fn parse(&self, text: &str) -> Option<SecretUrl> {
-        let host = self.0.iter().find_map(|scheme| text.strip_prefix(scheme))?;
-        (!host.is_empty() && !host.contains(char::is_whitespace)).then(|| SecretUrl(text.to_owned()))
     }
 }
 
