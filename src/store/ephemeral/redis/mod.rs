@@ -30,6 +30,7 @@ mod connection;
 mod events;
 mod followers;
 mod idempotency;
+mod keyring;
 mod keys;
 mod limits;
 mod nodes;
@@ -58,7 +59,6 @@ use self::args::RedisArg;
 use self::connection::PersistentConnection;
 use self::keys::Keys;
 use self::limits::read_allowance;
-use self::reply::ReplyReader;
 use self::revocations::Follower;
 use self::rotations::Batcher;
 use self::scripts::Runner;
@@ -330,26 +330,11 @@ impl Ephemeral for Redis {
     }
 
     async fn keyring(&self) -> Result<Option<SealedKeyring>> {
-        let key = self.keys.keyring();
-        let read = |reply| {
-            let mut record = ReplyReader::of(reply)?;
-            match record.value()? {
-                Value::Null => Ok(None),
-                version => {
-                    let version = reply::number(&version)?.unsigned_abs();
-                    Ok(Some(SealedKeyring { version, bytes: record.bytes()? }))
-                }
-            }
-        };
-        self.runner.measure(Operation::Keyring, async { read(self.fields(&key, &["v", "b"]).await?) }).await
+        self.read_keyring().await
     }
 
     async fn swap_keyring(&self, expected: u64, bytes: &[u8], now: Timestamp) -> Result<SwapResult> {
-        let [stream, epoch] = self.keys.revocations();
-        let keyring = self.keys.keyring();
-        let read = |reply| Ok(if reply::number(&reply)? == 1 { SwapResult::Swapped } else { SwapResult::Conflict });
-        let keys: [&dyn RedisArg; 3] = [&keyring, &stream, &epoch];
-        self.runner.run(&scripts::SWAP_KEYRING, &keys, now, &[&expected, &bytes], read).await
+        self.replace_keyring(expected, bytes, now).await
     }
 
     async fn append_events(
