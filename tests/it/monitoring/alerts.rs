@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use signet::config::{LimitedAction, OnFailure};
+
 use super::{by_name, in_repository, names_in, page, promtool};
 
 const FOLDER: &str = "packaging/prometheus";
@@ -74,4 +76,13 @@ fn every_alert_has_a_runbook_and_a_unit_test() {
         let fires = format!("alertname: {name}\n        exp_alerts:\n");
         assert!(UNIT_TESTS.contains(&fires), "no unit test has {name} fire");
     }
+}
+
+#[test]
+fn runbook_names_every_limit_that_is_skipped() {
+    let (_, section) = RUNBOOKS.split_once("\n### SignetRateLimitsSkipped\n").unwrap();
+    let section = section.split("\n### ").next().unwrap();
+    let named: BTreeSet<&str> = section.split('`').filter_map(|name| name.strip_prefix("limits.")).collect();
+    let skipped = LimitedAction::ALL.iter().filter(|action| action.on_failure() == OnFailure::Skip);
+    assert_eq!(named, skipped.map(|action| action.setting()).collect());
 }
