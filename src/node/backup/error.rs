@@ -99,7 +99,8 @@ impl BackupError {
             }
             Self::NoSecret { .. } => "put the secret file there, or set SIGNET_SECRET; nothing was changed",
             Self::Embedded(OpenError::Busy { .. }) => "stop every signet on this folder first; nothing was changed",
-            Self::Embedded(_) | Self::SecretFile(_) | Self::Io { .. } => "the store is as it was",
+            Self::Io { .. } => "the store is as it was; is the folder there, and may this user write to it?",
+            Self::Embedded(_) | Self::SecretFile(_) => "the store is as it was",
         }
     }
 }
