@@ -9,7 +9,7 @@ use clap::Args;
 #[command(after_help = "The exit code is 3 if a store is a server: the printed steps say what else to take.
 
 Example:
-  signet backup /var/backups/signet-$(date +%F)")]
+  signet backup /var/backups/signet/$(date +%F)")]
 pub struct Backup {
     /// The file to write. Only its owner can read it. It holds password hashes and, unless it is left out, the secret.
     pub file: PathBuf,
@@ -27,8 +27,8 @@ pub struct Backup {
 disabled since are back, and passwords and second factors that were changed since are the old ones.
 
 Examples:
-  signet restore /var/backups/signet-2026-11-29 --check
-  signet restore /var/backups/signet-2026-11-29
+  signet restore /var/backups/signet/2026-11-29 --check
+  signet restore /var/backups/signet/2026-11-29
   signet restore moved --keep-sessions --keep-api-keys   after a move: the server was stopped before the backup")]
 pub struct Restore {
     /// The backup.
