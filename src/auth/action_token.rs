@@ -17,7 +17,7 @@ use crate::auth::context::Context;
 use crate::clock::Timestamp;
 use crate::encoding::{sha256, short_sha256};
 use crate::id::TokenId;
-use crate::store::ephemeral::Claim;
+use crate::store::ephemeral::{Claim, ClaimKey};
 use crate::token::action;
 use crate::token::action::{ActionKind, ActionToken};
 
@@ -91,9 +91,7 @@ pub(in crate::auth) async fn create_for_link(
     let random = URL_SAFE_NO_PAD.encode(ctx.node.rng.bytes::<SHORT_BYTES>());
     let payload = serde_json::to_vec(&Stored { id, claims });
     let claim = Claim {
-        subject: subject(kind, &random),
-        purpose: PURPOSE,
-        id: String::new(),
+        key: claim_key(kind, &random),
         // Never redeemed: reading the payload takes the subject, which only the holder of the token can compute.
         digest: sha256(random.as_bytes()),
         payload: payload.map_err(|_| Error::Internal("action token cannot be serialized"))?,
@@ -117,14 +115,15 @@ pub(in crate::auth) async fn verify_link<T: DeserializeOwned>(
     if !is_short {
         return Ok(verify(ctx, kind, token));
     }
-    let stored = ctx.ephemeral.peek_claim(&subject(kind, random), PURPOSE, "", ctx.now()).await?;
+    let stored = ctx.ephemeral.peek_claim(&claim_key(kind, random), ctx.now()).await?;
     let stored: Option<Stored<T>> = stored.and_then(|payload| serde_json::from_slice(&payload).ok());
     Ok(stored.map(|Stored { id, claims }| ActionToken { id, claims }))
 }
 
-/// The subject of a short token's claims. Contains the kind, so that a token of another kind is not found.
-fn subject(kind: ActionKind, random: &str) -> String {
-    short_sha256(format!("{}\n{random}", kind.typ()).as_bytes(), SHORT_BYTES)
+/// The key of a short token. Its subject contains the kind, so that a token of another kind is not found.
+fn claim_key(kind: ActionKind, random: &str) -> ClaimKey {
+    let subject = short_sha256(format!("{}\n{random}", kind.typ()).as_bytes(), SHORT_BYTES);
+    ClaimKey { subject, purpose: PURPOSE, id: String::new() }
 }
 
 /// Verifies that `token` is a valid token of this kind and returns its claims.

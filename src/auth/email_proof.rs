@@ -12,7 +12,7 @@
 use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
 use crate::auth::mailing::NoticeOrigin;
-use crate::auth::one_time::{SecretKind, subject_of};
+use crate::auth::one_time::{SecretKey, SecretKind, subject_of};
 use crate::auth::request_context::RequestContext;
 use crate::auth::reserved_scopes::RESERVED_SCOPES;
 use crate::auth::run_to_completion::run_to_completion;
@@ -106,7 +106,8 @@ impl EmailProof {
 /// confirm it by mistake.
 async fn delete_enrollment(ctx: &Context, user: &User) {
     let (subject, id) = (subject_of(&user.email), user.id.to_string());
-    if let Err(error) = ctx.ephemeral.delete_claim(&subject, SecretKind::TotpEnrollment.name(), &id).await {
+    let key = SecretKey { kind: SecretKind::TotpEnrollment, subject: &subject, id: &id };
+    if let Err(error) = ctx.ephemeral.delete_claim(&key.claim()).await {
         tracing::warn!(user = %user.id, %error, "cannot delete the pending secret of a second factor");
     }
 }

@@ -9,7 +9,6 @@
 //! be reversed by trying all codes, so it is keyed with the fleet's secret: while the secret is being replaced, a code
 //! mailed just before may have to be requested again.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use base64::Engine;
@@ -26,7 +25,7 @@ use crate::clock::Timestamp;
 use crate::encoding::{sha256, short_sha256};
 use crate::id::UserId;
 use crate::store::accounts::Find;
-use crate::store::ephemeral::{Claim, OnMatch, RedeemRequest, Redemption};
+use crate::store::ephemeral::{Claim, ClaimKey, OnMatch, RedeemRequest, Redemption};
 
 /// Wrong attempts that one code or link allows.
 const MAX_ATTEMPTS: u32 = 5;
@@ -50,7 +49,7 @@ pub(in crate::auth) enum SecretKind {
 
 impl SecretKind {
     /// The name in the store.
-    pub(in crate::auth) fn name(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::SignInCode => "sign-in-code",
             Self::EmailCode => "confirm-code",
@@ -68,14 +67,6 @@ impl SecretKind {
             Self::MagicLink | Self::PasswordReset => DailyCounter::Link,
         }
     }
-
-    /// The subject whose counter the attempts at this kind use.
-    fn attempts_subject(self, subject: &str) -> Cow<'_, str> {
-        match self.counter() {
-            DailyCounter::Code => Cow::Borrowed(subject),
-            counter => Cow::Owned(format!("{subject}/{}", counter.name())),
-        }
-    }
 }
 
 /// Identifies a stored secret.
@@ -87,6 +78,17 @@ pub(in crate::auth) struct SecretKey<'a> {
     pub(in crate::auth) subject: &'a str,
     /// Distinguishes the person's secrets of this kind; empty if there can be only one.
     pub(in crate::auth) id: &'a str,
+}
+
+impl SecretKey<'_> {
+    /// The key in the store. Its subject is the one whose counter the attempts at this kind use.
+    pub(in crate::auth) fn claim(self) -> ClaimKey {
+        let subject = match self.kind.counter() {
+            DailyCounter::Code => self.subject.to_owned(),
+            counter => format!("{}/{}", self.subject, counter.name()),
+        };
+        ClaimKey { subject, purpose: self.kind.name(), id: self.id.to_owned() }
+    }
 }
 
 /// The key for a person's secrets and attempts: a digest of the address, so that it is the same before there is an
@@ -141,15 +143,8 @@ pub(in crate::auth) async fn store(
     payload: Vec<u8>,
     expires_at: Timestamp,
 ) -> Result<(), Error> {
-    let claim = Claim {
-        subject: key.kind.attempts_subject(key.subject).into_owned(),
-        purpose: key.kind.name(),
-        id: key.id.to_owned(),
-        digest: digest(ctx, key, secret),
-        payload,
-        attempts: MAX_ATTEMPTS,
-        expires_at,
-    };
+    let claim =
+        Claim { key: key.claim(), digest: digest(ctx, key, secret), payload, attempts: MAX_ATTEMPTS, expires_at };
     Ok(ctx.ephemeral.store_claim(&claim, ctx.now()).await?)
 }
 
@@ -175,9 +170,7 @@ impl Owner<'_> {
 /// A secret that was right, and that nobody else can redeem. Used up unless the step that it allows fails.
 #[must_use]
 pub(in crate::auth) struct HeldSecret {
-    subject: String,
-    kind: SecretKind,
-    id: String,
+    key: ClaimKey,
     digest: [u8; 32],
 }
 
@@ -197,9 +190,8 @@ impl HeldSecret {
     ) -> Result<T, Error> {
         let result = step.await;
         if result.is_err() {
-            let Self { subject, kind, id, digest } = self;
             // The user is told of the first error, and requests another mail if this secret stays used up.
-            let _ = ctx.ephemeral.release_claim(&subject, kind.name(), &id, digest, ctx.now()).await;
+            let _ = ctx.ephemeral.release_claim(&self.key, self.digest, ctx.now()).await;
         }
         result
     }
@@ -213,13 +205,10 @@ pub(in crate::auth) async fn hold(
     owner: Owner<'_>,
     client: Client,
 ) -> Result<Option<HeldSecret>, Error> {
-    let held = HeldSecret {
-        subject: key.kind.attempts_subject(key.subject).into_owned(),
-        kind: key.kind,
-        id: key.id.to_owned(),
-        digest: digest(ctx, key, secret),
-    };
-    Ok(redeem(ctx, key, secret, OnMatch::Hold, owner, client).await?.map(|_| held))
+    let held = HeldSecret { key: key.claim(), digest: digest(ctx, key, secret) };
+    let request = redeem_request(ctx, &held.key, held.digest, OnMatch::Hold);
+    let redeemed = redeem_counted(ctx, key.kind, request, owner, client).await?;
+    Ok(redeemed.map(|_| held))
 }
 
 /// Counts an attempt and compares the secret. Returns the payload if it is right.
@@ -234,22 +223,29 @@ pub(in crate::auth) async fn redeem(
     owner: Owner<'_>,
     client: Client,
 ) -> Result<Option<Vec<u8>>, Error> {
+    let claim = key.claim();
+    let request = redeem_request(ctx, &claim, digest(ctx, key, secret), on_match);
+    redeem_counted(ctx, key.kind, request, owner, client).await
+}
+
+fn redeem_request<'a>(ctx: &Context, key: &'a ClaimKey, digest: [u8; 32], on_match: OnMatch) -> RedeemRequest<'a> {
+    RedeemRequest { key, digest, daily_attempts: ctx.node.config.mailed.daily_tries, on_match }
+}
+
+async fn redeem_counted(
+    ctx: &Context,
+    kind: SecretKind,
+    request: RedeemRequest<'_>,
+    owner: Owner<'_>,
+    client: Client,
+) -> Result<Option<Vec<u8>>, Error> {
     let start = Instant::now();
-    let subject = key.kind.attempts_subject(key.subject);
-    let request = RedeemRequest {
-        subject: &subject,
-        purpose: key.kind.name(),
-        id: key.id,
-        digest: digest(ctx, key, secret),
-        daily_attempts: ctx.node.config.mailed.daily_tries,
-        on_match,
-    };
     let retry_after = match ctx.ephemeral.redeem(request, ctx.now()).await? {
         Redemption::Redeemed(payload) => return Ok(Some(payload)),
         Redemption::Wrong { .. } | Redemption::NotFound => return Ok(None),
         Redemption::Capped { retry_after } => retry_after,
     };
-    let redeemed = redeem_from_known_network(ctx, key.kind, request, retry_after, owner, client).await;
+    let redeemed = redeem_from_known_network(ctx, kind, request, retry_after, owner, client).await;
     if redeemed.is_err() {
         delay_limited(start).await;
     }

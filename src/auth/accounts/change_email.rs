@@ -71,10 +71,9 @@ async fn store_and_send(
     let pending = PendingChange { email: email.as_str().to_owned(), valid_after: user.sessions_valid_after.millis() };
     let pending = serde_json::to_vec(&pending).map_err(|_| Error::Internal("a change cannot be serialized"))?;
     let (subject, id) = (subject_of(&user.email), user.id.to_string());
-    let key = SecretKey { kind: SecretKind::EmailChange, subject: &subject, id: &id };
     // Only the payload is ever read: the token that is mailed proves who may do so.
     let unused = one_time::generate_device_secret(ctx);
-    one_time::store(ctx, key, &unused, pending, ctx.now() + ctx.node.config.mailed.confirm).await?;
+    one_time::store(ctx, key(&subject, &id), &unused, pending, ctx.now() + ctx.node.config.mailed.confirm).await?;
     // Created for a taken address too, so that the work does not depend on whether it is free.
     let link = PageLink::create(ctx, user, email.as_str()).await?;
     if owner.is_none() {
@@ -92,8 +91,8 @@ pub async fn confirm_email(ctx: &Context, token: &str, request_ctx: RequestConte
     if subject_of(&user.email) == digest {
         return verify_email::verify_address(ctx, user, request_ctx).await;
     }
-    let (subject, id) = (subject_of(&user.email), user.id.to_string());
-    let pending = ctx.ephemeral.peek_claim(&subject, SecretKind::EmailChange.name(), &id, ctx.now()).await?;
+    let claim = key(&subject_of(&user.email), &user.id.to_string()).claim();
+    let pending = ctx.ephemeral.peek_claim(&claim, ctx.now()).await?;
     let pending: Option<PendingChange> = pending.and_then(|bytes| serde_json::from_slice(&bytes).ok());
     let pending = pending.filter(|pending| subject_of(&pending.email) == digest).ok_or(INVALID_LINK)?;
     let (ctx, origin, request) = (ctx.clone(), NoticeOrigin::client(request_ctx), Origin::request(request_ctx));
@@ -110,7 +109,7 @@ pub async fn confirm_email(ctx: &Context, token: &str, request_ctx: RequestConte
         })?;
         audit::record(&ctx, Event::of_user(EventType::EmailChanged, user.id, request));
         mailing::queue_notice(&ctx, &user, Letter::EmailChanged { new: pending.email }, &origin).await;
-        if let Err(error) = ctx.ephemeral.delete_claim(&subject, SecretKind::EmailChange.name(), &id).await {
+        if let Err(error) = ctx.ephemeral.delete_claim(&claim).await {
             // The change has taken effect. The claim is not found any more, because its key contains the old address.
             tracing::warn!(user = %user.id, %error, "cannot delete a change of address that has taken effect");
         }
@@ -118,4 +117,8 @@ pub async fn confirm_email(ctx: &Context, token: &str, request_ctx: RequestConte
         Ok(Verification::Verified)
     })
     .await
+}
+
+fn key<'a>(subject: &'a str, id: &'a str) -> SecretKey<'a> {
+    SecretKey { kind: SecretKind::EmailChange, subject, id }
 }

@@ -40,10 +40,9 @@ pub async fn start_enrollment(ctx: &Context, user: &User) -> Result<TotpEnrollme
     let secret = TotpSecret::generate(ctx, &user.email)?;
     let sealed = secret.seal(ctx, user.id)?;
     let (subject, id) = (subject_of(&user.email), user.id.to_string());
-    let key = SecretKey { kind: SecretKind::TotpEnrollment, subject: &subject, id: &id };
     // Only the payload is ever read. The secret to compare with is random and discarded, so that nothing matches it.
     let unused = one_time::generate_device_secret(ctx);
-    one_time::store(ctx, key, &unused, sealed.0, ctx.now() + PENDING_LIFETIME).await?;
+    one_time::store(ctx, key(&subject, &id), &unused, sealed.0, ctx.now() + PENDING_LIFETIME).await?;
     Ok(TotpEnrollment { key: secret.key(), uri: secret.uri()? })
 }
 
@@ -52,9 +51,13 @@ pub async fn enrollment_uri(ctx: &Context, user: &User) -> Result<String, Error>
     pending_secret(ctx, user).await?.ok_or(Error::NotFound)?.for_account(ctx, &user.email)?.uri()
 }
 
+fn key<'a>(subject: &'a str, id: &'a str) -> SecretKey<'a> {
+    SecretKey { kind: SecretKind::TotpEnrollment, subject, id }
+}
+
 async fn pending_secret(ctx: &Context, user: &User) -> Result<Option<TotpSecret>, Error> {
-    let (subject, id) = (subject_of(&user.email), user.id.to_string());
-    let sealed = ctx.ephemeral.peek_claim(&subject, SecretKind::TotpEnrollment.name(), &id, ctx.now()).await?;
+    let claim = key(&subject_of(&user.email), &user.id.to_string()).claim();
+    let sealed = ctx.ephemeral.peek_claim(&claim, ctx.now()).await?;
     sealed.map(|sealed| TotpSecret::open(ctx, user.id, &SealedTotp(sealed))).transpose()
 }
 
@@ -77,8 +80,8 @@ pub async fn enable(
     let step = check_enrollment_code(ctx, user, &secret, code, request_ctx).await?;
     let (codes, hashes) = recovery::generate(ctx, ctx.node.config.second_factor.recovery_codes);
     enable_and_notify(ctx, user, secret.seal(ctx, user.id)?, step, hashes, request_ctx).await?;
-    let (subject, id) = (subject_of(&user.email), user.id.to_string());
-    if let Err(error) = ctx.ephemeral.delete_claim(&subject, SecretKind::TotpEnrollment.name(), &id).await {
+    let claim = key(&subject_of(&user.email), &user.id.to_string()).claim();
+    if let Err(error) = ctx.ephemeral.delete_claim(&claim).await {
         // It is enabled, and the response must deliver the recovery codes. The pending secret expires within ten
         // minutes.
         tracing::warn!(user = %user.id, %error, "cannot delete the pending secret of a second factor that was enabled");

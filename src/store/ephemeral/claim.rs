@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 
-/// A secret that can be redeemed once: a mailed code, the device secret of a mailed link, a reset token.
-#[derive(Clone)]
-pub struct Claim {
+/// Identifies a claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimKey {
     /// The subject whose attempts are counted together: a user id, or a digest of an address. Redis uses it as hash
     /// tag.
     pub subject: String,
@@ -14,6 +14,13 @@ pub struct Claim {
     pub purpose: &'static str,
     /// Distinguishes the subject's claims of one purpose; empty where there can be only one.
     pub id: String,
+}
+
+/// A secret that can be redeemed once: a mailed code, the device secret of a mailed link, a reset token.
+#[derive(Clone)]
+pub struct Claim {
+    /// Its key. At most one claim has it.
+    pub key: ClaimKey,
     /// A digest of the secret.
     pub digest: [u8; 32],
     /// Data that redeeming returns.
@@ -27,12 +34,8 @@ pub struct Claim {
 /// An attempt to redeem a claim.
 #[derive(Clone, Copy)]
 pub struct RedeemRequest<'a> {
-    /// The claim's subject.
-    pub subject: &'a str,
-    /// The claim's purpose.
-    pub purpose: &'a str,
-    /// The claim's id.
-    pub id: &'a str,
+    /// The claim's key.
+    pub key: &'a ClaimKey,
     /// A digest of the secret that was presented.
     pub digest: [u8; 32],
     /// The number of wrong attempts that the subject has in a day, over all purposes and claims.

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-pub use self::claim::{Claim, OnMatch, RedeemRequest, Redemption};
+pub use self::claim::{Claim, ClaimKey, OnMatch, RedeemRequest, Redemption};
 pub use self::event::{EventBounds, EventClass, EventQuery, EventRange, EventScope, NewEvent, StoredEvent};
 pub use self::follower::{FOLLOWER_REPORT_TTL, FollowerReport, MAX_FOLLOWERS};
 pub use self::idempotency::{IdempotentRequest, KeyReservation};
@@ -204,7 +204,7 @@ pub trait Ephemeral: Send + Sync + 'static {
     /// The reports of followers that still count, in any order.
     async fn followers(&self, now: Timestamp) -> Result<Vec<FollowerReport>>;
 
-    /// Stores a claim and replaces one of the same subject, purpose and id.
+    /// Stores a claim and replaces one with the same key.
     async fn store_claim(&self, claim: &Claim, now: Timestamp) -> Result<()>;
 
     /// Attempts to redeem a claim. The attempt is counted before anything is compared. Of any number of concurrent
@@ -214,21 +214,14 @@ pub trait Ephemeral: Send + Sync + 'static {
 
     /// Makes a claim redeemable again that the caller holds, with the attempts and the time that it had left. Changes
     /// nothing if a claim with another digest has replaced it meanwhile.
-    async fn release_claim(
-        &self,
-        subject: &str,
-        purpose: &str,
-        id: &str,
-        digest: [u8; 32],
-        now: Timestamp,
-    ) -> Result<()>;
+    async fn release_claim(&self, key: &ClaimKey, digest: [u8; 32], now: Timestamp) -> Result<()>;
 
     /// Returns a claim's payload without an attempt; `None` if it does not exist, was deleted, is held, has expired or
     /// has no attempts left.
-    async fn peek_claim(&self, subject: &str, purpose: &str, id: &str, now: Timestamp) -> Result<Option<Vec<u8>>>;
+    async fn peek_claim(&self, key: &ClaimKey, now: Timestamp) -> Result<Option<Vec<u8>>>;
 
     /// Deletes a claim if it exists. Its wrong attempts still count against the day.
-    async fn delete_claim(&self, subject: &str, purpose: &str, id: &str) -> Result<()>;
+    async fn delete_claim(&self, key: &ClaimKey) -> Result<()>;
 
     /// Counts an attempt of a subject at a secret that is compared elsewhere (a TOTP code), before it is compared,
     /// together with the wrong attempts at claims. Of any number of concurrent callers at most `daily_attempts` are

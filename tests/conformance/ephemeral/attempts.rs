@@ -1,7 +1,7 @@
 //! Attempts at secrets that are compared elsewhere: counted together with wrong attempts at claims, and refunded.
 
 use super::*;
-use signet::store::ephemeral::{Allowance, Claim, OnMatch, RedeemRequest, Redemption};
+use signet::store::ephemeral::{Allowance, Claim, ClaimKey, OnMatch, RedeemRequest, Redemption};
 
 const SUBJECT: &str = "subject-1";
 
@@ -35,25 +35,10 @@ pub(super) async fn concurrent_attempts_stay_within_the_daily_limit(store: Store
 }
 
 pub(super) async fn attempts_and_wrong_claims_share_the_day(store: Store) {
-    let code = Claim {
-        subject: SUBJECT.into(),
-        purpose: "code",
-        id: String::new(),
-        digest: [7; 32],
-        payload: vec![],
-        attempts: 5,
-        expires_at: START + HOUR,
-    };
+    let key = ClaimKey { subject: SUBJECT.into(), purpose: "code", id: String::new() };
+    let code = Claim { key: key.clone(), digest: [7; 32], payload: vec![], attempts: 5, expires_at: START + HOUR };
     let redeem = |digest, daily_attempts| {
-        let redeem = RedeemRequest {
-            subject: SUBJECT,
-            purpose: "code",
-            id: "",
-            digest,
-            daily_attempts,
-            on_match: OnMatch::Delete,
-        };
-        store.redeem(redeem, START)
+        store.redeem(RedeemRequest { key: &key, digest, daily_attempts, on_match: OnMatch::Delete }, START)
     };
     store.store_claim(&code, START).await.unwrap();
     assert_eq!(redeem([8; 32], 3).await.unwrap(), Redemption::Wrong { attempts_left: 4 });

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use signet::store::ephemeral::{Claim, OnMatch, RedeemRequest, Redemption};
+use signet::store::ephemeral::{Claim, ClaimKey, OnMatch, RedeemRequest, Redemption};
 
 pub(super) const RIGHT: [u8; 32] = [7; 32];
 pub(super) const WRONG: [u8; 32] = [8; 32];
@@ -11,9 +11,7 @@ const MANY: u32 = 1000;
 
 pub(super) fn claim(purpose: &'static str) -> Claim {
     Claim {
-        subject: "subject-1".into(),
-        purpose,
-        id: String::new(),
+        key: ClaimKey { subject: "subject-1".into(), purpose, id: String::new() },
         digest: RIGHT,
         payload: (0..=255).collect(),
         attempts: 5,
@@ -21,9 +19,19 @@ pub(super) fn claim(purpose: &'static str) -> Claim {
     }
 }
 
-pub(super) fn redeem<'a>(claim: &'a Claim, digest: [u8; 32]) -> RedeemRequest<'a> {
-    let Claim { subject, purpose, id, .. } = claim;
-    RedeemRequest { subject, purpose, id, digest, daily_attempts: MANY, on_match: OnMatch::Delete }
+/// A claim that differs only by its key.
+fn with_key(claim: &Claim, subject: &str, purpose: &'static str, id: &str) -> Claim {
+    Claim { key: ClaimKey { subject: subject.into(), purpose, id: id.into() }, ..claim.clone() }
+}
+
+/// Claims with keys that each differ in one part from that of a claim made by [`claim`] for a code.
+fn others(code: &Claim) -> [Claim; 3] {
+    let other = |subject, purpose, id| with_key(code, subject, purpose, id);
+    [other("subject-1", "reset", ""), other("subject-1", "code", "2"), other("subject-2", "code", "")]
+}
+
+pub(super) fn redeem(claim: &Claim, digest: [u8; 32]) -> RedeemRequest<'_> {
+    RedeemRequest { key: &claim.key, digest, daily_attempts: MANY, on_match: OnMatch::Delete }
 }
 
 pub(super) async fn put(store: &Store, claim: &Claim) {
@@ -113,7 +121,7 @@ pub(super) async fn daily_cap_spans_purposes(store: Store) {
     assert!(retry_after > Duration::ZERO && retry_after <= DAY, "{retry_after:?}");
     let just_before = now + retry_after - MILLISECOND;
     assert!(matches!(try_at(reset.clone(), RIGHT, just_before).await, Redemption::Capped { .. }));
-    let other = Claim { subject: "subject-2".into(), ..reset.clone() };
+    let other = with_key(&reset, "subject-2", "reset", "");
     put(&store, &other).await;
     assert!(matches!(try_at(other, RIGHT, just_before).await, Redemption::Redeemed(_)));
 
@@ -126,7 +134,7 @@ pub(super) async fn daily_cap_spans_purposes(store: Store) {
 }
 
 pub(super) async fn concurrent_guesses_stay_under_the_daily_cap(store: Store) {
-    let claims: Vec<_> = (0..10).map(|n| Claim { id: n.to_string(), ..claim("code") }).collect();
+    let claims: Vec<_> = (0..10).map(|n| with_key(&claim("code"), "subject-1", "code", &n.to_string())).collect();
     for claim in &claims {
         put(&store, claim).await;
     }
@@ -172,26 +180,22 @@ pub(super) async fn replacing_a_claim_resets_its_attempts(store: Store) {
 }
 
 pub(super) async fn claims_are_independent(store: Store) {
-    let kept = Claim { id: "1".into(), ..claim("code") };
+    let keyed = |subject, purpose, id| with_key(&claim("code"), subject, purpose, id);
+    let kept = keyed("subject-1", "code", "1");
     put(&store, &kept).await;
     let others = [
-        Claim { purpose: "reset", ..kept.clone() },
-        Claim { id: "2".into(), ..kept.clone() },
-        Claim { id: String::new(), ..kept.clone() },
-        Claim { subject: "subject-2".into(), ..kept.clone() },
+        keyed("subject-1", "reset", "1"),
+        keyed("subject-1", "code", "2"),
+        keyed("subject-1", "code", ""),
+        keyed("subject-2", "code", "1"),
         // Joined without escaping, these parts would be the same key.
-        Claim { purpose: "code:1", id: String::new(), ..kept.clone() },
-        Claim { purpose: "cod", id: "e1".into(), ..kept.clone() },
-        Claim { subject: "subject-1}".into(), ..kept.clone() },
+        keyed("subject-1", "code:1", ""),
+        keyed("subject-1", "cod", "e1"),
+        keyed("subject-1}", "code", "1"),
     ];
     for other in &others {
-        assert_eq!(
-            store.redeem(redeem(other, RIGHT), START).await.unwrap(),
-            Redemption::NotFound,
-            "{} {}",
-            other.purpose,
-            other.id
-        );
+        let result = store.redeem(redeem(other, RIGHT), START).await.unwrap();
+        assert_eq!(result, Redemption::NotFound, "{:?}", other.key);
     }
     for other in &others {
         put(&store, &Claim { payload: b"other".to_vec(), ..other.clone() }).await;
@@ -216,11 +220,11 @@ fn check(claim: &Claim, digest: [u8; 32]) -> RedeemRequest<'_> {
 }
 
 pub(super) async fn peek(store: &Store, claim: &Claim, now: Timestamp) -> Option<Vec<u8>> {
-    store.peek_claim(&claim.subject, claim.purpose, &claim.id, now).await.unwrap()
+    store.peek_claim(&claim.key, now).await.unwrap()
 }
 
 async fn delete(store: &Store, claim: &Claim) {
-    store.delete_claim(&claim.subject, claim.purpose, &claim.id).await.unwrap();
+    store.delete_claim(&claim.key).await.unwrap();
 }
 
 pub(super) async fn checked_claim_can_still_be_consumed(store: Store) {
@@ -300,11 +304,7 @@ pub(super) async fn peeking_is_not_an_attempt(store: Store) {
         put(&store, &next).await;
         assert_eq!(peek(&store, &next, START).await, Some(next.payload.clone()));
     }
-    for other in [
-        Claim { purpose: "reset", ..code.clone() },
-        Claim { id: "2".into(), ..code.clone() },
-        Claim { subject: "subject-2".into(), ..code.clone() },
-    ] {
+    for other in others(&code) {
         assert_eq!(peek(&store, &other, START).await, None);
     }
 }
@@ -331,11 +331,7 @@ pub(super) async fn peeking_finds_no_dead_claim(store: Store) {
 
 pub(super) async fn deleting_a_claim_keeps_its_wrong_attempts(store: Store) {
     let code = claim("code");
-    let others = [
-        Claim { purpose: "reset", ..code.clone() },
-        Claim { id: "2".into(), ..code.clone() },
-        Claim { subject: "subject-2".into(), ..code.clone() },
-    ];
+    let others = others(&code);
     delete(&store, &code).await;
     for claim in others.iter().chain([&code]) {
         put(&store, claim).await;
@@ -348,7 +344,7 @@ pub(super) async fn deleting_a_claim_keeps_its_wrong_attempts(store: Store) {
         assert_eq!(store.redeem(redeem(&code, RIGHT), START).await.unwrap(), Redemption::NotFound);
     }
     for other in &others {
-        assert!(peek(&store, other, START).await.is_some(), "{} {}", other.purpose, other.id);
+        assert!(peek(&store, other, START).await.is_some(), "{:?}", other.key);
     }
     put(&store, &code).await;
     assert_eq!(store.redeem(wrong, START).await.unwrap(), Redemption::Wrong { attempts_left: 4 });

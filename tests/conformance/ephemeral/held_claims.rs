@@ -9,7 +9,7 @@ async fn hold(store: &Store, claim: &Claim) -> Redemption {
 }
 
 async fn release(store: &Store, claim: &Claim) {
-    store.release_claim(&claim.subject, claim.purpose, &claim.id, claim.digest, START).await.unwrap();
+    store.release_claim(&claim.key, claim.digest, START).await.unwrap();
 }
 
 pub(super) async fn held_claim_is_not_found_until_it_is_released(store: Store) {

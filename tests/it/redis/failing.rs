@@ -2,7 +2,7 @@
 
 use crate::conformance::Follow;
 use signet::config;
-use signet::store::ephemeral::{Claim, Cursor, OnMatch, Revocation, SignOutScope, Target};
+use signet::store::ephemeral::{Claim, ClaimKey, Cursor, OnMatch, Revocation, SignOutScope, Target};
 
 use super::*;
 use crate::support::redis::Server;
@@ -99,9 +99,7 @@ async fn full_redis_refuses_and_breaks_nothing() {
     let server = Server::start();
     let store = Redis::connect(&server.config()).await.unwrap();
     let claim = Claim {
-        subject: "subject".into(),
-        purpose: "code",
-        id: String::new(),
+        key: ClaimKey { subject: "subject".into(), purpose: "code", id: String::new() },
         digest: [1; 32],
         payload: vec![7],
         attempts: 5,
@@ -111,9 +109,7 @@ async fn full_redis_refuses_and_breaks_nothing() {
     store.store_claim(&claim, START).await.unwrap();
     server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
     let redeem = |digest| signet::store::ephemeral::RedeemRequest {
-        subject: &claim.subject,
-        purpose: claim.purpose,
-        id: &claim.id,
+        key: &claim.key,
         digest,
         daily_attempts: 9,
         on_match: OnMatch::Delete,
@@ -124,7 +120,7 @@ async fn full_redis_refuses_and_breaks_nothing() {
         store.redeem(redeem([1; 32]), START).await.map(drop).unwrap_err(),
         store.redeem(redeem([2; 32]), START).await.map(drop).unwrap_err(),
         store.store_claim(&claim, START).await.unwrap_err(),
-        store.count_attempt(&claim.subject, 9, START).await.map(drop).unwrap_err(),
+        store.count_attempt(&claim.key.subject, 9, START).await.map(drop).unwrap_err(),
         store.revoke(&Revocation { target: Target::Keyring, expires_at: START }, START).await.unwrap_err(),
         store.check().await.map(drop).unwrap_err(),
     ];

@@ -2,8 +2,8 @@
 
 use crate::conformance::Follow;
 use signet::store::ephemeral::{
-    Claim, Cursor, EventBounds, EventClass, EventScope, FollowerReport, IdempotentRequest, KNOWN_NETWORK_TTL, Limit,
-    NetworkPermit, NewEvent, OnMatch, RedeemRequest, RequesterPermit, SessionClaims, SignOutScope, Target,
+    Claim, ClaimKey, Cursor, EventBounds, EventClass, EventScope, FollowerReport, IdempotentRequest, KNOWN_NETWORK_TTL,
+    Limit, NetworkPermit, NewEvent, OnMatch, RedeemRequest, RequesterPermit, SessionClaims, SignOutScope, Target,
 };
 
 use super::*;
@@ -13,23 +13,9 @@ use crate::support::redis::Server;
 async fn keys_have_hash_tags_and_all_but_the_fleets_expire() {
     let server = Server::start();
     let store = Redis::connect(&server.config()).await.unwrap();
-    let claim = Claim {
-        subject: user(1).to_string(),
-        purpose: "code",
-        id: String::new(),
-        digest: [1; 32],
-        payload: vec![],
-        attempts: 5,
-        expires_at: START + HOUR,
-    };
-    let redeem = RedeemRequest {
-        subject: &claim.subject,
-        purpose: "code",
-        id: "",
-        digest: [2; 32],
-        daily_attempts: 9,
-        on_match: OnMatch::Delete,
-    };
+    let key = ClaimKey { subject: user(1).to_string(), purpose: "code", id: String::new() };
+    let claim = Claim { key: key.clone(), digest: [1; 32], payload: vec![], attempts: 5, expires_at: START + HOUR };
+    let redeem = RedeemRequest { key: &key, digest: [2; 32], daily_attempts: 9, on_match: OnMatch::Delete };
     store.global_not_before(START).await.unwrap();
     store.swap_keyring(0, b"sealed", START).await.unwrap();
     store.end_sessions(user(1), SignOutScope::All, Some(START), START + HOUR, START).await.unwrap();
@@ -200,14 +186,8 @@ async fn operations_take_one_round_trip() {
     let server = Server::start();
     let store = Redis::connect(&server.config()).await.unwrap();
     let subject = user(1).to_string();
-    let redeem = RedeemRequest {
-        subject: &subject,
-        purpose: "code",
-        id: "",
-        digest: [2; 32],
-        daily_attempts: 9,
-        on_match: OnMatch::Delete,
-    };
+    let key = ClaimKey { subject: subject.clone(), purpose: "code", id: String::new() };
+    let redeem = RedeemRequest { key: &key, digest: [2; 32], daily_attempts: 9, on_match: OnMatch::Delete };
     let limit = Limit { burst: 5, per: HOUR };
     let scripts = || -> u32 {
         let stats = server.cli(&["INFO", "commandstats"]);

@@ -6,19 +6,19 @@ use super::args::RedisArg;
 use super::reply::ReplyReader;
 use super::{Redis, ignore, reply, scripts};
 use crate::clock::Timestamp;
-use crate::store::ephemeral::{Claim, RedeemRequest, Redemption};
+use crate::store::ephemeral::{Claim, ClaimKey, RedeemRequest, Redemption};
 use crate::store::{Operation, Result};
 
 impl Redis {
     pub(super) async fn put_claim(&self, claim: &Claim, now: Timestamp) -> Result<()> {
-        let key = self.keys.claim(&claim.subject, claim.purpose, &claim.id);
+        let key = self.keys.claim(&claim.key);
         let args: [&dyn RedisArg; 4] = [&&claim.digest[..], &&claim.payload[..], &claim.attempts, &claim.expires_at];
         self.runner.run(&scripts::STORE_CLAIM, &[&key], now, &args, ignore).await
     }
 
     pub(super) async fn redeem_claim(&self, request: RedeemRequest<'_>, now: Timestamp) -> Result<Redemption> {
-        let RedeemRequest { subject, purpose, id, digest, daily_attempts, on_match } = request;
-        let (claim, day) = (self.keys.claim(subject, purpose, id), self.keys.day(subject));
+        let RedeemRequest { key, digest, daily_attempts, on_match } = request;
+        let (claim, day) = (self.keys.claim(key), self.keys.day(&key.subject));
         let args: [&dyn RedisArg; 3] = [&&digest[..], &daily_attempts, &on_match];
         let read = |reply| {
             let mut reply = ReplyReader::of(reply)?;
@@ -32,14 +32,8 @@ impl Redis {
         self.runner.run(&scripts::REDEEM_CLAIM, &[&claim, &day], now, &args, read).await
     }
 
-    pub(super) async fn read_claim(
-        &self,
-        subject: &str,
-        purpose: &str,
-        id: &str,
-        now: Timestamp,
-    ) -> Result<Option<Vec<u8>>> {
-        let key = self.keys.claim(subject, purpose, id);
+    pub(super) async fn read_claim(&self, key: &ClaimKey, now: Timestamp) -> Result<Option<Vec<u8>>> {
+        let key = self.keys.claim(key);
         let read = |reply| {
             let mut claim = ReplyReader::of(reply)?;
             let (attempts, expires_at) = (claim.value()?, claim.value()?);

@@ -40,7 +40,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::id::{SessionId, UserId};
-use crate::store::ephemeral::EventScope;
+use crate::store::ephemeral::{ClaimKey, EventScope};
 
 /// Composes keys with a prefix.
 #[derive(Clone, Debug)]
@@ -84,7 +84,8 @@ impl Keys {
         key
     }
 
-    pub(super) fn claim(&self, subject: &str, purpose: &str, id: &str) -> String {
+    pub(super) fn claim(&self, key: &ClaimKey) -> String {
+        let ClaimKey { subject, purpose, id } = key;
         format!("{}{{{}}}:c:{}:{id}", self.prefix, escaped(subject), escaped(purpose))
     }
 
@@ -166,9 +167,12 @@ mod tests {
     #[test]
     fn claims_have_distinct_keys_and_subjects_one_hash_tag() {
         let keys = Keys::new("p:");
-        assert_eq!(keys.claim("s", "mail", "1"), "p:{s}:c:mail:1");
-        assert_ne!(keys.claim("s", "a:b", "c"), keys.claim("s", "a", "b:c"));
-        assert_ne!(keys.claim("s}:c:a", "b", ""), keys.claim("s", "a", "b"));
+        let claim = |subject: &str, purpose, id: &str| {
+            keys.claim(&ClaimKey { subject: subject.to_owned(), purpose, id: id.to_owned() })
+        };
+        assert_eq!(claim("s", "mail", "1"), "p:{s}:c:mail:1");
+        assert_ne!(claim("s", "a:b", "c"), claim("s", "a", "b:c"));
+        assert_ne!(claim("s}:c:a", "b", ""), claim("s", "a", "b"));
         assert_eq!(keys.limit("at {::1}"), "p:{at %7B%3A%3A1%7D}:l");
         assert!(keys.day("s}x").starts_with("p:{s%7Dx}"));
     }

@@ -65,7 +65,7 @@ use self::scripts::Runner;
 use self::sessions::{SESSION_FIELDS, read_list, read_session};
 use self::settings::Settings;
 use super::{
-    Allowance, Claim, Cursor, Ended, Ephemeral, EventBounds, EventQuery, EventScope, FOLLOWER_REPORT_TTL,
+    Allowance, Claim, ClaimKey, Cursor, Ended, Ephemeral, EventBounds, EventQuery, EventScope, FOLLOWER_REPORT_TTL,
     FollowerReport, IdempotentRequest, KeyReservation, Limit, MAX_FOLLOWERS, NetworkPermit, NewEvent, NodeReport,
     Opened, RedeemRequest, Redemption, RequesterAllowance, RequesterPermit, Revocation, RotateRequest, Rotation,
     SealedKeyring, Session, SessionClaims, SignOutScope, StoredEvent, StreamPage, SwapResult, Warning,
@@ -260,24 +260,17 @@ impl Ephemeral for Redis {
         self.redeem_claim(request, now).await
     }
 
-    async fn release_claim(
-        &self,
-        subject: &str,
-        purpose: &str,
-        id: &str,
-        digest: [u8; 32],
-        now: Timestamp,
-    ) -> Result<()> {
-        let key = self.keys.claim(subject, purpose, id);
+    async fn release_claim(&self, key: &ClaimKey, digest: [u8; 32], now: Timestamp) -> Result<()> {
+        let key = self.keys.claim(key);
         self.runner.run(&scripts::RELEASE_CLAIM, &[&key], now, &[&&digest[..]], ignore).await
     }
 
-    async fn peek_claim(&self, subject: &str, purpose: &str, id: &str, now: Timestamp) -> Result<Option<Vec<u8>>> {
-        self.read_claim(subject, purpose, id, now).await
+    async fn peek_claim(&self, key: &ClaimKey, now: Timestamp) -> Result<Option<Vec<u8>>> {
+        self.read_claim(key, now).await
     }
 
-    async fn delete_claim(&self, subject: &str, purpose: &str, id: &str) -> Result<()> {
-        let key = self.keys.claim(subject, purpose, id);
+    async fn delete_claim(&self, key: &ClaimKey) -> Result<()> {
+        let key = self.keys.claim(key);
         self.runner.run(&scripts::DELETE_CLAIM, &[&key], Timestamp::default(), &[], ignore).await
     }
 

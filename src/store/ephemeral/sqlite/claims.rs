@@ -5,54 +5,25 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, params};
 use subtle::ConstantTimeEq;
 
-use super::super::{Allowance, Claim, OnMatch, RedeemRequest, Redemption};
+use super::super::{Allowance, Claim, ClaimKey, OnMatch, RedeemRequest, Redemption};
 use crate::clock::Timestamp;
 
 /// The day over which a subject's wrong attempts are counted. It begins with the first of them.
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// An owned [`RedeemRequest`], which can be sent to the writer's thread.
-pub(super) struct OwnedRedeemRequest {
-    subject: String,
-    purpose: String,
-    id: String,
-    digest: [u8; 32],
-    daily_attempts: u32,
-    on_match: OnMatch,
-}
-
-impl From<RedeemRequest<'_>> for OwnedRedeemRequest {
-    fn from(request: RedeemRequest<'_>) -> Self {
-        Self {
-            subject: request.subject.to_owned(),
-            purpose: request.purpose.to_owned(),
-            id: request.id.to_owned(),
-            digest: request.digest,
-            daily_attempts: request.daily_attempts,
-            on_match: request.on_match,
-        }
-    }
-}
-
 pub(super) fn store(tx: &Connection, claim: &Claim) -> rusqlite::Result<()> {
+    let Claim { key: ClaimKey { subject, purpose, id }, digest, payload, attempts, expires_at } = claim;
     tx.prepare_cached(
         "INSERT OR REPLACE INTO claims (subject, purpose, id, digest, payload, tries_left, expires_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?
-    .execute(params![
-        claim.subject,
-        claim.purpose,
-        claim.id,
-        claim.digest,
-        claim.payload,
-        claim.attempts,
-        claim.expires_at
-    ])
+    .execute(params![subject, purpose, id, digest, payload, attempts, expires_at])
     .map(drop)
 }
 
-pub(super) fn redeem(tx: &Connection, request: &OwnedRedeemRequest, now: Timestamp) -> rusqlite::Result<Redemption> {
-    let (wrong_today, day_ends) = read_attempts(tx, &request.subject, now)?;
+pub(super) fn redeem(tx: &Connection, request: RedeemRequest<'_>, now: Timestamp) -> rusqlite::Result<Redemption> {
+    let key = request.key;
+    let (wrong_today, day_ends) = read_attempts(tx, &key.subject, now)?;
     if wrong_today >= request.daily_attempts {
         return Ok(Redemption::Capped { retry_after: day_ends.since(now) });
     }
@@ -61,41 +32,36 @@ pub(super) fn redeem(tx: &Connection, request: &OwnedRedeemRequest, now: Timesta
             "SELECT digest, payload, tries_left FROM claims
              WHERE subject = ?1 AND purpose = ?2 AND id = ?3 AND expires_at > ?4 AND tries_left > 0",
         )?
-        .query_row(params![request.subject, request.purpose, request.id, now], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-        })
+        .query_row(params![key.subject, key.purpose, key.id, now], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()?;
     let Some((digest, payload, attempts)) = claim else {
         return Ok(Redemption::NotFound);
     };
-    let key = [&request.subject, &request.purpose, &request.id];
-    let [subject, purpose, id] = key;
     if bool::from(digest.ct_eq(&request.digest)) {
         match request.on_match {
             OnMatch::Keep => {}
-            OnMatch::Delete => delete(tx, subject, purpose, id)?,
+            OnMatch::Delete => delete(tx, key)?,
             OnMatch::Hold => negate_attempts(tx, key)?,
         }
         return Ok(Redemption::Redeemed(payload));
     }
     let attempts_left = attempts - 1;
     if attempts_left == 0 {
-        delete(tx, subject, purpose, id)?;
+        delete(tx, key)?;
     } else {
         tx.prepare_cached(
             "UPDATE claims SET tries_left = tries_left - 1 WHERE subject = ?1 AND purpose = ?2 AND id = ?3",
         )?
-        .execute([subject, purpose, id])?;
+        .execute(columns(key))?;
     }
-    write_attempts(tx, subject, wrong_today + 1, day_ends)?;
+    write_attempts(tx, &key.subject, wrong_today + 1, day_ends)?;
     Ok(Redemption::Wrong { attempts_left })
 }
 
-pub(super) fn release(tx: &Connection, key: &[String; 3], digest: [u8; 32]) -> rusqlite::Result<()> {
-    let key = key.each_ref();
+pub(super) fn release(tx: &Connection, key: &ClaimKey, digest: [u8; 32]) -> rusqlite::Result<()> {
     let held = tx
         .prepare_cached("SELECT digest FROM claims WHERE subject = ?1 AND purpose = ?2 AND id = ?3 AND tries_left < 0")?
-        .query_row(key, |row| row.get::<_, [u8; 32]>(0))
+        .query_row(columns(key), |row| row.get::<_, [u8; 32]>(0))
         .optional()?;
     match held {
         Some(held) if bool::from(held.ct_eq(&digest)) => negate_attempts(tx, key),
@@ -105,31 +71,30 @@ pub(super) fn release(tx: &Connection, key: &[String; 3], digest: [u8; 32]) -> r
 
 /// Holds or releases a claim. One with a negative number of attempts left is held, and older nodes do not find it
 /// either.
-fn negate_attempts(tx: &Connection, key: [&String; 3]) -> rusqlite::Result<()> {
+fn negate_attempts(tx: &Connection, key: &ClaimKey) -> rusqlite::Result<()> {
     tx.prepare_cached("UPDATE claims SET tries_left = -tries_left WHERE subject = ?1 AND purpose = ?2 AND id = ?3")?
-        .execute(key)
+        .execute(columns(key))
         .map(drop)
 }
 
-pub(super) fn peek(
-    tx: &Connection,
-    subject: &str,
-    purpose: &str,
-    id: &str,
-    now: Timestamp,
-) -> rusqlite::Result<Option<Vec<u8>>> {
+pub(super) fn peek(tx: &Connection, key: &ClaimKey, now: Timestamp) -> rusqlite::Result<Option<Vec<u8>>> {
     tx.prepare_cached(
         "SELECT payload FROM claims
          WHERE subject = ?1 AND purpose = ?2 AND id = ?3 AND expires_at > ?4 AND tries_left > 0",
     )?
-    .query_row(params![subject, purpose, id, now], |row| row.get(0))
+    .query_row(params![key.subject, key.purpose, key.id, now], |row| row.get(0))
     .optional()
 }
 
-pub(super) fn delete(tx: &Connection, subject: &str, purpose: &str, id: &str) -> rusqlite::Result<()> {
+pub(super) fn delete(tx: &Connection, key: &ClaimKey) -> rusqlite::Result<()> {
     tx.prepare_cached("DELETE FROM claims WHERE subject = ?1 AND purpose = ?2 AND id = ?3")?
-        .execute([subject, purpose, id])
+        .execute(columns(key))
         .map(drop)
+}
+
+/// The columns of the primary key, in the order of the statements.
+fn columns(key: &ClaimKey) -> [&str; 3] {
+    [&key.subject, key.purpose, &key.id]
 }
 
 pub(super) fn count_attempt(

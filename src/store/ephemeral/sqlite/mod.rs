@@ -25,10 +25,10 @@ use tokio::time::Instant;
 
 use self::nodes::NodeFiles;
 use super::{
-    Allowance, Claim, Cursor, Ended, Ephemeral, EventBounds, EventQuery, EventScope, FollowerReport, IdempotentRequest,
-    KeyReservation, Limit, NetworkPermit, NewEvent, NodeReport, Opened, RedeemRequest, Redemption, RequesterAllowance,
-    RequesterPermit, Revocation, RotateRequest, Rotation, SealedKeyring, Session, SessionClaims, SignOutScope,
-    StoredEvent, StreamPage, SwapResult, Warning,
+    Allowance, Claim, ClaimKey, Cursor, Ended, Ephemeral, EventBounds, EventQuery, EventScope, FollowerReport,
+    IdempotentRequest, KeyReservation, Limit, NetworkPermit, NewEvent, NodeReport, Opened, RedeemRequest, Redemption,
+    RequesterAllowance, RequesterPermit, Revocation, RotateRequest, Rotation, SealedKeyring, Session, SessionClaims,
+    SignOutScope, StoredEvent, StreamPage, SwapResult, Warning,
 };
 use crate::clock::Timestamp;
 use crate::id::{SessionId, UserId};
@@ -234,30 +234,27 @@ impl Ephemeral for SqliteEphemeral {
     }
 
     async fn redeem(&self, request: RedeemRequest<'_>, now: Timestamp) -> Result<Redemption> {
-        let request = claims::OwnedRedeemRequest::from(request);
-        self.write(Operation::Redeem, now, move |tx| claims::redeem(tx, &request, now)).await
+        let RedeemRequest { key, digest, daily_attempts, on_match } = request;
+        let key = key.clone();
+        self.write(Operation::Redeem, now, move |tx| {
+            claims::redeem(tx, RedeemRequest { key: &key, digest, daily_attempts, on_match }, now)
+        })
+        .await
     }
 
-    async fn release_claim(
-        &self,
-        subject: &str,
-        purpose: &str,
-        id: &str,
-        digest: [u8; 32],
-        now: Timestamp,
-    ) -> Result<()> {
-        let key = [subject, purpose, id].map(str::to_owned);
+    async fn release_claim(&self, key: &ClaimKey, digest: [u8; 32], now: Timestamp) -> Result<()> {
+        let key = key.clone();
         self.write(Operation::ReleaseClaim, now, move |tx| claims::release(tx, &key, digest)).await
     }
 
-    async fn peek_claim(&self, subject: &str, purpose: &str, id: &str, now: Timestamp) -> Result<Option<Vec<u8>>> {
-        let [subject, purpose, id] = [subject, purpose, id].map(str::to_owned);
-        self.engine.read(Operation::PeekClaim, move |tx| claims::peek(tx, &subject, &purpose, &id, now)).await
+    async fn peek_claim(&self, key: &ClaimKey, now: Timestamp) -> Result<Option<Vec<u8>>> {
+        let key = key.clone();
+        self.engine.read(Operation::PeekClaim, move |tx| claims::peek(tx, &key, now)).await
     }
 
-    async fn delete_claim(&self, subject: &str, purpose: &str, id: &str) -> Result<()> {
-        let [subject, purpose, id] = [subject, purpose, id].map(str::to_owned);
-        self.engine.write(Operation::DeleteClaim, move |tx| claims::delete(tx, &subject, &purpose, &id)).await
+    async fn delete_claim(&self, key: &ClaimKey) -> Result<()> {
+        let key = key.clone();
+        self.engine.write(Operation::DeleteClaim, move |tx| claims::delete(tx, &key)).await
     }
 
     async fn count_attempt(&self, subject: &str, daily_attempts: u32, now: Timestamp) -> Result<Allowance> {

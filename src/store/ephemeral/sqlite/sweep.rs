@@ -132,8 +132,8 @@ mod tests {
     use crate::store::Ephemeral;
     use crate::store::Operation;
     use crate::store::ephemeral::{
-        Claim, EventBounds, EventClass, EventScope, IdempotentRequest, KNOWN_NETWORK_TTL, Limit, NewEvent, OnMatch,
-        RedeemRequest, Session, SignOutScope,
+        Claim, ClaimKey, EventBounds, EventClass, EventScope, IdempotentRequest, KNOWN_NETWORK_TTL, Limit, NewEvent,
+        OnMatch, RedeemRequest, Session, SignOutScope,
     };
     use crate::store::sqlite::Engine;
 
@@ -174,14 +174,8 @@ mod tests {
         store.take_permit(&user.to_string(), limit, now).await.unwrap();
         store_claim(store, &user.to_string(), now).await;
         let subject = user.to_string();
-        let wrong = RedeemRequest {
-            subject: &subject,
-            purpose: "code",
-            id: "",
-            digest: [2; 32],
-            daily_attempts: 50,
-            on_match: OnMatch::Delete,
-        };
+        let key = key(&subject);
+        let wrong = RedeemRequest { key: &key, digest: [2; 32], daily_attempts: 50, on_match: OnMatch::Delete };
         store.redeem(wrong, now).await.unwrap();
         let request = IdempotentRequest { key: &subject, fingerprint: [3; 32] };
         store.reserve_idempotency_key(request, now + SPAN, now).await.unwrap();
@@ -190,16 +184,13 @@ mod tests {
         store.append_events(EventScope::Fleet, &[event], bounds, now).await.unwrap();
     }
 
+    fn key(subject: &str) -> ClaimKey {
+        ClaimKey { subject: subject.to_owned(), purpose: "code", id: String::new() }
+    }
+
     async fn store_claim(store: &SqliteEphemeral, subject: &str, now: Timestamp) {
-        let claim = Claim {
-            subject: subject.to_owned(),
-            purpose: "code",
-            id: String::new(),
-            digest: [1; 32],
-            payload: Vec::new(),
-            attempts: 5,
-            expires_at: now + SPAN,
-        };
+        let claim =
+            Claim { key: key(subject), digest: [1; 32], payload: Vec::new(), attempts: 5, expires_at: now + SPAN };
         store.store_claim(&claim, now).await.unwrap();
     }
 

@@ -1,6 +1,7 @@
 //! Two nodes, one with a skewed clock: whichever node acts, both must apply it.
 
 use signet::auth::retention::max_access_lifetime;
+use signet::store::ephemeral::ClaimKey;
 
 use super::*;
 
@@ -128,9 +129,10 @@ async fn no_mailed_secret_outlives_its_lifetime(nodes: TwoNodes) {
     let code = mail_code(&nodes.on_time, "expired@example.org").await;
     let lifetime = nodes.on_time.node.config.mailed.code;
     let subject = signet::auth::one_time::subject(&code.0);
+    let key = ClaimKey { subject, purpose: "sign-in-code", id: String::new() };
     let expired = async || {
         let now = nodes.on_time.now();
-        let claim = nodes.skewed.ephemeral.peek_claim(&subject, "sign-in-code", "", now).await.unwrap();
+        let claim = nodes.skewed.ephemeral.peek_claim(&key, now).await.unwrap();
         claim.is_none()
     };
     until("the code has expired", expired).await;
