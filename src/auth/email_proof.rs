@@ -3,7 +3,8 @@
 //! An address belongs to the person who reads its mail. Anyone can sign up with the address of somebody else, set a
 //! password, a second factor and API keys, and wait until the owner of the address starts to use the account. So the
 //! first proof on an account whose address was not verified removes all of that and ends all sessions, in one step of
-//! the store. The owner gets a notice by mail. An account that was verified before keeps everything.
+//! the store. The owner gets a notice by mail. An account that was verified before keeps everything. A second factor
+//! that was not confirmed yet belongs to a session, and so ends with it.
 //!
 //! The links and codes that only confirm an address ([`crate::auth::accounts::verify_email`],
 //! [`crate::auth::accounts::verify_email_code`]) are no such proof. They complete the sign-up that they were mailed
@@ -12,7 +13,6 @@
 use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
 use crate::auth::mailing::NoticeOrigin;
-use crate::auth::one_time::{SecretKey, SecretKind, subject_of};
 use crate::auth::request_context::RequestContext;
 use crate::auth::reserved_scopes::RESERVED_SCOPES;
 use crate::auth::run_to_completion::run_to_completion;
@@ -71,9 +71,6 @@ impl EmailProof {
             if removed.is_some() || new_password.is_some() {
                 sign_out_durably(&ctx, user.id, user.sessions_valid_after).await?;
             }
-            if removed.is_some() {
-                delete_enrollment(&ctx, &user).await;
-            }
             Ok(Some(Proved { user, is_first: removed.is_some() }))
         })
         .await
@@ -99,15 +96,5 @@ impl EmailProof {
             };
             mailing::queue_notice(ctx, user, letter, origin).await;
         }
-    }
-}
-
-/// Deletes the secret of a second factor that was not confirmed yet. Somebody else may know it, and the owner could
-/// confirm it by mistake.
-async fn delete_enrollment(ctx: &Context, user: &User) {
-    let (subject, id) = (subject_of(&user.email), user.id.to_string());
-    let key = SecretKey { kind: SecretKind::TotpEnrollment, subject: &subject, id: &id };
-    if let Err(error) = ctx.ephemeral.delete_claim(&key.claim()).await {
-        tracing::warn!(user = %user.id, %error, "cannot delete the pending secret of a second factor");
     }
 }

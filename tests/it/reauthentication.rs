@@ -109,19 +109,23 @@ async fn stolen_token_does_not_take_over_a_passwordless_account(server: &TestSer
 
 async fn stolen_token_does_not_change_a_second_factor(server: &TestServer) {
     let session = sign_in_by_code(server, "factor@example.org").await;
-    let enrollment = server.post("/totp").bearer_auth(&session.access).send_checked().await.is(201).json();
-    let key = enrollment["key"].as_str().unwrap();
+    let enroll = async |access: &str| {
+        let enrollment = server.post("/totp").bearer_auth(access).send_checked().await.is(201).json();
+        enrollment["key"].as_str().unwrap().to_owned()
+    };
+    let key = enroll(&session.access).await;
     let stolen = grow_old(server, &session.access, &session.refresh).await;
-    let enable = async |access: &str| {
+    let enable = async |access: &str, key: &str| {
         send(server, Method::PUT, "/totp", access, &json!({"code": code(key, 0)})).send_checked().await
     };
-    let response = enable(&stolen.access).await;
+    let response = enable(&stolen.access, &key).await;
     assert_recent_sign_in_required(response.is_problem(401, "insufficient_user_authentication"));
-    let body = json!({"claim": code(key, 0), "uri": "otpauth://totp/x"});
+    let body = json!({"claim": code(&key, 0), "uri": "otpauth://totp/x"});
     let response = send(server, Method::PUT, "/auth/login/totp", &stolen.access, &body).send_checked().await;
     assert_eq!(response.is(400).json(), json!({"detail": "Unable to authenticate or activate TOTP."}));
     let owner = sign_in_by_code(server, "factor@example.org").await;
-    enable(&owner.access).await.is(200);
+    let key = enroll(&owner.access).await;
+    enable(&owner.access, &key).await.is(200);
 
     let response = server.delete("/totp").bearer_auth(&stolen.access).send_checked().await;
     assert_recent_sign_in_required(response.is_problem(401, "insufficient_user_authentication"));

@@ -21,12 +21,15 @@ use signet::auth::sessions::tokens::TokenPair;
 use signet::auth::sign_in::login_step::{LoginStep, complete_login, start_login};
 use signet::auth::sign_in::open_session::open_session;
 use signet::config::{LimitedAction, Rate};
+use signet::id::SessionId;
 use signet::store::accounts::{Changes, Find, RecoveryCode, User};
 
 use crate::support::fleet::{TestFleet, over_both_stores_in_process};
 
 const STEP: Duration = Duration::from_secs(30);
 const PASSWORD: &str = "a quiet harbour at dusk";
+/// The session that enrolls.
+const SESSION: SessionId = SessionId(uuid::Uuid::nil());
 
 over_both_stores_in_process!(
     code_of_the_adjacent_step_is_accepted,
@@ -252,14 +255,14 @@ async fn only_the_latest_enrollment_can_be_confirmed(fleet: &TestFleet) {
     let password = Password::new(PASSWORD.to_owned());
     let enable = async |password: Option<&Password>, code: &str| {
         let proof = IdentityProof { password, auth_time: None };
-        mfa::enable(&ctx, &user, proof, code, request_ctx(&ctx, 1)).await
+        mfa::enable(&ctx, &user, SESSION, proof, code, request_ctx(&ctx, 1)).await
     };
     let assert_refused =
         |answer: Result<Vec<String>, Error>| assert!(matches!(answer, Err(Error::Mfa(MfaError::EnableFailed))));
     assert_refused(enable(Some(&password), "123456").await);
-    let TotpEnrollment { key: first, .. } = start_enrollment(&ctx, &user).await.unwrap();
-    let TotpEnrollment { key, uri } = start_enrollment(&ctx, &user).await.unwrap();
-    assert_eq!(enrollment_uri(&ctx, &user).await.unwrap(), uri);
+    let TotpEnrollment { key: first, .. } = start_enrollment(&ctx, &user, SESSION).await.unwrap();
+    let TotpEnrollment { key, uri } = start_enrollment(&ctx, &user, SESSION).await.unwrap();
+    assert_eq!(enrollment_uri(&ctx, &user, SESSION).await.unwrap(), uri);
     assert!(uri.starts_with("otpauth://totp/Signet:pending%40example.org?") && uri.contains(&key), "{uri}");
     assert!(reload(&ctx, &user).await.totp.is_none());
     assert_refused(enable(Some(&password), &fleet.code(&first, 0)).await);
@@ -268,14 +271,14 @@ async fn only_the_latest_enrollment_can_be_confirmed(fleet: &TestFleet) {
     assert_refused(enable(Some(&Password::new("not the password".to_owned())), &fleet.code(&key, 0)).await);
     let codes = enable(Some(&password), &fleet.code(&key, 0)).await.unwrap();
     assert_eq!(codes.iter().collect::<BTreeSet<_>>().len(), 10);
-    assert!(matches!(enrollment_uri(&ctx, &user).await, Err(Error::NotFound)));
+    assert!(matches!(enrollment_uri(&ctx, &user, SESSION).await, Err(Error::NotFound)));
     // The code that confirmed the enrollment is used up.
     let row = reload(&ctx, &user).await;
     assert_wrong_code(sign_in(&ctx, &row, &fleet.code(&key, 0)).await);
     sign_in(&ctx, &row, &fleet.code(&key, 1)).await.unwrap();
-    start_enrollment(&ctx, &row).await.unwrap();
+    start_enrollment(&ctx, &row, SESSION).await.unwrap();
     let (proof, no_proof) = (with_password(&password), IdentityProof::default());
-    let again = mfa::enable(&ctx, &row, proof, "123456", request_ctx(&ctx, 1)).await;
+    let again = mfa::enable(&ctx, &row, SESSION, proof, "123456", request_ctx(&ctx, 1)).await;
     assert!(matches!(again, Err(Error::Mfa(MfaError::AlreadyEnabled))));
     let off = mfa::disable(&ctx, &row, Some(no_proof), request_ctx(&ctx, 1)).await;
     assert!(matches!(off, Err(Error::Mfa(MfaError::DisableFailed))));
@@ -289,20 +292,20 @@ async fn only_the_latest_enrollment_can_be_confirmed(fleet: &TestFleet) {
 async fn enrollment_expires_after_ten_minutes(fleet: &TestFleet) {
     let ctx = fleet.node().await;
     let user = user(&ctx, "waiting").await;
-    start_enrollment(&ctx, &user).await.unwrap();
+    start_enrollment(&ctx, &user, SESSION).await.unwrap();
     fleet.clock.advance(Duration::from_secs(10 * 60 - 1));
-    enrollment_uri(&ctx, &user).await.unwrap();
+    enrollment_uri(&ctx, &user, SESSION).await.unwrap();
     fleet.clock.advance(Duration::from_secs(1));
-    assert!(matches!(enrollment_uri(&ctx, &user).await, Err(Error::NotFound)));
+    assert!(matches!(enrollment_uri(&ctx, &user, SESSION).await, Err(Error::NotFound)));
 }
 
 async fn recovery_codes_work_once_in_any_spelling(fleet: &TestFleet) {
     let ctx = fleet.node().await;
     let user = user(&ctx, "recovery").await;
-    let TotpEnrollment { key, .. } = start_enrollment(&ctx, &user).await.unwrap();
+    let TotpEnrollment { key, .. } = start_enrollment(&ctx, &user, SESSION).await.unwrap();
     let password = Password::new(PASSWORD.to_owned());
     let code = fleet.code(&key, 0);
-    let codes = mfa::enable(&ctx, &user, with_password(&password), &code, request_ctx(&ctx, 1)).await.unwrap();
+    let codes = mfa::enable(&ctx, &user, SESSION, with_password(&password), &code, request_ctx(&ctx, 1)).await.unwrap();
     let row = reload(&ctx, &user).await;
     // 24 letters of five bits each.
     assert!(codes.iter().all(|code| code.len() == 24 + 5 && code.split('-').count() == 6), "{codes:?}");

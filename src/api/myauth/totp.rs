@@ -33,7 +33,7 @@ pub(super) struct NewTotp<'a> {
 
 /// Create a TOTP secret.
 ///
-/// The secret is pending for ten minutes. `PUT /login/totp` enables it.
+/// The secret is pending for ten minutes. `PUT /login/totp` enables it, in the same session.
 #[utoipa::path(
     post,
     path = "/login/new-totp",
@@ -42,8 +42,8 @@ pub(super) struct NewTotp<'a> {
     responses((status = 200, description = "The secret.", body = NewTotp<'_>)),
 )]
 async fn enroll(ctx: Context, request: Request) -> Result<Response, MyauthError> {
-    let (_, user) = require_user(&ctx, request.bearer()).await?;
-    let enrollment = start_enrollment(&ctx, &user).await?;
+    let (caller, user) = require_user(&ctx, request.bearer()).await?;
+    let enrollment = start_enrollment(&ctx, &user, caller.require_session()?).await?;
     Ok(Response::json(StatusCode::OK, &NewTotp { key: &enrollment.key, uri: &enrollment.uri }).no_store())
 }
 
@@ -106,7 +106,8 @@ async fn enable(ctx: Context, mut request: Request) -> Result<Response, MyauthEr
     let body: EnableTotp = request.json().await?;
     let request_ctx = request_context(&ctx, &request);
     let proof = IdentityProof { password: body.password.as_ref(), auth_time: caller.auth_time() };
-    let enabled = mfa::enable(&ctx, &user, proof, &body.claim, request_ctx).await;
+    let session = caller.require_session()?;
+    let enabled = mfa::enable(&ctx, &user, session, proof, &body.claim, request_ctx).await;
     let recovery_codes = enabled.map_err(recent_sign_in_as(MfaError::EnableFailed))?;
     let msg = "TOTP enabled. Do not lose your recovery code.";
     Ok(Response::json(StatusCode::OK, &Enabled { msg, recovery_codes }).no_store())

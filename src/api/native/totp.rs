@@ -69,7 +69,8 @@ pub(super) enum QrFormat {
 
 /// Start enrolling a second factor
 ///
-/// Does not enable it yet. The secret waits ten minutes for its first code, and replaces an earlier one.
+/// Does not enable it yet. The secret waits ten minutes for its first code, and replaces an earlier one. Only the
+/// session that began the enrollment can continue it.
 #[utoipa::path(
     post,
     path = "/totp",
@@ -78,8 +79,9 @@ pub(super) enum QrFormat {
     responses((status = 201, description = "The secret for the authenticator app.", body = TotpEnrollment)),
 )]
 async fn start_enrollment(ctx: Context, request: Request) -> Result<Response, Problem> {
-    let (_, user) = require_user(&ctx, request.bearer()).await?;
-    let mfa::TotpEnrollment { key, uri } = mfa::start_enrollment(&ctx, &user).await?;
+    let (caller, user) = require_user(&ctx, request.bearer()).await?;
+    let session = caller.require_session()?;
+    let mfa::TotpEnrollment { key, uri } = mfa::start_enrollment(&ctx, &user, session).await?;
     Ok(Response::json(StatusCode::CREATED, &TotpEnrollment { key, uri }).no_store())
 }
 
@@ -113,8 +115,8 @@ async fn qr_code(ctx: Context, request: Request) -> Result<Response, Problem> {
             return Err(Rejection::field(FieldError::new(ParamLocation::Query, "format", kind)).into());
         }
     };
-    let (_, user) = require_user(&ctx, request.bearer()).await?;
-    let uri = mfa::enrollment_uri(&ctx, &user).await?;
+    let (caller, user) = require_user(&ctx, request.bearer()).await?;
+    let uri = mfa::enrollment_uri(&ctx, &user, caller.require_session()?).await?;
     let code = qr::QrImage::encode(&uri).ok_or(Error::Internal("the enrollment URI is too long for a QR code"))?;
     let response = match format {
         QrFormat::Png => {
@@ -168,7 +170,8 @@ async fn enable(ctx: Context, mut request: Request) -> Result<Response, Problem>
     let (caller, user) = require_user(&ctx, request.bearer()).await?;
     let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
     let proof = IdentityProof { password: body.password.as_ref(), auth_time: caller.auth_time() };
-    let recovery_codes = mfa::enable(&ctx, &user, proof, &body.code, request_ctx).await?;
+    let session = caller.require_session()?;
+    let recovery_codes = mfa::enable(&ctx, &user, session, proof, &body.code, request_ctx).await?;
     Ok(Response::json(StatusCode::OK, &RecoveryCodes { recovery_codes }).no_store())
 }
 

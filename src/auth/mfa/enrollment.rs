@@ -1,9 +1,10 @@
 //! Enabling and disabling the second factor.
 //!
 //! Enabling takes two steps: the first generates a secret that is pending for ten minutes, the second confirms it with
-//! a code. Only the stored pending secret counts, never one in the request. A published API enables it in one step
-//! instead. The owner gets a notice by mail of every change, even if the client disconnects: a thief must not be able
-//! to suppress the notice.
+//! a code. Only the stored pending secret counts, never one in the request. It belongs to the session that began the
+//! enrollment: a thief with another session of the user can neither read it nor put another one in its place. A
+//! published API enables it in one step instead. The owner gets a notice by mail of every change, even if the client
+//! disconnects: a thief must not be able to suppress the notice.
 
 use std::time::Duration;
 
@@ -20,8 +21,10 @@ use crate::auth::rate_limit::LimitedAction;
 use crate::auth::request_context::RequestContext;
 use crate::auth::run_to_completion::run_to_completion;
 use crate::auth::{Error, mailing, rate_limit};
+use crate::id::SessionId;
 use crate::mail::Letter;
 use crate::store::accounts::{RecoveryCode, SealedTotp, User};
+use crate::store::ephemeral::ClaimKey;
 
 /// Lifetime of an enrollment that is not confirmed.
 const PENDING_LIFETIME: Duration = Duration::from_secs(10 * 60);
@@ -34,38 +37,43 @@ pub struct TotpEnrollment {
     pub uri: String,
 }
 
-/// Generates a pending secret, in place of an earlier one. Enables nothing.
-pub async fn start_enrollment(ctx: &Context, user: &User) -> Result<TotpEnrollment, Error> {
+/// Generates a pending secret, in place of an earlier one of the session. Enables nothing.
+pub async fn start_enrollment(ctx: &Context, user: &User, session: SessionId) -> Result<TotpEnrollment, Error> {
     rate_limit::check_user(ctx, LimitedAction::TotpAccount, user.id).await?;
     let secret = TotpSecret::generate(ctx, &user.email)?;
     let sealed = secret.seal(ctx, user.id)?;
-    let (subject, id) = (subject_of(&user.email), user.id.to_string());
+    let (subject, id) = (subject_of(&user.email), session.to_string());
     // Only the payload is ever read. The secret to compare with is random and discarded, so that nothing matches it.
     let unused = one_time::generate_device_secret(ctx);
     one_time::store(ctx, key(&subject, &id), &unused, sealed.0, ctx.now() + PENDING_LIFETIME).await?;
     Ok(TotpEnrollment { key: secret.key(), uri: secret.uri()? })
 }
 
-/// The `otpauth://` URI of the pending secret.
-pub async fn enrollment_uri(ctx: &Context, user: &User) -> Result<String, Error> {
-    pending_secret(ctx, user).await?.ok_or(Error::NotFound)?.for_account(ctx, &user.email)?.uri()
+/// The `otpauth://` URI of the pending secret of the session.
+pub async fn enrollment_uri(ctx: &Context, user: &User, session: SessionId) -> Result<String, Error> {
+    let claim = claim(user, session);
+    pending_secret(ctx, user, &claim).await?.ok_or(Error::NotFound)?.for_account(ctx, &user.email)?.uri()
 }
 
 fn key<'a>(subject: &'a str, id: &'a str) -> SecretKey<'a> {
     SecretKey { kind: SecretKind::TotpEnrollment, subject, id }
 }
 
-async fn pending_secret(ctx: &Context, user: &User) -> Result<Option<TotpSecret>, Error> {
-    let claim = key(&subject_of(&user.email), &user.id.to_string()).claim();
-    let sealed = ctx.ephemeral.peek_claim(&claim, ctx.now()).await?;
+fn claim(user: &User, session: SessionId) -> ClaimKey {
+    key(&subject_of(&user.email), &session.to_string()).claim()
+}
+
+async fn pending_secret(ctx: &Context, user: &User, claim: &ClaimKey) -> Result<Option<TotpSecret>, Error> {
+    let sealed = ctx.ephemeral.peek_claim(claim, ctx.now()).await?;
     sealed.map(|sealed| TotpSecret::open(ctx, user.id, &SealedTotp(sealed))).transpose()
 }
 
-/// Enables the pending secret, if `code` is a code of it and `proof` has the user's password, or a recent sign-in if
-/// there is no password. Returns the recovery codes.
+/// Enables the pending secret of the session, if `code` is a code of it and `proof` has the user's password, or a
+/// recent sign-in if there is no password. Returns the recovery codes.
 pub async fn enable(
     ctx: &Context,
     user: &User,
+    session: SessionId,
     proof: IdentityProof<'_>,
     code: &str,
     request_ctx: RequestContext<'_>,
@@ -76,11 +84,11 @@ pub async fn enable(
     if user.totp.is_some() {
         return Err(Error::Mfa(MfaError::AlreadyEnabled));
     }
-    let secret = pending_secret(ctx, user).await?.ok_or(Error::Mfa(MfaError::EnableFailed))?;
+    let claim = claim(user, session);
+    let secret = pending_secret(ctx, user, &claim).await?.ok_or(Error::Mfa(MfaError::EnableFailed))?;
     let step = check_enrollment_code(ctx, user, &secret, code, request_ctx).await?;
     let (codes, hashes) = recovery::generate(ctx, ctx.node.config.second_factor.recovery_codes);
     enable_and_notify(ctx, user, secret.seal(ctx, user.id)?, step, hashes, request_ctx).await?;
-    let claim = key(&subject_of(&user.email), &user.id.to_string()).claim();
     if let Err(error) = ctx.ephemeral.delete_claim(&claim).await {
         // It is enabled, and the response must deliver the recovery codes. The pending secret expires within ten
         // minutes.

@@ -23,6 +23,7 @@ use signet::auth::sign_in::magic_link::{redeem, redeem_with_code};
 use signet::auth::sign_in::password::start_sign_in;
 use signet::clock::{Clock, Timestamp};
 use signet::config::Config;
+use signet::id::SessionId;
 use signet::node::build;
 use signet::node::stores::Stores;
 use signet::store::accounts::Find;
@@ -37,6 +38,8 @@ const START: Timestamp = Timestamp::from_secs(1_763_130_320);
 const MINUTE: Duration = Duration::from_secs(60);
 const MILLISECOND: Duration = Duration::from_millis(1);
 const EMAIL: &str = "ada@example.org";
+/// The session that enrolls.
+const SESSION: SessionId = SessionId(uuid::Uuid::nil());
 
 struct Node {
     ctx: Context,
@@ -121,9 +124,11 @@ impl Node {
 
     /// Enables TOTP for the user; returns the key.
     async fn enable_totp(&self) -> String {
-        let key = mfa::start_enrollment(&self.ctx, &self.user().await).await.unwrap().key;
+        let key = mfa::start_enrollment(&self.ctx, &self.user().await, SESSION).await.unwrap().key;
         let code = code_at(&key, self.clock.now().secs());
-        enable(&self.ctx, &self.user().await, proof(&password(PASSWORD)), &code, self.request_ctx()).await.unwrap();
+        enable(&self.ctx, &self.user().await, SESSION, proof(&password(PASSWORD)), &code, self.request_ctx())
+            .await
+            .unwrap();
         key
     }
 }
@@ -179,15 +184,15 @@ async fn mfa_token_expires_after_5_minutes() {
 async fn totp_enrollment_expires_after_10_minutes() {
     let node = node().await;
     let user = node.user().await;
-    let key = mfa::start_enrollment(&node.ctx, &user).await.unwrap().key;
+    let key = mfa::start_enrollment(&node.ctx, &user, SESSION).await.unwrap().key;
     node.clock.advance(10 * MINUTE);
     let code = code_at(&key, node.clock.now().secs());
-    let late = enable(&node.ctx, &user, proof(&password(PASSWORD)), &code, node.request_ctx()).await;
+    let late = enable(&node.ctx, &user, SESSION, proof(&password(PASSWORD)), &code, node.request_ctx()).await;
     assert!(matches!(late, Err(Error::Mfa(MfaError::EnableFailed))));
-    let key = mfa::start_enrollment(&node.ctx, &user).await.unwrap().key;
+    let key = mfa::start_enrollment(&node.ctx, &user, SESSION).await.unwrap().key;
     node.clock.advance(10 * MINUTE - MILLISECOND);
     let code = code_at(&key, node.clock.now().secs());
-    assert!(enable(&node.ctx, &user, proof(&password(PASSWORD)), &code, node.request_ctx()).await.is_ok());
+    assert!(enable(&node.ctx, &user, SESSION, proof(&password(PASSWORD)), &code, node.request_ctx()).await.is_ok());
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ over_both_stores!(|plan| plan;
     enroll_enable_sign_in_and_disable,
     qr_code_contains_the_pending_enrollment,
     qr_code_format_is_negotiated,
+    enrollment_belongs_to_the_session_that_began_it,
     passwordless_user_needs_no_password,
     invalid_requests_are_rejected,
 );
@@ -107,6 +108,20 @@ async fn qr_code_format_is_negotiated(server: &TestServer) {
         assert_eq!(response.headers()["vary"], "accept");
     }
     server.get("/totp/qr?format=gif").bearer_auth(&access).send_checked().await.is_problem(400, "invalid_fields");
+}
+
+async fn enrollment_belongs_to_the_session_that_began_it(server: &TestServer) {
+    let user = server.create_user(&[]);
+    let (owner, thief) = (server.sign_in(&user).await.access, server.sign_in(&user).await.access);
+    let qr_code = |access: &str| server.get("/totp/qr?format=svg").bearer_auth(access);
+    let (key, uri) = enroll(server, &owner).await;
+    qr_code(&thief).send_checked().await.is_problem(404, "not_found");
+    enable(server, &thief, &code(&key, 0), Some(PASSWORD)).await.is_problem(400, "mfa_enable_failed");
+    // Nor does the thief put another secret before the owner.
+    enroll(server, &thief).await;
+    let svg = qr_code(&owner).send().await.unwrap().text().await.unwrap();
+    assert_eq!(decode_qr_code(&Image::from_svg(&svg)), uri);
+    enable(server, &owner, &code(&key, 0), Some(PASSWORD)).await.is(200);
 }
 
 async fn passwordless_user_needs_no_password(server: &TestServer) {
