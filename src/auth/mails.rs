@@ -12,6 +12,7 @@ use crate::auth::identity::Email;
 use crate::auth::one_time::subject_of;
 use crate::auth::rate_limit::{MailKind, check_mail};
 use crate::auth::request_context::RequestContext;
+use crate::auth::run_to_completion::run_to_completion;
 use crate::auth::{Error, mailing};
 use crate::mail::{self, Letter, StoredLetter, StoredMail};
 use crate::telemetry::Metrics;
@@ -107,7 +108,7 @@ pub async fn send_test(
     let permit = check_mail(ctx, MailKind::Test, &subject_of(to.as_str()), request_ctx).await?;
     permit.require(ctx, None, request_ctx).await?;
     let max_wait = MAX_WAIT.min(ctx.node.config.server.request_timeout / 2);
-    Ok(try_once(ctx, &to, request_ctx.language, max_wait, origin).await)
+    try_once(ctx, to, request_ctx.language, max_wait, origin).await
 }
 
 /// Like [`send_test`] for an operator: without a rate limit, and with a wait that the operator chooses.
@@ -116,19 +117,23 @@ pub async fn send_test_as_operator(
     to: &str,
     max_wait: Duration,
 ) -> Result<Option<DeliveryFailure>, Error> {
-    Ok(try_once(ctx, &Email::parse(to)?, None, max_wait, Origin::process()).await)
+    try_once(ctx, Email::parse(to)?, None, max_wait, Origin::process()).await
 }
 
 async fn try_once(
     ctx: &Context,
-    to: &Email,
+    to: Email,
     language: Option<&str>,
     max_wait: Duration,
     origin: Origin,
-) -> Option<DeliveryFailure> {
-    let failure = mailing::try_once(ctx, to.as_str(), Letter::Test, language, max_wait).await.err();
-    audit::record(ctx, Event::new(EventType::MailTested, origin).detail("accepted", failure.is_none()));
-    failure
+) -> Result<Option<DeliveryFailure>, Error> {
+    let (ctx, language) = (ctx.clone(), language.map(str::to_owned));
+    run_to_completion(async move {
+        let tried = mailing::try_once(&ctx, to.as_str(), Letter::Test, language.as_deref(), max_wait).await;
+        audit::record(&ctx, Event::new(EventType::MailTested, origin).detail("accepted", tried.is_ok()));
+        Ok(tried.err())
+    })
+    .await
 }
 
 /// Runs `read` on a thread that may block. Not found if there is no outbox.

@@ -3,6 +3,7 @@
 //! A disconnect is simulated at every await point: the operation's future is polled once, twice, and so on, then
 //! dropped.
 
+mod events;
 mod failing_redis;
 mod overload;
 
@@ -20,7 +21,7 @@ use signet::auth::accounts::verify_email_code;
 use signet::auth::action_token::LinkToken;
 use signet::auth::api_keys;
 use signet::auth::api_keys::{ApiKey, NewApiKey};
-use signet::auth::audit::{self, EventFilter, EventRange, Origin};
+use signet::auth::audit::Origin;
 use signet::auth::context::Context;
 use signet::auth::error::LinkKind;
 use signet::auth::identity::Email;
@@ -33,11 +34,10 @@ use signet::auth::request_context::{ExtraClaims, RequestContext};
 use signet::auth::sessions::claims::session_claims;
 use signet::auth::sessions::list::list_sessions;
 use signet::auth::sessions::refresh::refresh;
-use signet::auth::sessions::sign_out::sign_out;
 use signet::auth::sign_in::open_session::open_session;
 use signet::id::UserId;
 use signet::store::accounts::{Changes, Find, User};
-use signet::store::ephemeral::{Cursor, SignOutScope, Target};
+use signet::store::ephemeral::{Cursor, Target};
 
 use crate::support::fleet::{TestFleet, over_both_stores_in_process};
 use crate::support::outbox::{Mail, mails_in};
@@ -51,7 +51,6 @@ over_both_stores_in_process!(
     disconnect_disables_a_factor_with_a_notice_or_neither,
     disconnect_on_reuse_ends_session_with_its_tokens,
     disconnect_verifies_or_leaves_the_code_valid,
-    disconnect_signs_out_with_an_event_or_neither,
     disconnect_opens_a_session_with_a_notice_or_neither,
     concurrent_changes_leave_claims_equal_to_the_row,
     reset_does_not_verify_a_changed_address,
@@ -284,29 +283,6 @@ async fn disconnect_verifies_or_leaves_the_code_valid(fleet: &TestFleet) {
             break;
         }
     }
-}
-
-async fn disconnect_signs_out_with_an_event_or_neither(fleet: &TestFleet) {
-    let ctx = fleet.node().await;
-    let user = user(&ctx, "leaves").await;
-    let mut rounds = 0;
-    loop {
-        rounds += 1;
-        let scope = SignOutScope::One(open_session(&ctx, &user, None, request_ctx(&ctx)).await.unwrap().session.id);
-        let outcome = poll_times(pin!(sign_out(&ctx, user.id, scope, Origin::process())), rounds).await;
-        if let Some(outcome) = outcome {
-            assert_eq!(outcome.unwrap(), 1);
-            break;
-        }
-    }
-    let filter = EventFilter { types: vec!["sessions.ended".to_owned()], ..EventFilter::default() };
-    // Checked after the last round, because a sign-out may go on after its disconnect.
-    until("each end is recorded", async || {
-        audit::flush(&ctx).await;
-        let page = audit::list(&ctx, &filter, EventRange::Newest, 100, Duration::ZERO).await.unwrap();
-        rounds == page.events.len() + list_sessions(&ctx, user.id).await.unwrap().len()
-    })
-    .await;
 }
 
 async fn disconnect_opens_a_session_with_a_notice_or_neither(fleet: &TestFleet) {

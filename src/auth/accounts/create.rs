@@ -7,6 +7,7 @@ use crate::auth::context::Context;
 use crate::auth::identity::{Email, EmailError, Username, UsernameError};
 use crate::auth::passwords::{Password, Policy};
 use crate::auth::request_context::RequestContext;
+use crate::auth::run_to_completion::run_to_completion;
 use crate::id::{ProjectId, UserId};
 use crate::store::accounts::{Created, NewUser, User};
 use crate::token::custom_claims::CustomClaims;
@@ -59,15 +60,42 @@ impl CreateUser {
 }
 
 /// Creates a user whose password meets `policy`. Checks all input before anything is hashed. The caller records the
-/// event.
-pub async fn create_user(ctx: &Context, mut new_user: CreateUser, policy: Policy) -> Result<User, Error> {
+/// event, and runs to completion if a client may disconnect, as `create_and_record` does.
+pub async fn create_user(ctx: &Context, new_user: CreateUser, policy: Policy) -> Result<User, Error> {
+    let row = check_and_hash(ctx, new_user, policy).await?;
+    store(ctx, &row).await
+}
+
+/// As [`create_user`], and calls `record` with the user even if the client disconnects while the row is stored. A
+/// disconnect before ends the call.
+pub(super) async fn create_and_record(
+    ctx: &Context,
+    new_user: CreateUser,
+    policy: Policy,
+    record: impl FnOnce(&Context, &User) + Send + 'static,
+) -> Result<User, Error> {
+    let row = check_and_hash(ctx, new_user, policy).await?;
+    let ctx = ctx.clone();
+    run_to_completion(async move {
+        let user = store(&ctx, &row).await?;
+        record(&ctx, &user);
+        Ok(user)
+    })
+    .await
+}
+
+async fn check_and_hash(ctx: &Context, mut new_user: CreateUser, policy: Policy) -> Result<NewUser, Error> {
     let password = new_user.password.take();
     let mut row = new_user.into_row::<Error>(ctx)?;
     if let Some(password) = &password {
         policy.check(password)?;
         row.password_hash = Some(ctx.node.hasher.hash(password).await?);
     }
-    match ctx.accounts.create_user(&row).await? {
+    Ok(row)
+}
+
+async fn store(ctx: &Context, row: &NewUser) -> Result<User, Error> {
+    match ctx.accounts.create_user(row).await? {
         Created::Created(user) => Ok(*user),
         Created::EmailTaken => Err(Error::EmailTaken),
         Created::UsernameTaken => Err(Error::UsernameTaken),
@@ -85,9 +113,8 @@ pub async fn create_user_as_admin(
         can_create_superusers(by)?;
     }
     let policy = Policy::for_dialect(request_ctx.dialect_config, &ctx.node.config.passwords);
-    let user = create_user(ctx, new_user, policy).await?;
-    record_created(ctx, &user, &Origin::request_of(by.id, request_ctx));
-    Ok(user)
+    let origin = Origin::request_of(by.id, request_ctx);
+    create_and_record(ctx, new_user, policy, move |ctx, user| record_created(ctx, user, &origin)).await
 }
 
 /// Creates a user on behalf of the operator.

@@ -1,6 +1,6 @@
 //! Signs up: creates an account on the request of its owner, where registration is open.
 
-use crate::auth::accounts::create::{CreateUser, create_user};
+use crate::auth::accounts::create::{CreateUser, create_and_record};
 use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
 use crate::auth::passwords::Policy;
@@ -16,7 +16,9 @@ pub async fn sign_up(ctx: &Context, new_user: CreateUser, request_ctx: RequestCo
     }
     rate_limit::check_client(ctx, LimitedAction::SignUpClient, request_ctx).await?;
     let policy = Policy::for_dialect(request_ctx.dialect_config, &ctx.node.config.passwords);
-    let user = create_user(ctx, new_user, policy).await?;
-    audit::record(ctx, Event::of_user(EventType::UserRegistered, user.id, Origin::request(request_ctx)));
-    Ok(user)
+    let origin = Origin::request(request_ctx);
+    let record = move |ctx: &Context, user: &User| {
+        audit::record(ctx, Event::of_user(EventType::UserRegistered, user.id, origin));
+    };
+    create_and_record(ctx, new_user, policy, record).await
 }

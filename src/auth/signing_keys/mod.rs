@@ -4,6 +4,7 @@
 //! of the ring the higher one wins. If a store was emptied or restored from an older state, the first node that notices
 //! writes the ring back, or the next node that starts does so from its mirror. Knows nothing of what is signed.
 
+mod list;
 mod mirror;
 
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use crate::auth::Error;
 use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
 use crate::auth::retention::key_policy;
+use crate::auth::run_to_completion::run_to_completion;
 use crate::clock::Timestamp;
 use crate::config::SigningAlgorithm;
 use crate::rng::Rng;
@@ -24,6 +26,7 @@ use crate::token::keyring::ring::{Key, KeyPolicy, Ring, RingError};
 use crate::token::secret::{OpenError, Secrets};
 
 pub use crate::token::keyring::ring::KeyState;
+pub use list::{KeyStatus, key_state_name, list};
 pub use mirror::NAME as MIRROR_FILE;
 
 /// Why the keyring cannot be read or changed.
@@ -74,6 +77,9 @@ pub enum KeyringError {
     /// Another node changed the ring each time that this one tried to.
     #[error("too many nodes are changing the keyring; try again")]
     Contended,
+    /// The change panicked, or its process ends.
+    #[error("the change of the keyring was interrupted")]
+    Interrupted,
 }
 
 impl From<KeyringError> for Error {
@@ -316,70 +322,53 @@ pub async fn advance(ctx: &Context) -> Result<(), KeyringError> {
 
 /// Makes the next key of this algorithm sign as soon as it has been announced for long enough.
 pub async fn rotate(ctx: &Context, algorithm: SigningAlgorithm, origin: Origin) -> Result<Key, KeyringError> {
-    let now = ctx.now();
-    let key = change(ctx, |ring, policy| Ok(ring.rotate(algorithm, now, policy, &ctx.node.rng)?)).await?;
-    record_key(ctx, EventType::SigningKeyRotated, &key.kid, origin);
-    Ok(key)
+    let ctx = ctx.clone();
+    finish(async move {
+        let now = ctx.now();
+        let key = change(&ctx, |ring, policy| Ok(ring.rotate(algorithm, now, policy, &ctx.node.rng)?)).await?;
+        record_key(&ctx, EventType::SigningKeyRotated, &key.kid, origin);
+        Ok(key)
+    })
+    .await
 }
 
 /// Revokes a key: no node accepts a token that it signed, cached tokens included.
 pub async fn revoke(ctx: &Context, kid: &str, origin: Origin) -> Result<(), KeyringError> {
-    let now = ctx.now();
-    change(ctx, |ring, policy| Ok(ring.revoke(kid, now, policy, &ctx.node.rng)?)).await?;
-    record_key(ctx, EventType::SigningKeyRevoked, kid, origin);
-    Ok(())
+    let (ctx, kid) = (ctx.clone(), kid.to_owned());
+    finish(async move {
+        let now = ctx.now();
+        change(&ctx, |ring, policy| Ok(ring.revoke(&kid, now, policy, &ctx.node.rng)?)).await?;
+        record_key(&ctx, EventType::SigningKeyRevoked, &kid, origin);
+        Ok(())
+    })
+    .await
 }
 
 /// Imports a private key in PEM.
 pub async fn import(ctx: &Context, text: &str, origin: Origin) -> Result<Key, KeyringError> {
-    let pair = pem::parse(text)?;
-    let now = ctx.now();
-    let key = change(ctx, |ring, policy| Ok(ring.import(pair.clone(), now, policy)?)).await?;
-    record_key(ctx, EventType::SigningKeyImported, &key.kid, origin);
-    Ok(key)
+    let (ctx, pair) = (ctx.clone(), pem::parse(text)?);
+    finish(async move {
+        let now = ctx.now();
+        let key = change(&ctx, |ring, policy| Ok(ring.import(pair.clone(), now, policy)?)).await?;
+        record_key(&ctx, EventType::SigningKeyImported, &key.kid, origin);
+        Ok(key)
+    })
+    .await
+}
+
+/// Runs a change to completion, so that this node installs the ring that it has stored, and records the change, even if
+/// the client disconnects.
+async fn finish<T, F>(work: F) -> Result<T, KeyringError>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, KeyringError>> + Send + 'static,
+{
+    run_to_completion(async move { Ok(work.await) }).await.unwrap_or(Err(KeyringError::Interrupted))
 }
 
 /// True if an audience has ES256, so that there are keys for it.
 pub fn uses_es256(ctx: &Context) -> bool {
     key_policy(&ctx.node.config).es256
-}
-
-/// A signing key, its state, and once it is known, the time until which its signatures can be accepted.
-#[derive(Clone, Debug)]
-pub struct KeyStatus {
-    /// The key.
-    pub key: Key,
-    /// Its state now.
-    pub state: KeyState,
-    /// See [`Ring::verifies_until`].
-    pub verifies_until: Option<Timestamp>,
-}
-
-/// All keys of the keyring: those for EdDSA first, and of each algorithm the signing one first.
-pub fn list(ctx: &Context) -> Vec<KeyStatus> {
-    let (keys, now, policy) = (ctx.node.keyring.keys(), ctx.now(), key_policy(&ctx.node.config));
-    let ring = keys.ring();
-    let status = |key: &Key| KeyStatus {
-        key: key.clone(),
-        state: ring.state(key, now, &policy),
-        verifies_until: ring.verifies_until(key, now, &policy),
-    };
-    let mut all = ring.keys.iter().map(status).collect::<Vec<_>>();
-    all.sort_by_key(|status| {
-        let is_es256 = status.key.algorithm() == SigningAlgorithm::Es256;
-        (is_es256, status.state != KeyState::Signing, std::cmp::Reverse(status.key.announced_at))
-    });
-    all
-}
-
-/// The name of a key's state in APIs.
-pub fn key_state_name(state: KeyState) -> &'static str {
-    match state {
-        KeyState::Announced => "announced",
-        KeyState::Signing => "signing",
-        KeyState::VerifyOnly | KeyState::Gone => "verify_only",
-        KeyState::Revoked => "revoked",
-    }
 }
 
 /// Interval at which a node advances the keyring without being notified of a change.

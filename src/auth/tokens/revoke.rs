@@ -8,6 +8,7 @@ use crate::auth::error::{Denial, VerifyError};
 use crate::auth::rate_limit::LimitedAction;
 use crate::auth::request_context::RequestContext;
 use crate::auth::revocation::publish::publish_revocation;
+use crate::auth::run_to_completion::run_to_completion;
 use crate::auth::sessions::refresh::redeem_refresh_token;
 use crate::auth::sessions::sign_out::sign_out;
 use crate::auth::{Error, rate_limit};
@@ -66,9 +67,13 @@ pub async fn revoke(ctx: &Context, token: &str, origin: Origin) -> Result<(), Er
     // Every node keeps each revoked token in memory, and a client can obtain any number of tokens, so revoking them is
     // limited per account. A token that is revoked already does not get here.
     rate_limit::check_revocation(ctx, &verified.subject).await?;
-    publish_revocation(ctx, target, verified.expires_at + ctx.node.issuer.leeway()).await?;
-    audit::record(ctx, Event::new(EventType::TokenRevoked, origin).user(verified.user));
-    Ok(())
+    let (ctx, user, expires_at) = (ctx.clone(), verified.user, verified.expires_at + ctx.node.issuer.leeway());
+    run_to_completion(async move {
+        publish_revocation(&ctx, target, expires_at).await?;
+        audit::record(&ctx, Event::new(EventType::TokenRevoked, origin).user(user));
+        Ok(())
+    })
+    .await
 }
 
 /// Ends the session of a refresh token, whether the token is current or rotated. `false` if it is no refresh token of
