@@ -17,6 +17,7 @@ use crate::auth::context::Context;
 use crate::auth::reserved_scopes::is_reserved;
 use crate::clock::Timestamp;
 use crate::id::{ApiKeyId, ProjectId, UserId};
+use crate::node::events;
 use crate::store::accounts::User;
 
 /// Keys per statement when reading many.
@@ -55,7 +56,7 @@ pub(super) async fn run(command: ApiKeys, ctx: &Context, output: &mut Output<'_>
             output.rows(&rows, COLUMNS)
         }
         ApiKeys::Deactivate { prefix: None, .. } => {
-            let deactivated = deactivate_all(ctx, Origin::process()).await?;
+            let deactivated = deactivate_all(ctx, Origin::process(), async || events::flush(ctx).await).await?;
             match output.is_json() {
                 true => output.json(&serde_json::json!({"deactivated": deactivated}))?,
                 false => output.line(&format!("API keys deactivated: {deactivated}."))?,

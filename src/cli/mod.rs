@@ -39,13 +39,12 @@ use clap::{CommandFactory, Parser};
 pub use arguments::{Arguments, Command};
 pub use error::CliError;
 
-use crate::auth;
 use crate::auth::context::Context;
 use crate::clock::Clock;
 use crate::config::{Config, Log};
 use crate::node::build::{Needs, build_command_context};
+use crate::node::events;
 use crate::node::serve::serve;
-use crate::node::webhook;
 use crate::telemetry::logs::Logs;
 use needs::needs;
 use output::Output;
@@ -161,8 +160,7 @@ impl CommandNode {
         block_on(async {
             let ctx = build_command_context(self.config, self.needs).await?;
             let result = command(&ctx).await;
-            auth::audit::flush(&ctx).await;
-            webhook::flush(&ctx).await;
+            events::flush(&ctx).await;
             result
         })
     }

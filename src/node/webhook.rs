@@ -67,7 +67,8 @@ pub(super) async fn run(ctx: &Context) {
 }
 
 /// Sends the queued events, up to the first batch that is not accepted: for a command, in which `run` does not run.
-pub async fn flush(ctx: &Context) {
+/// After that, the command sends none.
+pub(super) async fn flush(ctx: &Context) {
     let Some(mut sender) = Sender::new(ctx) else { return };
     let mut events = Vec::new();
     loop {
@@ -77,7 +78,7 @@ pub async fn flush(ctx: &Context) {
             events.push(event);
         }
         if events.is_empty() {
-            return;
+            return ctx.node.audit.return_webhook_queue(sender.queue);
         }
         if let Err(error) = sender.send(ctx, &events, COMMAND_TIMEOUT).await {
             let lost = events.len() + sender.queue.len();

@@ -4,6 +4,8 @@
 use std::time::Duration;
 
 use signet::auth::accounts::update::{UpdateSelf, UpdateUser, update_self, update_user_as_operator};
+use signet::auth::api_keys::administer::deactivate_all;
+use signet::auth::api_keys::{CreateApiKey, create};
 use signet::auth::audit::{self, Event, EventFilter, EventRange, EventType, ListedEvent, Origin};
 use signet::auth::context::Context;
 use signet::auth::identity::Username;
@@ -12,6 +14,7 @@ use signet::auth::sign_in::password::sign_in;
 use signet::auth::signing_keys::advance;
 use signet::auth::{Error, accounts};
 use signet::config::{SecretUrl, Webhook, WebhookSecret};
+use signet::node::events;
 use signet::store::ephemeral::EventClass;
 use signet::telemetry::metrics::Snapshot;
 
@@ -25,6 +28,7 @@ const QUEUE: u64 = 4_096;
 
 over_both_stores_in_process!(
     full_queues_lose_events_and_count_them,
+    deactivating_all_keys_loses_no_event,
     flood_of_one_limit_is_stored_once_a_minute,
     flood_of_own_changes_is_stored_once_a_minute,
     schedule_of_signing_keys_is_recorded,
@@ -57,6 +61,32 @@ async fn full_queues_lose_events_and_count_them(fleet: &TestFleet) {
     assert_eq!(list(&ctx, "everyone").await.len(), 200, "the rest is stored");
     audit::record(&ctx, Event::new(EventType::UsersImported, Origin::process()));
     assert_eq!(list(&ctx, "users.imported").await[0].record.actor.as_ref().unwrap().id, "system");
+}
+
+async fn deactivating_all_keys_loses_no_event(fleet: &TestFleet) {
+    let ctx = fleet.node().await;
+    let new_user = accounts::create::CreateUser { email: "ada@example.org".to_owned(), ..Default::default() };
+    let user = accounts::create::create_user_as_operator(&ctx, new_user).await.unwrap();
+    let (project, _) = ctx.accounts.projects(user.id).await.unwrap()[0];
+    for _ in 0..3 {
+        let new_key = CreateApiKey {
+            user: user.id,
+            project,
+            name: "key".to_owned(),
+            scopes: Vec::new(),
+            expires_at: None,
+            owner_valid_after: user.sessions_valid_after,
+        };
+        create(&ctx, new_key, Origin::process()).await.unwrap();
+    }
+    audit::flush(&ctx).await;
+    for _ in 0..QUEUE {
+        audit::record(&ctx, Event::new(EventType::EveryoneSignedOut, Origin::process()));
+    }
+    let deactivated = deactivate_all(&ctx, Origin::process(), async || events::flush(&ctx).await).await.unwrap();
+    assert_eq!(deactivated, 3);
+    assert_eq!(value(&ctx, "signet_audit_events_lost_total"), 0);
+    assert_eq!(list(&ctx, "api_key.deactivated").await.len(), 3);
 }
 
 async fn flood_of_one_limit_is_stored_once_a_minute(fleet: &TestFleet) {

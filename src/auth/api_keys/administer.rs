@@ -35,9 +35,13 @@ const PAGE: u32 = 500;
 
 /// Deactivates every key of every user, as [`deactivate`] does, and returns how many were active. May miss keys that
 /// are created meanwhile.
-pub async fn deactivate_all(ctx: &Context, origin: Origin) -> Result<u64, Error> {
+///
+/// Each key has an event. `store_events` is awaited before each page of keys, to make room for its events: the queue
+/// holds some pages, and those that find it full are lost.
+pub async fn deactivate_all(ctx: &Context, origin: Origin, store_events: impl AsyncFn()) -> Result<u64, Error> {
     let (mut after, mut count) = (None, 0);
     loop {
+        store_events().await;
         let page = list_all(ctx, ApiKeyOrder::Created, after, PAGE).await?;
         for (key, _) in page.keys.iter().filter(|(key, _)| key.deactivated_at.is_none()) {
             match deactivate(ctx, key.project, key.id, origin.clone()).await {

@@ -1,5 +1,6 @@
 //! The queues from the operations to the store and the webhook, which are slow. Recording never waits. An event that
-//! finds a queue full is lost there and counted; the log still has it.
+//! finds a queue full is lost there and counted; the log still has it. A request records a few events. A command that
+//! records more than a queue holds stores them in between, because nothing else does so in its process.
 //!
 //! What one client or user can cause in any number is bounded: of such events, only the first of its kind in a minute is
 //! stored and sent, and logged at info. The others are logged at debug. Otherwise anyone could fill the disk with lines,
@@ -75,9 +76,14 @@ impl Recorder {
         self.process
     }
 
-    /// The queue of events for the webhook, if there is one; once.
+    /// Takes the queue of events for the webhook, if there is one and nobody has it.
     pub fn take_webhook_queue(&self) -> Option<mpsc::Receiver<Arc<EventRecord>>> {
         self.for_webhook.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Gives the queue back, so that it can be taken again.
+    pub fn return_webhook_queue(&self, queue: mpsc::Receiver<Arc<EventRecord>>) {
+        *self.for_webhook.lock().unwrap_or_else(PoisonError::into_inner) = Some(queue);
     }
 
     /// Ends the waits of [`super::list()`], because this process stops.

@@ -69,7 +69,8 @@ pub async fn drain(ctx: &Context, max_wait: Duration) {
     }
 }
 
-/// Writes what is queued, once, without retries: for a process in which [`run`] does not run.
+/// Writes what is queued, without retries: for a process in which [`run`] does not run. After a failure, everything
+/// that was queued is lost.
 pub async fn flush(ctx: &Context) {
     let mut queued = ctx.node.audit.queued.lock().await;
     let mut batch = Vec::new();
@@ -83,7 +84,10 @@ pub async fn flush(ctx: &Context) {
             return;
         }
         if let Err(error) = Batch::new(ctx, &batch).write(ctx).await {
-            let lost = batch.len() + queued.len();
+            let mut lost = batch.len();
+            while queued.try_recv().is_ok() {
+                lost += 1;
+            }
             (0..lost).for_each(|_| ctx.node.metrics.count(Counter::AuditEventsLost));
             tracing::warn!(%error, lost, "security events not stored");
             return;

@@ -21,6 +21,7 @@ use crate::auth::{self, signing_keys};
 use crate::clock::Timestamp;
 use crate::config::Config;
 use crate::files::{create_private_file, create_private_folder, folder_of, inherit_owner_of_folder};
+use crate::node::events;
 use crate::node::secret_file;
 use crate::node::stores::uses_embedded;
 use crate::store::ephemeral::sqlite::restored::start_new_history;
@@ -152,7 +153,7 @@ pub async fn end_access(ctx: &Context, keep: Keep) -> Result<Ended, auth::Error>
         sign_out_everyone(ctx, Origin::process()).await?;
     }
     if !keep.api_keys && ctx.node.config.postgres.is_none() {
-        ended.api_keys = deactivate_all(ctx, Origin::process()).await?;
+        ended.api_keys = deactivate_all(ctx, Origin::process(), async || events::flush(ctx).await).await?;
     }
     Ok(ended)
 }

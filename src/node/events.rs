@@ -1,0 +1,12 @@
+//! The security events of a command, in whose process no maintenance writes them.
+
+use crate::auth::audit;
+use crate::auth::context::Context;
+use crate::node::webhook;
+
+/// Writes the events that the command has recorded to the list, and sends them to the webhook. A command calls it at
+/// its end, and before when it records more events than the queues hold.
+pub async fn flush(ctx: &Context) {
+    audit::flush(ctx).await;
+    webhook::flush(ctx).await;
+}
