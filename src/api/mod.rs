@@ -147,6 +147,15 @@ fn credential(request: &Request) -> Option<&str> {
     request.bearer().or_else(|| request.header("x-api-key").map(api_key_or_empty))
 }
 
+/// The bearer token of a call that needs a user session. An API key in `x-api-key` in place of it has an error of its
+/// own, because the client did send a credential.
+fn session_token(request: &Request) -> Result<Option<&str>, Error> {
+    match request.bearer() {
+        None if request.header("x-api-key").is_some_and(has_api_key_prefix) => Err(Error::ApiKeyNotAccepted),
+        token => Ok(token),
+    }
+}
+
 /// The content of a field for API keys; empty if it is an access token. Access tokens are refused there because
 /// proxies and logs that hide bearer tokens do not look for them in other fields.
 fn api_key_or_empty(text: &str) -> &str {

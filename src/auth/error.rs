@@ -15,6 +15,9 @@ pub enum Error {
     /// The request carries no access token and no API key.
     #[error("no credentials")]
     MissingCredentials,
+    /// The request carries an API key as such, and the call takes only the access token of a user session.
+    #[error("an API key where an access token is required")]
+    ApiKeyNotAccepted,
     /// The access token or API key is refused.
     #[error("invalid token or API key: {0}")]
     InvalidToken(VerifyError),
@@ -172,6 +175,9 @@ pub enum Denial {
     /// Neither a role nor a scope of the caller allows it.
     #[error("the caller lacks the permission")]
     MissingPermission,
+    /// The call needs a user session, and the credential is an API key, or a token issued from one.
+    #[error("an API key where a user session is required")]
+    SessionRequired,
     /// The project is not one of the caller's.
     #[error("not a project of the caller")]
     OtherProject,

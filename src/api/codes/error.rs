@@ -48,9 +48,12 @@ pub(super) fn render(error: impl Into<CodesError>, in_band: bool) -> Response {
         ApiError::Failure(error) => {
             let response = into_response(error_reply(&error), in_band).with_cause(error.to_string());
             match (response.status().as_u16(), error) {
-                (401, Error::InvalidToken(_) | Error::Forbidden(Denial::MissingPermission) | Error::NotFound) => {
-                    response.challenge(INVALID_TOKEN)
-                }
+                (
+                    401,
+                    Error::InvalidToken(_)
+                    | Error::Forbidden(Denial::MissingPermission | Denial::SessionRequired)
+                    | Error::NotFound,
+                ) => response.challenge(INVALID_TOKEN),
                 (401, _) => response.challenge("Bearer"),
                 (_, Error::RateLimited { retry_after }) => response.retry_after(retry_after),
                 (503, Error::Overloaded) => response.retry_after(SOON).summarized(),
@@ -120,9 +123,11 @@ fn error_reply(error: &Error) -> ErrorReply {
         Error::Mfa(MfaError::AlreadyEnabled) => Application(409, "153"),
         Error::Mfa(MfaError::AlreadyDisabled) => Application(400, "154"),
         Error::InvalidRefreshToken | Error::RefreshTokenReused => Application(409, "132"),
-        Error::MissingCredentials => Application(400, "127"),
+        Error::MissingCredentials | Error::ApiKeyNotAccepted => Application(400, "127"),
         // API keys are not accepted: TOTP belongs to a user.
-        Error::InvalidToken(_) | Error::Forbidden(Denial::MissingPermission) => Application(401, "126"),
+        Error::InvalidToken(_) | Error::Forbidden(Denial::MissingPermission | Denial::SessionRequired) => {
+            Application(401, "126")
+        }
         Error::NotFound => Application(401, "142"),
         Error::InvalidCode => Application(401, "156"),
         Error::MailNotSent => Application(502, "NOTIFY_GRPC_FAILED"),

@@ -56,7 +56,7 @@ fn render(error: Error, call: Call) -> Response {
         invalid_fields(&[FieldError::new(ParamLocation::Body, name, FieldErrorKind::Invalid(reason))])
     };
     let response = match error {
-        Error::MissingCredentials => detail(401, "Not authenticated").challenge("Bearer"),
+        Error::MissingCredentials | Error::ApiKeyNotAccepted => detail(401, "Not authenticated").challenge("Bearer"),
         Error::InvalidToken(_) | Error::InvalidRefreshToken | Error::RefreshTokenReused => invalid_token(),
         Error::InvalidCredentials => detail(400, LOGIN_FAILED),
         Error::AccountDisabled if call == Call::SignIn => detail(400, LOGIN_FAILED),
@@ -78,7 +78,7 @@ fn render(error: Error, call: Call) -> Response {
         Error::RecentSignInRequired => detail(401, "Could not validate credentials").challenge(RECENT_SIGN_IN),
         Error::RegistrationClosed => detail(400, "Registration is closed."),
         Error::Forbidden(Denial::CannotDeleteSelf) => detail(403, "Super users are not allowed to delete themselves"),
-        Error::Forbidden(Denial::MissingPermission | Denial::OtherProject) => {
+        Error::Forbidden(Denial::MissingPermission | Denial::SessionRequired | Denial::OtherProject) => {
             detail(403, "The user does not have the required permissions.")
         }
         Error::NotFound if call == Call::Toggle => detail(400, "Invalid request."),

@@ -10,7 +10,7 @@ use super::idempotency::{self, IN_PROGRESS, IdempotencyKey, KEY_REUSED};
 use super::query::number;
 use super::{NAME, Problem, check_name};
 use crate::api::endpoint::{Endpoint, endpoint};
-use crate::api::{FORBIDDEN, RATE_LIMITED, credential, request_context};
+use crate::api::{FORBIDDEN, RATE_LIMITED, credential, request_context, session_token};
 use crate::auth::Error;
 use crate::auth::accounts::projects::personal_project;
 use crate::auth::api_keys::{
@@ -216,7 +216,7 @@ async fn create(ctx: Context, mut request: Request) -> Result<Response, Problem>
         let kind = FieldErrorKind::Invalid(format!("must be from 1 to {MAX_DAYS}"));
         return Err(Rejection::field(FieldError::new(ParamLocation::Body, "expires_in_days", kind)).into());
     }
-    let caller = authenticate(&ctx, request.bearer()).await?;
+    let caller = authenticate(&ctx, session_token(&request)?).await?;
     caller.require_session()?;
     let project = project(&ctx, &caller, &request).await?;
     let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request).into_owned();
@@ -271,7 +271,7 @@ pub(super) const CREATE: Endpoint = endpoint! {
     responses((status = 204, description = "The key is deactivated.")),
 )]
 async fn deactivate(ctx: Context, request: Request) -> Result<Response, Problem> {
-    let caller = authenticate(&ctx, request.bearer()).await?;
+    let caller = authenticate(&ctx, session_token(&request)?).await?;
     caller.require_session()?;
     let project = project(&ctx, &caller, &request).await?;
     let key = ApiKeyId::parse(request.param("key")).ok_or(Error::NotFound)?;

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::Problem;
 use super::query::{Limit, invalid_query, limit, number};
 use crate::api::endpoint::{Endpoint, endpoint};
-use crate::api::{FORBIDDEN, credential};
+use crate::api::{FORBIDDEN, credential, session_token};
 use crate::auth::Error;
 use crate::auth::audit::{self, EventFilter, EventPage, EventRange, ListedEvent, Party, Position};
 use crate::auth::context::Context;
@@ -223,7 +223,7 @@ pub(super) const LIST_EVENTS: Endpoint = endpoint! {
     responses((status = 200, description = "A page of events.", body = EventList<'_>)),
 )]
 async fn list_activity(ctx: Context, request: Request) -> Result<Response, Problem> {
-    let (caller, user) = authenticate_user(&ctx, request.bearer()).await?;
+    let (caller, user) = authenticate_user(&ctx, session_token(&request)?).await?;
     caller.require_session()?;
     let query = request.query()?;
     let page = audit::list_of_user(&ctx, user.id, range(&query)?, limit(&query)?).await?;

@@ -11,8 +11,8 @@ use super::audit::{Emails, Event};
 use super::profile::Profile;
 use super::projects::Project;
 use super::sessions::Session;
-use crate::api::FORBIDDEN;
 use crate::api::endpoint::{Endpoint, endpoint};
+use crate::api::{FORBIDDEN, session_token};
 use crate::auth::accounts::export::export_user;
 use crate::auth::accounts::permissions::require_user;
 use crate::auth::context::Context;
@@ -58,7 +58,7 @@ struct BillingState<'a> {
         headers(("content-disposition" = String)))),
 )]
 async fn export(ctx: Context, request: Request) -> Result<Response, Problem> {
-    let (caller, user) = require_user(&ctx, request.bearer()).await?;
+    let (caller, user) = require_user(&ctx, session_token(&request)?).await?;
     let current = caller.require_session()?;
     let data = export_user(&ctx, user).await?;
     let (now, emails) = (ctx.now(), Emails::new());

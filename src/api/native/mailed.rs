@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::{NAME, Problem};
 use crate::api::endpoint::{Endpoint, endpoint};
-use crate::api::{FORBIDDEN, RATE_LIMITED, request_context};
+use crate::api::{FORBIDDEN, RATE_LIMITED, request_context, session_token};
 use crate::auth::Error;
 use crate::auth::accounts::permissions::require_user;
 use crate::auth::accounts::verify_email;
@@ -136,7 +136,7 @@ pub(super) const SEND_RESET_LINK: Endpoint = endpoint! {
     responses((status = 202, description = "The link was mailed, if the address is not confirmed.", body = Mailed)),
 )]
 async fn send_confirmation_link(ctx: Context, request: Request) -> Result<Response, Problem> {
-    let (_, user) = require_user(&ctx, request.bearer()).await?;
+    let (_, user) = require_user(&ctx, session_token(&request)?).await?;
     let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
     verify_email::request_link(&ctx, &user, request_ctx).await?;
     Ok(Mailed::response(ctx.node.config.mailed.confirm))

@@ -9,7 +9,7 @@ use super::profile::Profile;
 use super::sessions::{Tokens, tokens};
 use super::{NAME, Problem, check_name};
 use crate::api::endpoint::{Endpoint, endpoint};
-use crate::api::{FORBIDDEN, RATE_LIMITED, WEAK_PASSWORD, credential, request_context};
+use crate::api::{FORBIDDEN, RATE_LIMITED, WEAK_PASSWORD, credential, request_context, session_token};
 use crate::auth::Error;
 use crate::auth::accounts::change_email::request_email_change;
 use crate::auth::accounts::delete::delete_self_with_proof;
@@ -104,7 +104,7 @@ async fn update(ctx: Context, mut request: Request) -> Result<Response, Problem>
     }
     let parse = |name: Option<String>| name.map(|name| Username::parse(&name)).transpose();
     let username = body.username.map(parse).transpose()?;
-    let (caller, user) = require_user(&ctx, request.bearer()).await?;
+    let (caller, user) = require_user(&ctx, session_token(&request)?).await?;
     let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
     let changes = UpdateSelf { full_name: body.full_name, username, ..UpdateSelf::default() };
     let user = update_self(&ctx, &user, changes, request_ctx).await?;
@@ -136,7 +136,7 @@ pub(super) const UPDATE: Endpoint = endpoint! {
 async fn delete(ctx: Context, mut request: Request) -> Result<Response, Problem> {
     let bytes = request.json_bytes().await?;
     let body = if bytes.is_empty() { DeleteMe::default() } else { json::parse(&bytes)? };
-    let (caller, user) = require_user(&ctx, request.bearer()).await?;
+    let (caller, user) = require_user(&ctx, session_token(&request)?).await?;
     let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
     let proof = IdentityProof { password: body.password.as_ref(), auth_time: caller.auth_time() };
     delete_self_with_proof(&ctx, &user, proof, request_ctx).await?;
@@ -177,7 +177,7 @@ async fn set_password(ctx: Context, mut request: Request) -> Result<Response, Pr
 /// Sets the password that the request contains. Returns the tokens of the session that replaces the caller's.
 pub(super) async fn replace_password(ctx: &Context, request: &mut Request) -> Result<TokenPair, Problem> {
     let body: NewPassword = request.json().await?;
-    let (caller, user) = require_user(ctx, request.bearer()).await?;
+    let (caller, user) = require_user(ctx, session_token(request)?).await?;
     let request_ctx = request_context(NAME, &ctx.node.config.api.native, request);
     let (current, new) = (body.current_password, body.new_password);
     Ok(change_password(ctx, &user, caller.auth_time(), current, new, request_ctx).await?)
@@ -214,7 +214,7 @@ pub(super) const SET_PASSWORD: Endpoint = endpoint! {
 async fn change_email(ctx: Context, mut request: Request) -> Result<Response, Problem> {
     let body: NewEmail = request.json().await?;
     let email = Email::parse(&body.email)?;
-    let (caller, user) = require_user(&ctx, request.bearer()).await?;
+    let (caller, user) = require_user(&ctx, session_token(&request)?).await?;
     let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
     let proof = IdentityProof { password: body.current_password.as_ref(), auth_time: caller.auth_time() };
     Ok(Mailed::response(request_email_change(&ctx, &user, &email, proof, request_ctx).await?))

@@ -88,6 +88,10 @@ fn render_error(error: Error) -> Response {
             let title = "Authentication is required: send Authorization: Bearer …";
             problem(401, "missing_credentials", title, cause).challenge("Bearer")
         }
+        Error::ApiKeyNotAccepted => {
+            let title = "An API key cannot do this. Sign in, and send Authorization: Bearer …";
+            problem(401, "missing_credentials", title, cause).challenge("Bearer")
+        }
         Error::InvalidToken(_) => {
             let response = problem(401, "invalid_token", "The token or API key is invalid, expired or revoked.", cause);
             response.challenge(INVALID_TOKEN)
@@ -140,6 +144,9 @@ fn render_error(error: Error) -> Response {
         Error::RegistrationClosed => problem(403, "registration_closed", "Registration is closed.", cause),
         Error::Forbidden(Denial::MissingPermission) => {
             problem(403, "forbidden", "You do not have permission to do this.", cause)
+        }
+        Error::Forbidden(Denial::SessionRequired) => {
+            problem(403, "forbidden", "An API key, or a token of one, cannot do this. Sign in.", cause)
         }
         Error::Forbidden(Denial::OtherProject) => {
             problem(403, "forbidden_project", "This project belongs to another user.", cause)

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::idempotency::{self, IN_PROGRESS, IdempotencyKey, KEY_REUSED};
 use super::{NAME, Problem, check_name};
 use crate::api::endpoint::{Endpoint, endpoint};
-use crate::api::{FORBIDDEN, RATE_LIMITED, request_context};
+use crate::api::{FORBIDDEN, RATE_LIMITED, request_context, session_token};
 use crate::auth::accounts::projects;
 use crate::auth::context::Context;
 use crate::auth::tokens::caller::authenticate;
@@ -55,7 +55,7 @@ impl From<projects::Project> for Project {
     responses((status = 200, description = "The projects.", body = Projects)),
 )]
 async fn list_projects(ctx: Context, request: Request) -> Result<Response, Problem> {
-    let caller = authenticate(&ctx, request.bearer()).await?;
+    let caller = authenticate(&ctx, session_token(&request)?).await?;
     caller.require_session()?;
     let projects = projects::list_projects(&ctx, caller.user).await?.into_iter().map(Project::from).collect();
     Ok(Response::json(StatusCode::OK, &Projects { projects }).no_store())
@@ -80,7 +80,7 @@ pub(super) const LIST_PROJECTS: Endpoint = endpoint! {
     responses((status = 201, description = "The project.", body = Project)),
 )]
 async fn create_project(ctx: Context, mut request: Request) -> Result<Response, Problem> {
-    let caller = authenticate(&ctx, request.bearer()).await?;
+    let caller = authenticate(&ctx, session_token(&request)?).await?;
     caller.require_session()?;
     let bytes = request.json_bytes().await?;
     let body: CreateProject = json::parse(&bytes)?;

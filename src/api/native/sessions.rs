@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::{NAME, Problem};
 use crate::api::endpoint::{Endpoint, endpoint};
-use crate::api::{ApiError, FORBIDDEN, RATE_LIMITED, request_context};
+use crate::api::{ApiError, FORBIDDEN, RATE_LIMITED, request_context, session_token};
 use crate::auth::Error;
 use crate::auth::audit::Origin;
 use crate::auth::context::Context;
@@ -211,7 +211,7 @@ pub(super) fn tokens(pair: &TokenPair, now: Timestamp) -> Tokens<'_> {
     responses((status = 200, description = "The open sessions.", body = Sessions<'_>)),
 )]
 async fn list_sessions(ctx: Context, request: Request) -> Result<Response, Problem> {
-    let caller = authenticate(&ctx, request.bearer()).await?;
+    let caller = authenticate(&ctx, session_token(&request)?).await?;
     let current = caller.require_session()?;
     let sessions = list::list_sessions(&ctx, caller.user).await?;
     let sessions = sessions.iter().map(|session| Session::new(session, Some(current))).collect();
@@ -252,7 +252,7 @@ impl<'a> Session<'a> {
     responses((status = 204, description = "The session has ended.")),
 )]
 async fn end_session(ctx: Context, request: Request) -> Result<Response, Problem> {
-    let caller = authenticate(&ctx, request.bearer()).await?;
+    let caller = authenticate(&ctx, session_token(&request)?).await?;
     caller.require_session()?;
     let session = SessionId::parse(request.param("id")).ok_or(Error::NotFound)?;
     let origin = Origin::request(request_context(NAME, &ctx.node.config.api.native, &request));
@@ -281,7 +281,7 @@ pub(super) const END_SESSION: Endpoint = endpoint! {
     responses((status = 200, description = "The number of sessions that were ended.", body = EndedSessions)),
 )]
 async fn end_sessions(ctx: Context, request: Request) -> Result<Response, Problem> {
-    let caller = authenticate(&ctx, request.bearer()).await?;
+    let caller = authenticate(&ctx, session_token(&request)?).await?;
     let current = caller.require_session()?;
     let scope = match request.query()?.get("except") {
         None => SignOutScope::All,

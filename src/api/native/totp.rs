@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::{NAME, Problem, qr};
 use crate::api::endpoint::{Endpoint, endpoint};
-use crate::api::{FORBIDDEN, RATE_LIMITED, request_context};
+use crate::api::{FORBIDDEN, RATE_LIMITED, request_context, session_token};
 use crate::auth::accounts::permissions::require_user;
 use crate::auth::context::Context;
 use crate::auth::error::MfaError;
@@ -79,7 +79,7 @@ pub(super) enum QrFormat {
     responses((status = 201, description = "The secret for the authenticator app.", body = TotpEnrollment)),
 )]
 async fn start_enrollment(ctx: Context, request: Request) -> Result<Response, Problem> {
-    let (caller, user) = require_user(&ctx, request.bearer()).await?;
+    let (caller, user) = require_user(&ctx, session_token(&request)?).await?;
     let session = caller.require_session()?;
     let mfa::TotpEnrollment { key, uri } = mfa::start_enrollment(&ctx, &user, session).await?;
     Ok(Response::json(StatusCode::CREATED, &TotpEnrollment { key, uri }).no_store())
@@ -115,7 +115,7 @@ async fn qr_code(ctx: Context, request: Request) -> Result<Response, Problem> {
             return Err(Rejection::field(FieldError::new(ParamLocation::Query, "format", kind)).into());
         }
     };
-    let (caller, user) = require_user(&ctx, request.bearer()).await?;
+    let (caller, user) = require_user(&ctx, session_token(&request)?).await?;
     let uri = mfa::enrollment_uri(&ctx, &user, caller.require_session()?).await?;
     let code = qr::QrImage::encode(&uri).ok_or(Error::Internal("the enrollment URI is too long for a QR code"))?;
     let response = match format {
@@ -167,7 +167,7 @@ fn preferred_format(accept: &str) -> QrFormat {
 )]
 async fn enable(ctx: Context, mut request: Request) -> Result<Response, Problem> {
     let body: EnableTotp = request.json().await?;
-    let (caller, user) = require_user(&ctx, request.bearer()).await?;
+    let (caller, user) = require_user(&ctx, session_token(&request)?).await?;
     let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
     let proof = IdentityProof { password: body.password.as_ref(), auth_time: caller.auth_time() };
     let session = caller.require_session()?;
@@ -203,7 +203,7 @@ pub(super) const ENABLE: Endpoint = endpoint! {
 async fn disable(ctx: Context, mut request: Request) -> Result<Response, Problem> {
     let bytes = request.json_bytes().await?;
     let body = if bytes.is_empty() { DisableTotp::default() } else { json::parse(&bytes)? };
-    let (caller, user) = require_user(&ctx, request.bearer()).await?;
+    let (caller, user) = require_user(&ctx, session_token(&request)?).await?;
     let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
     let proof = IdentityProof { password: body.password.as_ref(), auth_time: caller.auth_time() };
     mfa::disable(&ctx, &user, Some(proof), request_ctx).await?;
@@ -239,7 +239,7 @@ pub(super) const DISABLE: Endpoint = endpoint! {
 async fn replace_recovery_codes(ctx: Context, mut request: Request) -> Result<Response, Problem> {
     let bytes = request.json_bytes().await?;
     let body = if bytes.is_empty() { DisableTotp::default() } else { json::parse(&bytes)? };
-    let (caller, user) = require_user(&ctx, request.bearer()).await?;
+    let (caller, user) = require_user(&ctx, session_token(&request)?).await?;
     let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
     let proof = IdentityProof { password: body.password.as_ref(), auth_time: caller.auth_time() };
     let recovery_codes = mfa::replace_recovery_codes(&ctx, &user, proof, request_ctx).await?;

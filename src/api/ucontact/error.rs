@@ -37,7 +37,7 @@ impl IntoResponse for UcontactError {
 
 fn render(error: &Error) -> Response {
     let response = match error {
-        Error::MissingCredentials => detail(401, "Not authenticated").challenge("Bearer"),
+        Error::MissingCredentials | Error::ApiKeyNotAccepted => detail(401, "Not authenticated").challenge("Bearer"),
         Error::InvalidToken(_) => detail(401, "Could not validate credentials").challenge(INVALID_TOKEN),
         Error::RecentSignInRequired => detail(401, "Could not validate credentials").challenge(RECENT_SIGN_IN),
         Error::InvalidRefreshToken | Error::RefreshTokenReused => {
@@ -53,9 +53,9 @@ fn render(error: &Error) -> Response {
         Error::NotFound => detail(400, "Verification error"),
         Error::AccountDisabled => detail(403, "User is disabled"),
         Error::RegistrationClosed => detail(403, "Registration is closed"),
-        Error::Forbidden(Denial::OtherProject | Denial::CannotDeleteSelf | Denial::MissingPermission) => {
-            detail(403, "Forbidden")
-        }
+        Error::Forbidden(
+            Denial::OtherProject | Denial::CannotDeleteSelf | Denial::MissingPermission | Denial::SessionRequired,
+        ) => detail(403, "Forbidden"),
         Error::EmailTaken => detail(409, "User with this email already exist"),
         Error::UsernameTaken => detail(409, "User with this username already exists"),
         Error::InvalidTarget | Error::InvalidSubjectToken(_) => detail(400, "the token cannot be issued"),

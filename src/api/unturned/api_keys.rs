@@ -10,7 +10,7 @@ use super::envelope::{envelopes, success};
 use super::{UnturnedError, request_context};
 use crate::api::endpoint::{Endpoint, endpoint};
 use crate::api::fastapi::{BoundedString, LaxInteger, both, uuid};
-use crate::api::{FORBIDDEN, RATE_LIMITED};
+use crate::api::{FORBIDDEN, RATE_LIMITED, session_token};
 use crate::auth::Error;
 use crate::auth::api_keys::{
     ApiKey, ApiKeyRequest, MAX_DAYS, MAX_SCOPES, NewApiKey, create_own, deactivate_own, is_scope, list_own,
@@ -235,7 +235,7 @@ pub(super) const LIST: Endpoint = endpoint! {
     responses((status = 201, description = "The new key.", body = KeyEnvelope)),
 )]
 async fn create(ctx: Context, mut request: Request) -> Result<Response, UnturnedError> {
-    let caller = authenticate(&ctx, request.bearer()).await?;
+    let caller = authenticate(&ctx, session_token(&request)?).await?;
     let body = request.json::<CreateApiKeyRequest>().await;
     let (project, body) = both(project_id(&request), body)?;
     let key_request = ApiKeyRequest {
@@ -276,7 +276,7 @@ pub(super) const CREATE: Endpoint = endpoint! {
     responses((status = 200, description = "The key is deactivated.", body = RevokedEnvelope)),
 )]
 async fn deactivate(ctx: Context, request: Request) -> Result<Response, UnturnedError> {
-    let caller = authenticate(&ctx, request.bearer()).await?;
+    let caller = authenticate(&ctx, session_token(&request)?).await?;
     let key = uuid(ParamLocation::Path, "key_id", Some(request.param("key_id"))).map(ApiKeyId);
     let (key, project) = both(key, project_id(&request))?;
     let key = deactivate_own(&ctx, &caller, project, key, request_context(&ctx, &request)).await?;

@@ -57,6 +57,10 @@ fn render_rejection(rejection: Rejection) -> Response {
 fn render(error: Error) -> Response {
     match error {
         Error::MissingCredentials => failure(401, "not_authenticated", "Not authenticated.").challenge(BEARER),
+        Error::ApiKeyNotAccepted => {
+            failure(401, "not_authenticated", "An API key cannot do this. Sign in, and send the access token.")
+                .challenge(BEARER)
+        }
         Error::InvalidToken(_) => {
             failure(401, "invalid_token", "The token or API key is not good.").challenge(INVALID_TOKEN)
         }
@@ -94,6 +98,9 @@ fn render(error: Error) -> Response {
                 .challenge(RECENT_SIGN_IN)
         }
         Error::RegistrationClosed => failure(403, "registration_closed", "Registration is closed."),
+        Error::Forbidden(Denial::SessionRequired) => {
+            failure(403, "forbidden", "An API key, or a token of one, cannot do this. Sign in.")
+        }
         Error::Forbidden(Denial::OtherProject) => failure(403, "project_forbidden", "That project is not yours."),
         Error::Forbidden(Denial::CannotDeleteSelf) => {
             failure(403, "superuser_stays", "Superusers cannot delete themselves.")

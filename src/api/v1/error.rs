@@ -70,7 +70,9 @@ fn render_rejection(rejection: &Rejection) -> Response {
 
 fn render(error: &Error) -> Response {
     let response = match error {
-        Error::MissingCredentials => error_response(401, "missing token").challenge("Bearer"),
+        Error::MissingCredentials | Error::ApiKeyNotAccepted => {
+            error_response(401, "missing token").challenge("Bearer")
+        }
         // In this dialect only tokens name users, so a deleted user means an invalid token.
         Error::InvalidToken(_) | Error::InvalidLink(LinkKind::EmailVerification) | Error::NotFound => {
             error_response(401, "invalid token").challenge(INVALID_TOKEN)
@@ -86,9 +88,9 @@ fn render(error: &Error) -> Response {
         Error::AccountDisabled => error_response(403, "user disabled"),
         Error::EmailNotVerified => error_response(403, "email not verified"),
         Error::RegistrationClosed => error_response(403, "registration closed"),
-        Error::Forbidden(Denial::OtherProject | Denial::CannotDeleteSelf | Denial::MissingPermission) => {
-            error_response(403, "permission denied")
-        }
+        Error::Forbidden(
+            Denial::OtherProject | Denial::CannotDeleteSelf | Denial::MissingPermission | Denial::SessionRequired,
+        ) => error_response(403, "permission denied"),
         Error::InvalidLink(LinkKind::MagicLink | LinkKind::PasswordReset) => {
             error_response(400, "invalid or expired token")
         }

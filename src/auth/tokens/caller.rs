@@ -103,7 +103,7 @@ async fn load_owner(ctx: &Context, token: Option<&str>) -> Result<Option<Option<
 impl Caller {
     /// Requires a user session, not an API key or a token issued from one.
     pub fn require_session(&self) -> Result<SessionId, Error> {
-        self.session.ok_or(Error::Forbidden(Denial::MissingPermission))
+        self.session.ok_or(Error::Forbidden(Denial::SessionRequired))
     }
 
     /// The project of the API key that the caller uses.

@@ -205,7 +205,12 @@ async fn refusal_of_invalid_token(
 }
 
 /// The responses to a valid API key, or a token issued for one, where a user's token is required: 403.
-const KEY_FORBIDDEN: [&str; 3] = [
+const KEY_FORBIDDEN: [&str; 5] = [
+    r#"{"type":"forbidden","title":"An API key, or a token of one, cannot do this. Sign in.","status":403}"#,
+    concat!(
+        r#"{"success":false,"data":{},"error":{"code":"forbidden","#,
+        r#""message":"An API key, or a token of one, cannot do this. Sign in."}}"#,
+    ),
     r#"{"type":"forbidden","title":"You do not have permission to do this.","status":403}"#,
     r#"{"success":false,"data":{},"error":{"code":"forbidden","message":"You may not do this."}}"#,
     r#"{"detail":"The user does not have the required permissions."}"#,

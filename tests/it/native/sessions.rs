@@ -258,6 +258,11 @@ async fn api_key_has_no_sessions(server: &TestServer) {
         server.get("/sessions").bearer_auth(bearer).send_checked().await.is_problem(403, "forbidden");
         server.delete("/sessions").bearer_auth(bearer).send_checked().await.is_problem(403, "forbidden");
         let path = format!("/sessions/{session}");
-        server.delete(&path).bearer_auth(bearer).send_checked().await.is_problem(403, "forbidden");
+        let response = server.delete(&path).bearer_auth(bearer).send_checked().await;
+        let title = response.is_problem(403, "forbidden").json()["title"].clone();
+        assert_eq!(title, "An API key, or a token of one, cannot do this. Sign in.");
     }
+    let response = server.get("/sessions").header("x-api-key", &key).send_checked().await;
+    let title = response.is_problem(401, "missing_credentials").json()["title"].clone();
+    assert_eq!(title, "An API key cannot do this. Sign in, and send Authorization: Bearer …");
 }

@@ -184,7 +184,10 @@ async fn keys_cannot_create_or_deactivate_keys(server: &TestServer) {
     for (method, path) in [(Method::POST, KEYS), (Method::DELETE, one.as_str())] {
         let request = || keys_request(server, method.clone(), path, &member.project).json(&body);
         request().bearer_auth(&full_key).send_checked().await.is_error(403, "forbidden");
-        request().header("x-api-key", &full_key).send_checked().await.is_error(401, "not_authenticated");
+        let response = request().header("x-api-key", &full_key).send_checked().await;
+        response.is_error(401, "not_authenticated");
+        let message = response.json()["error"]["message"].clone();
+        assert_eq!(message, "An API key cannot do this. Sign in, and send the access token.");
     }
     let token = server.client_token(&full_key).await;
     let created = keys_request(server, Method::POST, KEYS, &member.project).bearer_auth(&token).json(&body);

@@ -86,7 +86,7 @@ fn render_error(error: Error) -> Response {
         Error::InvalidToken(VerifyError::InsufficientScope) => {
             respond(400, "invalid_scope", "the credentials do not have that scope, or the audience does not allow it")
         }
-        Error::MissingCredentials | Error::InvalidToken(_) => {
+        Error::MissingCredentials | Error::ApiKeyNotAccepted | Error::InvalidToken(_) => {
             respond(401, "invalid_client", "authenticate with an API key as the client secret")
                 .challenge("Basic realm=\"signet\"")
         }
@@ -109,7 +109,7 @@ fn render_error(error: Error) -> Response {
         | Error::WrongCurrentPassword
         | Error::RecentSignInRequired
         | Error::RegistrationClosed
-        | Error::Forbidden(Denial::OtherProject | Denial::CannotDeleteSelf)
+        | Error::Forbidden(Denial::SessionRequired | Denial::OtherProject | Denial::CannotDeleteSelf)
         | Error::Idempotency(_)
         | Error::BalanceOutOfRange
         | Error::EmailTaken
