@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{Error, rate_limit};
 use crate::auth::context::Context;
 use crate::auth::one_time::subject_of;
-use crate::auth::request_context::RequestContext;
+use crate::auth::request_context::{Client, RequestContext};
 use crate::clock::Timestamp;
 use crate::mail::{DeliveryFailure, Letter, Mail, Origin, OriginBy};
 use crate::store::accounts::User;
@@ -21,18 +21,20 @@ const NOTICE_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 pub(super) struct NoticeOrigin {
     language: Option<String>,
     by: OriginBy,
+    /// For the limit of notices; `None` for an operator or an administrator.
+    client: Option<Client>,
 }
 
 impl NoticeOrigin {
     /// The client that sends a request.
     pub(super) fn client(request_ctx: RequestContext<'_>) -> Self {
         let by = OriginBy::client(request_ctx.client_ip, request_ctx.user_agent);
-        Self { language: request_ctx.language.map(str::to_owned), by }
+        Self { language: request_ctx.language.map(str::to_owned), by, client: Some(request_ctx.client()) }
     }
 
     /// An operator, or an administrator in a request with this `Accept-Language`.
     pub(super) fn operator(language: Option<&str>) -> Self {
-        Self { language: language.map(str::to_owned), by: OriginBy::Operator }
+        Self { language: language.map(str::to_owned), by: OriginBy::Operator, client: None }
     }
 
     /// The `Accept-Language` of the request.
@@ -80,15 +82,17 @@ fn mail(ctx: &Context, to: &str, letter: Letter, until: Timestamp, language: Opt
     Mail { to: to.to_owned(), language: ctx.node.mailer.language(language), letter, origin, until }
 }
 
-/// Queues a notice to a user about something that happened to the account. An address that is not verified gets a
-/// limited number: anyone can sign up with the address of somebody else, and cause notices there. The owner of a
-/// verified one gets them all, so that a thief cannot use up the limit. If the store that counts fails, the notice is
-/// queued.
+/// Queues a notice to a user about something that happened to the account. Addresses that are not verified get a
+/// limited number, each of them, and all together of one client network: anyone can sign up with the addresses of other
+/// people, and cause notices there. The owner of a verified one gets them all, so that a thief cannot use up the limit.
+/// If the store that counts fails, the notice is queued.
 pub(super) async fn queue_notice(ctx: &Context, user: &User, letter: Letter, origin: &NoticeOrigin) {
-    if !user.verified
-        && let Err(Error::RateLimited { .. }) = rate_limit::check_notice(ctx, user.id, &subject_of(&user.email)).await
-    {
-        return;
+    if !user.verified {
+        let subject = subject_of(&user.email);
+        let counted = rate_limit::check_notice(ctx, user.id, origin.client, &subject).await;
+        if let Err(Error::RateLimited { .. }) = counted {
+            return;
+        }
     }
     let until = ctx.now() + NOTICE_LIFETIME;
     ctx.node.mailer.enqueue(mail(ctx, &user.email, letter, until, origin.language(), origin.by.clone()));

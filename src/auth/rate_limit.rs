@@ -10,6 +10,8 @@
 //! **A store that fails.** Limits that protect secrets and costs fail closed. Otherwise an attacker could guess without
 //! limit. The others fail open and are counted: see [`OnFailure`].
 
+mod mail;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -23,8 +25,10 @@ use crate::config::{DAILY_TRIES, OnFailure, Rate};
 use crate::encoding::short_sha256;
 use crate::id::UserId;
 use crate::store::accounts::User;
-use crate::store::ephemeral::{Allowance, Limit, NetworkPermit, RequesterAllowance, RequesterPermit};
+use crate::store::ephemeral::{Allowance, Limit, NetworkPermit};
 use crate::telemetry::metrics::Counter;
+
+pub use mail::{MailKind, MailPermit, check_mail, check_notice, check_sign_up_mail};
 
 /// The period of [`DAILY_TRIES`].
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -84,82 +88,6 @@ impl DailyCounter {
     }
 }
 
-/// The purpose of a mail. Each kind has separate budgets, so that requests for one kind do not use up those of another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MailKind {
-    /// A code that signs in.
-    SignInCode,
-    /// A magic link.
-    MagicLink,
-    /// A link that resets the password.
-    PasswordReset,
-    /// A code that verifies an address.
-    EmailCode,
-    /// A link that verifies an address.
-    EmailLink,
-    /// A test.
-    Test,
-}
-
-impl MailKind {
-    fn name(self) -> &'static str {
-        match self {
-            Self::SignInCode => "code",
-            Self::MagicLink => "magic",
-            Self::PasswordReset => "reset",
-            Self::EmailCode => "confirm-code",
-            Self::EmailLink => "confirm",
-            Self::Test => "test",
-        }
-    }
-}
-
-/// The decision about one mail of a requester that is within its own limits.
-#[derive(Clone, Copy, Debug)]
-#[must_use]
-pub struct MailPermit {
-    kind: MailKind,
-    /// The time until the total allows one more, if it is exceeded.
-    total_exceeded: Option<Duration>,
-}
-
-impl MailPermit {
-    /// True if the mail may be sent. Over the total it may only if `owner`, the user with the address, signed in from
-    /// the requester's network. The response must not depend on the result.
-    pub async fn may_send(
-        self,
-        ctx: &Context,
-        owner: Option<UserId>,
-        request_ctx: RequestContext<'_>,
-    ) -> Result<bool, Error> {
-        let Some(retry_after) = self.total_exceeded else { return Ok(true) };
-        let action = LimitedAction::MailTotal;
-        if let Some(owner) = owner {
-            let name = format!("{}:{}", action.key(), self.kind.name());
-            if take_of_network(ctx, owner, &name, ctx.node.config.limits[action], request_ctx.client()).await? {
-                return Ok(true);
-            }
-        }
-        record_exceeded(ctx, action, retry_after, Origin { user: owner, request_ctx: Some(request_ctx) });
-        Ok(false)
-    }
-
-    /// Refuses the request if the mail may not be sent: for callers to whom the response may reveal that.
-    pub async fn require(
-        self,
-        ctx: &Context,
-        owner: Option<UserId>,
-        request_ctx: RequestContext<'_>,
-    ) -> Result<(), Error> {
-        match self.total_exceeded {
-            Some(retry_after) if !self.may_send(ctx, owner, request_ctx).await? => {
-                Err(Error::RateLimited { retry_after })
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
 /// Counts one sign-in from the client. Call it before [`check_account`], so that a client that has exhausted its own
 /// limit cannot exhaust those of the accounts it names.
 pub async fn check_sign_in(ctx: &Context, request_ctx: RequestContext<'_>) -> Result<(), Error> {
@@ -190,69 +118,6 @@ pub async fn check_reauthentication(
     request_ctx: RequestContext<'_>,
 ) -> Result<AttemptPermit, Error> {
     check_attempt_at(ctx, LimitedAction::ReauthenticationAccount, &user.to_string(), Some(user), request_ctx).await
-}
-
-/// Counts one mail, against the client that requests it and the person it goes to. `subject`: from
-/// [`crate::auth::one_time::subject`], whether an account has the address or not.
-pub async fn check_mail(
-    ctx: &Context,
-    kind: MailKind,
-    subject: &str,
-    request_ctx: RequestContext<'_>,
-) -> Result<MailPermit, Error> {
-    check_client(ctx, LimitedAction::MailClient, request_ctx).await?;
-    check_mail_to(ctx, kind, subject, request_ctx).await
-}
-
-/// Counts the mail of a sign-up, which is limited by [`LimitedAction::SignUpClient`], against the person it goes to:
-/// otherwise a client that creates and deletes the account of an address could send it any number. Returns true if the
-/// mail may be sent. So it may if the store is unavailable, because no account can be deleted then.
-pub async fn check_sign_up_mail(ctx: &Context, subject: &str, request_ctx: RequestContext<'_>) -> bool {
-    let checked = async {
-        let permit = check_mail_to(ctx, MailKind::EmailLink, subject, request_ctx).await?;
-        permit.may_send(ctx, None, request_ctx).await
-    };
-    match checked.await {
-        Ok(may_send) => may_send,
-        Err(Error::Unavailable(_)) => {
-            skip(ctx, LimitedAction::MailAccount);
-            true
-        }
-        Err(_) => false,
-    }
-}
-
-async fn check_mail_to(
-    ctx: &Context,
-    kind: MailKind,
-    subject: &str,
-    request_ctx: RequestContext<'_>,
-) -> Result<MailPermit, Error> {
-    let limits = &ctx.node.config.limits;
-    if !limits.enabled {
-        return Ok(MailPermit { kind, total_exceeded: None });
-    }
-    let action = LimitedAction::MailAccount;
-    let permit = RequesterPermit {
-        key: &format!("{}:{}:{subject}", action.key(), kind.name()),
-        requester: &request_ctx.rate_limit_ip.to_string(),
-        by_requester: limit(limits[action]),
-        total: limit(limits[LimitedAction::MailTotal]),
-    };
-    match ctx.ephemeral.take_requester_permit(permit, ctx.now()).await? {
-        RequesterAllowance::Allowed => Ok(MailPermit { kind, total_exceeded: None }),
-        RequesterAllowance::TotalLimited { retry_after } => Ok(MailPermit { kind, total_exceeded: Some(retry_after) }),
-        RequesterAllowance::Limited { retry_after } => {
-            record_exceeded(ctx, action, retry_after, Origin { request_ctx: Some(request_ctx), ..Origin::default() });
-            Err(Error::RateLimited { retry_after })
-        }
-    }
-}
-
-/// Counts one notice to an address that is not verified. `subject`: as for [`check_mail`].
-pub async fn check_notice(ctx: &Context, user: UserId, subject: &str) -> Result<(), Error> {
-    let origin = Origin { user: Some(user), request_ctx: None };
-    check(ctx, LimitedAction::MailTotal, &format!("notice:{subject}"), origin).await
 }
 
 /// Counts one attempt of the client at a code, a link or a second factor.
@@ -393,5 +258,11 @@ fn limit(Rate { burst, per }: Rate) -> Limit {
 fn record_exceeded(ctx: &Context, action: LimitedAction, retry_after: Duration, origin: Origin<'_>) {
     let request = origin.request_ctx.map_or_else(audit::Origin::process, audit::Origin::request);
     let event = Event::limit_exceeded(action.setting(), origin.user, retry_after, request);
+    audit::record(ctx, event.reason(action.message()));
+}
+
+/// As [`record_exceeded`], by a client of whom no more is known: for work that outlives the request.
+fn record_exceeded_by(ctx: &Context, action: LimitedAction, retry_after: Duration, client: Client) {
+    let event = Event::limit_exceeded(action.setting(), None, retry_after, audit::Origin::client(client));
     audit::record(ctx, event.reason(action.message()));
 }

@@ -14,13 +14,14 @@ const KEYS: usize = 25;
 /// The limits of one account are as by default, and those of a network allow a few objects more than one account.
 fn plan(plan: Plan) -> Plan {
     plan.limits(&["CREATE_ADDRESS"], "30 per 1d")
+        .limits(&["MAIL_ADDRESS"], "24 per 1d")
         .limits(&["REVOKE_ADDRESS"], "6 per 1d")
         .set("SIGNET_SERVER__TRUSTED_PROXIES", "127.0.0.1")
 }
 
-over_both_stores!(plan; notices_to_an_unverified_address_are_limited, verified_address_gets_every_notice,
-    one_network_creates_a_limited_number_of_objects, one_network_revokes_a_limited_number_of_tokens,
-    event_about_a_key_has_few_scopes);
+over_both_stores!(plan; notices_to_an_unverified_address_are_limited, one_network_causes_a_limited_number_of_notices,
+    verified_address_gets_every_notice, one_network_creates_a_limited_number_of_objects,
+    one_network_revokes_a_limited_number_of_tokens, event_about_a_key_has_few_scopes);
 
 /// The access token of a user who has signed up with this address.
 async fn sign_up(server: &TestServer, email: &str) -> String {
@@ -54,6 +55,25 @@ async fn notices_to_an_unverified_address_are_limited(server: &TestServer) {
     let access = sign_up(server, victim).await;
     create_key(server, HOME, &access).await.is(201);
     assert_eq!(mails_to(server, victim).await, expected, "the second sign-up is confirmed, and no notice sent");
+}
+
+async fn one_network_causes_a_limited_number_of_notices(server: &TestServer) {
+    let (one, other) = ("one@example.org", "other@example.org");
+    let accesses = [sign_up(server, one).await, sign_up(server, other).await];
+    let before = [mails_to(server, one).await, mails_to(server, other).await];
+    for access in &accesses {
+        for _ in 0..13 {
+            create_key(server, HOME, access).await.is(201);
+        }
+    }
+    let notices = async || [mails_to(server, one).await - before[0], mails_to(server, other).await - before[1]];
+    assert_eq!(notices().await, [13, 11]);
+    create_key(server, ELSEWHERE, &accesses[1]).await.is(201);
+    assert_eq!(notices().await, [13, 12], "another network has a budget of its own");
+    let owner = server.create_user(&["--verified"]);
+    let access = send_from(HOME, server.sign_in_request(&owner.email, PASSWORD)).await.is(201).tokens().access;
+    create_key(server, HOME, &access).await.is(201);
+    assert_eq!(mails_to(server, &owner.email).await, 1, "the owner of a verified address gets every notice");
 }
 
 async fn verified_address_gets_every_notice(server: &TestServer) {
