@@ -167,6 +167,29 @@ impl Owner<'_> {
     }
 }
 
+/// A secret that was right when it was compared. It is not used up.
+pub(in crate::auth) struct CheckedSecret {
+    key: ClaimKey,
+    digest: [u8; 32],
+    payload: Vec<u8>,
+}
+
+impl CheckedSecret {
+    /// What was stored beside the secret.
+    pub(in crate::auth) fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// Holds the secret until its step is taken. `None` if another request has used it up meanwhile. Ignores the
+    /// attempts of the day, which were counted when it was compared.
+    pub(in crate::auth) async fn hold(self, ctx: &Context) -> Result<Option<HeldSecret>, Error> {
+        let Self { key, digest, .. } = self;
+        let request = RedeemRequest { key: &key, digest, daily_attempts: u32::MAX, on_match: OnMatch::Hold };
+        let redemption = ctx.ephemeral.redeem(request, ctx.now()).await?;
+        Ok(matches!(redemption, Redemption::Redeemed(_)).then_some(HeldSecret { key, digest }))
+    }
+}
+
 /// A secret that was right, and that nobody else can redeem. Used up unless the step that it allows fails.
 #[must_use]
 pub(in crate::auth) struct HeldSecret {
@@ -197,7 +220,7 @@ impl HeldSecret {
     }
 }
 
-/// As [`redeem`], and holds the secret until its step is taken.
+/// As [`check`], and holds the secret until its step is taken.
 pub(in crate::auth) async fn hold(
     ctx: &Context,
     key: SecretKey<'_>,
@@ -207,32 +230,32 @@ pub(in crate::auth) async fn hold(
 ) -> Result<Option<HeldSecret>, Error> {
     let held = HeldSecret { key: key.claim(), digest: digest(ctx, key, secret) };
     let request = redeem_request(ctx, &held.key, held.digest, OnMatch::Hold);
-    let redeemed = redeem_counted(ctx, key.kind, request, owner, client).await?;
+    let redeemed = redeem(ctx, key.kind, request, owner, client).await?;
     Ok(redeemed.map(|_| held))
 }
 
-/// Counts an attempt and compares the secret. Returns the payload if it is right.
+/// Counts an attempt and compares the secret. `None` if it is wrong.
 ///
 /// Once the attempts of the day are used up, only those from a network that the owner signed in from are compared. A
 /// right one succeeds; a wrong one gets the 429 that any other network gets: see [`rate_limit`].
-pub(in crate::auth) async fn redeem(
+pub(in crate::auth) async fn check(
     ctx: &Context,
     key: SecretKey<'_>,
     secret: &str,
-    on_match: OnMatch,
     owner: Owner<'_>,
     client: Client,
-) -> Result<Option<Vec<u8>>, Error> {
-    let claim = key.claim();
-    let request = redeem_request(ctx, &claim, digest(ctx, key, secret), on_match);
-    redeem_counted(ctx, key.kind, request, owner, client).await
+) -> Result<Option<CheckedSecret>, Error> {
+    let (claim, digest) = (key.claim(), digest(ctx, key, secret));
+    let request = redeem_request(ctx, &claim, digest, OnMatch::Keep);
+    let payload = redeem(ctx, key.kind, request, owner, client).await?;
+    Ok(payload.map(|payload| CheckedSecret { key: claim, digest, payload }))
 }
 
 fn redeem_request<'a>(ctx: &Context, key: &'a ClaimKey, digest: [u8; 32], on_match: OnMatch) -> RedeemRequest<'a> {
     RedeemRequest { key, digest, daily_attempts: ctx.node.config.mailed.daily_tries, on_match }
 }
 
-async fn redeem_counted(
+async fn redeem(
     ctx: &Context,
     kind: SecretKind,
     request: RedeemRequest<'_>,

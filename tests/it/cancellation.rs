@@ -5,6 +5,7 @@
 
 mod events;
 mod failing_redis;
+mod failing_sign_in;
 mod overload;
 
 use std::net::IpAddr;

@@ -1,8 +1,8 @@
 //! The second factor: a TOTP code (RFC 6238), which changes every thirty seconds, or a recovery code.
 //!
 //! Each attempt is counted before anything is compared, recovery codes in the same counter as TOTP codes. A time step
-//! is consumed by the first code that proves it, and a recovery code by its first use. The secret is sealed in the
-//! user's row. [`crate::auth::sign_in::open_session`] calls `verify_code` for every session it opens.
+//! is consumed by the first code that proves it, and a recovery code by the first sign-in with it. The secret is sealed
+//! in the user's row. [`crate::auth::sign_in::open_session`] calls `verify_code` for every session it opens.
 
 mod enrollment;
 mod recovery;
@@ -10,6 +10,7 @@ mod reset;
 mod totp_secret;
 
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
@@ -19,6 +20,7 @@ use crate::auth::rate_limit::{AttemptPermit, DailyCounter};
 use crate::auth::request_context::RequestContext;
 use crate::auth::timing::delay_limited;
 use crate::auth::{Error, rate_limit};
+use crate::id::UserId;
 use crate::store::accounts::User;
 use crate::store::ephemeral::Allowance;
 
@@ -42,13 +44,32 @@ pub async fn recovery_codes_left(ctx: &Context, user: &User) -> Result<usize, Er
     }
 }
 
-/// Verifies and consumes a TOTP code or a recovery code of the user.
+/// A code of the second factor that is right. The time step of a TOTP code is used up, and there is another one soon. A
+/// recovery code is not used up yet, because its owner has only a few.
+#[must_use]
+pub(super) struct VerifiedCode {
+    recovery_code: Option<Uuid>,
+}
+
+impl VerifiedCode {
+    /// Uses up a recovery code, and records it. Fails if another request has used it up meanwhile.
+    pub(super) async fn spend(self, ctx: &Context, user: UserId, origin: Origin) -> Result<(), Error> {
+        let Some(code) = self.recovery_code else { return Ok(()) };
+        if !ctx.accounts.spend_recovery_code(user, code).await? {
+            return Err(Error::InvalidMfaCode);
+        }
+        audit::record(ctx, Event::of_user(EventType::RecoveryCodeUsed, user, origin));
+        Ok(())
+    }
+}
+
+/// Verifies a TOTP code or a recovery code of the user.
 pub(super) async fn verify_code(
     ctx: &Context,
     user: &User,
     code: &str,
     request_ctx: RequestContext<'_>,
-) -> Result<(), Error> {
+) -> Result<VerifiedCode, Error> {
     let start = Instant::now();
     let verified = count_and_compare(ctx, user, code, request_ctx).await;
     if matches!(verified, Err(Error::RateLimited { .. })) {
@@ -62,7 +83,7 @@ async fn count_and_compare(
     user: &User,
     code: &str,
     request_ctx: RequestContext<'_>,
-) -> Result<(), Error> {
+) -> Result<VerifiedCode, Error> {
     let sealed = user.totp.as_ref().ok_or(Error::Mfa(MfaError::NotEnabled))?;
     let attempt = count_attempt(ctx, user, request_ctx).await?;
     let secret = TotpSecret::open(ctx, user.id, sealed)?;
@@ -71,12 +92,12 @@ async fn count_and_compare(
         None => false,
     };
     // A recovery code of six digits may happen to be the TOTP code of a step that is consumed already.
-    let verified = is_totp_code || recovery::consume(ctx, user.id, code).await?;
-    if verified && !is_totp_code {
-        let event = Event::of_user(EventType::RecoveryCodeUsed, user.id, Origin::request(request_ctx));
-        audit::record(ctx, event);
+    let recovery_code = if is_totp_code { None } else { recovery::find(ctx, user.id, code).await? };
+    if !is_totp_code && recovery_code.is_none() {
+        return Err(attempt.refusal(Error::InvalidMfaCode));
     }
-    if verified { attempt.refund(ctx, user).await } else { Err(attempt.refusal(Error::InvalidMfaCode)) }
+    attempt.refund(ctx, user).await?;
+    Ok(VerifiedCode { recovery_code })
 }
 
 /// An attempt that was counted, so that its code may be compared.

@@ -46,8 +46,8 @@ pub(super) async fn generate_six_digit(ctx: &Context, count: u32) -> Result<(Vec
     Ok((codes, rows))
 }
 
-/// Consumes the code. Returns false if it is none of the user's.
-pub(super) async fn consume(ctx: &Context, user: UserId, code: &str) -> Result<bool, Error> {
+/// Finds the row of the code; `None` if it is none of the user's. Does not use it up.
+pub(super) async fn find(ctx: &Context, user: UserId, code: &str) -> Result<Option<Uuid>, Error> {
     let rows = ctx.accounts.recovery_codes(user).await?;
     let code = normalize(code);
     let expected = fast_hash(&code);
@@ -58,10 +58,7 @@ pub(super) async fn consume(ctx: &Context, user: UserId, code: &str) -> Result<b
         let index = ctx.node.hasher.find_match(&Password::new(code), &hashes).await?;
         matching = index.and_then(|index| slow.get(index));
     }
-    match matching {
-        Some(row) => Ok(ctx.accounts.spend_recovery_code(user, row.id).await?),
-        None => Ok(false),
-    }
+    Ok(matching.map(|row| row.id))
 }
 
 fn new_id(ctx: &Context) -> Uuid {

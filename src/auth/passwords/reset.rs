@@ -15,7 +15,6 @@ use crate::auth::request_context::RequestContext;
 use crate::auth::run_to_completion::run_to_completion;
 use crate::auth::{Error, action_token, one_time, rate_limit};
 use crate::store::accounts::Find;
-use crate::store::ephemeral::OnMatch;
 use crate::token::action::ActionKind;
 
 const INVALID_LINK: Error = Error::InvalidLink(LinkKind::PasswordReset);
@@ -43,15 +42,14 @@ pub async fn reset_password(
     // The key contains the address: if the user has another one by now, a link that was mailed to the old one is not
     // found.
     let (subject, id) = (subject_of(&user.email), token.id.to_string());
-    let device_secret = device_secret.unwrap_or(NO_DEVICE_SECRET).to_owned();
+    let device_secret = device_secret.unwrap_or(NO_DEVICE_SECRET);
     let key = SecretKey { kind: SecretKind::PasswordReset, subject: &subject, id: &id };
     let (owner, client) = (Owner::User(user.id), request_ctx.client());
-    one_time::redeem(ctx, key, &device_secret, OnMatch::Keep, owner, client).await?.ok_or(INVALID_LINK)?;
+    let checked = one_time::check(ctx, key, device_secret, owner, client).await?.ok_or(INVALID_LINK)?;
     let hash = ctx.node.hasher.hash(new).await?;
     let (ctx, proof) = (ctx.clone(), EmailProof::new(&user, request_ctx));
     run_to_completion(async move {
-        let key = SecretKey { kind: SecretKind::PasswordReset, subject: &subject, id: &id };
-        let held = one_time::hold(&ctx, key, &device_secret, owner, client).await?.ok_or(INVALID_LINK)?;
+        let held = checked.hold(&ctx).await?.ok_or(INVALID_LINK)?;
         // A new password raises `sessions_valid_after`, which voids the link.
         let proved = held.spend(&ctx, proof.apply(&ctx, Some(hash))).await?.ok_or(INVALID_LINK)?;
         // The new password has removed the known networks. Attempts by others must not lock the owner out of the next

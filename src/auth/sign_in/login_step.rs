@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::open_session::{check_login_allowed, open_session_by};
+use super::open_session::{authorize_login, check_login_allowed, open_session_by};
 use super::record_refusal;
+use super::single_use::used_up;
 use crate::auth::Error;
 use crate::auth::action_token;
 use crate::auth::audit::SignInMethod;
 use crate::auth::context::Context;
+use crate::auth::one_time::CheckedSecret;
 use crate::auth::request_context::RequestContext;
 use crate::auth::sessions::tokens::TokenPair;
 use crate::auth::tokens::verify::{TokenError, VerifyError};
@@ -47,13 +49,30 @@ pub async fn start_login(
     method: SignInMethod,
     request_ctx: RequestContext<'_>,
 ) -> Result<LoginStep, Error> {
+    start_login_with(ctx, user, method, None, request_ctx).await
+}
+
+/// Like [`start_login`], and uses up the mailed code or link by which the user was recognized.
+pub(super) async fn start_login_with(
+    ctx: &Context,
+    user: &User,
+    method: SignInMethod,
+    secret: Option<CheckedSecret>,
+    request_ctx: RequestContext<'_>,
+) -> Result<LoginStep, Error> {
     if user.totp.is_none() {
-        let pair = open_session_by(ctx, user, None, Some(method), request_ctx).await?;
-        return Ok(LoginStep::Complete(Box::new(pair)));
+        let login = authorize_login(ctx, user, None, Some(method), request_ctx).await?.with_secret(secret);
+        return Ok(LoginStep::Complete(Box::new(login.open(ctx, request_ctx).await?)));
     }
     check_login_allowed(ctx, user, Some(method), request_ctx)?;
     let claims = MfaClaims { user: user.id, valid_after: user.sessions_valid_after.millis(), method: Some(method) };
     let token = action_token::create(ctx, ActionKind::SecondFactor, claims, MFA_TOKEN_LIFETIME)?;
+    if let Some(secret) = secret
+        && secret.hold(ctx).await?.is_none()
+    {
+        record_refusal(ctx, Some(method), request_ctx, Some(user.id), "code or link used by another request");
+        return Err(used_up(Some(method)));
+    }
     Ok(LoginStep::MfaRequired(token.text))
 }
 

@@ -9,7 +9,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::login_step::{LoginStep, start_login};
+use super::login_step::{LoginStep, start_login, start_login_with};
 use super::open_session::authorize_login;
 use super::record_refusal;
 use crate::auth::accounts::address_owner::prove_owner;
@@ -19,7 +19,7 @@ use crate::auth::audit::SignInMethod;
 use crate::auth::context::Context;
 use crate::auth::error::LinkKind;
 use crate::auth::identity::Email;
-use crate::auth::one_time::{self, Owner, SecretKey, SecretKind, subject, subject_of};
+use crate::auth::one_time::{self, CheckedSecret, Owner, SecretKey, SecretKind, subject, subject_of};
 use crate::auth::rate_limit::{LimitedAction, MailKind};
 use crate::auth::request_context::RequestContext;
 use crate::auth::sessions::tokens::TokenPair;
@@ -28,7 +28,6 @@ use crate::auth::{Error, action_token, mailing, rate_limit};
 use crate::id::{TokenId, UserId};
 use crate::mail::Letter;
 use crate::store::accounts::{Find, User};
-use crate::store::ephemeral::OnMatch;
 use crate::token::action::ActionKind;
 
 /// Claims of the mailed token.
@@ -94,6 +93,10 @@ pub async fn redeem(
     request_ctx: RequestContext<'_>,
 ) -> Result<LoginStep, Error> {
     let link = Link::verify(ctx, token, request_ctx).await?;
+    if let Some(user) = link.verified_user() {
+        let secret = link.check(ctx, device_secret).await?;
+        return start_login_with(ctx, user, SignInMethod::MagicLink, Some(secret), request_ctx).await;
+    }
     let user = link.redeem_for_owner(ctx, device_secret).await?;
     start_login(ctx, &user, SignInMethod::MagicLink, request_ctx).await
 }
@@ -109,11 +112,10 @@ pub async fn redeem_with_code(
     request_ctx: RequestContext<'_>,
 ) -> Result<TokenPair, Error> {
     let link = Link::verify(ctx, token, request_ctx).await?;
-    if let Some(user) = link.user.as_ref().filter(|user| user.verified) {
-        link.redeem(ctx, device_secret, OnMatch::Keep).await?;
+    if let Some(user) = link.verified_user() {
+        let secret = link.check(ctx, device_secret).await?;
         let login = authorize_login(ctx, user, mfa_code, METHOD, request_ctx).await?;
-        link.redeem(ctx, device_secret, OnMatch::Delete).await?;
-        return login.open(ctx, request_ctx).await;
+        return login.with_secret(Some(secret)).open(ctx, request_ctx).await;
     }
     let user = link.redeem_for_owner(ctx, device_secret).await?;
     authorize_login(ctx, &user, mfa_code, METHOD, request_ctx).await?.open(ctx, request_ctx).await
@@ -161,22 +163,21 @@ impl<'a> Link<'a> {
         Ok(Self { id: token.id, subject: subject_of(&address), address, user, request_ctx })
     }
 
-    /// Compares the device secret.
-    async fn redeem(&self, ctx: &Context, device_secret: &str, on_match: OnMatch) -> Result<(), Error> {
-        let id = self.id.to_string();
-        let client = self.request_ctx.client();
-        match one_time::redeem(ctx, self.key(&id), device_secret, on_match, self.mailed_to(), client).await? {
-            Some(_) => Ok(()),
-            None => Err(self.refuse(ctx, WRONG_OR_USED)),
-        }
+    /// The user, if the address was verified before. Then the link proves nothing new, and is used up by the session.
+    fn verified_user(&self) -> Option<&User> {
+        self.user.as_ref().filter(|user| user.verified)
     }
 
-    /// Consumes the link. Returns the owner of the address, verified; created if there is none.
+    /// Compares the device secret.
+    async fn check(&self, ctx: &Context, device_secret: &str) -> Result<CheckedSecret, Error> {
+        let id = self.id.to_string();
+        let client = self.request_ctx.client();
+        let checked = one_time::check(ctx, self.key(&id), device_secret, self.mailed_to(), client).await?;
+        checked.ok_or_else(|| self.refuse(ctx, WRONG_OR_USED))
+    }
+
+    /// Consumes the link by the first proof of the address. Returns its owner, verified; created if there is none.
     async fn redeem_for_owner(&self, ctx: &Context, device_secret: &str) -> Result<User, Error> {
-        if let Some(user) = self.user.as_ref().filter(|user| user.verified) {
-            self.redeem(ctx, device_secret, OnMatch::Delete).await?;
-            return Ok(user.clone());
-        }
         let id = self.id.to_string();
         let client = self.request_ctx.client();
         let held = one_time::hold(ctx, self.key(&id), device_secret, self.mailed_to(), client).await?;

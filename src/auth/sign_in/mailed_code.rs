@@ -17,7 +17,7 @@ use crate::auth::accounts::credential_epoch::CredentialEpoch;
 use crate::auth::audit::SignInMethod;
 use crate::auth::context::Context;
 use crate::auth::identity::Email;
-use crate::auth::one_time::{self, Owner, SecretKey, SecretKind};
+use crate::auth::one_time::{self, CheckedSecret, Owner, SecretKey, SecretKind};
 use crate::auth::rate_limit::{LimitedAction, MailKind};
 use crate::auth::request_context::RequestContext;
 use crate::auth::sessions::tokens::TokenPair;
@@ -26,7 +26,6 @@ use crate::auth::{Error, mailing, rate_limit};
 use crate::id::UserId;
 use crate::mail::Letter;
 use crate::store::accounts::{Find, User};
-use crate::store::ephemeral::OnMatch;
 
 /// Mails a code, in place of an earlier one, if the account is enabled, or if there is none and registration is open.
 /// Returns the lifetime of the code in any case.
@@ -71,13 +70,13 @@ pub async fn sign_in_with_code(
         owner: Owner::Address(email.as_str()),
         request_ctx,
     };
-    let epoch = code.redeem(ctx, OnMatch::Keep).await?;
+    let (checked, epoch) = code.check(ctx).await?;
     let Some(user) = ctx.accounts.user(Find::Email(email.as_str())).await? else {
         if !ctx.node.config.accounts.open_registration {
             return Err(Error::RegistrationClosed);
         }
         rate_limit::check_client(ctx, LimitedAction::SignUpClient, request_ctx).await?;
-        let user = code.redeem_for_owner(ctx, email, None).await?;
+        let user = code.redeem_for_owner(ctx, checked, email, None).await?;
         return authorize_login(ctx, &user, mfa_code, METHOD, request_ctx).await?.open(ctx, request_ctx).await;
     };
     // The error for a disabled user comes below: the code is valid.
@@ -86,12 +85,11 @@ pub async fn sign_in_with_code(
     }
     if user.verified {
         let login = authorize_login(ctx, &user, mfa_code, METHOD, request_ctx).await?;
-        code.redeem(ctx, OnMatch::Delete).await?;
-        return login.open(ctx, request_ctx).await;
+        return login.with_secret(Some(checked)).open(ctx, request_ctx).await;
     }
     // The code proves the address, which the row records only once the code is held.
     check_login_allowed(ctx, &User { verified: true, ..user.clone() }, METHOD, request_ctx)?;
-    let user = code.redeem_for_owner(ctx, email, Some(user)).await?;
+    let user = code.redeem_for_owner(ctx, checked, email, Some(user)).await?;
     authorize_login(ctx, &user, mfa_code, METHOD, request_ctx).await?.open(ctx, request_ctx).await
 }
 
@@ -116,17 +114,25 @@ struct MailedCode<'a> {
 
 impl MailedCode<'_> {
     /// Compares the code.
-    async fn redeem(&self, ctx: &Context, on_match: OnMatch) -> Result<CredentialEpoch, Error> {
+    async fn check(&self, ctx: &Context) -> Result<(CheckedSecret, CredentialEpoch), Error> {
         let client = self.request_ctx.client();
-        let payload = one_time::redeem(ctx, key(&self.subject), self.code, on_match, self.owner, client).await?;
-        payload.and_then(|payload| CredentialEpoch::from_bytes(&payload)).ok_or_else(|| self.refuse(ctx))
+        let checked = one_time::check(ctx, key(&self.subject), self.code, self.owner, client).await?;
+        let with_epoch = |checked: CheckedSecret| {
+            let epoch = CredentialEpoch::from_bytes(checked.payload())?;
+            Some((checked, epoch))
+        };
+        checked.and_then(with_epoch).ok_or_else(|| self.refuse(ctx))
     }
 
-    /// Consumes the code. Returns the owner of the address, verified; created if there is none.
-    async fn redeem_for_owner(&self, ctx: &Context, email: &Email, known: Option<User>) -> Result<User, Error> {
-        let client = self.request_ctx.client();
-        let held = one_time::hold(ctx, key(&self.subject), self.code, self.owner, client).await?;
-        let held = held.ok_or_else(|| self.refuse(ctx))?;
+    /// Consumes the code by the first proof of the address. Returns its owner, verified; created if there is none.
+    async fn redeem_for_owner(
+        &self,
+        ctx: &Context,
+        checked: CheckedSecret,
+        email: &Email,
+        known: Option<User>,
+    ) -> Result<User, Error> {
+        let held = checked.hold(ctx).await?.ok_or_else(|| self.refuse(ctx))?;
         let id = known.as_ref().map(|user| user.id);
         let owner = prove_owner(ctx, held, email.as_str(), known, self.request_ctx).await?;
         owner.ok_or_else(|| revoked(ctx, id, self.request_ctx))

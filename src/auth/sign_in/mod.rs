@@ -7,6 +7,7 @@ pub mod mailed_code;
 pub mod new_password;
 pub mod open_session;
 pub mod password;
+mod single_use;
 
 use crate::auth::audit::{self, Event, EventType, Origin, SignInMethod};
 use crate::auth::context::Context;

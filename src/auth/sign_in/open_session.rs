@@ -4,9 +4,12 @@
 //! recognized.
 
 use super::record_refusal;
+use super::single_use::SingleUse;
 use crate::auth::audit::{self, Event, EventType, Origin, SignInMethod};
 use crate::auth::context::Context;
 use crate::auth::mailing::NoticeOrigin;
+use crate::auth::mfa::VerifiedCode;
+use crate::auth::one_time::CheckedSecret;
 use crate::auth::request_context::RequestContext;
 use crate::auth::retention::first_session_after;
 use crate::auth::run_to_completion::run_to_completion;
@@ -47,7 +50,7 @@ pub async fn open_seeded_session(
     user: &User,
     request_ctx: RequestContext<'_>,
 ) -> Result<TokenPair, Error> {
-    AuthorizedLogin { user, method: None }.open_since(ctx, ctx.now(), request_ctx).await
+    AuthorizedLogin::new(user, None).open_since(ctx, ctx.now(), request_ctx).await
 }
 
 /// Opens a session in place of the caller's, which has just ended with a change that the caller made. `auth_time` is that
@@ -59,20 +62,23 @@ pub(in crate::auth) async fn reopen_session(
     request_ctx: RequestContext<'_>,
 ) -> Result<TokenPair, Error> {
     check_login_allowed(ctx, user, None, request_ctx)?;
-    AuthorizedLogin { user, method: None }.open_since(ctx, auth_time.unwrap_or_default(), request_ctx).await
+    AuthorizedLogin::new(user, None).open_since(ctx, auth_time.unwrap_or_default(), request_ctx).await
 }
 
 /// A user who has passed every check. Only such a user gets a session.
 ///
-/// A caller consumes the mailed code or link between [`authorize_login`] and [`AuthorizedLogin::open`], so that a wrong
-/// code of the second factor does not consume it.
+/// A mailed code or link, and a recovery code, are used up once the session is stored (`single_use`). So neither a
+/// wrong code of the second factor nor a store that fails uses them up.
 pub(in crate::auth) struct AuthorizedLogin<'a> {
     user: &'a User,
     /// The method by which the user was recognized, for the event.
     method: Option<SignInMethod>,
+    second_factor: Option<VerifiedCode>,
+    /// The mailed code or link by which the user was recognized.
+    secret: Option<CheckedSecret>,
 }
 
-/// Checks that a recognized user may sign in, and consumes the code of the second factor if the user has one.
+/// Checks that a recognized user may sign in, and verifies the code of the second factor if the user has one.
 pub(in crate::auth) async fn authorize_login<'a>(
     ctx: &Context,
     user: &'a User,
@@ -81,15 +87,16 @@ pub(in crate::auth) async fn authorize_login<'a>(
     request_ctx: RequestContext<'_>,
 ) -> Result<AuthorizedLogin<'a>, Error> {
     check_login_allowed(ctx, user, method, request_ctx)?;
+    let mut login = AuthorizedLogin::new(user, method);
     if user.totp.is_some() {
         let code = mfa_code.ok_or(Error::MfaRequired)?;
         let verified = mfa::verify_code(ctx, user, code, request_ctx).await;
         if matches!(verified, Err(Error::InvalidMfaCode)) {
             record_refusal(ctx, method, request_ctx, Some(user.id), "wrong code of the second factor");
         }
-        verified?;
+        login.second_factor = Some(verified?);
     }
-    Ok(AuthorizedLogin { user, method })
+    Ok(login)
 }
 
 /// Checks that the account is enabled and meets the dialect's requirements.
@@ -110,7 +117,16 @@ pub(in crate::auth) fn check_login_allowed(
     }
 }
 
-impl AuthorizedLogin<'_> {
+impl<'a> AuthorizedLogin<'a> {
+    fn new(user: &'a User, method: Option<SignInMethod>) -> Self {
+        Self { user, method, second_factor: None, secret: None }
+    }
+
+    /// With the mailed code or link by which the user was recognized, to be used up.
+    pub(in crate::auth) fn with_secret(self, secret: Option<CheckedSecret>) -> Self {
+        Self { secret, ..self }
+    }
+
     /// Opens the session.
     pub(in crate::auth) async fn open(
         self,
@@ -132,15 +148,31 @@ impl AuthorizedLogin<'_> {
         auth_time: Timestamp,
         request_ctx: RequestContext<'_>,
     ) -> Result<TokenPair, Error> {
-        let Self { user, method } = self;
+        let Self { user, method, second_factor, secret } = self;
         // The store refuses such a session too, once it knows of the change.
         if ctx.node.revocations.is_superseded(user.id, user.sessions_valid_after) {
             return Err(superseded(ctx, user, method, request_ctx));
         }
         let session = new_session(ctx, user, auth_time, request_ctx)?;
-        let snapshot = session.snapshot();
+        let (id, snapshot) = (session.id, session.snapshot());
+        let origin = Origin::request(request_ctx);
+        let single_use = SingleUse { user: user.id, method, secret, second_factor, origin };
         let opening = store_session(ctx.clone(), session, user, request_ctx);
-        match run_to_completion(opening).await? {
+        let opening = {
+            let ctx = ctx.clone();
+            async move {
+                let opened = opening.await?;
+                if let Opened::Opened { .. } = &opened {
+                    single_use.spend(&ctx, id).await?;
+                }
+                Ok(opened)
+            }
+        };
+        let opened = run_to_completion(opening).await;
+        if let Err(Error::InvalidCode | Error::InvalidLink(_) | Error::InvalidMfaCode) = &opened {
+            record_refusal(ctx, method, request_ctx, Some(user.id), "code or link used by another request");
+        }
+        match opened? {
             Opened::Opened { .. } => issue_tokens(ctx, snapshot, request_ctx, ctx.now()),
             Opened::Superseded => Err(superseded(ctx, user, method, request_ctx)),
         }
