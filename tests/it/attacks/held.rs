@@ -57,7 +57,9 @@ fn http2() -> Client {
     Client::builder().no_proxy().http2_prior_knowledge().build().unwrap()
 }
 
-const PROTOCOLS: [(&str, fn() -> Client); 2] = [("HTTP/1.1", http1), ("HTTP/2", http2)];
+type NewClient = fn() -> Client;
+
+const PROTOCOLS: [(&str, NewClient); 2] = [("HTTP/1.1", http1), ("HTTP/2", http2)];
 
 /// Clients that send an unfinished body, and the number of responses: 503 with `Retry-After`, and any other.
 struct Crowd {
@@ -69,7 +71,7 @@ impl Crowd {
     /// Each has a connection of its own. When the server resets some of many bodies on one connection, the client under
     /// test now and then sends no more of the others, although the server's windows allow it: a client of another
     /// library (Python's `h2`) went on in all of 46 runs.
-    async fn start(server: &TestServer, new_client: fn() -> Client) -> Self {
+    async fn start(server: &TestServer, new_client: NewClient) -> Self {
         let (mut tasks, responses) = (JoinSet::new(), Arc::<[AtomicUsize; 2]>::default());
         for _ in 0..CLIENTS {
             let (request, responses) = (batch(server, &new_client(), unfinished_body()), responses.clone());

@@ -52,7 +52,7 @@ async fn recovery_code_outlasts_a_failing_redis() {
     let ctx = fleet.node().await;
     let (user, code) = user_with_recovery_code(&ctx, "recovers").await;
     let sign_in = || open_session(&ctx, &user, Some(&code), request_ctx(&ctx));
-    while_redis_stores_no_session(&fleet, sign_in()).await;
+    Box::pin(while_redis_stores_no_session(&fleet, sign_in())).await;
     sign_in().await.unwrap();
     assert!(matches!(sign_in().await, Err(Error::InvalidMfaCode)));
 }
@@ -64,7 +64,7 @@ async fn mailed_code_of_a_verified_user_outlasts_a_failing_redis() {
     let user = verified_user(&ctx, "reads").await;
     let (email, code) = (Email::parse(&user.email).unwrap(), mail_code(&ctx, &user).await);
     let sign_in = || mailed_code::sign_in_with_code(&ctx, &email, &code, None, request_ctx(&ctx));
-    while_redis_stores_no_session(&fleet, sign_in()).await;
+    Box::pin(while_redis_stores_no_session(&fleet, sign_in())).await;
     sign_in().await.unwrap();
     assert!(matches!(sign_in().await, Err(Error::InvalidCode)));
 }
@@ -82,7 +82,7 @@ async fn magic_link_of_a_verified_user_outlasts_a_failing_redis() {
             true => magic_link::redeem_with_code(&ctx, &token, &secret, None, request_ctx(&ctx)).await.map(drop),
             false => magic_link::redeem(&ctx, &token, &secret, request_ctx(&ctx)).await.map(drop),
         };
-        while_redis_stores_no_session(&fleet, redeem()).await;
+        Box::pin(while_redis_stores_no_session(&fleet, redeem())).await;
         redeem().await.unwrap();
         assert!(matches!(redeem().await, Err(Error::InvalidLink(LinkKind::MagicLink))));
     }
