@@ -10,10 +10,13 @@ use signet::auth::audit::{self, Event, EventFilter, EventRange, EventType, Liste
 use signet::auth::context::Context;
 use signet::auth::identity::Username;
 use signet::auth::passwords::Password;
+use signet::auth::rate_limit::check_sign_in;
+use signet::auth::request_context::RequestContext;
 use signet::auth::sign_in::password::sign_in;
 use signet::auth::signing_keys::advance;
 use signet::auth::{Error, accounts};
-use signet::config::{SecretUrl, Webhook, WebhookSecret};
+use signet::config::{Config, LimitedAction, Rate, SecretUrl, Webhook, WebhookSecret};
+use signet::http::client_ip::rate_limit_ip;
 use signet::node::events;
 use signet::store::ephemeral::EventClass;
 use signet::telemetry::metrics::Snapshot;
@@ -30,6 +33,7 @@ over_both_stores_in_process!(
     full_queues_lose_events_and_count_them,
     deactivating_all_keys_loses_no_event,
     flood_of_one_limit_is_stored_once_a_minute,
+    flood_from_one_network_is_stored_once_a_minute,
     flood_of_own_changes_is_stored_once_a_minute,
     schedule_of_signing_keys_is_recorded,
     old_events_are_not_listed,
@@ -105,6 +109,27 @@ async fn flood_of_one_limit_is_stored_once_a_minute(fleet: &TestFleet) {
     fleet.clock.advance(Duration::from_secs(60));
     while !matches!(guess().await, Error::RateLimited { .. }) {}
     assert_eq!(list(&ctx, "limit.exceeded").await.len(), 2);
+}
+
+/// A client can choose any address in its IPv6 /64.
+async fn flood_from_one_network_is_stored_once_a_minute(fleet: &TestFleet) {
+    let change = |config: &mut Config| {
+        config.limits.enabled = true;
+        config.limits[LimitedAction::SignInClient] = Rate { burst: 1, per: DAY };
+    };
+    let ctx = fleet.node_with(change).await;
+    let sign_ins = async |network: &str| {
+        for host in 1..10 {
+            let client_ip = format!("{network}::{host}").parse().unwrap();
+            let rate_limit_ip = rate_limit_ip(client_ip);
+            let request_ctx = RequestContext { client_ip, rate_limit_ip, ..native_request(&ctx) };
+            assert_eq!(check_sign_in(&ctx, request_ctx).await.is_ok(), host == 1);
+        }
+    };
+    for (network, expected) in [("2001:db8:1:1", 1), ("2001:db8:1:2", 2)] {
+        sign_ins(network).await;
+        assert_eq!(list(&ctx, "limit.exceeded").await.len(), expected);
+    }
 }
 
 async fn flood_of_own_changes_is_stored_once_a_minute(fleet: &TestFleet) {

@@ -49,8 +49,17 @@ pub struct Origin {
 #[derive(Clone, Debug)]
 struct ClientRecord {
     ip: IpAddr,
+    /// What rate limits count by.
+    network: IpAddr,
     user_agent: Option<String>,
     dialect: &'static str,
+}
+
+impl ClientRecord {
+    fn new(client: Client, user_agent: Option<String>) -> Self {
+        let Client { dialect, client_ip, rate_limit_ip } = client;
+        Self { ip: client_ip, network: rate_limit_ip, user_agent, dialect }
+    }
 }
 
 impl Origin {
@@ -61,20 +70,22 @@ impl Origin {
 
     /// A request of the user concerned, or of an unknown client.
     pub fn request(request_ctx: RequestContext<'_>) -> Self {
-        let user_agent = request_ctx.stored_user_agent();
-        let client = ClientRecord { ip: request_ctx.client_ip, user_agent, dialect: request_ctx.dialect };
-        Self { actor: None, client: Some(client) }
+        Self { actor: None, client: Some(ClientRecord::new(request_ctx.client(), request_ctx.stored_user_agent())) }
     }
 
     /// A request of which only the client is known here.
     pub fn client(client: Client) -> Self {
-        let client = ClientRecord { ip: client.client_ip, user_agent: None, dialect: client.dialect };
-        Self { actor: None, client: Some(client) }
+        Self { actor: None, client: Some(ClientRecord::new(client, None)) }
     }
 
     /// A request of `actor`, who may be another user than the one concerned.
     pub fn request_of(actor: UserId, request_ctx: RequestContext<'_>) -> Self {
         Self { actor: Some(actor), ..Self::request(request_ctx) }
+    }
+
+    /// The network of the client.
+    pub(super) fn network(&self) -> Option<IpAddr> {
+        self.client.as_ref().map(|client| client.network)
     }
 }
 

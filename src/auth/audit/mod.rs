@@ -30,11 +30,11 @@ use recorder::QueuedEvent;
 /// Records an event. Never waits and never fails.
 pub fn record(ctx: &Context, event: Event) {
     let (now, recorder) = (ctx.now(), &ctx.node.audit);
-    let (event_type, user) = (event.event_type, event.user);
+    let (event_type, user, network) = (event.event_type, event.user, event.origin.network());
     count(ctx, &event);
     let id = EventId::new(now, &ctx.node.rng).to_string();
     let record = event.into_record(id, now, recorder.process());
-    let is_repeated = recorder.is_repeated(event_type, &record, now);
+    let is_repeated = recorder.is_repeated(event_type, &record, network, now);
     log::write(event_type, &record, is_repeated);
     if !is_repeated {
         recorder.queue(QueuedEvent { event_type, user, record: Arc::new(record) });

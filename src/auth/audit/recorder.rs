@@ -7,6 +7,7 @@
 //! or displace the events of others. The metrics count every refusal by a limit.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -106,8 +107,15 @@ impl Recorder {
 
     /// True if the event repeats one that was recorded less than [`REPEAT_AFTER`] ago, of a type that one client or user
     /// can cause in any number. Another reason, limit or list of changed fields makes it another event, so that nobody
-    /// can hide one behind another.
-    pub(super) fn is_repeated(&self, event_type: EventType, record: &EventRecord, now: Timestamp) -> bool {
+    /// can hide one behind another. Without a user, `network` counts and not the address: a client can choose any
+    /// address in its IPv6 /64.
+    pub(super) fn is_repeated(
+        &self,
+        event_type: EventType,
+        record: &EventRecord,
+        network: Option<IpAddr>,
+        now: Timestamp,
+    ) -> bool {
         let is_unlimited = match event_type {
             EventType::LimitExceeded => true,
             // What an administrator does to a user is always recorded.
@@ -119,11 +127,11 @@ impl Recorder {
         if !is_unlimited {
             return false;
         }
-        let subject = record.user.as_ref().map(|user| &user.id).or(record.client_ip.as_ref());
+        let network = || network.map(|network| network.to_string());
+        let subject = record.user.as_ref().map(|user| user.id.clone()).or_else(network).unwrap_or_default();
         let detail = |name: &str| record.details.get(name).map(ToString::to_string).unwrap_or_default();
         let (limit, changed) = (detail("limit"), detail("changed"));
         let reason = record.reason.as_deref().unwrap_or_default();
-        let subject = subject.map_or("", String::as_str);
         let key = format!("{} {reason} {limit} {changed} {subject}", event_type.name());
         let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
         if reported.get(&key).is_some_and(|at| now.since(*at) < REPEAT_AFTER) {
