@@ -10,6 +10,7 @@
 //! **A store that fails.** Limits that protect secrets and costs fail closed. Otherwise an attacker could guess without
 //! limit. The others fail open and are counted: see [`OnFailure`].
 
+mod daily_counter;
 mod mail;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,20 +28,13 @@ use crate::id::UserId;
 use crate::store::accounts::User;
 use crate::store::ephemeral::{Allowance, Limit, NetworkPermit};
 use crate::telemetry::metrics::Counter;
-
+pub(in crate::auth) use daily_counter::DailyCounter;
 pub use mail::{MailKind, MailPermit, check_mail, check_notice, check_sign_up_mail};
 
 /// The period of [`DAILY_TRIES`].
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// True while the store fails, so that limits that fail open are logged once for each outage and not for each request.
 static IS_SKIPPING: AtomicBool = AtomicBool::new(false);
-
-/// The account or client that exhausted a limit, for the record.
-#[derive(Clone, Copy, Default)]
-struct Origin<'a> {
-    user: Option<UserId>,
-    request_ctx: Option<RequestContext<'a>>,
-}
 
 /// Permission to compare one attempt at a secret of an account.
 #[derive(Clone, Copy, Debug)]
@@ -66,27 +60,6 @@ impl AttemptPermit {
     }
 }
 
-/// The counters of wrong attempts that a person has, each with its own budget a day. They differ in who can attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::auth) enum DailyCounter {
-    /// Mailed codes: anyone who knows the address.
-    Code,
-    /// Mailed links: a reader of the mail.
-    Link,
-    /// Second factors: someone who knows the password.
-    SecondFactor,
-}
-
-impl DailyCounter {
-    /// The name in the keys of the store and in the log.
-    pub(in crate::auth) fn name(self) -> &'static str {
-        match self {
-            Self::Code => "code",
-            Self::Link => "link",
-            Self::SecondFactor => "factor",
-        }
-    }
-}
 
 /// Counts one sign-in from the client. Call it before [`check_account`], so that a client that has exhausted its own
 /// limit cannot exhaust those of the accounts it names.
@@ -166,21 +139,32 @@ pub(in crate::auth) async fn remember_network(ctx: &Context, user: UserId, clien
     }
 }
 
-/// Counts one access token that is revoked singly. `subject`: the token's `sub`.
-pub async fn check_revocation(ctx: &Context, subject: &str) -> Result<(), Error> {
-    check(ctx, LimitedAction::RevokeAccount, subject, Origin { user: UserId::parse(subject), request_ctx: None }).await
+/// Counts one revocation that every node must remember, of an access token or of a session that the store does not know:
+/// against the account, and against the network where owners revoke their own. A superuser's client that revokes the
+/// tokens of others serves many users from one network. `subject`: the token's `sub`.
+pub(in crate::auth) async fn check_revocation(
+    ctx: &Context,
+    user: Option<UserId>,
+    subject: &str,
+    origin: &audit::Origin,
+) -> Result<(), Error> {
+    if origin.is_of(user)
+        && let Some(network) = origin.network()
+    {
+        check(ctx, LimitedAction::RevokeClient, &network.to_string(), None, || origin.clone()).await?;
+    }
+    check(ctx, LimitedAction::RevokeAccount, subject, user, audit::Origin::process).await
 }
 
 /// Counts one action of a user who is authenticated.
 pub async fn check_user(ctx: &Context, action: LimitedAction, user: UserId) -> Result<(), Error> {
-    let origin = Origin { user: Some(user), request_ctx: None };
-    check(ctx, action, &user.to_string(), origin).await
+    check(ctx, action, &user.to_string(), Some(user), audit::Origin::process).await
 }
 
 /// Counts one action of the client's network.
 pub async fn check_client(ctx: &Context, action: LimitedAction, request_ctx: RequestContext<'_>) -> Result<(), Error> {
-    let origin = Origin { request_ctx: Some(request_ctx), ..Origin::default() };
-    check(ctx, action, &request_ctx.rate_limit_ip.to_string(), origin).await
+    let network = request_ctx.rate_limit_ip.to_string();
+    check(ctx, action, &network, None, || audit::Origin::request(request_ctx)).await
 }
 
 /// Takes from the counter that all clients share and, if it is exhausted, from the budget of a network that `user`
@@ -198,8 +182,7 @@ async fn check_attempt_at(
     {
         return Ok(AttemptPermit::KnownNetwork { retry_after });
     }
-    record_exceeded(ctx, action, retry_after, Origin { user, request_ctx: Some(request_ctx) });
-    Err(Error::RateLimited { retry_after })
+    Err(exceeded(ctx, action, retry_after, user, audit::Origin::request(request_ctx)))
 }
 
 async fn take_of_network(ctx: &Context, user: UserId, name: &str, rate: Rate, client: Client) -> Result<bool, Error> {
@@ -208,13 +191,16 @@ async fn take_of_network(ctx: &Context, user: UserId, name: &str, rate: Rate, cl
     Ok(ctx.ephemeral.take_network_permit(permit, ctx.now()).await?)
 }
 
-async fn check(ctx: &Context, action: LimitedAction, subject: &str, origin: Origin<'_>) -> Result<(), Error> {
+async fn check(
+    ctx: &Context,
+    action: LimitedAction,
+    subject: &str,
+    user: Option<UserId>,
+    origin: impl FnOnce() -> audit::Origin,
+) -> Result<(), Error> {
     match take(ctx, action, subject).await? {
         None => Ok(()),
-        Some(retry_after) => {
-            record_exceeded(ctx, action, retry_after, origin);
-            Err(Error::RateLimited { retry_after })
-        }
+        Some(retry_after) => Err(exceeded(ctx, action, retry_after, user, origin())),
     }
 }
 
@@ -255,10 +241,17 @@ fn limit(Rate { burst, per }: Rate) -> Limit {
     Limit { burst, per }
 }
 
-fn record_exceeded(ctx: &Context, action: LimitedAction, retry_after: Duration, origin: Origin<'_>) {
-    let request = origin.request_ctx.map_or_else(audit::Origin::process, audit::Origin::request);
-    let event = Event::limit_exceeded(action.setting(), origin.user, retry_after, request);
+/// Records that a limit is exceeded, and returns the error.
+fn exceeded(
+    ctx: &Context,
+    action: LimitedAction,
+    retry_after: Duration,
+    user: Option<UserId>,
+    origin: audit::Origin,
+) -> Error {
+    let event = Event::limit_exceeded(action.setting(), user, retry_after, origin);
     audit::record(ctx, event.reason(action.message()));
+    Error::RateLimited { retry_after }
 }
 
 /// As [`record_exceeded`], by a client of whom no more is known: for work that outlives the request.

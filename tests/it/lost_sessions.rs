@@ -13,7 +13,7 @@ over_both_stores!(
 );
 
 /// Deletes all sessions from the store.
-async fn lose_sessions(server: &TestServer) {
+pub(crate) async fn lose_sessions(server: &TestServer) {
     let Some(redis) = server.redis() else { return server.sql("DELETE FROM sessions").await };
     let keys = redis.cli(&["KEYS", "signet:{*}:[si]*"]);
     let deleted = redis.cli(&[&["DEL"], &keys.lines().collect::<Vec<_>>()[..]].concat());

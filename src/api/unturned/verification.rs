@@ -204,4 +204,5 @@ async fn revoke_token(ctx: Context, mut request: Request) -> Result<Response, Un
 pub(super) const REVOKE_TOKEN: Endpoint = endpoint! {
     handler: revoke_token,
     metric_label: "unturned.revoke",
+    errors: [RATE_LIMITED],
 };

@@ -17,7 +17,7 @@ use crate::auth::identity::{Email, EmailError};
 use crate::auth::passwords::Password;
 use crate::auth::sessions::refresh;
 use crate::auth::sign_in::password::sign_in;
-use crate::auth::tokens::revoke::{end_session_of, revoke_own_token};
+use crate::auth::tokens::revoke::{end_session_of, revoke};
 use crate::http::{Request, Response};
 
 /// E-mail address and password.
@@ -145,11 +145,11 @@ pub(super) const REFRESH: Endpoint = endpoint! {
 )]
 async fn logout(ctx: Context, request: Request) -> Result<Response, V1Error> {
     let (token, verified) = verify_bearer(&ctx, &request)?;
-    let request_ctx = request_context(&ctx, &request);
+    let origin = Origin::request(request_context(&ctx, &request));
     match (verified.user, verified.session) {
-        (Some(user), Some(session)) => end_session_of(&ctx, user, session, Origin::request(request_ctx)).await?,
+        (Some(user), Some(session)) => end_session_of(&ctx, user, session, origin).await?,
         // A token that was issued for an API key belongs to no session, so only the token is revoked.
-        _ => revoke_own_token(&ctx, token, request_ctx).await?,
+        _ => revoke(&ctx, token, origin).await?,
     }
     Ok(Message::response("logout successful"))
 }

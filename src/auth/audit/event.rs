@@ -83,8 +83,13 @@ impl Origin {
         Self { actor: Some(actor), ..Self::request(request_ctx) }
     }
 
+    /// True if `user`, whom the event concerns, made the request, or an unknown client.
+    pub(in crate::auth) fn is_of(&self, user: Option<UserId>) -> bool {
+        self.client.is_some() && self.actor.is_none_or(|actor| Some(actor) == user)
+    }
+
     /// The network of the client.
-    pub(super) fn network(&self) -> Option<IpAddr> {
+    pub(in crate::auth) fn network(&self) -> Option<IpAddr> {
         self.client.as_ref().map(|client| client.network)
     }
 }

@@ -5,7 +5,6 @@ use super::verify::verify_access_token;
 use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
 use crate::auth::error::{Denial, VerifyError};
-use crate::auth::rate_limit::LimitedAction;
 use crate::auth::request_context::RequestContext;
 use crate::auth::revocation::publish::publish_revocation;
 use crate::auth::run_to_completion::run_to_completion;
@@ -24,10 +23,10 @@ pub async fn revoke_for_client(
     token: &str,
     request_ctx: RequestContext<'_>,
 ) -> Result<(), Error> {
-    let (owner, is_access_token) = match RefreshToken::parse(token, &ctx.node.secrets) {
-        Some(refresh) => (Some(refresh.user), false),
+    let owner = match RefreshToken::parse(token, &ctx.node.secrets) {
+        Some(refresh) => Some(refresh.user),
         None => match verify_access_token(ctx, token) {
-            Ok(verified) => (verified.user, true),
+            Ok(verified) => verified.user,
             Err(VerifyError::Stale) => return Err(Error::Stale),
             Err(_) => return Ok(()),
         },
@@ -35,17 +34,7 @@ pub async fn revoke_for_client(
     if !client.may_manage_tokens_of(ctx, owner).await? {
         return Err(Error::Forbidden(Denial::MissingPermission));
     }
-    // Not for a superuser's client that revokes the tokens of others: it serves many users from one network.
-    if is_access_token && owner == Some(client.user) {
-        rate_limit::check_client(ctx, LimitedAction::RevokeClient, request_ctx).await?;
-    }
     revoke(ctx, token, Origin::request_of(client.user, request_ctx)).await
-}
-
-/// Revokes the access token that a request presents as its own.
-pub async fn revoke_own_token(ctx: &Context, token: &str, request_ctx: RequestContext<'_>) -> Result<(), Error> {
-    rate_limit::check_client(ctx, LimitedAction::RevokeClient, request_ctx).await?;
-    revoke(ctx, token, Origin::request(request_ctx)).await
 }
 
 /// Revokes `token`: the session of a refresh token, or a single access token.
@@ -64,9 +53,8 @@ pub async fn revoke(ctx: &Context, token: &str, origin: Origin) -> Result<(), Er
         (None, Some(session)) => Target::Session(session),
         (None, None) => return Ok(()),
     };
-    // Every node keeps each revoked token in memory, and a client can obtain any number of tokens, so revoking them is
-    // limited per account. A token that is revoked already does not get here.
-    rate_limit::check_revocation(ctx, &verified.subject).await?;
+    // A client can obtain any number of access tokens. One that is revoked already does not get here.
+    rate_limit::check_revocation(ctx, verified.user, &verified.subject, &origin).await?;
     let (ctx, user, expires_at) = (ctx.clone(), verified.user, verified.expires_at + ctx.node.issuer.leeway());
     run_to_completion(async move {
         publish_revocation(&ctx, target, expires_at).await?;
@@ -85,12 +73,15 @@ pub async fn sign_out_token(ctx: &Context, token: &str, origin: Origin) -> Resul
 }
 
 /// Ends a session that an authentic token of ours names, even if the store does not know it: if a failover has lost its
-/// record, its access tokens are still valid, so the revocation is published nevertheless. Idempotent.
+/// record, its access tokens are still valid, so the revocation is published nevertheless, within the limits of tokens
+/// that are revoked singly. Idempotent.
 pub async fn end_session_of(ctx: &Context, user: UserId, session: SessionId, origin: Origin) -> Result<(), Error> {
-    let ended = sign_out(ctx, user, SignOutScope::One(session), origin).await?;
+    let ended = sign_out(ctx, user, SignOutScope::One(session), origin.clone()).await?;
     let now = ctx.now();
     let opened_at = session.created_at().unwrap_or(now);
     if ended == 0 && !ctx.node.revocations.is_session_ended(user, session, opened_at) {
+        // A client can keep the refresh tokens of any number of sessions that ended long ago.
+        rate_limit::check_revocation(ctx, Some(user), &user.to_string(), &origin).await?;
         publish_revocation(ctx, Target::Session(session), now + ctx.node.retention.revocation_ttl()).await?;
     }
     Ok(())

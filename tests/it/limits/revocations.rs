@@ -17,6 +17,7 @@ use signet::id::{ApiKeyId, ProjectId};
 use signet::store::ephemeral::Cursor;
 
 use super::*;
+use crate::lost_sessions::lose_sessions;
 use crate::support::fleet::{TestFleet, native_request, over_both_stores_in_process};
 use crate::support::server::over_both_stores;
 
@@ -155,7 +156,8 @@ mod over_http {
             .set("SIGNET_LIMITS__ENABLED", "true")
             .set("SIGNET_LIMITS__REVOKE_ACCOUNT", "2 per 1h")
             .set("SIGNET_LIMITS__API_KEY_ACCOUNT", "3 per 1h");
-        revocation_limit_is_reported_by_each_dialect, key_creation_is_limited,
+        revocation_limit_is_reported_by_each_dialect, sign_outs_of_unknown_sessions_are_limited,
+        key_creation_is_limited,
     );
 
     async fn revocation_limit_is_reported_by_each_dialect(server: &TestServer) {
@@ -179,6 +181,32 @@ mod over_http {
         let tokens = server.sign_in(&user).await;
         revoke(&tokens.refresh).await.is(200);
         assert_eq!(server.rejection_reason(&tokens.access).await, "revoked");
+    }
+
+    /// A client can keep the refresh tokens of any number of sessions that ended long ago.
+    async fn sign_outs_of_unknown_sessions_are_limited(server: &TestServer) {
+        let user = server.create_user(&[]);
+        let mut lost = Vec::new();
+        for _ in 0..3 {
+            lost.push(server.sign_in(&user).await);
+        }
+        lose_sessions(server).await;
+        let known = server.sign_in(&user).await;
+        let sign_out = async |refresh: &str| {
+            let request = server.post("/auth/verification/revoke-token");
+            request.json(&json!({"refresh_token": refresh})).send_checked().await
+        };
+        for tokens in &lost[..2] {
+            sign_out(&tokens.refresh).await.is(200);
+        }
+        Dialect::Unturned.assert_rate_limited(&sign_out(&lost[2].refresh).await);
+        server.verify(&lost[2].access).await.is(200);
+        // What is revoked already is not counted, nor is a session that the store knows.
+        sign_out(&lost[0].refresh).await.is(200);
+        sign_out(&known.refresh).await.is(200);
+        for revoked in [&lost[0], &lost[1], &known] {
+            assert_eq!(server.rejection_reason(&revoked.access).await, "revoked");
+        }
     }
 
     /// Every deactivated key must be remembered too, and its row is never deleted.
