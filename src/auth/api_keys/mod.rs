@@ -103,7 +103,12 @@ pub async fn deactivate(ctx: &Context, project: ProjectId, key: ApiKeyId, origin
             let event = Event::of_user(EventType::ApiKeyDeactivated, row.user, origin);
             audit::record(&ctx, event.detail("api_key", key.to_string()));
         }
-        let expires_at = now + ctx.node.retention.revocation_ttl();
+        let ttl = ctx.node.retention.revocation_ttl();
+        if row.deactivated_at.is_some_and(|deactivated_at| deactivated_at + ttl <= now) {
+            // No token that was issued from it can be valid, and every node has read the row since.
+            return Ok(row);
+        }
+        let expires_at = now + ttl;
         let published = publish_revocation(&ctx, Target::ApiKey(key), expires_at).await;
         // After publishing, which skips a revocation that this node has applied already.
         let revocation = api_key_revocation(&ctx, key, now);

@@ -14,7 +14,7 @@ use signet::auth::tokens::revoke::revoke;
 use signet::auth::tokens::verify::verify_access_token;
 use signet::config::{LimitedAction, Rate};
 use signet::id::{ApiKeyId, ProjectId};
-use signet::store::ephemeral::Cursor;
+use signet::store::ephemeral::{Cursor, Target};
 
 use super::*;
 use crate::lost_sessions::lose_sessions;
@@ -73,6 +73,7 @@ mod by_account {
         revocations_are_limited,
         repeated_revocation_costs_nothing,
         repeated_deactivation_is_published_once,
+        old_deactivation_is_not_published_again,
         unaware_node_publishes_a_deactivation_again
     );
 
@@ -133,6 +134,19 @@ mod by_account {
         }
         assert_eq!(count_published(&ctx).await - before, 1);
         assert!(verify_access_token(&ctx, &token).is_err());
+    }
+
+    /// Rows of keys stay, so their owner could have any number of them remembered again.
+    async fn old_deactivation_is_not_published_again(fleet: &TestFleet) {
+        let ctx = limited(fleet).await;
+        let owner = Owner::create(&ctx, "old").await;
+        deactivate(&ctx, owner.project, owner.id, Origin::process()).await.unwrap();
+        let before = count_published(&ctx).await;
+        fleet.clock.advance(ctx.node.retention.revocation_ttl());
+        ctx.node.revocations.remove_expired(ctx.now());
+        deactivate(&ctx, owner.project, owner.id, Origin::process()).await.unwrap();
+        assert_eq!(count_published(&ctx).await, before);
+        assert!(!ctx.node.revocations.contains(&Target::ApiKey(owner.id)));
     }
 
     /// The node that changed the row may have failed before it published the revocation.
