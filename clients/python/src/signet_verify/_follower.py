@@ -96,9 +96,11 @@ class Follower:
         return longest * (0.5 + self._rng() / 2)
 
     def _sweep(self) -> None:
-        if self._clock.monotonic() >= self._next_sweep:
+        freshness = self._state.freshness
+        if not freshness.never_complete and self._clock.monotonic() >= self._next_sweep:
             self._next_sweep = self._clock.monotonic() + SWEEP_INTERVAL
-            self._state.revocations.sweep(self._clock.now())
+            # By the earlier of two clocks: one that is ahead for a while must not drop what is missing afterwards.
+            self._state.revocations.sweep(min(self._clock.now(), freshness.latest / 1000))
 
     def _step(self) -> Flow[None]:
         if self._needs_snapshot:

@@ -129,12 +129,14 @@ class State:
         if self.freshness.never_complete and self.options.when_stale != "ask":
             yield AwaitFeed()
         revocations = self.revocations
+        # Before the revocations are looked at: a frame that arrives in between would make the state look complete.
+        is_stale = self.staleness() > self.options.max_staleness
         version = revocations.version
         if entry.revocations_version != version:
             if revocations.covers(entry.ids):
                 raise VerifyError("revoked")
             entry.revocations_version = version
-        if self.staleness() > self.options.max_staleness:
+        if is_stale:
             if self.options.when_stale == "refuse":
                 raise VerifyError("stale")
             if self.options.when_stale == "ask":

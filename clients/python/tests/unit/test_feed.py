@@ -426,6 +426,23 @@ def test_a_clock_that_is_off_by_90_seconds_does_no_harm(setup: Setup) -> None:
     assert setup.state.staleness() < 1
 
 
+def test_a_clock_that_is_ahead_for_a_while_loses_no_revocation(setup: Setup) -> None:
+    sid = uuid7(int(setup.server.clock.now() * 1000))
+    token = setup.server.token(sid=sid)
+    setup.server.revoke(sid)
+    setup.server.end_segment()
+    setup.catch_up()
+    ahead, real = 7200, setup.server.frame
+    setup.server.clock.wall += ahead
+    setup.server.frame = lambda *a, **k: real(*a, **({"time": int((setup.server.clock.now() - ahead) * 1000)} | k))  # type: ignore[method-assign]
+    setup.fail()
+    setup.server.clock.wall -= ahead
+    setup.server.frame = real  # type: ignore[method-assign]
+    setup.server.clock.advance(1)
+    setup.catch_up()
+    assert setup.code(token) == "revoked"
+
+
 def test_staleness_follows_the_page() -> None:
     freshness = Freshness()
 

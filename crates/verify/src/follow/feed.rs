@@ -14,8 +14,6 @@ use super::key_source::{AFTER_FRAME, KeySource};
 use super::state::State;
 use crate::feed::{Frame, FrameError, MAX_FRAME_LENGTH, UnverifiedFrame};
 use crate::position::{Position, Progress, Snapshot};
-use crate::revocations::CLOCK_SKEW;
-use crate::time::UnixTime;
 
 /// The server answers a request of the live feed after about a second.
 const LIVE_DEADLINE: Duration = Duration::from_secs(5);
@@ -268,8 +266,7 @@ impl Follower {
     fn maintain(&mut self) {
         if self.maintained_at.elapsed() >= MAINTENANCE_INTERVAL {
             self.maintained_at = Instant::now();
-            // This clock may be ahead of that of the server.
-            self.state.revocations.remove_expired(UnixTime::now() - CLOCK_SKEW);
+            self.state.remove_expired();
             self.state.keys_wanted.notify_one();
         }
     }

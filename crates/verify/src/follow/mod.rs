@@ -172,10 +172,12 @@ impl Verifier {
         if inner.subject.is_some_and(|subject| subject != verified.subject_kind()) {
             return Err(VerifyError::WrongSubject);
         }
+        // Before the revocations are looked at: a frame that arrives in between would make the state look fresh.
+        let is_fresh = inner.state.freshness.is_fresh(inner.state.monotonic(), now, inner.max_staleness);
         if inner.state.revocations.is_revoked(verified.ids()) {
             return Err(VerifyError::Revoked);
         }
-        if inner.state.freshness.is_fresh(inner.state.monotonic(), now, inner.max_staleness) {
+        if is_fresh {
             return Ok((verified, false));
         }
         match inner.policy {

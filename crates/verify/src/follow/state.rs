@@ -11,7 +11,7 @@ use super::error::FollowError;
 use crate::freshness::Freshness;
 use crate::jwks::KeySet;
 use crate::position::Position;
-use crate::revocations::RevocationSet;
+use crate::revocations::{CLOCK_SKEW, RevocationSet};
 use crate::time::UnixTime;
 
 /// The state of a follower.
@@ -92,6 +92,15 @@ impl State {
         }
     }
 
+    /// Removes the revocations that no token can match any more, by the earlier of two clocks: that of this machine and
+    /// that of the server, as of the last frame that proved something. If this clock is ahead for a while, nothing may be
+    /// missing when it is right again.
+    pub(super) fn remove_expired(&self) {
+        if let Some(complete_at) = self.freshness.complete_at() {
+            self.revocations.remove_expired(complete_at.min(UnixTime::now()) - CLOCK_SKEW);
+        }
+    }
+
     /// Reports an error. Logged when it is another one than before, so that an outage does not fill the log.
     pub(super) fn report(&self, error: FollowError) {
         #[cfg(feature = "metrics")]
@@ -116,5 +125,53 @@ impl State {
     /// The last error, if the feed has not been read since.
     pub(super) fn last_error(&self) -> Option<FollowError> {
         self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feed::{Frame, IdHash, Revoked};
+
+    const HOUR: Duration = Duration::from_secs(60 * 60);
+
+    /// A state with revocations until these times.
+    fn with_revocations(until: &[UnixTime]) -> State {
+        let revoked = |(at, until): (usize, &UnixTime)| Revoked { id: IdHash::of(&at.to_string()), until: *until };
+        let state = State::new("https://id.example.org");
+        state.revocations.apply(&Frame {
+            issuer: String::new(),
+            time: UnixTime::default(),
+            epoch: "e".to_owned(),
+            from: None,
+            to: "1".to_owned(),
+            not_before: None,
+            jwks: None,
+            revoked: until.iter().enumerate().map(revoked).collect(),
+            revoked_before: Vec::new(),
+            segments: None,
+            part: None,
+        });
+        state
+    }
+
+    #[test]
+    fn expired_revocations_are_removed() {
+        let now = UnixTime::now();
+        let state = with_revocations(&[now - HOUR, now - CLOCK_SKEW / 2, now + HOUR]);
+        state.remove_expired();
+        assert_eq!(state.revocations.len(), 3, "no frame was received yet");
+        state.complete(now);
+        state.remove_expired();
+        assert_eq!(state.revocations.len(), 2);
+    }
+
+    #[test]
+    fn clock_that_is_ahead_for_a_while_removes_nothing() {
+        let server = UnixTime::now() - 10 * HOUR;
+        let state = with_revocations(&[server + HOUR]);
+        state.complete(server);
+        state.remove_expired();
+        assert_eq!((state.revocations.len(), state.staleness()), (1, None));
     }
 }
