@@ -61,4 +61,25 @@ mod tests {
         }
         assert_eq!(single_string_field(b"{\"token\":\"\xff\"}", "token"), None);
     }
+
+    /// All bodies of a few pieces in which the two could differ.
+    #[test]
+    fn a_parser_returns_what_is_recognized() {
+        const PIECES: [&[u8]; 13] =
+            [b"\"", b"\\", b"{", b"}", b":", b",", b" ", b"\n", b"a", b"\x7f", b"\xc3\xa9", b"\xff", b"\"token\""];
+        let mut recognized = 0;
+        for (begin, end) in [("{\"token\":", "}"), ("{\"token\":\"", "\"}"), ("{\"token\": \"", "\"}"), ("", "")] {
+            for number in 0..PIECES.len().pow(4) {
+                let pieces = (0..4).map(|place| PIECES[number / PIECES.len().pow(place) % PIECES.len()]);
+                let parts = std::iter::once(begin.as_bytes()).chain(pieces).chain([end.as_bytes()]);
+                let body: Vec<u8> = parts.flatten().copied().collect();
+                if let Some(value) = single_string_field(&body, "token") {
+                    let parsed: HashMap<&str, &str> = serde_json::from_slice(&body).unwrap();
+                    assert_eq!(parsed, HashMap::from([("token", value)]));
+                    recognized += 1;
+                }
+            }
+        }
+        assert!(recognized > 1000, "{recognized}");
+    }
 }
