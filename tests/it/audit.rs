@@ -35,6 +35,7 @@ over_both_stores_in_process!(
     flood_of_one_limit_is_stored_once_a_minute,
     flood_from_one_network_is_stored_once_a_minute,
     flood_of_own_changes_is_stored_once_a_minute,
+    flood_of_changes_of_many_accounts_is_bounded,
     schedule_of_signing_keys_is_recorded,
     old_events_are_not_listed,
 );
@@ -153,6 +154,28 @@ async fn flood_of_own_changes_is_stored_once_a_minute(fleet: &TestFleet) {
         update_user_as_operator(&ctx, &user, update, Origin::process()).await.unwrap();
     }
     assert_eq!(list(&ctx, "user.updated").await.len(), 4, "what an operator does is always recorded");
+}
+
+/// Anyone can have many accounts.
+async fn flood_of_changes_of_many_accounts_is_bounded(fleet: &TestFleet) {
+    let ctx = fleet.node().await;
+    let change = async |number: usize| {
+        let email = format!("{number}@example.org");
+        let new_user = accounts::create::CreateUser { email, ..Default::default() };
+        let user = accounts::create::create_user_as_operator(&ctx, new_user).await.unwrap();
+        let update = UpdateSelf { full_name: Some(Some("Ada".to_owned())), ..UpdateSelf::default() };
+        update_self(&ctx, &user, update, native_request(&ctx)).await.unwrap().id
+    };
+    for number in 0..20 {
+        change(number).await;
+    }
+    let user = change(20).await;
+    assert_eq!(list(&ctx, "user.updated").await.len(), 20);
+    let own = audit::list_of_user(&ctx, user, EventRange::Newest, 10).await.unwrap();
+    assert_eq!(own.events[0].record.event_type, EventType::UserUpdated.name(), "the user sees it all the same");
+    fleet.clock.advance(Duration::from_secs(60));
+    change(21).await;
+    assert_eq!(list(&ctx, "user.updated").await.len(), 21);
 }
 
 async fn schedule_of_signing_keys_is_recorded(fleet: &TestFleet) {

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use crate::auth::context::Context;
 use crate::id::EventId;
 use crate::telemetry::metrics::Counter;
-use recorder::QueuedEvent;
+use recorder::{QueuedEvent, Repetition};
 
 /// Records an event. Never waits and never fails.
 pub fn record(ctx: &Context, event: Event) {
@@ -34,10 +34,11 @@ pub fn record(ctx: &Context, event: Event) {
     count(ctx, &event);
     let id = EventId::new(now, &ctx.node.rng).to_string();
     let record = event.into_record(id, now, recorder.process());
-    let is_repeated = recorder.is_repeated(event_type, &record, network, now);
-    log::write(event_type, &record, is_repeated);
-    if !is_repeated {
-        recorder.queue(QueuedEvent { event_type, user, record: Arc::new(record) });
+    let repetition = recorder.repetition(event_type, &record, network, now);
+    let is_for_all = repetition == Repetition::None;
+    log::write(event_type, &record, !is_for_all);
+    if repetition != Repetition::OfSubject {
+        recorder.queue(QueuedEvent { event_type, user, record: Arc::new(record), is_for_all });
     }
 }
 

@@ -4,7 +4,8 @@
 //!
 //! What one client or user can cause in any number is bounded: of such events, only the first of its kind in a minute is
 //! stored and sent, and logged at info. The others are logged at debug. Otherwise anyone could fill the disk with lines,
-//! or displace the events of others. The metrics count every refusal by a limit.
+//! or displace the events of others. Anyone can have many accounts, so the network that they are used from has a bound
+//! too; beyond it, events are stored for the user concerned alone. The metrics count every refusal by a limit.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -27,7 +28,12 @@ const QUEUE: usize = 4_096;
 /// The time in which such an event is recorded once for each client or user.
 const REPEAT_AFTER: Duration = Duration::from_secs(60);
 
-/// The most clients and users that are remembered for [`REPEAT_AFTER`]. When there are more, all are forgotten.
+/// The events of one type that one client network causes in [`REPEAT_AFTER`], for all users together: as many as it may
+/// sign in by default.
+const MAX_OF_NETWORK: u32 = 20;
+
+/// The most clients and users that are remembered for [`REPEAT_AFTER`], and the most networks. When there are more, all
+/// are forgotten.
 const MAX_REMEMBERED: usize = 8_192;
 
 /// An event in the queue of the store.
@@ -36,6 +42,27 @@ pub(super) struct QueuedEvent {
     pub(super) event_type: EventType,
     pub(super) user: Option<UserId>,
     pub(super) record: Arc<EventRecord>,
+    /// False if it is only for the list of the user.
+    pub(super) is_for_all: bool,
+}
+
+/// Whether an event repeats others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Repetition {
+    /// It does not.
+    None,
+    /// Its network has caused [`MAX_OF_NETWORK`] of its type, which concern other users.
+    OfNetwork,
+    /// The same happened to the same user or client less than [`REPEAT_AFTER`] ago.
+    OfSubject,
+}
+
+/// What was recorded, of the types that one client or user can cause in any number.
+#[derive(Default)]
+struct Recorded {
+    subjects: HashMap<String, Timestamp>,
+    /// When the first of its time was recorded, and how many were.
+    networks: HashMap<(EventType, Option<IpAddr>), (Timestamp, u32)>,
 }
 
 /// The queues of one process.
@@ -49,7 +76,7 @@ pub struct Recorder {
     pub(super) pending: AtomicUsize,
     to_webhook: Option<mpsc::Sender<Arc<EventRecord>>>,
     for_webhook: Mutex<Option<mpsc::Receiver<Arc<EventRecord>>>>,
-    reported: Mutex<HashMap<String, Timestamp>>,
+    recorded: Mutex<Recorded>,
     /// Changes when events were written, and holds true once this process stops.
     pub(super) written: watch::Sender<bool>,
 }
@@ -67,7 +94,7 @@ impl Recorder {
             pending: AtomicUsize::new(0),
             to_webhook,
             for_webhook: Mutex::new(for_webhook),
-            reported: Mutex::default(),
+            recorded: Mutex::default(),
             written: watch::Sender::new(false),
         }
     }
@@ -93,7 +120,7 @@ impl Recorder {
     }
 
     pub(super) fn queue(&self, event: QueuedEvent) {
-        if let Some(webhook) = &self.to_webhook
+        if let Some(webhook) = self.to_webhook.as_ref().filter(|_| event.is_for_all)
             && webhook.try_send(event.record.clone()).is_err()
         {
             self.metrics.count(Counter::WebhookEventsLost);
@@ -105,17 +132,16 @@ impl Recorder {
         }
     }
 
-    /// True if the event repeats one that was recorded less than [`REPEAT_AFTER`] ago, of a type that one client or user
-    /// can cause in any number. Another reason, limit or list of changed fields makes it another event, so that nobody
-    /// can hide one behind another. Without a user, `network` counts and not the address: a client can choose any
-    /// address in its IPv6 /64.
-    pub(super) fn is_repeated(
+    /// Whether the event repeats others, of a type that one client or user can cause in any number. Another reason, limit
+    /// or list of changed fields makes it another event, so that nobody can hide one behind another. Without a user,
+    /// `network` counts and not the address: a client can choose any address in its IPv6 /64.
+    pub(super) fn repetition(
         &self,
         event_type: EventType,
         record: &EventRecord,
         network: Option<IpAddr>,
         now: Timestamp,
-    ) -> bool {
+    ) -> Repetition {
         let is_unlimited = match event_type {
             EventType::LimitExceeded => true,
             // What an administrator does to a user is always recorded.
@@ -125,22 +151,31 @@ impl Recorder {
             _ => false,
         };
         if !is_unlimited {
-            return false;
+            return Repetition::None;
         }
-        let network = || network.map(|network| network.to_string());
-        let subject = record.user.as_ref().map(|user| user.id.clone()).or_else(network).unwrap_or_default();
+        let network_text = || network.map(|network| network.to_string());
+        let subject = record.user.as_ref().map(|user| user.id.clone()).or_else(network_text).unwrap_or_default();
         let detail = |name: &str| record.details.get(name).map(ToString::to_string).unwrap_or_default();
         let (limit, changed) = (detail("limit"), detail("changed"));
         let reason = record.reason.as_deref().unwrap_or_default();
         let key = format!("{} {reason} {limit} {changed} {subject}", event_type.name());
-        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
-        if reported.get(&key).is_some_and(|at| now.since(*at) < REPEAT_AFTER) {
-            return true;
+        let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
+        let Recorded { subjects, networks } = &mut *recorded;
+        if subjects.get(&key).is_some_and(|at| now.since(*at) < REPEAT_AFTER) {
+            return Repetition::OfSubject;
         }
-        if reported.len() >= MAX_REMEMBERED {
-            reported.clear();
+        if subjects.len() >= MAX_REMEMBERED {
+            subjects.clear();
         }
-        reported.insert(key, now);
-        false
+        subjects.insert(key, now);
+        if networks.len() >= MAX_REMEMBERED {
+            networks.clear();
+        }
+        let (began, count) = networks.entry((event_type, network)).or_insert((now, 0));
+        if now.since(*began) >= REPEAT_AFTER {
+            (*began, *count) = (now, 0);
+        }
+        *count += 1;
+        if *count > MAX_OF_NETWORK { Repetition::OfNetwork } else { Repetition::None }
     }
 }
