@@ -139,9 +139,9 @@ pub(in crate::auth) async fn remember_network(ctx: &Context, user: UserId, clien
     }
 }
 
-/// Counts one revocation that every node must remember, of an access token or of a session that the store does not know:
-/// against the account, and against the network where owners revoke their own. A superuser's client that revokes the
-/// tokens of others serves many users from one network. `subject`: the token's `sub`.
+/// Counts one revocation that every node must remember, of an access token or of a session that the store does not
+/// know: against the account, and against the network where owners revoke their own. A superuser's client that revokes
+/// the tokens of others serves many users from one network. `subject`: the token's `sub`.
 pub(in crate::auth) async fn check_revocation(
     ctx: &Context,
     user: Option<UserId>,

@@ -132,9 +132,9 @@ impl Recorder {
         }
     }
 
-    /// Whether the event repeats others, of a type that one client or user can cause in any number. Another reason, limit
-    /// or list of changed fields makes it another event, so that nobody can hide one behind another. Without a user,
-    /// `network` counts and not the address: a client can choose any address in its IPv6 /64.
+    /// Whether the event repeats others, of a type that one client or user can cause in any number. Another reason,
+    /// limit or list of changed fields makes it another event, so that nobody can hide one behind another. Without a
+    /// user, `network` counts and not the address: a client can choose any address in its IPv6 /64.
     pub(super) fn repetition(
         &self,
         event_type: EventType,

@@ -109,8 +109,8 @@ async fn poll(ctx: &Context, cursor: &Cursor, report_due: Duration) -> Result<(C
     Ok((page.cursor, keyring_changed))
 }
 
-/// Removes the revocations that have expired at `now`, from memory and from the store. Called every minute, with the time
-/// of a [`RemovalTime`](super::removal_time::RemovalTime).
+/// Removes the revocations that have expired at `now`, from memory and from the store. Called every minute, with the
+/// time of a [`RemovalTime`](super::removal_time::RemovalTime).
 pub async fn remove_expired(ctx: &Context, now: Timestamp) {
     ctx.node.revocations.remove_expired(now);
     let published_before = now - ctx.node.retention.revocation_ttl();

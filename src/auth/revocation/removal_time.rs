@@ -1,5 +1,5 @@
-//! The time by which expired revocations are removed. If the clock of this machine is ahead for a while, as after a wrong
-//! answer of a time server, nothing may be missing when it is right again. Knows nothing of revocations.
+//! The time by which expired revocations are removed. If the clock of this machine is ahead for a while, as after a
+//! wrong answer of a time server, nothing may be missing when it is right again. Knows nothing of revocations.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -22,8 +22,8 @@ impl RemovalTime {
         Self { delay, readings: VecDeque::new() }
     }
 
-    /// The time now. `monotonic` and `now` are read at the same moment. Each reading takes memory until the delay is over,
-    /// so this is for a task that runs once a minute.
+    /// The time now. `monotonic` and `now` are read at the same moment. Each reading takes memory until the delay is
+    /// over, so this is for a task that runs once a minute.
     pub fn read(&mut self, monotonic: Duration, now: Timestamp) -> Timestamp {
         while self.readings.front().is_some_and(|(at, _)| *at + self.delay <= monotonic) {
             self.readings.pop_front();

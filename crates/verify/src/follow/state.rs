@@ -93,8 +93,8 @@ impl State {
     }
 
     /// Removes the revocations that no token can match any more, by the earlier of two clocks: that of this machine and
-    /// that of the server, as of the last frame that proved something. If this clock is ahead for a while, nothing may be
-    /// missing when it is right again.
+    /// that of the server, as of the last frame that proved something. If this clock is ahead for a while, nothing may
+    /// be missing when it is right again.
     pub(super) fn remove_expired(&self) {
         if let Some(complete_at) = self.freshness.complete_at() {
             self.revocations.remove_expired(complete_at.min(UnixTime::now()) - CLOCK_SKEW);
