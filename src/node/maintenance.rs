@@ -11,7 +11,6 @@ use crate::auth::retention::key_policy;
 use crate::auth::revocation::durable::{reapply, reapply_after_failover};
 use crate::auth::revocation::feed::{catch_up, follow, remove_expired};
 use crate::auth::revocation::propagation::report_position;
-use crate::auth::revocation::removal_time::RemovalTime;
 use crate::auth::revocation::responses;
 use crate::auth::signing_keys;
 use crate::auth::signing_keys::advance;
@@ -65,11 +64,8 @@ pub async fn run(ctx: &Context, cursor: Cursor) {
             tracing::warn!(%error, "keyring maintenance failed");
         }
     });
-    let mut removal_time = RemovalTime::new(ctx.node.retention.revocation_ttl());
-    // The first reading, in case the clock jumps within the first minute.
-    removal_time.read(ctx.node.clock.monotonic(), ctx.now());
     let cleanup = every(CLEANUP_INTERVAL, async || {
-        remove_expired(ctx, removal_time.read(ctx.node.clock.monotonic(), ctx.now())).await;
+        remove_expired(ctx).await;
         flush_api_key_usage(ctx).await;
     });
     let durable_revocations = every(REAPPLY_INTERVAL, || reapply_after_failover(ctx));

@@ -45,7 +45,8 @@ pub async fn reapply(ctx: &Context) -> Result<(), store::Error> {
 /// applied yet, also if a later query fails: the next reading does not find them new.
 async fn apply_rows(ctx: &Context, on_new: impl Fn(Revocation)) -> Result<(), store::Error> {
     let (revocations, accounts, retention) = (&ctx.node.revocations, &ctx.accounts, &ctx.node.retention);
-    let now = ctx.now();
+    // A clock that was ahead for a while must not hide the rows that were written meanwhile.
+    let now = revocations.steady_time(&ctx.node.clock, retention.revocation_ttl());
     let since = revocations.reapplied_at() - DURABLE_OVERLAP;
     let apply = |revocation: Revocation| {
         if revocations.apply(&revocation) {

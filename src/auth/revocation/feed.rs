@@ -11,7 +11,6 @@ use crate::auth::context::Context;
 use crate::auth::revocation::durable;
 use crate::auth::revocation::propagation::ReportSchedule;
 use crate::auth::signing_keys;
-use crate::clock::Timestamp;
 use crate::store;
 use crate::store::ephemeral::{Cursor, Target};
 
@@ -109,9 +108,9 @@ async fn poll(ctx: &Context, cursor: &Cursor, report_due: Duration) -> Result<(C
     Ok((page.cursor, keyring_changed))
 }
 
-/// Removes the revocations that have expired at `now`, from memory and from the store. Called every minute, with the
-/// time of a [`RemovalTime`](super::removal_time::RemovalTime).
-pub async fn remove_expired(ctx: &Context, now: Timestamp) {
+/// Removes expired revocations, from memory and from the store. Called every minute.
+pub async fn remove_expired(ctx: &Context) {
+    let now = ctx.node.revocations.steady_time(&ctx.node.clock, ctx.node.retention.revocation_ttl());
     ctx.node.revocations.remove_expired(now);
     let published_before = now - ctx.node.retention.revocation_ttl();
     if let Err(error) = ctx.ephemeral.forget_revocations(published_before).await

@@ -7,7 +7,7 @@
 //! | `publish` | publishes one revocation to all nodes |
 //! | `sessions` | ends sessions in the store and applies their revocations |
 //! | [`feed`] | follows what other nodes publish |
-//! | [`removal_time`] | the time by which expired revocations are removed |
+//! | [`steady_time`] | the time by which expired revocations are removed, and rows with new ones are read |
 //! | [`durable`] | re-applies the revocations that are columns of a row |
 //! | [`propagation`] | lets a command wait until every node has applied a revocation |
 //! | [`publication`] | the state of the feed that this node publishes to services that verify tokens themselves |
@@ -20,7 +20,7 @@ pub mod followers;
 pub mod propagation;
 pub mod publication;
 pub(in crate::auth) mod publish;
-pub mod removal_time;
 pub mod responses;
 pub(in crate::auth) mod sessions;
 pub mod set;
+pub mod steady_time;

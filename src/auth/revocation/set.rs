@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering}
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use super::steady_time::SteadyTime;
 use crate::auth::retention::{comparable_issue_time, first_api_key_read_after, first_session_after};
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::id::{ApiKeyId, SessionId, UserId};
 use crate::store::ephemeral::{Revocation, Target};
 use crate::token::access::VerifiedToken;
@@ -32,6 +33,7 @@ pub struct RevocationSet {
     reapply_failed: AtomicBool,
     /// Durable revocations that the stream did not have and that could not be published in it yet.
     unpublished: Mutex<Vec<Revocation>>,
+    steady_time: Mutex<SteadyTime>,
 }
 
 #[derive(Clone, Copy)]
@@ -276,6 +278,13 @@ impl RevocationSet {
     /// The time since the feed was last read.
     pub fn staleness(&self, now: Duration) -> Duration {
         now.saturating_sub(Duration::from_millis(self.fresh_at.load(Ordering::Relaxed)))
+    }
+
+    /// The time by which entries are removed and durable revocations are read. It follows a jump of the clock ahead only
+    /// after `delay`.
+    pub fn steady_time(&self, clock: &Clock, delay: Duration) -> Timestamp {
+        let mut steady_time = self.steady_time.lock().unwrap_or_else(PoisonError::into_inner);
+        steady_time.read(clock.monotonic(), clock.now(), delay)
     }
 
     /// Records that durable revocations were read.
