@@ -280,8 +280,8 @@ impl RevocationSet {
         now.saturating_sub(Duration::from_millis(self.fresh_at.load(Ordering::Relaxed)))
     }
 
-    /// The time by which entries are removed and durable revocations are read. It follows a jump of the clock ahead only
-    /// after `delay`.
+    /// The time by which entries are removed and durable revocations are read. It follows a jump of the clock ahead
+    /// only after `delay`.
     pub fn steady_time(&self, clock: &Clock, delay: Duration) -> Timestamp {
         let mut steady_time = self.steady_time.lock().unwrap_or_else(PoisonError::into_inner);
         steady_time.read(clock.monotonic(), clock.now(), delay)

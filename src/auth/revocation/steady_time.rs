@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 #[derive(Debug, Default)]
 pub struct SteadyTime {
     /// When a reading was made on the monotonic clock, and how far the clock of the machine was ahead of that, in
-    /// milliseconds. Only readings within the delay that no later one undercuts: oldest first, and the least ahead first.
+    /// milliseconds. Only readings within the delay that no later one undercuts: oldest first, and least ahead first.
     readings: VecDeque<(Duration, i64)>,
 }
 
