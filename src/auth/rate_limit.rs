@@ -60,7 +60,6 @@ impl AttemptPermit {
     }
 }
 
-
 /// Counts one sign-in from the client. Call it before [`check_account`], so that a client that has exhausted its own
 /// limit cannot exhaust those of the accounts it names.
 pub async fn check_sign_in(ctx: &Context, request_ctx: RequestContext<'_>) -> Result<(), Error> {
@@ -252,10 +251,4 @@ fn exceeded(
     let event = Event::limit_exceeded(action.setting(), user, retry_after, origin);
     audit::record(ctx, event.reason(action.message()));
     Error::RateLimited { retry_after }
-}
-
-/// As [`record_exceeded`], by a client of whom no more is known: for work that outlives the request.
-fn record_exceeded_by(ctx: &Context, action: LimitedAction, retry_after: Duration, client: Client) {
-    let event = Event::limit_exceeded(action.setting(), None, retry_after, audit::Origin::client(client));
-    audit::record(ctx, event.reason(action.message()));
 }

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use super::{
-    LimitedAction, Origin, check, check_client, limit, record_exceeded, record_exceeded_by, skip, take, take_of_network,
-};
+use super::{LimitedAction, check, check_client, exceeded, limit, skip, take_of_network};
 use crate::auth::Error;
+use crate::auth::audit::Origin;
 use crate::auth::context::Context;
 use crate::auth::request_context::{Client, RequestContext};
 use crate::id::UserId;
@@ -67,7 +66,7 @@ impl MailPermit {
                 return Ok(true);
             }
         }
-        record_exceeded(ctx, action, retry_after, Origin { user: owner, request_ctx: Some(request_ctx) });
+        _ = exceeded(ctx, action, retry_after, owner, Origin::request(request_ctx));
         Ok(false)
     }
 
@@ -138,8 +137,7 @@ async fn check_mail_to(
         RequesterAllowance::Allowed => Ok(MailPermit { kind, total_exceeded: None }),
         RequesterAllowance::TotalLimited { retry_after } => Ok(MailPermit { kind, total_exceeded: Some(retry_after) }),
         RequesterAllowance::Limited { retry_after } => {
-            record_exceeded(ctx, action, retry_after, Origin { request_ctx: Some(request_ctx), ..Origin::default() });
-            Err(Error::RateLimited { retry_after })
+            Err(exceeded(ctx, action, retry_after, None, Origin::request(request_ctx)))
         }
     }
 }
@@ -151,13 +149,9 @@ async fn check_mail_to(
 /// Both have counters of their own, so that notices do not use up the mails that people request.
 pub async fn check_notice(ctx: &Context, user: UserId, client: Option<Client>, subject: &str) -> Result<(), Error> {
     if let Some(client) = client {
-        let action = LimitedAction::MailClient;
         // Before the person's, so that a client that is over its limit does not use up that of others.
-        if let Some(retry_after) = take(ctx, action, &format!("notice:{}", client.rate_limit_ip)).await? {
-            record_exceeded_by(ctx, action, retry_after, client);
-            return Err(Error::RateLimited { retry_after });
-        }
+        let network = format!("notice:{}", client.rate_limit_ip);
+        check(ctx, LimitedAction::MailClient, &network, None, || Origin::client(client)).await?;
     }
-    let origin = Origin { user: Some(user), request_ctx: None };
-    check(ctx, LimitedAction::MailTotal, &format!("notice:{subject}"), origin).await
+    check(ctx, LimitedAction::MailTotal, &format!("notice:{subject}"), Some(user), Origin::process).await
 }
