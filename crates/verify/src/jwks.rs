@@ -19,7 +19,7 @@ use crate::keys::PublicKey;
 /// The longest document.
 pub const MAX_JWKS_LENGTH: usize = 256 * 1024;
 
-/// The most keys of a document. Each Ed25519 key takes 370 KiB.
+/// The most keys of a document. Each Ed25519 key takes 370 KiB from its first signature on.
 pub const MAX_KEYS: usize = 64;
 
 /// The keys of an issuer.
@@ -76,7 +76,7 @@ impl KeySet {
         Self::default().replaced_by(body)
     }
 
-    /// Parses a newer document. Keys that this set has too are not expanded again.
+    /// Parses a newer document. Keys that this set has too are taken over as they are, so none is expanded twice.
     pub fn replaced_by(&self, body: &[u8]) -> Result<Self, JwksError> {
         if body.len() > MAX_JWKS_LENGTH {
             return Err(JwksError::TooLong);

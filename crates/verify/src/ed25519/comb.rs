@@ -4,6 +4,8 @@
 //! digit, so that a multiplication is one addition per position and no doubling. Not for secrets: the memory accesses
 //! depend on the scalar.
 
+use std::sync::OnceLock;
+
 use curve25519_dalek::edwards::EdwardsPoint;
 use curve25519_dalek::scalar::Scalar;
 
@@ -21,30 +23,38 @@ const HALF: usize = 1 << (WIDTH - 1);
 
 /// The multiples of a point.
 pub(super) struct Comb {
-    /// For each position, the multiples by 1 to [`HALF`] of the point times 2^([`WIDTH`] × position).
-    multiples: Box<[EdwardsPoint]>,
+    point: EdwardsPoint,
+    /// For each position, the multiples by 1 to [`HALF`] of the point times 2^([`WIDTH`] × position). Computed when they
+    /// are first needed: a key that is announced, or that no token names any more, takes no memory for them.
+    multiples: OnceLock<Box<[EdwardsPoint]>>,
 }
 
 impl Comb {
     pub(super) fn new(point: &EdwardsPoint) -> Self {
-        let mut multiples = Vec::with_capacity(PLACES * HALF);
-        let mut one = *point;
-        for _ in 0..PLACES {
-            let mut multiple = one;
-            multiples.push(multiple);
-            for _ in 1..HALF {
-                multiple += &one;
+        Self { point: *point, multiples: OnceLock::new() }
+    }
+
+    fn multiples(&self) -> &[EdwardsPoint] {
+        self.multiples.get_or_init(|| {
+            let mut multiples = Vec::with_capacity(PLACES * HALF);
+            let mut one = self.point;
+            for _ in 0..PLACES {
+                let mut multiple = one;
                 multiples.push(multiple);
+                for _ in 1..HALF {
+                    multiple += &one;
+                    multiples.push(multiple);
+                }
+                one = multiple + multiple;
             }
-            one = multiple + multiple;
-        }
-        Self { multiples: multiples.into() }
+            multiples.into()
+        })
     }
 
     /// `sum` plus `scalar` times the point. The scalar is used as an integer, so the result is also right for a point
     /// whose order is not prime.
     pub(super) fn add_multiple(&self, mut sum: EdwardsPoint, scalar: &Scalar) -> EdwardsPoint {
-        for (place, digit) in self.multiples.chunks_exact(HALF).zip(digits(scalar)) {
+        for (place, digit) in self.multiples().chunks_exact(HALF).zip(digits(scalar)) {
             let size = usize::from(digit.unsigned_abs());
             if digit > 0 {
                 sum += &place[size - 1];
@@ -100,6 +110,14 @@ mod tests {
             // Exactly the integer itself: otherwise the result would be wrong for a point of mixed order.
             assert!((0..=2).contains(&digits[PLACES - 1]));
         }
+    }
+
+    #[test]
+    fn a_table_is_computed_at_the_first_multiplication() {
+        let comb = Comb::new(&ED25519_BASEPOINT_POINT);
+        assert!(comb.multiples.get().is_none());
+        comb.add_multiple(EdwardsPoint::identity(), &Scalar::ONE);
+        assert!(comb.multiples.get().is_some());
     }
 
     #[test]

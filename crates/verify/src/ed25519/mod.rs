@@ -1,4 +1,5 @@
-//! Verifying Ed25519 signatures of long-lived keys: each key is expanded once, which makes every verification cheaper.
+//! Verifying Ed25519 signatures of long-lived keys: each key is expanded once, at its first signature, which makes every
+//! other verification cheaper.
 //!
 //! A signature (R, s) of a message M by the key A is valid if R is the encoding of sB − kA, where k = SHA-512(R ‖ A ‖
 //! M). The cost is in the two multiplications. A general verifier starts them from nothing each time: 256 doublings,
@@ -31,7 +32,7 @@ use curve25519_dalek::traits::Identity;
 
 use comb::Comb;
 
-/// A public key, expanded to verify many signatures.
+/// A public key that verifies many signatures.
 pub struct Verifier {
     public: [u8; 32],
     /// Multiples of −A, so that only additions remain.
@@ -50,11 +51,10 @@ static CURVE: LazyLock<Curve> = LazyLock::new(|| Curve {
 });
 
 impl Verifier {
-    /// Expands a key, which takes less than a millisecond and 370 KiB. `None` if it is not a point of the curve, or a
-    /// point of small order, whose signatures anyone can forge.
+    /// Decodes a key. Its first signature expands it, which takes about a millisecond and 370 KiB. `None` if it is not a
+    /// point of the curve, or a point of small order, whose signatures anyone can forge.
     pub fn new(public: &[u8; 32]) -> Option<Self> {
         let point = CompressedEdwardsY(*public).decompress().filter(|point| !point.is_small_order())?;
-        LazyLock::force(&CURVE);
         Some(Self { public: *public, minus_key: Comb::new(&-point) })
     }
 
