@@ -8,8 +8,8 @@ mod traces;
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
 use tracing::{Level, Metadata, Subscriber};
@@ -58,10 +58,9 @@ pub struct Logs {
 impl Logs {
     /// Starts the log for the whole process.
     pub fn start(settings: &Log, clock: Clock) -> Result<Self, StartError> {
-        let (queue, waiting) = sync_channel(QUEUE);
-        let lines = Lines { queue, lost: Arc::default() };
+        let (lines, queue) = Lines::new();
         let thread =
-            std::thread::Builder::new().name("log".to_owned()).spawn(move || write(&waiting, &mut io::stderr()))?;
+            std::thread::Builder::new().name("log".to_owned()).spawn(move || write(&queue, &mut io::stderr()))?;
         let log = layer(settings.format, io::stderr().is_terminal(), clock, lines.clone());
         #[cfg(feature = "otlp")]
         let traces = settings.otlp_endpoint.as_deref().map(traces::Traces::to).transpose()?;
@@ -83,7 +82,7 @@ impl Logs {
 
     /// Number of lines lost because they could not be written fast enough.
     pub fn lost(&self) -> u64 {
-        self.lines.lost.load(Ordering::Relaxed)
+        self.lines.counters.lost.load(Ordering::Relaxed)
     }
 }
 
@@ -121,18 +120,39 @@ enum Message {
 /// The subscriber's writer: each call is one complete line.
 #[derive(Clone)]
 struct Lines {
-    queue: SyncSender<Message>,
-    lost: Arc<AtomicU64>,
+    queue: Sender<Message>,
+    counters: Arc<Counters>,
+}
+
+/// What bounds the queue. A bounded channel of the standard library allocates all of its places at once, 256 KiB.
+#[derive(Default)]
+struct Counters {
+    waiting: AtomicUsize,
+    lost: AtomicU64,
+}
+
+/// The other end of [`Lines`].
+struct Queue {
+    messages: Receiver<Message>,
+    counters: Arc<Counters>,
+}
+
+impl Lines {
+    fn new() -> (Self, Queue) {
+        let ((queue, messages), counters) = (channel(), Arc::<Counters>::default());
+        (Self { queue, counters: Arc::clone(&counters) }, Queue { messages, counters })
+    }
 }
 
 impl Write for Lines {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        match self.queue.try_send(Message::Line(line.to_vec())) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_)) => {
-                self.lost.fetch_add(1, Ordering::Relaxed);
-            }
-            Err(TrySendError::Disconnected(_)) => io::stderr().write_all(line)?,
+        let Counters { waiting, lost } = &*self.counters;
+        if waiting.fetch_add(1, Ordering::Relaxed) >= QUEUE {
+            waiting.fetch_sub(1, Ordering::Relaxed);
+            lost.fetch_add(1, Ordering::Relaxed);
+        } else if self.queue.send(Message::Line(line.to_vec())).is_err() {
+            waiting.fetch_sub(1, Ordering::Relaxed);
+            io::stderr().write_all(line)?;
         }
         Ok(line.len())
     }
@@ -150,8 +170,9 @@ impl<'a> MakeWriter<'a> for Lines {
 }
 
 /// Ignores write errors: there is nowhere to report them.
-fn write(waiting: &Receiver<Message>, to: &mut dyn Write) {
-    while let Ok(Message::Line(line)) = waiting.recv() {
+fn write(queue: &Queue, to: &mut dyn Write) {
+    while let Ok(Message::Line(line)) = queue.messages.recv() {
+        queue.counters.waiting.fetch_sub(1, Ordering::Relaxed);
         let _ = to.write_all(&line);
     }
 }
@@ -205,8 +226,7 @@ mod tests {
     use crate::clock::Timestamp;
 
     fn logged(format: LogFormat, terminal: bool) -> String {
-        let (queue, waiting) = sync_channel(8);
-        let lines = Lines { queue, lost: Arc::default() };
+        let (lines, queue) = Lines::new();
         let clock = Clock::manual(Timestamp::from_millis(1_763_130_320_050));
         let subscriber = subscriber(layer(format, terminal, clock, lines.clone()), "info").unwrap();
         tracing::subscriber::with_default(subscriber, || {
@@ -216,7 +236,7 @@ mod tests {
         });
         lines.queue.send(Message::Stop).unwrap();
         let mut written = Vec::new();
-        write(&waiting, &mut written);
+        write(&queue, &mut written);
         String::from_utf8(written).unwrap()
     }
 
@@ -241,12 +261,10 @@ mod tests {
 
     #[test]
     fn traces_have_the_spans_that_the_log_does_not_show() {
-        let (queue, waiting) = sync_channel(8);
-        let lines = Lines { queue, lost: Arc::default() };
+        let (lines, queue) = Lines::new();
         let clock = Clock::manual(Timestamp::from_millis(0));
         // In place of the exporter: a log of the spans that it would get.
-        let (spans, exported) = sync_channel(8);
-        let spans = Lines { queue: spans, lost: Arc::default() };
+        let (spans, exported) = Lines::new();
         let exporter = fmt::layer().json().with_span_events(fmt::format::FmtSpan::CLOSE).with_writer(spans.clone());
         let log = layer(LogFormat::Json, false, clock, lines.clone());
         let subscriber = with_traces(log, exporter.boxed(), "warn").unwrap();
@@ -258,13 +276,13 @@ mod tests {
             tracing::debug!("neither");
             tracing::warn!("in both");
         });
-        let text = |queue: SyncSender<Message>, waiting| {
-            queue.send(Message::Stop).unwrap();
+        let text = |lines: Lines, queue| {
+            lines.queue.send(Message::Stop).unwrap();
             let mut written = Vec::new();
-            write(&waiting, &mut written);
+            write(&queue, &mut written);
             String::from_utf8(written).unwrap()
         };
-        let (log, traces) = (text(lines.queue, waiting), text(spans.queue, exported));
+        let (log, traces) = (text(lines, queue), text(spans, exported));
         assert_eq!((log.lines().count(), log.contains("in both"), log.contains("\"span\"")), (1, true, false), "{log}");
         for expected in ["event of the trace", "in both", "\"name\":\"store\"", "\"name\":\"request\""] {
             assert!(traces.contains(expected), "{expected}: {traces}");
@@ -274,11 +292,17 @@ mod tests {
 
     #[test]
     fn lost_lines_are_counted_and_do_not_block() {
-        let (queue, _waiting) = sync_channel(1);
-        let mut lines = Lines { queue, lost: Arc::default() };
-        for _ in 0..3 {
+        let (mut lines, queue) = Lines::new();
+        for _ in 0..QUEUE + 2 {
             lines.write_all(b"line\n").unwrap();
         }
-        assert_eq!(lines.lost.load(Ordering::Relaxed), 2);
+        assert_eq!(lines.counters.lost.load(Ordering::Relaxed), 2);
+        // What is written makes room again.
+        lines.queue.send(Message::Stop).unwrap();
+        let mut written = Vec::new();
+        write(&queue, &mut written);
+        assert_eq!(written.len(), QUEUE * b"line\n".len());
+        lines.write_all(b"line\n").unwrap();
+        assert_eq!(lines.counters.lost.load(Ordering::Relaxed), 2);
     }
 }
