@@ -19,7 +19,7 @@ use super::error::StartError;
 use super::maintenance::{self, load_revocations, watch_readiness};
 use super::management;
 use super::observer::{ManagementObserver, RequestObserver};
-use super::program_memory::release_code_after_start;
+use super::program_memory::release_pages_after_start;
 use super::start_retry::retry_while_unavailable;
 use super::stores::Stores;
 use crate::api;
@@ -184,7 +184,7 @@ async fn run<E: From<ServeError>>(
         _ = &mut maintenance => return Ok(()),
         () = stop.requested() => return Ok(()),
     };
-    tokio::spawn(release_code_after_start());
+    tokio::spawn(release_pages_after_start());
     let running = Running { ctx: &ctx, stores: &stores, url: server.url(), address: server.address(), stop };
     let result = tokio::select! {
         result = work(running) => result,
