@@ -216,6 +216,19 @@ const KEY_FORBIDDEN: [&str; 5] = [
     r#"{"detail":"The user does not have the required permissions."}"#,
 ];
 
+/// The responses to an API key in `x-api-key` where a session is required. They tell by its prefix that it is a key, and
+/// not whether it is valid.
+const KEY_NOT_ACCEPTED: [&str; 2] = [
+    concat!(
+        r#"{"type":"missing_credentials","#,
+        r#""title":"An API key cannot do this. Sign in, and send Authorization: Bearer …","status":401}"#,
+    ),
+    concat!(
+        r#"{"success":false,"data":{},"error":{"code":"not_authenticated","#,
+        r#""message":"An API key cannot do this. Sign in, and send the access token."}}"#,
+    ),
+];
+
 async fn tokens_are_refused_in_wrong_positions(server: &TestServer) {
     let token_set = TokenSet::make(server).await;
     let mut attempts = 0;
@@ -234,7 +247,10 @@ async fn tokens_are_refused_in_wrong_positions(server: &TestServer) {
                     matches!(token.kind, TokenKind::ApiKey | TokenKind::Client) && position == TokenPosition::Bearer;
                 let forbidden_for_keys =
                     response.status == 403 && from_api_key && KEY_FORBIDDEN.contains(&response.text.as_str());
-                if !refused && !forbidden_for_keys {
+                let is_key_in_its_field = token.kind == TokenKind::ApiKey && position == TokenPosition::ApiKey;
+                let not_accepted =
+                    response.status == 401 && is_key_in_its_field && KEY_NOT_ACCEPTED.contains(&response.text.as_str());
+                if !refused && !forbidden_for_keys && !not_accepted {
                     let (kind, dialect, HttpResponse { status, text, .. }) = (token.kind, token.dialect, response);
                     failures.push(format!(
                         "{kind:?} of {dialect} in {position:?} of {}: {status} {text}",
