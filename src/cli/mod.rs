@@ -2,9 +2,9 @@
 //!
 //! [`Arguments`] defines the syntax; each other file implements the commands of one noun. Apart from `serve`, `demo`,
 //! `bench`, `migrate`, `check`, `backup` and `restore`, a command opens the stores as a node without workers
-//! ([`build_command_context`]) and calls the operations of [`auth`] directly. It works beside running servers. A command
-//! that ends sessions, users or keys returns only when they have applied the change (`propagation`). Must not know which
-//! stores are configured.
+//! ([`build_command_context`]) and calls the operations of [`auth`](crate::auth) directly. It works beside running
+//! servers. A command that ends sessions, users or keys returns only when they have applied the change (`propagation`).
+//! Must not know which stores are configured.
 
 mod api_keys;
 mod arguments;
