@@ -38,12 +38,15 @@ impl RequestId {
         std::str::from_utf8(bytes).unwrap_or_default()
     }
 
-    /// The id as a header field's value.
+    /// The id as a header field's value. Marked as sensitive, which over HTTP/2 keeps it out of the table of recent
+    /// fields: no id is sent twice, and ids would displace the fields that are.
     pub fn value(&self) -> HeaderValue {
-        match &self.0 {
+        let mut value = match &self.0 {
             IdValue::Generated(text) => HeaderValue::from_bytes(text).unwrap_or_else(|_| HeaderValue::from_static("-")),
             IdValue::Received(value) => value.clone(),
-        }
+        };
+        value.set_sensitive(true);
+        value
     }
 }
 
@@ -118,6 +121,13 @@ mod tests {
             let headers = HeaderMap::from_iter([(X_REQUEST_ID, HeaderValue::from_bytes(strange).unwrap())]);
             assert_ne!(ids.assign(&headers).value().as_bytes(), strange);
         }
+    }
+
+    #[test]
+    fn http2_does_not_remember_ids() {
+        let ids = RequestIdGenerator::new(&Rng::system());
+        assert!(ids.assign(&headers(b"received")).value().is_sensitive());
+        assert!(ids.generate().value().is_sensitive());
     }
 
     #[test]
