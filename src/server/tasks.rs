@@ -27,7 +27,7 @@ pub(super) struct TaskContext {
     /// When the current poll began; `None` once it was measured.
     poll_began: Cell<Option<Instant>>,
     /// The response over HTTP/2 that began in the current poll.
-    response_begun: Cell<Option<Arc<UnreadResponse>>>,
+    response_begun: Cell<Option<Rc<UnreadResponse>>>,
 }
 
 impl TaskContext {
@@ -72,7 +72,7 @@ impl TaskContext {
     }
 
     /// Records that a response over HTTP/2 begins in the current poll.
-    pub(super) fn response_begins(&self, response: Arc<UnreadResponse>) {
+    pub(super) fn response_begins(&self, response: Rc<UnreadResponse>) {
         self.response_begun.set(Some(response));
     }
 }
@@ -91,7 +91,7 @@ impl<F: Future<Output: 'static> + 'static> hyper::rt::Executor<F> for LocalExecu
 /// Runs a stream's task. Once it has a response, it must make progress within the write timeout again and again.
 /// Otherwise it is dropped, which resets the stream.
 async fn run_stream<F: Future + Unpin>(tasks: Rc<TaskContext>, mut future: F) {
-    let mut response: Option<Arc<UnreadResponse>> = None;
+    let mut response: Option<Rc<UnreadResponse>> = None;
     let mut pieces = 0;
     loop {
         let waits_for_client = response.is_some();

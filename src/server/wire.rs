@@ -8,7 +8,6 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -60,7 +59,7 @@ pub(super) struct ConnectionActivity {
 /// Fields that only an HTTP/2 connection needs. Separate, because most connections use HTTP/1.1.
 #[derive(Default)]
 struct Http2Activity {
-    unread: Arc<UnreadResponses>,
+    unread: Rc<UnreadResponses>,
     /// When responses that HTTP/2 holds now are late.
     check_at: Cell<Option<Instant>>,
 }
@@ -212,7 +211,7 @@ impl InFlightRequest {
         now: Instant,
         body: Bytes,
         max_body: usize,
-    ) -> (ResponseBody, Option<Arc<UnreadResponse>>) {
+    ) -> (ResponseBody, Option<Rc<UnreadResponse>>) {
         self.ended = Some(now);
         let counted = if body.len() <= max_body && body.is_unique() { body.len() } else { 0 };
         match self.activity.http2.get() {
