@@ -1,23 +1,30 @@
-//! The tasks of a worker: measures how long each poll keeps the thread, and resets HTTP/2 streams whose client reads
-//! nothing.
+//! The tasks of a worker: measures how long each poll keeps the thread, polls HTTP/2 streams, and resets those whose
+//! client reads nothing.
 //!
 //! **Stalls.** All connections of a worker wait while one task is polled. So each poll of a connection and of a stream
 //! is measured, and those over [`STALL`] are reported. A request that is answered within one poll, which nearly every
 //! request is, needs no additional clock reading. The poll begins with the request, and after the response it only
 //! writes a bounded number of bytes. Knows nothing of HTTP but that a response may begin in a poll.
 
-use std::cell::Cell;
-use std::future::poll_fn;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
+
+use tokio::time::Sleep;
 
 use super::observer::Observer;
 use super::unread_responses::UnreadResponse;
 
 /// A poll that takes longer is a stall. A cached verification takes microseconds, so a stall delays hundreds of them.
 const STALL: Duration = Duration::from_millis(1);
+
+/// The future of a stream, from its request to the last byte of its response.
+type StreamFuture = Pin<Box<dyn Future<Output = ()>>>;
 
 /// State shared by the tasks of one worker.
 pub(super) struct TaskContext {
@@ -28,11 +35,20 @@ pub(super) struct TaskContext {
     poll_began: Cell<Option<Instant>>,
     /// The response over HTTP/2 that began in the current poll.
     response_begun: Cell<Option<Rc<UnreadResponse>>>,
+    /// Streams that the current poll of a connection has opened.
+    new_streams: RefCell<VecDeque<StreamFuture>>,
 }
 
 impl TaskContext {
     pub(super) fn new(worker: usize, observer: Arc<dyn Observer>, write_timeout: Duration) -> Self {
-        Self { worker, observer, write_timeout, poll_began: Cell::new(None), response_begun: Cell::new(None) }
+        Self {
+            worker,
+            observer,
+            write_timeout,
+            poll_began: Cell::new(None),
+            response_begun: Cell::new(None),
+            new_streams: RefCell::default(),
+        }
     }
 
     /// Time in which a client must read at least one byte of a pending response.
@@ -77,48 +93,116 @@ impl TaskContext {
     }
 }
 
-/// Runs the streams of an HTTP/2 connection as tasks on its own worker.
+/// Runs the streams of an HTTP/2 connection on its own worker. [`TaskContext::run_streams`] polls them first.
 #[derive(Clone)]
 pub(super) struct LocalExecutor(pub(super) Rc<TaskContext>);
 
-impl<F: Future<Output: 'static> + 'static> hyper::rt::Executor<F> for LocalExecutor {
+impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for LocalExecutor {
     fn execute(&self, future: F) {
-        // Boxed, because a task that pins the future in its own state would have space for it twice.
-        tokio::task::spawn_local(run_stream(self.0.clone(), Box::pin(future)));
+        self.0.new_streams.borrow_mut().push_back(Box::pin(future));
     }
 }
 
-/// Runs a stream's task. Once it has a response, it must make progress within the write timeout again and again.
-/// Otherwise it is dropped, which resets the stream.
-async fn run_stream<F: Future + Unpin>(tasks: Rc<TaskContext>, mut future: F) {
-    let mut response: Option<Rc<UnreadResponse>> = None;
-    let mut pieces = 0;
-    loop {
-        let waits_for_client = response.is_some();
-        let ended = poll_fn(|cx| {
-            let polled = tasks.measure(|| std::pin::Pin::new(&mut future).poll(cx));
-            if let Some(begun) = tasks.response_begun.take() {
-                response = Some(begun);
+impl TaskContext {
+    /// Polls the streams that the last poll of a connection has opened, and returns whether any is complete. Nearly
+    /// every request is answered within one poll, so only the others get a task.
+    pub(super) fn run_streams(self: &Rc<Self>) -> bool {
+        let mut any_complete = false;
+        loop {
+            let Some(future) = self.new_streams.borrow_mut().pop_front() else { return any_complete };
+            let mut stream = Stream { tasks: self.clone(), future, response: None, pieces: 0, timer: None };
+            // No waker, because a stream that waits is polled again by its task. A panic resets its stream only, as in
+            // a task.
+            let poll = AssertUnwindSafe(|| Pin::new(&mut stream).poll(&mut Context::from_waker(Waker::noop())));
+            if catch_unwind(poll).is_ok_and(|polled| polled.is_pending()) {
+                tokio::task::spawn_local(stream);
+            } else {
+                any_complete = true;
             }
-            match polled {
-                Poll::Ready(_) => Poll::Ready(true),
-                Poll::Pending if !waits_for_client && response.is_some() => Poll::Ready(false),
-                Poll::Pending => Poll::Pending,
-            }
-        });
-        let ended = if waits_for_client {
-            // Boxed, because few streams need the timer and all would carry its size.
-            Box::pin(tokio::time::timeout(tasks.write_timeout, ended)).await
-        } else {
-            Ok(ended.await)
-        };
-        match (ended, &response) {
-            (Ok(true), None) => return,
-            (Ok(true), Some(response)) => return response.pass_on(),
-            (Err(_), Some(response)) if response.pieces() == pieces => {
-                return tasks.observer.stream_timed_out(tasks.worker);
-            }
-            (_, response) => pieces = response.as_ref().map_or(0, |response| response.pieces()),
         }
+    }
+}
+
+/// A stream. Once it has a response, it must make progress within the write timeout again and again. Otherwise it is
+/// dropped, which resets the stream.
+struct Stream {
+    tasks: Rc<TaskContext>,
+    future: StreamFuture,
+    response: Option<Rc<UnreadResponse>>,
+    /// Pieces of the response that were passed on when the timer was set.
+    pieces: u32,
+    /// Set while the response waits for the client, which few do.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Future for Stream {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Self { tasks, future, response, pieces, timer } = self.get_mut();
+        let polled = tasks.measure(|| future.as_mut().poll(cx));
+        if let Some(begun) = tasks.response_begun.take() {
+            *response = Some(begun);
+        }
+        let Some(response) = response else { return polled };
+        if polled.is_ready() {
+            response.pass_on();
+            return Poll::Ready(());
+        }
+        let timer = timer.get_or_insert_with(|| {
+            *pieces = response.pieces();
+            Box::pin(tokio::time::sleep(tasks.write_timeout))
+        });
+        while timer.as_mut().poll(cx).is_ready() {
+            if response.pieces() == *pieces {
+                tasks.observer.stream_timed_out(tasks.worker);
+                return Poll::Ready(());
+            }
+            *pieces = response.pieces();
+            timer.as_mut().reset(tokio::time::Instant::now() + tasks.write_timeout);
+        }
+        Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyper::rt::Executor;
+    use std::future::poll_fn;
+    use tokio::sync::oneshot;
+
+    struct Silent;
+    impl Observer for Silent {}
+
+    fn tasks() -> Rc<TaskContext> {
+        Rc::new(TaskContext::new(0, Arc::new(Silent), Duration::from_secs(5)))
+    }
+
+    #[tokio::test]
+    async fn stream_that_waits_continues_in_a_task() {
+        let local = tokio::task::LocalSet::new();
+        let (tasks, (go, gone), (done, is_done)) = (tasks(), oneshot::channel::<()>(), oneshot::channel());
+        local
+            .run_until(async {
+                LocalExecutor(tasks.clone()).execute(async {
+                    gone.await.unwrap();
+                    done.send(()).unwrap();
+                });
+                assert!(!tasks.run_streams(), "nothing is complete");
+                go.send(()).unwrap();
+                is_done.await.unwrap();
+            })
+            .await;
+    }
+
+    #[test]
+    fn panic_in_a_stream_leaves_the_others() {
+        let (tasks, complete) = (tasks(), Rc::new(Cell::new(false)));
+        let executor = LocalExecutor(tasks.clone());
+        executor.execute(poll_fn(|_| -> Poll<()> { panic!("a bug") }));
+        let completed = complete.clone();
+        executor.execute(async move { completed.set(true) });
+        assert!(tasks.run_streams() && complete.get());
     }
 }

@@ -52,19 +52,29 @@ where
     let mut timer_armed = false;
     let mut timer = pin!(tokio::time::sleep_until((activity.idle_since() + worker.hibernate_after).into()));
     let mut close_by: Option<Instant> = None;
+    let mut deferred = false;
     poll_fn(|cx| {
         'polled: loop {
             if version == Version::Http2 && worker.registry.is_freeing() {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            if worker.tasks.measure(|| connection.as_mut().poll(cx)).is_ready() {
+            let polled = worker.tasks.measure(|| connection.as_mut().poll(cx));
+            let any_response = worker.tasks.run_streams();
+            if polled.is_ready() {
                 return Poll::Ready(DriveOutcome::Finished);
             }
             if let Some(bytes) = activity.changed_bytes() {
                 for _ in 0..worker.registry.set_held(activity.entry(), bytes) {
                     worker.observer.connection_cut_off(worker.index, CutOffReason::HeldBytes);
                 }
+            }
+            // The next poll sends the responses of all streams together. Only then are the deadlines computed, but at
+            // least in every other poll, because each may bring requests.
+            deferred = any_response && !deferred;
+            if deferred {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
             // One poll is enough to be woken: the connection always runs in the same task.
             if !phase_watched || worker.phase() != phase {
