@@ -46,3 +46,107 @@ impl Protocols {
         Self { http1, http2 }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::observer::Observer;
+    use crate::server::wire::{ConnectionActivity, Version, Wire};
+    use bytes::Bytes;
+    use http_body_util::Full;
+    use hyper_util::rt::TokioIo;
+    use std::cell::RefCell;
+    use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::sync::Arc;
+    use std::task::{Context, Poll, Waker};
+    use std::time::{Duration, Instant};
+    use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+    struct Silent;
+    impl Observer for Silent {}
+
+    /// A client whose requests have arrived and that sends no more. Records each write of the server.
+    struct Recorder {
+        requests: Bytes,
+        writes: Rc<RefCell<Vec<usize>>>,
+    }
+
+    impl AsyncRead for Recorder {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            into: &mut ReadBuf<'_>,
+        ) -> Poll<std::io::Result<()>> {
+            if self.requests.is_empty() {
+                return Poll::Pending;
+            }
+            into.put_slice(&std::mem::take(&mut self.requests));
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl AsyncWrite for Recorder {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+            self.writes.borrow_mut().push(bytes.len());
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_write_vectored(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            pieces: &[std::io::IoSlice<'_>],
+        ) -> Poll<std::io::Result<usize>> {
+            let bytes: Vec<u8> = pieces.iter().flat_map(|piece| piece.iter().copied()).collect();
+            self.poll_write(cx, &bytes)
+        }
+
+        fn is_write_vectored(&self) -> bool {
+            true
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// The sizes of the writes, after the settings, that answer four requests with bodies of this size.
+    fn writes(body: usize) -> Vec<usize> {
+        // The preface, empty settings, and `GET /` by HPACK's static table.
+        let mut requests = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
+        for stream in [1, 3, 5, 7] {
+            requests.extend_from_slice(&[0, 0, 3, 1, 5, 0, 0, 0, stream, 0x82, 0x86, 0x84]);
+        }
+        let tasks = Rc::new(TaskContext::new(0, Arc::new(Silent), Duration::from_secs(5)));
+        let activity = Rc::new(ConnectionActivity::new(Instant::now()));
+        activity.set_version(Version::Http2);
+        let recorder = Recorder { requests: requests.into(), writes: Rc::default() };
+        let writes = recorder.writes.clone();
+        let wire = TokioIo::new(Wire::new(recorder, Bytes::new(), activity, Rc::default()));
+        let service = hyper::service::service_fn(move |_: http::Request<hyper::body::Incoming>| async move {
+            Ok::<_, Infallible>(http::Response::new(Full::new(Bytes::from(vec![b'x'; body]))))
+        });
+        let mut connection = Box::pin(Protocols::new(1024, &tasks).http2.serve_connection(wire, service));
+        let mut poll = || connection.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(poll().is_pending());
+        writes.borrow_mut().clear();
+        assert!(tasks.run_streams() && poll().is_pending());
+        writes.take()
+    }
+
+    #[test]
+    fn small_responses_of_many_streams_are_one_write() {
+        let small = writes(900);
+        assert!(small.len() == 1 && small[0] > 4 * 900, "{small:?}");
+    }
+
+    #[test]
+    fn head_and_body_of_a_large_response_are_one_write() {
+        let large = writes(4000);
+        assert!(large.len() == 4 && large.iter().all(|size| *size > 4000), "{large:?}");
+    }
+}

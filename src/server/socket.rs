@@ -103,6 +103,9 @@ impl AsyncWrite for Socket {
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let socket = self.get_mut();
+        if let [whole] = pieces {
+            return socket.poll_send(cx, whole);
+        }
         let length = pieces.iter().map(|piece| piece.len()).sum();
         if length > BUFFER_SIZE {
             return Pin::new(&mut socket.stream).poll_write_vectored(cx, pieces);

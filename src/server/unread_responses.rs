@@ -1,7 +1,8 @@
 //! Responses over HTTP/2 that the client has not read, and the body that HTTP sends.
 //!
 //! A client decides by its flow-control windows when it takes a response, and can leave every window closed. So each
-//! response is counted from its creation until HTTP/2 has written its last byte. Knows nothing of tasks or sockets.
+//! response is counted from its creation until HTTP/2 has written its last byte, or has copied it to the buffer of its
+//! connection (16 KiB). Knows nothing of tasks or sockets.
 
 use std::cell::Cell;
 use std::convert::Infallible;

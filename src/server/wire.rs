@@ -248,6 +248,8 @@ pub(super) struct Wire<S> {
     read_ahead: Bytes,
     activity: Rc<ConnectionActivity>,
     returned: ReturnedStream<S>,
+    /// HTTP has written something.
+    has_written: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
@@ -276,7 +278,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         activity: Rc<ConnectionActivity>,
         returned: ReturnedStream<S>,
     ) -> Self {
-        Self { stream: Some(stream), read_ahead, activity, returned }
+        Self { stream: Some(stream), read_ahead, activity, returned, has_written: false }
     }
 
     /// Puts back bytes that HTTP read but did not parse.
@@ -335,6 +337,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let wire = self.get_mut();
+        wire.has_written = true;
         wire.activity.flushed.set(false);
         let written = wire.stream()?.poll_write(cx, bytes);
         wire.activity.record_write(written.is_pending());
@@ -369,8 +372,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         written
     }
 
+    /// False until an HTTP/2 connection has written something, because h2 asks at its start and then before each write.
+    /// If the first answer is yes, it sends each DATA frame of at least 256 bytes in a write of its own. Otherwise it
+    /// copies frames of less than 1024 bytes to its buffer, and one write sends the responses of all streams.
     fn is_write_vectored(&self) -> bool {
-        self.stream.as_ref().is_some_and(AsyncWrite::is_write_vectored)
+        let is_start = self.activity.http2.get().is_some() && !self.has_written;
+        !is_start && self.stream.as_ref().is_some_and(AsyncWrite::is_write_vectored)
     }
 }
 
