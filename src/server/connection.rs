@@ -17,7 +17,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::CONNECTION;
+use http::header::{CONNECTION, DATE};
 use http::{HeaderValue, Method, Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -143,6 +143,11 @@ fn respond<C: Clone + 'static>(
         let (mut head, body) = Response::<Bytes>::from(exchange.response).into_parts();
         if version == Version::Http1 && (exchange.last || worker.phase() != Phase::Serving) {
             head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        if version == Version::Http2
+            && let Some(date) = worker.date.at(ended)
+        {
+            head.headers.insert(DATE, date);
         }
         let (body, unread) = in_flight.end(ended, body, worker.max_body);
         if let Some(unread) = unread {

@@ -7,13 +7,14 @@
 //!
 //! Reading order: [`start`] here, `worker` (accept and drain), `connection` (from the handshake to the close),
 //! `timeouts`, `state` (shared by a worker's connections), `registry` and `connection_limit` (what is closed when
-//! memory or connections run short), `tasks` (stalls), `unread_responses` (responses over HTTP/2), `wire` and `socket`
-//! (bytes), `bind`, `tls`.
+//! memory or connections run short), `tasks` (stalls, streams), `unread_responses` and `date` (responses over HTTP/2),
+//! `wire` and `socket` (bytes), `bind`, `tls`.
 
 mod bind;
 mod certificate;
 mod connection;
 mod connection_limit;
+mod date;
 mod descriptors;
 mod error;
 mod observer;

@@ -39,6 +39,8 @@ impl Protocols {
             .initial_stream_window_size(window)
             .initial_connection_window_size(window.saturating_mul(4))
             .max_send_buf_size(4 * MAX_HEAD)
+            // `date` adds it.
+            .auto_date_header(false)
             // Closes the connection after this many streams that the client opened and reset before they were accepted
             // (rapid reset, CVE-2023-44487).
             .max_pending_accept_reset_streams(32)

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::connection_limit::ConnectionPermit;
+use super::date::Date;
 use super::observer::Observer;
 use super::protocols::Protocols;
 use super::registry::ConnectionRegistry;
@@ -43,6 +44,7 @@ pub(super) struct WorkerState<C> {
     pub(super) registry: ConnectionRegistry,
     pub(super) protocols: Protocols,
     pub(super) socket_buffer: SharedBuffer,
+    pub(super) date: Date,
     pub(super) tls: Option<Arc<Certificates>>,
     /// Largest body of the usual size.
     pub(super) max_body: usize,

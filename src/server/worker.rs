@@ -15,6 +15,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;
 
 use super::connection_limit::{ConnectionLimit, ConnectionPermit};
+use super::date::Date;
 use super::error::ServerStartError;
 use super::observer::{CutOffReason, Observer};
 use super::protocols::Protocols;
@@ -25,6 +26,7 @@ use super::tasks::TaskContext;
 use super::tls::Certificates;
 use super::wire::ConnectionActivity;
 use super::{bind, connection};
+use crate::clock::Clock;
 use crate::config;
 use crate::http::{
     RequestFactory, RequestIdGenerator, RequestLimits, Router, TrustedProxies, client_ip, connection_counter,
@@ -113,6 +115,7 @@ where
             tasks,
             registry: ConnectionRegistry::new(settings.max_held, connection_counter()),
             socket_buffer: SharedBuffer::new(),
+            date: Date::new(Clock::system()),
             tls: config.tls,
             max_body: settings.max_body,
             header_timeout: settings.header_timeout,
