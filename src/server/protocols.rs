@@ -83,7 +83,8 @@ mod tests {
             if self.requests.is_empty() {
                 return Poll::Pending;
             }
-            into.put_slice(&std::mem::take(&mut self.requests));
+            let length = self.requests.len().min(into.remaining());
+            into.put_slice(&self.requests.split_to(length));
             Poll::Ready(Ok(()))
         }
     }
