@@ -1,7 +1,7 @@
 # Signet in a container: one static binary, the CA certificates that its TLS connections trust, and a data folder. It
 # runs as a user without rights, and the root file system can be read-only: everything that it writes is in /data. Build
-# it with `docker build -t signet .` or `docker compose up --build`. `./test packages` checks this file as far as it can
-# without a container engine: docs/operate/containers.md says how far.
+# it with `docker build -t signet .` or `docker compose up --build`. `./test packages` builds and runs the last stage:
+# docs/operate/containers.md.
 
 # The tag says what the digest is. To update both: docker buildx imagetools inspect rust:1.95-alpine
 FROM rust:1.95-alpine@sha256:606fd313a0f49743ee2a7bd49a0914bab7deedb12791f3a846a34a4711db7ed2 AS build

@@ -1,4 +1,4 @@
-"""Checks what needs a container engine or a cluster to run, as far as it can be checked without. For `./test packages`.
+"""Checks what needs images of others or a cluster to run, as far as it can be checked without. For `./test packages`.
 
 The chart is linted and rendered by Helm's own engine, and its manifests are compared with the schemas of Kubernetes.
 Docker Compose itself reads compose.yaml. hadolint and the parser of Docker read the Dockerfile; its build context is
