@@ -69,6 +69,8 @@ pub(in crate::auth) struct LiveFrame {
     pub(in crate::auth) jwks: Box<str>,
     /// By the monotonic clock.
     pub(in crate::auth) signed_at: Duration,
+    /// The time until the next frame, if there is anything new.
+    pub(in crate::auth) interval: Duration,
 }
 
 impl LiveFrame {
@@ -187,14 +189,9 @@ impl Publication {
         self.responses.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The responses to followers since [`Self::reset_responses`].
-    pub(in crate::auth) fn responses(&self) -> u32 {
-        self.responses.load(Ordering::Relaxed)
-    }
-
-    /// Begins to count responses anew, before a frame is published.
-    pub(in crate::auth) fn reset_responses(&self) {
-        self.responses.store(0, Ordering::Relaxed);
+    /// The responses to followers since the last call.
+    pub(in crate::auth) fn take_responses(&self) -> u32 {
+        self.responses.swap(0, Ordering::Relaxed)
     }
 
     /// The responses that belong to this live frame.
