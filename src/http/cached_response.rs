@@ -2,7 +2,7 @@
 //! of the content.
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, ETAG};
+use http::header::{CACHE_CONTROL, ETAG};
 use http::{HeaderValue, StatusCode};
 
 use super::request::Request;
@@ -51,8 +51,6 @@ impl CachedResponse {
         };
         let not_modified = with_fields(Response::empty(StatusCode::NOT_MODIFIED));
         let ok = with_fields(Response::bytes(StatusCode::OK, HeaderValue::from_static(media_type), ""));
-        // HTTP would format it for each response.
-        let ok = ok.header(CONTENT_LENGTH, HeaderValue::from_static(body.len().to_string().leak()));
         Self {
             body,
             etag,

@@ -15,9 +15,6 @@ use super::request_id::{RequestId, X_REQUEST_ID};
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
-/// The most fields of a response from a template, with those that HTTP adds. A map of more would be built again.
-const TEMPLATE_FIELDS: usize = 12;
-
 /// Header fields that many responses share: copying the map costs less than inserting each field.
 #[derive(Clone, Debug)]
 pub struct HeaderTemplate(HeaderMap);
@@ -32,9 +29,8 @@ impl HeaderTemplate {
 
     /// Takes the header fields of a response.
     pub fn from_response(response: Response) -> Self {
-        // The request id comes first: it is then found without a search. Copies have the same space for more fields.
-        let mut fields = HeaderMap::with_capacity(TEMPLATE_FIELDS);
-        fields.insert(X_REQUEST_ID, HeaderValue::from_static("-"));
+        // The request id comes first: it is then found without a search, and the map need not grow.
+        let mut fields = HeaderMap::from_iter([(X_REQUEST_ID, HeaderValue::from_static("-"))]);
         fields.extend(response.0.headers);
         Self(fields)
     }
