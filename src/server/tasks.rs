@@ -34,7 +34,7 @@ pub(super) struct TaskContext {
     /// When the current poll began; `None` once it was measured.
     poll_began: Cell<Option<Instant>>,
     /// The response over HTTP/2 that began in the current poll.
-    response_begun: Cell<Option<Rc<UnreadResponse>>>,
+    response_begun: Cell<Option<Arc<UnreadResponse>>>,
     /// Streams that the current poll of a connection has opened.
     new_streams: RefCell<VecDeque<StreamFuture>>,
 }
@@ -88,7 +88,7 @@ impl TaskContext {
     }
 
     /// Records that a response over HTTP/2 begins in the current poll.
-    pub(super) fn response_begins(&self, response: Rc<UnreadResponse>) {
+    pub(super) fn response_begins(&self, response: Arc<UnreadResponse>) {
         self.response_begun.set(Some(response));
     }
 }
@@ -128,7 +128,7 @@ impl TaskContext {
 struct Stream {
     tasks: Rc<TaskContext>,
     future: StreamFuture,
-    response: Option<Rc<UnreadResponse>>,
+    response: Option<Arc<UnreadResponse>>,
     /// Pieces of the response that were passed on when the timer was set.
     pieces: u32,
     /// Set while the response waits for the client, which few do.

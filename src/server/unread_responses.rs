@@ -4,13 +4,13 @@
 //! response is counted from its creation until HTTP/2 has written its last byte, or has copied it to the buffer of its
 //! connection (16 KiB). Knows nothing of tasks or sockets.
 
-use std::cell::Cell;
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 
 /// Memory of an HTTP/2 stream besides its head and body: its task and the state of HTTP/2. Measured at 2.6 KB with 127
@@ -25,103 +25,91 @@ const PIECE: usize = 16 * 1024;
 const NOT_PASSED_ON: u32 = u32::MAX;
 
 /// The responses of one connection that its client has not read.
+///
+/// Atomic because [`Bytes`] requires an owner that may be dropped on any thread.
 #[derive(Debug, Default)]
 pub(super) struct UnreadResponses {
-    bytes: Cell<usize>,
-    generation: Cell<u32>,
+    bytes: AtomicUsize,
+    generation: AtomicU32,
     /// Responses that were passed on whole to HTTP/2 and are not written: of even and of odd generations.
-    passed_on: [Cell<usize>; 2],
+    passed_on: [AtomicUsize; 2],
 }
 
 impl UnreadResponses {
     pub(super) fn bytes(&self) -> usize {
-        self.bytes.get()
+        self.bytes.load(Ordering::Relaxed)
     }
 
     /// Some response was passed on whole and is not written.
     pub(super) fn any_passed_on(&self) -> bool {
-        self.passed_on.iter().any(|count| count.get() > 0)
+        self.passed_on.iter().any(|count| count.load(Ordering::Relaxed) > 0)
     }
 
     /// Begins a generation: responses passed on before belong to the previous one, of which none may be left.
     pub(super) fn begin_generation(&self) {
-        let next = self.generation.get().wrapping_add(1);
-        self.generation.set(if next == NOT_PASSED_ON { 0 } else { next });
+        let next = self.generation.load(Ordering::Relaxed).wrapping_add(1);
+        self.generation.store(if next == NOT_PASSED_ON { 0 } else { next }, Ordering::Relaxed);
     }
 
     /// A response of the previous generation is not written.
     pub(super) fn previous_generation_is_left(&self) -> bool {
-        self.passed_on_in(self.generation.get().wrapping_add(1)).get() > 0
-    }
-
-    fn passed_on_in(&self, generation: u32) -> &Cell<usize> {
-        &self.passed_on[generation as usize % 2]
+        let current = self.generation.load(Ordering::Relaxed);
+        self.passed_on[(current as usize + 1) % 2].load(Ordering::Relaxed) > 0
     }
 }
 
 /// One response that the client has not read; counted until it is dropped.
 #[derive(Debug)]
 pub(super) struct UnreadResponse {
-    connection: Rc<UnreadResponses>,
+    connection: Arc<UnreadResponses>,
     bytes: usize,
     /// Number of pieces passed on to HTTP/2.
-    pieces: Cell<u32>,
+    pieces: AtomicU32,
     /// The generation in which the whole response was passed on.
-    generation: Cell<u32>,
+    generation: AtomicU32,
 }
 
 impl UnreadResponse {
     /// Number of pieces passed on so far, to see whether the client takes any.
     pub(super) fn pieces(&self) -> u32 {
-        self.pieces.get()
+        self.pieces.load(Ordering::Relaxed)
     }
 
     /// Records that the whole response was passed on to HTTP/2, whose task ends.
     pub(super) fn pass_on(&self) {
-        let generation = self.connection.generation.get();
-        self.generation.set(generation);
-        let passed_on = self.connection.passed_on_in(generation);
-        passed_on.set(passed_on.get() + 1);
+        let generation = self.connection.generation.load(Ordering::Relaxed);
+        self.generation.store(generation, Ordering::Relaxed);
+        self.connection.passed_on[generation as usize % 2].fetch_add(1, Ordering::Relaxed);
     }
 }
 
 impl Drop for UnreadResponse {
     fn drop(&mut self) {
-        self.connection.bytes.set(self.connection.bytes.get() - self.bytes);
-        let generation = self.generation.get();
+        self.connection.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        let generation = *self.generation.get_mut();
         if generation != NOT_PASSED_ON {
-            let passed_on = self.connection.passed_on_in(generation);
-            passed_on.set(passed_on.get() - 1);
+            self.connection.passed_on[generation as usize % 2].fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
 
-/// A piece of a body. The response is counted until its last piece is dropped.
-#[derive(Debug)]
-pub(super) struct Piece {
-    bytes: Bytes,
-    _response: Option<Rc<UnreadResponse>>,
+/// The owner of a body's bytes, dropped with the last piece.
+struct Tracked {
+    body: Bytes,
+    _response: Arc<UnreadResponse>,
 }
 
-impl Buf for Piece {
-    fn remaining(&self) -> usize {
-        self.bytes.len()
-    }
-
-    fn chunk(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    fn advance(&mut self, count: usize) {
-        self.bytes.advance(count);
+impl AsRef<[u8]> for Tracked {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
     }
 }
 
 /// The body of a response.
 pub(super) struct ResponseBody {
     bytes: Bytes,
-    /// Set over HTTP/2, until the last piece is passed on.
-    response: Option<Rc<UnreadResponse>>,
+    /// Set over HTTP/2.
+    response: Option<Arc<UnreadResponse>>,
 }
 
 impl ResponseBody {
@@ -131,34 +119,39 @@ impl ResponseBody {
     }
 
     /// For HTTP/2: counts `counted` bytes and the stream until the body is written.
-    pub(super) fn tracked(body: Bytes, counted: usize, connection: &Rc<UnreadResponses>) -> (Self, Rc<UnreadResponse>) {
+    pub(super) fn tracked(
+        body: Bytes,
+        counted: usize,
+        connection: &Arc<UnreadResponses>,
+    ) -> (Self, Arc<UnreadResponse>) {
         let bytes = STREAM_COST + counted;
-        connection.bytes.set(connection.bytes.get() + bytes);
-        let response = Rc::new(UnreadResponse {
+        connection.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let response = Arc::new(UnreadResponse {
             connection: connection.clone(),
             bytes,
-            pieces: Cell::new(0),
-            generation: Cell::new(NOT_PASSED_ON),
+            pieces: AtomicU32::new(0),
+            generation: AtomicU32::new(NOT_PASSED_ON),
         });
-        (Self { bytes: body, response: Some(response.clone()) }, response)
+        let bytes = Bytes::from_owner(Tracked { body, _response: response.clone() });
+        (Self { bytes, response: Some(response.clone()) }, response)
     }
 }
 
 impl Body for ResponseBody {
-    type Data = Piece;
+    type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Piece>, Infallible>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         if self.bytes.is_empty() {
             return Poll::Ready(None);
         }
-        if let Some(response) = &self.response {
-            response.pieces.set(response.pieces.get() + 1);
-        }
-        let piece = if self.response.is_some() && self.bytes.len() > PIECE {
-            Piece { bytes: self.bytes.split_to(PIECE), _response: self.response.clone() }
-        } else {
-            Piece { bytes: std::mem::take(&mut self.bytes), _response: self.response.take() }
+        let piece = match &self.response {
+            None => std::mem::take(&mut self.bytes),
+            Some(response) => {
+                response.pieces.fetch_add(1, Ordering::Relaxed);
+                let length = self.bytes.len().min(PIECE);
+                self.bytes.split_to(length)
+            }
         };
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
@@ -176,22 +169,22 @@ impl Body for ResponseBody {
 mod tests {
     use super::*;
 
-    fn next_piece(body: &mut ResponseBody) -> Option<Piece> {
+    fn next_piece(body: &mut ResponseBody) -> Option<Bytes> {
         match Pin::new(body).poll_frame(&mut Context::from_waker(std::task::Waker::noop())) {
-            Poll::Ready(frame) => frame.map(|Ok(frame)| frame.into_data().unwrap()),
+            Poll::Ready(frame) => frame.map(|Ok(frame)| frame.into_data().unwrap_or_default()),
             Poll::Pending => panic!("a body that is whole never waits"),
         }
     }
 
     #[test]
     fn response_is_counted_until_its_last_piece_is_written() {
-        let connection = Rc::new(UnreadResponses::default());
+        let connection = Arc::new(UnreadResponses::default());
         let whole = Bytes::from(vec![7; PIECE + 1]);
         let (mut body, response) = ResponseBody::tracked(whole.clone(), whole.len(), &connection);
         assert_eq!(connection.bytes(), STREAM_COST + PIECE + 1);
         let pieces = [next_piece(&mut body).unwrap(), next_piece(&mut body).unwrap()];
         assert!(body.is_end_stream() && next_piece(&mut body).is_none());
-        assert_eq!((pieces.each_ref().map(Piece::chunk).concat(), response.pieces()), (whole.to_vec(), 2));
+        assert_eq!((pieces.concat(), response.pieces()), (whole.to_vec(), 2));
         drop((body, response));
         let [first, last] = pieces;
         drop(first);
@@ -202,7 +195,7 @@ mod tests {
 
     #[test]
     fn response_is_late_after_a_generation_without_a_write() {
-        let connection = Rc::new(UnreadResponses::default());
+        let connection = Arc::new(UnreadResponses::default());
         let (_body, first) = ResponseBody::tracked(Bytes::from_static(b"first"), 0, &connection);
         assert!(!connection.any_passed_on(), "its own task watches it");
         first.pass_on();

@@ -8,6 +8,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -59,7 +60,7 @@ pub(super) struct ConnectionActivity {
 /// Fields that only an HTTP/2 connection needs. Separate, because most connections use HTTP/1.1.
 #[derive(Default)]
 struct Http2Activity {
-    unread: Rc<UnreadResponses>,
+    unread: Arc<UnreadResponses>,
     /// When responses that HTTP/2 holds now are late.
     check_at: Cell<Option<Instant>>,
 }
@@ -211,7 +212,7 @@ impl InFlightRequest {
         now: Instant,
         body: Bytes,
         max_body: usize,
-    ) -> (ResponseBody, Option<Rc<UnreadResponse>>) {
+    ) -> (ResponseBody, Option<Arc<UnreadResponse>>) {
         self.ended = Some(now);
         let counted = if body.len() <= max_body && body.is_unique() { body.len() } else { 0 };
         match self.activity.http2.get() {
