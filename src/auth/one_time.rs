@@ -175,7 +175,7 @@ pub(in crate::auth) struct CheckedSecret {
 }
 
 impl CheckedSecret {
-    /// What was stored beside the secret.
+    /// The data that was stored with the secret.
     pub(in crate::auth) fn payload(&self) -> &[u8] {
         &self.payload
     }

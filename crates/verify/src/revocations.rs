@@ -184,7 +184,7 @@ impl RevocationSet {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use ed25519_dalek::SigningKey;
     use serde_json::json;
 
@@ -207,7 +207,8 @@ mod tests {
         TokenIds::new(&Claims::parse(&json, ISSUER).unwrap(), &key())
     }
 
-    fn frame() -> Frame {
+    /// A frame without entries.
+    pub(crate) fn frame() -> Frame {
         Frame {
             issuer: ISSUER.to_owned(),
             time: UnixTime::default(),

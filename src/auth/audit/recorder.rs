@@ -46,7 +46,7 @@ pub(super) struct QueuedEvent {
     pub(super) is_for_all: bool,
 }
 
-/// Whether an event repeats others.
+/// The relation of an event to earlier ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Repetition {
     /// It does not.
@@ -57,7 +57,7 @@ pub(super) enum Repetition {
     OfSubject,
 }
 
-/// What was recorded, of the types that one client or user can cause in any number.
+/// The recorded events of those types that one client or user can cause in any number.
 #[derive(Default)]
 struct Recorded {
     subjects: HashMap<String, Timestamp>,
@@ -132,7 +132,7 @@ impl Recorder {
         }
     }
 
-    /// Whether the event repeats others, of a type that one client or user can cause in any number. Another reason,
+    /// Compares the event with earlier ones, if one client or user can cause any number of its type. Another reason,
     /// limit or list of changed fields makes it another event, so that nobody can hide one behind another. Without a
     /// user, `network` counts and not the address: a client can choose any address in its IPv6 /64.
     pub(super) fn repetition(

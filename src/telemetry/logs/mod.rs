@@ -297,7 +297,7 @@ mod tests {
             lines.write_all(b"line\n").unwrap();
         }
         assert_eq!(lines.counters.lost.load(Ordering::Relaxed), 2);
-        // What is written makes room again.
+        // A written line makes room for another.
         lines.queue.send(Message::Stop).unwrap();
         let mut written = Vec::new();
         write(&queue, &mut written);

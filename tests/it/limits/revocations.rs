@@ -215,7 +215,7 @@ mod over_http {
         }
         Dialect::Unturned.assert_rate_limited(&sign_out(&lost[2].refresh).await);
         server.verify(&lost[2].access).await.is(200);
-        // What is revoked already is not counted, nor is a session that the store knows.
+        // A token that is revoked already is not counted. Neither is a session that the store knows.
         sign_out(&lost[0].refresh).await.is(200);
         sign_out(&known.refresh).await.is(200);
         for revoked in [&lost[0], &lost[1], &known] {

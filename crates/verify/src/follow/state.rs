@@ -132,6 +132,7 @@ impl State {
 mod tests {
     use super::*;
     use crate::feed::{Frame, IdHash, Revoked};
+    use crate::revocations::tests::frame;
 
     const HOUR: Duration = Duration::from_secs(60 * 60);
 
@@ -139,19 +140,8 @@ mod tests {
     fn with_revocations(until: &[UnixTime]) -> State {
         let revoked = |(at, until): (usize, &UnixTime)| Revoked { id: IdHash::of(&at.to_string()), until: *until };
         let state = State::new("https://id.example.org");
-        state.revocations.apply(&Frame {
-            issuer: String::new(),
-            time: UnixTime::default(),
-            epoch: "e".to_owned(),
-            from: None,
-            to: "1".to_owned(),
-            not_before: None,
-            jwks: None,
-            revoked: until.iter().enumerate().map(revoked).collect(),
-            revoked_before: Vec::new(),
-            segments: None,
-            part: None,
-        });
+        let revoked = until.iter().enumerate().map(revoked).collect();
+        state.revocations.apply(&Frame { revoked, ..frame() });
         state
     }
 
