@@ -49,10 +49,8 @@ pub struct RedeemRequest<'a> {
 pub enum OnMatch {
     /// It stays as it was, for a sign-in that still needs a second factor.
     Keep,
-    /// It is deleted.
-    Delete,
     /// It stays, but is not found until [`Ephemeral::release_claim`](super::Ephemeral::release_claim): for a step in
-    /// another store, which may fail. If nobody releases it, it is not found until it expires.
+    /// another store, which may fail. If nobody releases it, it is used up.
     Hold,
 }
 

@@ -208,8 +208,8 @@ pub trait Ephemeral: Send + Sync + 'static {
     async fn store_claim(&self, claim: &Claim, now: Timestamp) -> Result<()>;
 
     /// Attempts to redeem a claim. The attempt is counted before anything is compared. Of any number of concurrent
-    /// callers that delete or hold it with the correct digest, exactly one gets `Redeemed`. Of any number of wrong
-    /// attempts, at most `attempts` are compared. A correct one does not count against the day or against the claim.
+    /// callers that hold it with the correct digest, exactly one gets `Redeemed`. Of any number of wrong attempts, at
+    /// most `attempts` are compared. A correct one does not count against the day or against the claim.
     async fn redeem(&self, request: RedeemRequest<'_>, now: Timestamp) -> Result<Redemption>;
 
     /// Makes a claim redeemable again that the caller holds, with the attempts and the time that it had left. Changes

@@ -38,7 +38,7 @@ pub(super) async fn attempts_and_wrong_claims_share_the_day(store: Store) {
     let key = ClaimKey { subject: SUBJECT.into(), purpose: "code", id: String::new() };
     let code = Claim { key: key.clone(), digest: [7; 32], payload: vec![], attempts: 5, expires_at: START + HOUR };
     let redeem = |digest, daily_attempts| {
-        store.redeem(RedeemRequest { key: &key, digest, daily_attempts, on_match: OnMatch::Delete }, START)
+        store.redeem(RedeemRequest { key: &key, digest, daily_attempts, on_match: OnMatch::Hold }, START)
     };
     store.store_claim(&code, START).await.unwrap();
     assert_eq!(redeem([8; 32], 3).await.unwrap(), Redemption::Wrong { attempts_left: 4 });

@@ -31,7 +31,7 @@ fn others(code: &Claim) -> [Claim; 3] {
 }
 
 pub(super) fn redeem(claim: &Claim, digest: [u8; 32]) -> RedeemRequest<'_> {
-    RedeemRequest { key: &claim.key, digest, daily_attempts: MANY, on_match: OnMatch::Delete }
+    RedeemRequest { key: &claim.key, digest, daily_attempts: MANY, on_match: OnMatch::Hold }
 }
 
 pub(super) async fn put(store: &Store, claim: &Claim) {
@@ -153,7 +153,9 @@ pub(super) async fn correct_attempt_does_not_count_against_the_day(store: Store)
         put(&store, &code).await;
         let right = RedeemRequest { daily_attempts: 1, ..redeem(&code, RIGHT) };
         assert!(matches!(store.redeem(right, START).await.unwrap(), Redemption::Redeemed(_)));
-        // An attempt at a claim that does not exist does not count either, because nothing was compared.
+        // An attempt at a claim that is held or does not exist does not count either, because nothing was compared.
+        assert_eq!(store.redeem(right, START).await.unwrap(), Redemption::NotFound);
+        delete(&store, &code).await;
         assert_eq!(store.redeem(right, START).await.unwrap(), Redemption::NotFound);
     }
     put(&store, &code).await;
@@ -223,7 +225,7 @@ pub(super) async fn peek(store: &Store, claim: &Claim, now: Timestamp) -> Option
     store.peek_claim(&claim.key, now).await.unwrap()
 }
 
-async fn delete(store: &Store, claim: &Claim) {
+pub(super) async fn delete(store: &Store, claim: &Claim) {
     store.delete_claim(&claim.key).await.unwrap();
 }
 
@@ -267,7 +269,7 @@ pub(super) async fn one_of_many_concurrent_consumers_wins(store: Store) {
     put(&store, &code).await;
     let results = run_concurrently(50, |number| {
         let (store, code) = (store.clone(), code.clone());
-        let on_match = [OnMatch::Delete, OnMatch::Keep, OnMatch::Hold][number % 3];
+        let on_match = [OnMatch::Hold, OnMatch::Keep][number % 2];
         async move {
             let request = RedeemRequest { on_match, ..redeem(&code, RIGHT) };
             (on_match != OnMatch::Keep, store.redeem(request, START).await.unwrap())

@@ -112,7 +112,7 @@ async fn full_redis_refuses_and_breaks_nothing() {
         key: &claim.key,
         digest,
         daily_attempts: 9,
-        on_match: OnMatch::Delete,
+        on_match: OnMatch::Hold,
     };
     let errors = [
         store.rotate_refresh_token(rotate_request(1, 0), START).await.map(drop).unwrap_err(),

@@ -15,7 +15,7 @@ async fn keys_have_hash_tags_and_all_but_the_fleets_expire() {
     let store = Redis::connect(&server.config()).await.unwrap();
     let key = ClaimKey { subject: user(1).to_string(), purpose: "code", id: String::new() };
     let claim = Claim { key: key.clone(), digest: [1; 32], payload: vec![], attempts: 5, expires_at: START + HOUR };
-    let redeem = RedeemRequest { key: &key, digest: [2; 32], daily_attempts: 9, on_match: OnMatch::Delete };
+    let redeem = RedeemRequest { key: &key, digest: [2; 32], daily_attempts: 9, on_match: OnMatch::Hold };
     store.global_not_before(START).await.unwrap();
     store.swap_keyring(0, b"sealed", START).await.unwrap();
     store.end_sessions(user(1), SignOutScope::All, Some(START), START + HOUR, START).await.unwrap();
@@ -187,7 +187,7 @@ async fn operations_take_one_round_trip() {
     let store = Redis::connect(&server.config()).await.unwrap();
     let subject = user(1).to_string();
     let key = ClaimKey { subject: subject.clone(), purpose: "code", id: String::new() };
-    let redeem = RedeemRequest { key: &key, digest: [2; 32], daily_attempts: 9, on_match: OnMatch::Delete };
+    let redeem = RedeemRequest { key: &key, digest: [2; 32], daily_attempts: 9, on_match: OnMatch::Hold };
     let limit = Limit { burst: 5, per: HOUR };
     let scripts = || -> u32 {
         let stats = server.cli(&["INFO", "commandstats"]);

@@ -101,7 +101,6 @@ impl RedisArg for OnMatch {
     fn write(&self, to: &mut BytesMut) {
         let name = match self {
             Self::Keep => "keep",
-            Self::Delete => "delete",
             Self::Hold => "hold",
         };
         name.write(to);

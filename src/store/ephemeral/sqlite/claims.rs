@@ -40,7 +40,6 @@ pub(super) fn redeem(tx: &Connection, request: RedeemRequest<'_>, now: Timestamp
     if bool::from(digest.ct_eq(&request.digest)) {
         match request.on_match {
             OnMatch::Keep => {}
-            OnMatch::Delete => delete(tx, key)?,
             OnMatch::Hold => negate_attempts(tx, key)?,
         }
         return Ok(Redemption::Redeemed(payload));

@@ -175,7 +175,7 @@ mod tests {
         store_claim(store, &user.to_string(), now).await;
         let subject = user.to_string();
         let key = key(&subject);
-        let wrong = RedeemRequest { key: &key, digest: [2; 32], daily_attempts: 50, on_match: OnMatch::Delete };
+        let wrong = RedeemRequest { key: &key, digest: [2; 32], daily_attempts: 50, on_match: OnMatch::Hold };
         store.redeem(wrong, now).await.unwrap();
         let request = IdempotentRequest { key: &subject, fingerprint: [3; 32] };
         store.reserve_idempotency_key(request, now + SPAN, now).await.unwrap();

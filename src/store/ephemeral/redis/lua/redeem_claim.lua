@@ -1,5 +1,5 @@
--- KEYS: claim, day. ARGV: deadline, now, digest, wrong attempts a day, what a correct attempt does with the claim:
--- keep, delete, or hold.
+-- KEYS: claim, day. ARGV: deadline, now, digest, wrong attempts a day, what a correct attempt does with the claim: keep
+-- or hold.
 local wrong, day_ends = read_attempts(KEYS[2])
 if wrong >= tonumber(ARGV[4]) then
   return {'capped', day_ends - now}
@@ -15,9 +15,7 @@ write_attempts(KEYS[2], wrong + 1, day_ends)
 redis.call('HSET', KEYS[1], 't', attempts - 1)
 -- The caller cannot choose the digest, so the time that the comparison takes reveals nothing of the secret.
 if claim[1] == ARGV[3] then
-  if ARGV[5] == 'delete' then
-    redis.call('DEL', KEYS[1])
-  elseif ARGV[5] == 'hold' then
+  if ARGV[5] == 'hold' then
     -- Scripts of older nodes do not find such a claim either.
     redis.call('HSET', KEYS[1], 't', -attempts)
   else
