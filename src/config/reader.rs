@@ -82,16 +82,15 @@ impl Reader {
     /// Returns all errors, including one for each setting that was given but never read.
     pub(super) fn finish(mut self) -> Result<(), ConfigErrors> {
         let keys = self.known.keys().cloned().collect::<Vec<_>>();
-        let variables = keys.iter().map(|key| variable(key)).collect::<Vec<_>>();
         let mut unknown = Vec::new();
         for (name, entry) in &self.raw.file {
-            unknown.push((name.clone(), entry.source.clone(), nearest(name, &keys)));
+            unknown.push((name.clone(), entry.source.clone(), nearest(name, &keys, str::to_owned)));
         }
         for name in self.raw.unused_variables() {
-            unknown.push((name.to_owned(), Source::Environment(name.to_owned()), nearest(name, &variables)));
+            unknown.push((name.to_owned(), Source::Environment(name.to_owned()), nearest(name, &keys, variable)));
         }
         for name in self.raw.flags.keys() {
-            unknown.push((name.clone(), Source::Flag, nearest(name, &keys)));
+            unknown.push((name.clone(), Source::Flag, nearest(name, &keys, str::to_owned)));
         }
         self.errors.extend(unknown.into_iter().map(|(name, source, suggestion)| ConfigError::Unknown {
             name,
@@ -175,12 +174,19 @@ impl Section<'_> {
     }
 }
 
-/// Returns the most similar name, if one is similar enough.
-fn nearest(name: &str, names: &[String]) -> Option<String> {
-    names
-        .iter()
-        .map(|candidate| (strsim::jaro_winkler(&name.to_lowercase(), &candidate.to_lowercase()), candidate))
-        .filter(|(similarity, _)| *similarity > 0.85)
-        .max_by(|(one, _), (other, _)| one.total_cmp(other))
-        .map(|(_, candidate)| candidate.clone())
+/// Returns the most similar name of a setting, as `spell` writes it, if the number of edits is at most a third of the
+/// length of its last part. The whole length does not count: settings of one section have the rest in common.
+fn nearest(name: &str, keys: &[String], spell: fn(&str) -> String) -> Option<String> {
+    // One underscore in place of two is a common mistake, and no edit: SIGNET_SERVER_TLS_KEY has it twice.
+    let normalize = |name: &str| name.to_lowercase().replace("__", "_");
+    let name = normalize(name);
+    keys.iter()
+        .filter_map(|key| {
+            let last_part = key.rsplit_once('.').map_or(key.as_str(), |(_, last_part)| last_part);
+            let spelled = spell(key);
+            let edits = strsim::osa_distance(&name, &normalize(&spelled));
+            (edits <= last_part.len() / 3).then_some((edits, spelled))
+        })
+        .min_by_key(|(edits, _)| *edits)
+        .map(|(_, spelled)| spelled)
 }

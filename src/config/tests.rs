@@ -239,6 +239,32 @@ fn all_errors_are_reported_with_source_and_allowed_values() {
 }
 
 #[test]
+fn only_similar_names_are_suggested() {
+    let suggestion = |variables: &[(&str, &str)], flags: &[&str]| {
+        let found = errors("", variables, flags);
+        assert_eq!(found.len(), 1, "{found:?}");
+        found[0].split_once("; did you mean ").map(|(_, name)| name.to_owned())
+    };
+    for (name, expected) in [
+        ("server.nonsense", None),
+        ("server.max_conections", Some("server.max_connections?")),
+        ("nonsense.listen", None),
+        ("api.natve.prefix", Some("api.native.prefix?")),
+        ("redis.uri", Some("redis.url?")),
+        ("redis.db", None),
+    ] {
+        assert_eq!(suggestion(&[], &[format!("{name}=1").as_str()]).as_deref(), expected, "{name}");
+    }
+    for (name, expected) in [
+        ("SIGNET_SERVER__NONSENSE", None),
+        ("SIGNET_SERVER", None),
+        ("SIGNET_SERVER_TLS_KEY", Some("SIGNET_SERVER__TLS__KEY?")),
+    ] {
+        assert_eq!(suggestion(&[(name, "1")], &[]).as_deref(), expected, "{name}");
+    }
+}
+
+#[test]
 fn contradicting_settings_are_refused() {
     let expect_one_error = |toml: &str, about: &str| {
         let errors_found = errors(toml, &[], &[]);
