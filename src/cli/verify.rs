@@ -61,8 +61,8 @@ pub(super) async fn run(token: &str, ctx: &Context, output: &mut Output<'_>) -> 
         token => Zeroizing::new(token.to_owned()),
     };
     // A server does the same before it answers its first request.
-    reapply(ctx).await?;
     catch_up(ctx).await?;
+    reapply(ctx).await?;
     let inspection = inspect(ctx, &token).await?;
     let row = InspectionRow::from(inspection);
     output.one(&row, COLUMNS)?;

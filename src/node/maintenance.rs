@@ -45,8 +45,9 @@ pub async fn load_revocations(ctx: &Context) -> Result<Cursor, StartError> {
     ctx.accounts.check().await?;
     // First of all, so that a command which revokes something meanwhile waits for this node.
     report_position(ctx, &Cursor::start()).await?;
-    reapply(ctx).await?;
     let cursor = catch_up(ctx).await?;
+    // Afterwards, because the store's time must be known: rows are read by it if this node's clock is ahead.
+    reapply(ctx).await?;
     // The keyring was read before, and the notice of a change since then is behind the cursor already.
     advance(ctx).await?;
     report_position(ctx, &cursor).await?;

@@ -2,17 +2,17 @@
 //! task per process.
 //!
 //! It also notices that the ephemeral store was emptied (`global_not_before` has risen) and that the keyring has
-//! changed. [`RevocationSet::staleness`](crate::auth::revocation::set::RevocationSet::staleness) is the time since the
-//! feed was last read.
+//! changed. [`RevocationSet::staleness`] is the time since the feed was last read.
 
 use std::time::Duration;
 
 use crate::auth::context::Context;
 use crate::auth::revocation::durable;
 use crate::auth::revocation::propagation::ReportSchedule;
+use crate::auth::revocation::set::RevocationSet;
 use crate::auth::signing_keys;
 use crate::store;
-use crate::store::ephemeral::{Cursor, Target};
+use crate::store::ephemeral::{Cursor, StreamPage, Target};
 
 /// Longest wait of one call for new entries. `global_not_before` is read after each, so an emptied store is noticed
 /// within this time. Half of the time between two frames of the published feed, each of which needs a reading.
@@ -29,7 +29,7 @@ pub async fn catch_up(ctx: &Context) -> Result<Cursor, store::Error> {
     loop {
         let began = ctx.now();
         let page = ctx.ephemeral.read_stream(&cursor, Duration::ZERO).await?;
-        page.entries.iter().for_each(|entry| _ = revocations.apply(&entry.revocation));
+        apply(revocations, &page);
         ctx.node.publication.record(&page, began);
         // A page may consist of entries that a newer version wrote and this one cannot read.
         let is_last = page.cursor == cursor;
@@ -38,6 +38,14 @@ pub async fn catch_up(ctx: &Context) -> Result<Cursor, store::Error> {
             revocations.mark_fresh(ctx.node.clock.monotonic());
             return Ok(cursor);
         }
+    }
+}
+
+/// Applies what was read.
+fn apply(revocations: &RevocationSet, page: &StreamPage) {
+    page.entries.iter().for_each(|entry| _ = revocations.apply(&entry.revocation));
+    if let Some(store_time) = page.store_time {
+        revocations.record_store_time(store_time);
     }
 }
 
@@ -94,21 +102,21 @@ async fn poll(ctx: &Context, cursor: &Cursor, report_due: Duration) -> Result<(C
     let wait = WAIT.min(ctx.node.config.revocation.stale_after / 4).min(report_due);
     let began = ctx.now();
     let page = ctx.ephemeral.read_stream(cursor, wait).await?;
-    let entries = &page.entries;
-    entries.iter().for_each(|entry| _ = revocations.apply(&entry.revocation));
+    apply(revocations, &page);
     let global_not_before = ctx.ephemeral.global_not_before(ctx.now()).await?;
     let emptied = global_not_before > revocations.global_not_before();
     revocations.raise_global_not_before(global_not_before);
     revocations.mark_fresh(ctx.node.clock.monotonic());
     // An emptied store has lost the keyring too: advancing the keyring restores it.
-    let keyring_changed = emptied || entries.iter().any(|entry| entry.revocation.target == Target::Keyring);
+    let keyring_changed = emptied || page.entries.iter().any(|entry| entry.revocation.target == Target::Keyring);
     // An entry that is published during the wait ends it. So without one, the stream was complete when the wait ended.
     let complete_at = if page.cursor == *cursor { began + wait } else { began };
     ctx.node.publication.record(&page, complete_at.min(ctx.now()));
     Ok((page.cursor, keyring_changed))
 }
 
-/// Removes expired revocations, from memory and from the store. Called every minute.
+/// Removes expired revocations, from memory and from the store, which other nodes still read: so by a time that is not
+/// ahead of the store's. Called every minute.
 pub async fn remove_expired(ctx: &Context) {
     let now = ctx.node.revocations.steady_time(&ctx.node.clock, ctx.node.retention.revocation_ttl());
     ctx.node.revocations.remove_expired(now);

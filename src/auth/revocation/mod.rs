@@ -7,7 +7,7 @@
 //! | `publish` | publishes one revocation to all nodes |
 //! | `sessions` | ends sessions in the store and applies their revocations |
 //! | [`feed`] | follows what other nodes publish |
-//! | [`steady_time`] | the time by which expired revocations are removed, and rows with new ones are read |
+//! | [`steady_time`] | a time that does not follow every jump of the clock, for removing expired revocations |
 //! | [`durable`] | re-applies the revocations that are columns of a row |
 //! | [`propagation`] | lets a command wait until every node has applied a revocation |
 //! | [`publication`] | the state of the feed that this node publishes to services that verify tokens themselves |

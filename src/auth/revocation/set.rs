@@ -34,6 +34,8 @@ pub struct RevocationSet {
     /// Durable revocations that the stream did not have and that could not be published in it yet.
     unpublished: Mutex<Vec<Revocation>>,
     steady_time: Mutex<SteadyTime>,
+    /// The store's time when the stream was last read, in milliseconds; 0 if that is not known.
+    store_time: AtomicI64,
 }
 
 #[derive(Clone, Copy)]
@@ -280,11 +282,21 @@ impl RevocationSet {
         now.saturating_sub(Duration::from_millis(self.fresh_at.load(Ordering::Relaxed)))
     }
 
-    /// The time by which entries are removed and durable revocations are read. It follows a jump of the clock ahead
-    /// only after `delay`.
+    /// The time by which entries are removed or left out, and durable revocations are read. It follows a jump of the
+    /// clock ahead only after `delay`, and is never ahead of the store's clock. So a node whose clock is wrong, however
+    /// long, takes nothing from others that is in force. While the store cannot be read, it stands still.
     pub fn steady_time(&self, clock: &Clock, delay: Duration) -> Timestamp {
         let mut steady_time = self.steady_time.lock().unwrap_or_else(PoisonError::into_inner);
-        steady_time.read(clock.monotonic(), clock.now(), delay)
+        let steady = steady_time.read(clock.monotonic(), clock.now(), delay);
+        match self.store_time.load(Ordering::Relaxed) {
+            0 => steady,
+            store_time => steady.min(Timestamp::from_millis(store_time)),
+        }
+    }
+
+    /// Records the store's time at a reading of the stream.
+    pub fn record_store_time(&self, now: Timestamp) {
+        self.store_time.store(now.millis(), Ordering::Relaxed);
     }
 
     /// Records that durable revocations were read.
@@ -333,6 +345,20 @@ mod tests {
         assert!(revocations.contains(&target));
         revocations.remove_expired(NOW);
         assert_eq!((revocations.contains(&target), revocations.count()), (false, 0));
+    }
+
+    #[test]
+    fn steady_time_is_not_ahead_of_the_store() {
+        let (revocations, clock) = (RevocationSet::default(), Clock::manual(NOW));
+        let (delay, hour) = (Duration::from_secs(900), Duration::from_secs(3600));
+        assert_eq!(revocations.steady_time(&clock, delay), NOW);
+        revocations.record_store_time(NOW - hour);
+        assert_eq!(revocations.steady_time(&clock, delay), NOW - hour);
+        clock.advance(hour);
+        assert_eq!(revocations.steady_time(&clock, delay), NOW - hour, "the store was not read since");
+        // The store may be on another server now, whose clock is ahead.
+        revocations.record_store_time(NOW + 2 * hour);
+        assert_eq!(revocations.steady_time(&clock, delay), NOW + hour);
     }
 
     #[test]

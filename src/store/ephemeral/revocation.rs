@@ -104,6 +104,8 @@ pub struct StreamPage {
     pub end: Position,
     /// True if there may be more entries.
     pub has_more: bool,
+    /// The store's time when it was read. `None` if the store has no clock but that of this process.
+    pub store_time: Option<Timestamp>,
 }
 
 /// A running node, as it reported itself.

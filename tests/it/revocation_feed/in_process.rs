@@ -29,14 +29,17 @@ over_both_stores_in_process! {
 }
 
 /// A node that publishes, with its publishing task.
-struct Publisher {
-    ctx: Context,
+pub(super) struct Publisher {
+    pub(super) ctx: Context,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Publisher {
     async fn start(fleet: &TestFleet) -> Self {
-        let ctx = fleet.node().await;
+        Self::of(fleet.node().await).await
+    }
+
+    pub(super) async fn of(ctx: Context) -> Self {
         let task = tokio::spawn({
             let ctx = ctx.clone();
             async move { run(&ctx).await }

@@ -1,5 +1,6 @@
 //! The published revocation feed (`docs/revocation-feed.md`), read as a follower reads it.
 
+mod clock_ahead;
 mod documents;
 mod entries;
 mod fleet;

@@ -44,6 +44,11 @@ pub(crate) struct TestFleet {
 
 impl TestFleet {
     pub(crate) async fn new(servers: Option<(redis::Server, Database)>) -> Self {
+        Self::at(START, servers).await
+    }
+
+    /// A fleet whose clock begins at this moment.
+    pub(crate) async fn at(start: Timestamp, servers: Option<(redis::Server, Database)>) -> Self {
         let data = tempfile::tempdir().unwrap();
         let mut config = Config { data_dir: data.path().to_owned(), ..Config::default() };
         if let Some((redis, postgres)) = &servers {
@@ -56,7 +61,7 @@ impl TestFleet {
         config.secrets = Some(vec![Secret(Zeroizing::new([1; 32]))]);
         (config.passwords.memory_kib, config.passwords.passes) = (64, 1);
         config.limits.enabled = false;
-        let clock = Clock::manual(START);
+        let clock = Clock::manual(start);
         let stores = Stores::open(&config, &clock).await.unwrap();
         Self { config, clock, stores, servers, _data: data }
     }

@@ -209,7 +209,8 @@ mod tests {
         });
         let entries = entries.collect::<Vec<_>>();
         let end = entries.last().and_then(|entry| entry.position).unwrap_or_default();
-        StreamPage { entries, cursor: Cursor::start(), epoch: epoch.to_owned(), end, has_more: false }
+        let (cursor, epoch) = (Cursor::start(), epoch.to_owned());
+        StreamPage { entries, cursor, epoch, end, has_more: false, store_time: None }
     }
 
     fn history(seconds: impl IntoIterator<Item = u64>) -> History {

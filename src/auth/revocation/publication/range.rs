@@ -83,7 +83,7 @@ mod tests {
         });
         let (cursor, epoch) = (Cursor::start(), "one".to_owned());
         let end = Position { major: seconds.len() as u64, minor: 0 };
-        let page = StreamPage { entries: entries.collect(), cursor, epoch, end, has_more: false };
+        let page = StreamPage { entries: entries.collect(), cursor, epoch, end, has_more: false, store_time: None };
         let mut history = History::new(keep);
         history.append(&page, Timestamp::from_secs(0));
         history

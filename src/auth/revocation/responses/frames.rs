@@ -33,7 +33,8 @@ impl<'a> Signer<'a> {
 
     /// Entries of the revoked signing keys whose tokens could still be accepted; the newest, if there are many.
     pub(super) fn revoked_keys(&self) -> Vec<Entry> {
-        let (now, retain) = (self.node.clock.now(), key_policy(&self.node.config).retain);
+        let (node, retain) = (self.node, key_policy(&self.node.config).retain);
+        let now = node.revocations.steady_time(&node.clock, node.retention.revocation_ttl());
         let keys = self.keys.ring().keys.iter();
         let mut revoked: Vec<_> = keys
             .filter_map(|key| key.revoked_at.map(|at| (at + retain, IdHash::of(&key.kid))))

@@ -54,7 +54,8 @@ fn build(node: &Node) -> Option<Snapshot> {
     let keys = node.keyring.keys();
     let signer = Signer::new(node, &keys)?;
     let mut entries = signer.revoked_keys();
-    let (now, ttl) = (node.clock.now(), node.retention.revocation_ttl());
+    let ttl = node.retention.revocation_ttl();
+    let now = node.revocations.steady_time(&node.clock, ttl);
     let mut text = uuid::Uuid::encode_buffer();
     node.revocations.for_each(|id, before, expires_at| {
         let id = IdHash::of(uuid::Uuid::from_bytes(*id).as_hyphenated().encode_lower(&mut text));

@@ -94,10 +94,11 @@ impl ParsedCursor {
     }
 
     /// The page of these entries, which [`advance`](Self::advance) has moved past.
-    fn page(self, entries: Vec<StreamEntry>) -> StreamPage {
+    fn page(self, entries: Vec<StreamEntry>, store_time: Timestamp) -> StreamPage {
         let has_more = self.read >= PAGE;
         let end = Position::parse(&self.id).unwrap_or_default();
-        StreamPage { entries, cursor: self.to_cursor(), epoch: self.epoch, end, has_more }
+        let (cursor, store_time) = (self.to_cursor(), Some(store_time));
+        StreamPage { entries, cursor, epoch: self.epoch, end, has_more, store_time }
     }
 }
 
@@ -136,21 +137,21 @@ impl Follower {
 
     pub(super) async fn read_stream(&self, runner: &Runner, cursor: &Cursor, max_wait: Duration) -> Result<StreamPage> {
         let mut cursor = ParsedCursor::parse(cursor)?;
-        let mut entries = self.read(runner, &mut cursor).await?;
+        let (mut entries, mut store_time) = self.read(runner, &mut cursor).await?;
         if entries.is_empty() && !max_wait.is_zero() {
             let waited = self.wait(&cursor, max_wait).await?;
-            entries = if cursor.epoch.is_empty() {
+            if cursor.epoch.is_empty() {
                 // The stream was created during the wait, so its epoch must still be read.
-                self.read(runner, &mut cursor).await?
+                (entries, store_time) = self.read(runner, &mut cursor).await?;
             } else {
-                cursor.advance(waited)?
-            };
+                entries = cursor.advance(waited)?;
+            }
         }
-        Ok(cursor.page(entries))
+        Ok(cursor.page(entries, store_time))
     }
 
-    /// Reads the entries after a cursor.
-    async fn read(&self, runner: &Runner, cursor: &mut ParsedCursor) -> Result<Vec<StreamEntry>> {
+    /// Reads the entries after a cursor, and the server's time.
+    async fn read(&self, runner: &Runner, cursor: &mut ParsedCursor) -> Result<(Vec<StreamEntry>, Timestamp)> {
         let keys: [&dyn RedisArg; 2] = [&self.stream, &self.epoch];
         let args: [&dyn RedisArg; 2] = [&cursor.id, &cursor.epoch];
         let mut reply =
@@ -173,7 +174,7 @@ impl Follower {
             // Every entry was trimmed. The next one comes after the last that was.
             cursor.id = last_id;
         }
-        Ok(entries)
+        Ok((entries, Timestamp::from_millis(reply.number()?)))
     }
 
     /// Waits for entries after a cursor.

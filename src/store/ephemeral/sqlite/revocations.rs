@@ -82,7 +82,7 @@ pub(super) fn read_after(tx: &Connection, position: i64) -> rusqlite::Result<Str
     let epoch =
         tx.prepare_cached("SELECT epoch FROM revocation_epoch WHERE one = 1")?.query_row([], |row| row.get(0))?;
     let has_more = count >= PAGE;
-    Ok(StreamPage { entries, cursor: cursor(last), epoch, end, has_more })
+    Ok(StreamPage { entries, cursor: cursor(last), epoch, end, has_more, store_time: None })
 }
 
 /// The place of the last revocation that was ever published, even if it was deleted since.

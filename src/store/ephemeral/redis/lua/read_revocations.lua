@@ -1,5 +1,6 @@
 -- KEYS: revocations, stream epoch. ARGV: deadline, now, cursor, the cursor's epoch. Returns 1 if entries before the
--- cursor were lost and 0 otherwise, the present epoch, the entries, and the last id that the stream has generated.
+-- cursor were lost and 0 otherwise, the present epoch, the entries, the last id that the stream has generated, and this
+-- server's time.
 -- A flush or a failover can remove entries that were already read. New ids may then be lower than the cursor, and a
 -- follower that waits after the cursor would wait forever. So the epoch must be the same, and the entry at the cursor
 -- must still exist or have been trimmed.
@@ -23,4 +24,4 @@ local from = '-'
 if cursor ~= '' and lost == 0 then
   from = '(' .. cursor
 end
-return {lost, epoch, redis.call('XRANGE', KEYS[1], from, '+', 'COUNT', 1000 - 2 * lost), last or ''}
+return {lost, epoch, redis.call('XRANGE', KEYS[1], from, '+', 'COUNT', 1000 - 2 * lost), last or '', server_now}
