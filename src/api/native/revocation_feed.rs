@@ -12,18 +12,10 @@ use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::auth::revocation::publication::FeedError;
 use crate::auth::revocation::responses;
-use crate::encoding::gzip;
 use crate::http::{IntoResponse, Request, Response};
 
 /// The path of the head, below which the other documents are.
 pub(super) const PATH: &str = "/.well-known/signet-revocations";
-
-/// The largest segment that is compressed for each request: about a millisecond of work. Larger ones are rare, and a cache
-/// in front of Signet can compress them.
-const MAX_COMPRESSED: usize = 64 * 1024;
-
-/// The smallest body that is worth compressing: it does not fit into one packet.
-const MIN_COMPRESSED: usize = 1400;
 
 /// The response of every document. `endpoint!` adds the errors, but 410 is no error of an operation.
 #[derive(utoipa::IntoResponses)]
@@ -128,10 +120,9 @@ pub(super) const AFTER: Endpoint = endpoint! {
 )]
 async fn segment(ctx: Context, request: Request) -> Result<Response, FeedProblem> {
     let [epoch, from, to] = ["epoch", "from", "to"].map(|name| request.param(name));
-    let body = responses::segment(&ctx, epoch, from, to).await?;
-    let is_worth_it = (MIN_COMPRESSED..=MAX_COMPRESSED).contains(&body.len()) && accepts_gzip(&request);
-    let compressed = is_worth_it.then(|| gzip(&body).into());
-    Ok(compressible(body, compressed, "public, max-age=86400, immutable"))
+    let segment = responses::segment(&ctx, epoch, from, to).await?;
+    let compressed = segment.gzip.clone().filter(|_| accepts_gzip(&request));
+    Ok(compressible(segment.body.clone(), compressed, "public, max-age=86400, immutable"))
 }
 
 pub(super) const SEGMENT: Endpoint = endpoint! {

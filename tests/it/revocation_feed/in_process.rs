@@ -3,15 +3,18 @@
 use std::time::Duration;
 
 use signet::auth::accounts::create::{CreateUser, create_user};
+use signet::auth::audit::Origin;
 use signet::auth::context::Context;
 use signet::auth::revocation::durable::reapply_after_failover;
 use signet::auth::revocation::feed::catch_up;
 use signet::auth::revocation::publication::FeedError;
 use signet::auth::revocation::responses::{after, head, run, segment, snapshot};
+use signet::auth::signing_keys;
 use signet::clock::Timestamp;
 use signet::id::SessionId;
 use signet::store::accounts::Changes;
 use signet::store::ephemeral::{Revocation, Target};
+use signet::telemetry::metrics::Counter;
 
 use super::*;
 use crate::support::fleet::{TestFleet, over_both_stores_in_process};
@@ -24,6 +27,7 @@ over_both_stores_in_process! {
     follower_behind_gets_all_entries_in_frames,
     followers_at_several_positions_get_what_each_lacks,
     revocations_of_two_seconds_are_no_segment,
+    segment_is_signed_once_by_each_key,
     live_response_reaches_the_end_of_a_segment,
     revocation_known_from_a_row_is_published,
 }
@@ -207,14 +211,43 @@ async fn revocations_of_two_seconds_are_no_segment(fleet: &TestFleet) {
     assert!(listed.ends_with(&ends), "{listed:?} ends with {ends:?}");
     let epoch = text(&head["epoch"]);
     for (from, to) in [(0, 1), (1, 2)] {
-        let body = segment(&publisher.ctx, &epoch, &ends[from], &ends[to]).await.unwrap();
-        let frame = payload(&body);
+        let segment = segment(&publisher.ctx, &epoch, &ends[from], &ends[to]).await.unwrap();
+        let frame = payload(&segment.body);
         assert_eq!(revoked(&frame).len(), 2);
         let time = Timestamp::from_millis(frame["time"].as_i64().unwrap());
         assert!(time + Duration::from_secs(120) <= publisher.ctx.now(), "it proves nothing about the present");
     }
     assert_eq!(segment(&publisher.ctx, &epoch, &ends[0], &ends[2]).await.unwrap_err(), FeedError::Gone);
     assert_eq!(segment(&publisher.ctx, &epoch, &ends[1], &ends[0]).await.unwrap_err(), FeedError::Gone);
+}
+
+async fn segment_is_signed_once_by_each_key(fleet: &TestFleet) {
+    let publisher = Publisher::start(fleet).await;
+    let ctx = &publisher.ctx;
+    let (epoch, from) = publisher.position();
+    // So many that they are compressed.
+    publisher.revoke(100).await;
+    publisher.read().await;
+    let (_, to) = publisher.position();
+    let request = || segment(ctx, &epoch, &from, &to);
+    // From here on nothing is read, so nothing but segments is signed.
+    let before = ctx.node.metrics.value(Counter::FeedFrames);
+    let signed = || ctx.node.metrics.value(Counter::FeedFrames) - before;
+    let (first, concurrent) = tokio::join!(request(), request());
+    let first = first.unwrap();
+    let again = request().await.unwrap();
+    assert_eq!(signed(), 1);
+    assert!(first.gzip.is_some());
+    for other in [&concurrent.unwrap(), &again] {
+        assert_eq!((&other.body, &other.gzip), (&first.body, &first.gzip));
+    }
+
+    let kid = signing_keys::list(ctx).remove(0).key.kid;
+    signing_keys::revoke(ctx, &kid, Origin::process()).await.unwrap();
+    let of_new_key = request().await.unwrap();
+    assert_ne!(of_new_key.body, first.body);
+    assert_eq!(revoked(&payload(&of_new_key.body)), revoked(&payload(&first.body)));
+    assert_eq!((request().await.unwrap().body.len(), signed()), (of_new_key.body.len(), 2));
 }
 
 /// A follower that polls through a cache stopped within a second. One response of the live feed leads it to a position
@@ -250,7 +283,7 @@ async fn live_response_reaches_the_end_of_a_segment(fleet: &TestFleet) {
     let from = ends.iter().position(|end| *end == reached).unwrap();
     let mut found = 0;
     for pair in ends[from..].windows(2) {
-        found += revoked(&payload(&segment(ctx, &epoch, &pair[0], &pair[1]).await.unwrap())).len();
+        found += revoked(&payload(&segment(ctx, &epoch, &pair[0], &pair[1]).await.unwrap().body)).len();
     }
     assert_eq!(found, 4);
 }

@@ -98,6 +98,11 @@ impl History {
         &self.epoch
     }
 
+    /// The position after which every entry is kept.
+    pub(in crate::auth) fn start(&self) -> Position {
+        self.start
+    }
+
     /// The newest position.
     pub(in crate::auth) fn end(&self) -> Position {
         self.end

@@ -9,11 +9,13 @@
 //! | `history` | the newest entries, by position |
 //! | `range` | entries between two positions, divided into frames |
 //! | `snapshot_cache` | the last snapshot |
+//! | `segment_cache` | the segments that were asked for last |
 //!
 //! Knows nothing of signatures: [`super::responses`] signs.
 
 pub(in crate::auth) mod history;
 pub(in crate::auth) mod range;
+pub mod segment_cache;
 pub mod snapshot_cache;
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -31,6 +33,7 @@ use crate::telemetry::metrics::RevocationFeed;
 
 use history::History;
 use range::Range;
+use segment_cache::SegmentCache;
 use snapshot_cache::SnapshotCache;
 
 /// The most entries in one response to a follower that has fallen behind: 2 MB, 65 seconds at a thousand revocations a
@@ -92,6 +95,7 @@ pub struct Publication {
     /// Held while a large response is assembled, so that followers who return together do not take every thread.
     pub(in crate::auth) large: Semaphore,
     pub(in crate::auth) snapshots: SnapshotCache,
+    pub(in crate::auth) segments: SegmentCache,
 }
 
 /// The entries that were recorded.
@@ -127,6 +131,7 @@ impl Publication {
             on_demand: Mutex::default(),
             large: Semaphore::new(1),
             snapshots: SnapshotCache::default(),
+            segments: SegmentCache::default(),
         }
     }
 
@@ -150,6 +155,7 @@ impl Publication {
         if !page.has_more {
             state.complete_at = state.complete_at.max(Some(complete_at));
         }
+        self.segments.drop_unknown(state.history.epoch(), state.history.start());
         drop(state);
         self.recorded.notify_one();
     }

@@ -26,6 +26,11 @@ impl<'a> Signer<'a> {
         Some(Self { node, keys, key, jwks: jwks_hash(keys) })
     }
 
+    /// The `kid` of the key that signs.
+    pub(super) fn kid(&self) -> &'a str {
+        &self.key.kid
+    }
+
     /// The members of a frame that are not part of the sequence of entries.
     pub(super) fn state(&self) -> State<'a> {
         State { not_before: self.node.revocations.global_not_before(), jwks: self.jwks }
@@ -103,11 +108,11 @@ pub(super) fn encode_head(node: &Node, range: &Range, ends: Vec<String>) -> Opti
     Some(out.into())
 }
 
-/// Signs a range; a large one on another thread.
-pub(super) async fn assemble(ctx: &Context, range: Range, is_live: bool) -> Option<Bytes> {
+/// Signs a range of the live feed; a large one on another thread.
+pub(super) async fn assemble(ctx: &Context, range: Range) -> Option<Bytes> {
     if range.is_small() {
-        return encode(&ctx.node, &range, is_live);
+        return encode(&ctx.node, &range, true);
     }
     let node = ctx.node.clone();
-    tokio::task::spawn_blocking(move || encode(&node, &range, is_live)).await.ok().flatten()
+    tokio::task::spawn_blocking(move || encode(&node, &range, true)).await.ok().flatten()
 }

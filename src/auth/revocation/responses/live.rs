@@ -187,7 +187,7 @@ async fn catch_up(ctx: &Context, live: &Arc<LiveFrame>, position: Position) -> R
         }
         range_to_sign = range(publication)?;
     }
-    let body = assemble(ctx, range_to_sign, true).await.ok_or(FeedError::Stale)?;
+    let body = assemble(ctx, range_to_sign).await.ok_or(FeedError::Stale)?;
     publication.on_demand(live).add(position, &body);
     Ok(body)
 }

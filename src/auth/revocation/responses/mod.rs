@@ -9,28 +9,28 @@
 //! |---|---|
 //! | `frames` | signs frames |
 //! | `live` | the live feed: signs what is new, and lets followers wait for it |
+//! | `segment` | what was revoked within a second |
 //! | `snapshot` | all revocations in force |
 //!
 //! Knows nothing of HTTP.
 
 mod frames;
 mod live;
+mod segment;
 mod snapshot;
 
 use bytes::Bytes;
 
 use crate::auth::context::Context;
 use crate::auth::revocation::publication::FeedError;
-use crate::auth::revocation::publication::history::Lookup;
 use crate::auth::revocation::publication::range::Range;
-use crate::clock::Timestamp;
-use crate::store::ephemeral::Position;
 
-use frames::{assemble, encode_head};
+use frames::encode_head;
 
 pub(super) use frames::jwks_hash;
 
 pub use live::{after, run};
+pub use segment::segment;
 pub use snapshot::snapshot;
 
 /// The head, which a follower that polls reads every second.
@@ -49,24 +49,4 @@ pub fn head(ctx: &Context) -> Result<Bytes, FeedError> {
     let head = encode_head(ctx.node.as_ref(), &range, ends).ok_or(FeedError::Stale)?;
     publication.on_demand(&live).head = Some(head.clone());
     Ok(head)
-}
-
-/// A segment: the entries after one position up to another, all published in one second. Its frames are the same
-/// whichever node signs them, as long as it signs with the same key.
-pub async fn segment(ctx: &Context, epoch: &str, from: &str, to: &str) -> Result<Bytes, FeedError> {
-    let publication = &ctx.node.publication;
-    publication.fresh_frame(&ctx.node.clock)?;
-    let (Some(from), Some(to)) = (Position::parse(from), Position::parse(to)) else { return Err(FeedError::Gone) };
-    let range = {
-        let state = publication.state();
-        let (Lookup::At(first), Lookup::At(end)) = (state.history.find(from), state.history.find(to)) else {
-            return Err(FeedError::Gone);
-        };
-        // Other ranges do not exist: a request must not cost more than one second's revocations.
-        if *epoch != **state.history.epoch() || !state.history.is_within_a_second(first, end) {
-            return Err(FeedError::Gone);
-        }
-        Range::new(&state.history, (first, from), (end, to), None, Timestamp::default())
-    };
-    assemble(ctx, range, false).await.ok_or(FeedError::Stale)
 }
