@@ -165,6 +165,7 @@ pub trait Ephemeral: Send + Sync + 'static {
     async fn read_stream(&self, cursor: &Cursor, max_wait: Duration) -> Result<StreamPage>;
 
     /// Deletes revocations published before `before`, all of whose tokens have expired. Followers miss nothing newer.
+    /// `before` follows from a time that is not ahead of the store's: see [`StreamPage::store_time`].
     async fn forget_revocations(&self, before: Timestamp) -> Result<()>;
 
     /// Returns the time before which all tokens and sessions are invalid. An empty store sets it to `now`, so that

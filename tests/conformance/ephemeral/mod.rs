@@ -114,6 +114,7 @@ suite! {
         follow_returns_at_most_a_thousand
         positions_increase_and_stay_the_same
         position_after_forgetting_is_that_of_the_last_entry
+        time_of_a_store_is_no_callers_time
         waiting_follower_wakes_on_publish
         follow_returns_after_its_maximum_wait
         forgotten_revocations_are_not_followed

@@ -254,3 +254,15 @@ pub(super) async fn position_after_forgetting_is_that_of_the_last_entry(store: S
     let next = store.read_stream(&after.cursor, Duration::ZERO).await.unwrap();
     assert!(next.entries.iter().all(|entry| entry.position > Some(before.end)) && next.entries.len() == 1);
 }
+
+/// [`START`] is ahead of every clock of this machine.
+pub(super) async fn time_of_a_store_is_no_callers_time(store: Store) {
+    let empty = store.read_stream(&Cursor::start(), Duration::ZERO).await.unwrap();
+    publish(&store, 0..1, START).await;
+    let page = store.read_stream(&empty.cursor, Duration::ZERO).await.unwrap();
+    let after_a_wait = store.read_stream(&page.cursor, Duration::from_millis(10)).await.unwrap();
+    for time in [empty.store_time, page.store_time, after_a_wait.store_time] {
+        assert!(time.is_none_or(|time| time > Timestamp::default() && time < START), "{time:?}");
+    }
+    assert!(empty.store_time <= page.store_time && page.store_time <= after_a_wait.store_time);
+}
