@@ -98,11 +98,11 @@ def check_settings(program, variables, settings=""):
         subprocess.run(command, env=variables, cwd=folder, check=True, stdout=subprocess.DEVNULL)
 
 
-def manifests(values):
+def manifests(values, release="id"):
     """The manifests of the chart, by kind and name."""
     with helm_chart.Chart.load(CHART) as chart:
         chart.validate_schema(values)
-        rendered = chart.render(values, name="id", namespace="login")
+        rendered = chart.render(values, name=release, namespace="login")
     found = {}
     for path, text in rendered.items():
         for manifest in yaml.safe_load_all(text) if path.endswith(".yaml") else []:
@@ -137,6 +137,9 @@ def check_chart(program):
                     kubernetes_validate.validate(manifest, version, strict=True)
                 count += 1
         check_manifests(found, values, program)
+    # No schema has the maximum of a service's name, and of a release's.
+    for kind, name in manifests(EVERYTHING, "a" * 53):
+        assert len(name) <= 63, (kind, name)
     kinds = sorted({kind for kind, _ in manifests(EVERYTHING)})
     print(f"chart: {count} manifests are valid in Kubernetes {' and '.join(VERSIONS)}; kinds: {', '.join(kinds)}")
 

@@ -1,7 +1,8 @@
+{{- /* At most 52 characters: with "-management" 63, the maximum for a service. */}}
 {{- define "signet.name" -}}
 {{- $name := .Release.Name }}
 {{- if not (contains "signet" $name) }}{{ $name = printf "%s-signet" $name }}{{ end }}
-{{- $name | trunc 53 | trimSuffix "-" }}
+{{- $name | trunc 52 | trimSuffix "-" }}
 {{- end }}
 
 {{- define "signet.selector" -}}
