@@ -158,6 +158,8 @@ def check_manifests(found, values, program):
             assert {port["targetPort"] for port in manifest["spec"]["ports"]} <= ports
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
         assert container[probe]["httpGet"]["port"] in ports
+    settings = next(mount["mountPath"] for mount in container["volumeMounts"] if mount["name"] == "settings")
+    assert container["args"] == ["--config", f"{settings}/config.toml"] and container["workingDir"] == settings
     drain, stop = values.get("drainSeconds", 10), values.get("preStopSeconds", 5)
     assert pod["spec"]["terminationGracePeriodSeconds"] == drain + stop + 5
     assert container["lifecycle"]["preStop"]["sleep"]["seconds"] == stop
