@@ -40,6 +40,7 @@ EVERYTHING = REQUIRED | {
     "extraEnv": [{"name": "SIGNET_AUDIT__KEEP", "value": "10d"}],
     "drainSeconds": 30,
     "preStopSeconds": 10,
+    "service": {"type": "LoadBalancer", "annotations": {"a": "b"}},
     "ingress": {"enabled": True, "host": "id.example.com", "className": "nginx", "tlsSecret": "tls",
                 "annotations": {"a": "b"}},
     "autoscaling": {"enabled": True},
@@ -152,6 +153,9 @@ def check_manifests(found, values, program):
     container = pod["spec"]["containers"][0]
     ports = {port["name"] for port in container["ports"]}
     assert deployment["spec"]["selector"]["matchLabels"].items() <= labels
+    # Kubernetes refuses it for the type ClusterIP, without which rate limits need it.
+    service = found["Service", "id-signet"]["spec"]
+    assert service.get("externalTrafficPolicy") == {"ClusterIP": None, "LoadBalancer": "Local"}[service["type"]]
     for (kind, _), manifest in found.items():
         if kind == "Service":
             assert manifest["spec"]["selector"].items() <= labels
