@@ -153,7 +153,7 @@ def check_manifests(found, values, program):
     container = pod["spec"]["containers"][0]
     ports = {port["name"] for port in container["ports"]}
     assert deployment["spec"]["selector"]["matchLabels"].items() <= labels
-    # Kubernetes refuses it for the type ClusterIP, without which rate limits need it.
+    # Rate limits need it, and Kubernetes refuses it for the type ClusterIP.
     service = found["Service", "id-signet"]["spec"]
     assert service.get("externalTrafficPolicy") == {"ClusterIP": None, "LoadBalancer": "Local"}[service["type"]]
     for (kind, _), manifest in found.items():
