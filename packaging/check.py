@@ -40,6 +40,7 @@ EVERYTHING = REQUIRED | {
     "extraEnv": [{"name": "SIGNET_AUDIT__KEEP", "value": "10d"}],
     "drainSeconds": 30,
     "preStopSeconds": 10,
+    "reachableWithoutStores": "verify",
     "service": {"type": "LoadBalancer", "annotations": {"a": "b"}},
     "ingress": {"enabled": True, "host": "id.example.com", "className": "nginx", "tlsSecret": "tls",
                 "annotations": {"a": "b"}},
@@ -64,6 +65,7 @@ REFUSED = [
     REQUIRED | {"publicURL": "https://id.example.com"},
     REQUIRED | {"replicas": "2"},
     REQUIRED | {"drainSeconds": 0},
+    REQUIRED | {"reachableWithoutStores": "all"},
     REQUIRED | {"image": {"repository": "signet", "digest": "latest"}},
     REQUIRED | {"ingress": {"enabled": True}},
 ]
@@ -130,7 +132,7 @@ def check_chart(program):
         raise AssertionError(f"the schema accepts {values}")
 
     count = 0
-    for values in (REQUIRED, EVERYTHING):
+    for values in (REQUIRED, EVERYTHING, EVERYTHING | {"reachableWithoutStores": "everything"}):
         found = manifests(values)
         for (kind, name), manifest in found.items():
             if kind not in WITHOUT_SCHEMA:
@@ -138,6 +140,7 @@ def check_chart(program):
                     kubernetes_validate.validate(manifest, version, strict=True)
                 count += 1
         check_manifests(found, values, program)
+        check_outage(found, values)
     # No schema has the maximum of a service's name, and of a release's.
     for kind, name in manifests(EVERYTHING, "a" * 53):
         assert len(name) <= 63, (kind, name)
@@ -188,6 +191,32 @@ def check_manifests(found, values, program):
         variables[variable["name"]] = secret[reference["key"]] if reference else variable["value"]
     assert variables["SIGNET_SERVER__DRAIN_TIMEOUT"] == f"{drain}s"
     check_settings(program, variables, found["ConfigMap", "id-signet"]["data"]["config.toml"])
+
+
+def check_outage(found, values):
+    """What is reached while no pod passes /readyz. Only calls that need no store may go to pods that are not ready."""
+    reachable = values.get("reachableWithoutStores", "nothing")
+    container = found["Deployment", "id-signet"]["spec"]["template"]["spec"]["containers"][0]
+    ready = container["readinessProbe"]["httpGet"]["path"]
+    assert ready == {"nothing": "/readyz", "verify": "/readyz", "everything": "/healthz"}[reachable]
+
+    services = {name: manifest["spec"] for (kind, name), manifest in found.items() if kind == "Service"}
+    for_all_pods = {name for name, spec in services.items() if spec.get("publishNotReadyAddresses")}
+    verify = {"id-signet-verify"} if reachable == "verify" else set()
+    assert for_all_pods == {"id-signet-management"} | verify
+    for name in verify:
+        assert services[name]["ports"] == services["id-signet"]["ports"]
+        assert services[name].get("type", "ClusterIP") == "ClusterIP"
+
+    if ingress := found.get(("Ingress", "id-signet")):
+        paths = ingress["spec"]["rules"][0]["http"]["paths"]
+        backends = {path["path"]: path["backend"]["service"] for path in paths}
+        assert len(backends) == len(paths)
+        for backend in backends.values():
+            assert backend["port"]["name"] in {port["name"] for port in services[backend["name"]]["ports"]}
+        assert backends.pop("/")["name"] == "id-signet"
+        assert {backend["name"] for backend in backends.values()} == verify
+        assert not verify or {"/verify", "/.well-known"} <= backends.keys()
 
 
 def check_compose(program):

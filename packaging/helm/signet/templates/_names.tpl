@@ -5,6 +5,11 @@
 {{- $name | trunc 52 | trimSuffix "-" }}
 {{- end }}
 
+{{- /* The service of all pods, ready or not. */}}
+{{- define "signet.verify" -}}
+{{ include "signet.name" . }}-verify
+{{- end }}
+
 {{- define "signet.selector" -}}
 app.kubernetes.io/name: signet
 app.kubernetes.io/instance: {{ .Release.Name }}
