@@ -1,5 +1,6 @@
 //! The packages in `packaging`, built from the program that the tests test.
 
+mod chart;
 mod debian;
 mod root;
 
