@@ -141,7 +141,7 @@ export class Follower {
   }
 
   /**
-   * Reads the snapshot, which may be some seconds old, and what the head shows to be newer.
+   * Reads the snapshot, which may be half a minute old and so proves nothing, and what the head shows to be newer.
    * @param {string} feed
    */
   async #start(feed) {
@@ -172,7 +172,6 @@ export class Follower {
     this.#epoch = first.epoch;
     this.#reached = [first.to];
     this.#needsSnapshot = false;
-    this.#complete(first);
   }
 
   /**

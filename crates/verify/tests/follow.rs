@@ -46,6 +46,23 @@ async fn nothing_is_accepted_before_the_first_snapshot() {
     assert_eq!(result(&verifier, &token), Ok(()));
 }
 
+/// It may come from a cache, and lack what was revoked since.
+#[tokio::test]
+async fn snapshot_alone_proves_nothing() {
+    let issuer = FakeIssuer::start().await;
+    issuer.change(|shared| shared.fault = Fault::OnlySnapshot);
+    issuer.revoke("ended");
+    let verifier = issuer.verifier().start().unwrap();
+    let unavailable = || matches!(verifier.last_error(), Some(FollowError::Status { status: 503, .. }));
+    until("the head is not there", unavailable).await;
+    assert_eq!(result(&verifier, &issuer.token("ended")), Err(VerifyError::Revoked));
+    assert_eq!(result(&verifier, &issuer.token("other")), Err(VerifyError::Stale));
+    assert_eq!(verifier.staleness(), None);
+    issuer.change(|shared| shared.fault = Fault::None);
+    verifier.ready().await;
+    assert_eq!(result(&verifier, &issuer.token("other")), Ok(()));
+}
+
 #[tokio::test]
 async fn silence_is_treated_as_the_policy_says() {
     let issuer = FakeIssuer::start().await;

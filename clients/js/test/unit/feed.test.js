@@ -30,6 +30,19 @@ test('what the snapshot has is refused at once', async (t) => {
   assert.equal(await verdict(verifier.verify(await signet.token())), 'valid');
 });
 
+test('a snapshot alone proves nothing', async (t) => {
+  const { signet, verifier } = await setUp(t);
+  const sid = uuidV7(signet.clock.now());
+  signet.revoke({ ids: [sid] });
+  const isCut = (path) => path.startsWith(FEED) && !path.endsWith('/snapshot');
+  signet.intercept = (path) => (isCut(path) ? new Response('', { status: 503 }) : undefined);
+  const token = await signet.token();
+  assert.equal(await verdict(verifier.verify(token)), 'stale');
+  assert.equal(await verdict(verifier.verify(await signet.token({ sid }))), 'revoked');
+  signet.intercept = undefined;
+  await until('the feed is followed', async () => (await verdict(verifier.verify(token))) === 'valid');
+});
+
 for (const feed of ['live', 'poll']) {
   test(`what is revoked later is refused too (${feed})`, async (t) => {
     const { signet, verifier, sid, token, errors } = await following(t, { feed });

@@ -84,6 +84,9 @@ impl Follower {
         loop {
             let result = self.step().await;
             self.state.set_position(self.position.as_ref());
+            if result.is_ok() && self.position.is_some() {
+                self.state.ready.send_if_modified(|ready| !std::mem::replace(ready, true));
+            }
             self.maintain();
             #[cfg(feature = "metrics")]
             self.state.metrics.observe(self.state.staleness(), self.state.revocations.len());
@@ -139,12 +142,15 @@ impl Follower {
         while let Some(line) = lines.next().await? {
             snapshot.add(&self.apply(line).await?);
         }
-        let (position, time) = snapshot.finish().ok_or(FollowError::IncompleteSnapshot)?;
+        let (mut position, _) = snapshot.finish().ok_or(FollowError::IncompleteSnapshot)?;
         self.reached = VecDeque::from([position.at.clone()]);
-        self.position = Some(position);
-        self.state.complete(time);
-        self.state.ready.send_replace(true);
-        Ok(())
+        // The snapshot may be half a minute old, so it proves nothing. The head is a second old, and is there at once.
+        let result = self.reach_head(feed, &mut position).await;
+        // A cached snapshot may be of an epoch that is over: the next one is not fetched at once.
+        if !result.as_ref().is_err_and(is_gone) {
+            self.position = Some(position);
+        }
+        result
     }
 
     async fn read_live(&mut self, feed: &Url, position: &mut Position) -> Result<(), FollowError> {
@@ -179,6 +185,12 @@ impl Follower {
     /// change. The next one after a second.
     async fn read_head(&mut self, feed: &Url, position: &mut Position) -> Result<(), FollowError> {
         let began = Instant::now();
+        self.reach_head(feed, position).await?;
+        tokio::time::sleep(HEAD_INTERVAL.saturating_sub(began.elapsed())).await;
+        Ok(())
+    }
+
+    async fn reach_head(&mut self, feed: &Url, position: &mut Position) -> Result<(), FollowError> {
         let mut lines = Lines::new(self.client.get(feed, false, LIVE_DEADLINE).await?, MAX_LIVE, LIVE_DEADLINE);
         let Some(line) = lines.next().await? else { return Err(lines.response.error("no frame")) };
         let head = self.apply(line).await?;
@@ -191,7 +203,6 @@ impl Follower {
         if head.to == position.at {
             self.state.complete(head.time);
         }
-        tokio::time::sleep(HEAD_INTERVAL.saturating_sub(began.elapsed())).await;
         Ok(())
     }
 
@@ -272,10 +283,14 @@ impl Follower {
     }
 }
 
+/// Returns true if the server does not keep the epoch or the position.
+fn is_gone(error: &FollowError) -> bool {
+    matches!(error, FollowError::Gone | FollowError::Status { status: 410, .. })
+}
+
 /// The pause after an error. Drops a position that the server does not know any more.
 fn pause_after(error: &FollowError, position: &mut Option<Position>, backoff: &mut Backoff) -> Duration {
-    let is_gone = matches!(error, FollowError::Gone | FollowError::Status { status: 410, .. });
-    if is_gone && position.take().is_some() {
+    if is_gone(error) && position.take().is_some() {
         // The server has returned. Its snapshot must not wait as long as a server that is down.
         backoff.reset();
     }

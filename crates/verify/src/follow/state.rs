@@ -24,7 +24,7 @@ pub(super) struct State {
     pub(super) keys_wanted: Notify,
     /// Set if a token wants them, which anyone can make.
     pub(super) keys_wanted_by_token: AtomicBool,
-    /// True once the keys and the snapshot have been read.
+    /// True once the keys, the snapshot and what came after it have been read.
     pub(super) ready: watch::Sender<bool>,
     /// Where `/verify/batch` is, once the metadata has been read.
     pub(super) batch_url: ArcSwap<Option<url::Url>>,

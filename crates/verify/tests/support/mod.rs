@@ -23,6 +23,8 @@ pub(crate) enum Fault {
     None,
     /// 503.
     Unavailable,
+    /// 503, but for the snapshot.
+    OnlySnapshot,
     /// The live feed answers with this text.
     Replay(String),
     /// The end of each live response is cut off.
@@ -232,6 +234,9 @@ impl FakeIssuer {
         }
         if path == "/feed/snapshot" {
             return (200, self.shared.lock().unwrap().snapshot(url));
+        }
+        if matches!(self.shared.lock().unwrap().fault, Fault::OnlySnapshot) {
+            return (503, String::new());
         }
         let parts: Vec<&str> = path.split('/').collect();
         if path == "/feed" {
