@@ -1,8 +1,9 @@
-//! Signature verification without tokens: Project Wycheproof, and the cases of "Taming the many EdDSAs" (Chalkias,
-//! Garillot, Nikolaenko, 2020).
+//! Signatures as the verifier of tokens checks them: Project Wycheproof, and the cases of "Taming the many EdDSAs"
+//! (Chalkias, Garillot, Nikolaenko, 2020).
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use signet_verify::ed25519::Verifier;
+use signet_verify::{KeySet, UnverifiedToken};
 
 use super::read_json_corpus;
 
@@ -38,6 +39,28 @@ fn corpora_wycheproof_ed25519_results_match() {
     assert_eq!(valid + invalid, 151);
     assert_eq!(valid + invalid, collection["numberOfTests"].as_u64().unwrap());
     assert!(valid > 0 && invalid > 0);
+}
+
+/// The JSON web signatures with ES256. Only form and signature are compared: their headers are not those of access
+/// tokens, and [`tokens`](super::tokens) shows that Signet refuses them all.
+#[test]
+fn corpora_wycheproof_es256_results_match() {
+    let collection = read_json_corpus("wycheproof/json_web_signature_test.json");
+    let (mut valid, mut invalid) = (0, 0);
+    for group in collection["testGroups"].as_array().unwrap() {
+        let public = &group["public"];
+        if public["alg"] != "ES256" {
+            continue;
+        }
+        let set = KeySet::parse(json!({"keys": [public]}).to_string().as_bytes()).unwrap();
+        let key = set.find(public["kid"].as_str().unwrap()).unwrap();
+        for case in group["tests"].as_array().unwrap() {
+            let verified = UnverifiedToken::parse(case["jws"].as_str().unwrap()).and_then(|token| token.verify(key));
+            assert_eq!(verified.is_ok(), case["result"] == "valid", "case {}: {}", case["tcId"], case["comment"]);
+            *if verified.is_ok() { &mut valid } else { &mut invalid } += 1;
+        }
+    }
+    assert_eq!((valid, invalid), (2, 37));
 }
 
 /// The results of a strict verifier for the twelve cases: table 5 of the paper, where `ed25519-dalek strict` accepts
