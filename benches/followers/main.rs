@@ -20,8 +20,8 @@
 //! polls, or with `--through-cache` M (10,000). Bytes are those of the responses with their heads. Each sign-out is
 //! that of all sessions of a user, the longer kind of entry.
 //!
-//! With `--through-cache` followers and clients poll an nginx that caches (`proxy_cache`). Each needs a connection:
-//! `ulimit -n 65536`.
+//! With `--through-cache` followers and clients poll an nginx that caches (`proxy_cache`). Each needs a connection, in
+//! this process and in nginx: `ulimit -n 20000`.
 
 #![allow(
     missing_docs,
