@@ -204,6 +204,10 @@ async fn new_epoch_keeps_what_was_revoked() {
     }
     issuer.revoke("live");
     until("the live feed is followed", || verifier.revocations() == 3).await;
+    // A cache may still have the snapshot of the first epoch.
+    let shared = issuer.shared.lock().unwrap();
+    let snapshots = |paths: &[String]| paths.iter().filter(|path| *path == "/feed/snapshot").count();
+    assert_eq!((snapshots(&shared.requests), snapshots(&shared.uncached)), (2, 1));
 }
 
 #[tokio::test]

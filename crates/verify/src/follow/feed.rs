@@ -136,7 +136,8 @@ impl Follower {
 
     async fn read_snapshot(&mut self, feed: &Url) -> Result<(), FollowError> {
         let url = extended(feed, &["snapshot"]);
-        let response = self.client.get_large(&url, SNAPSHOT_DEADLINE).await?;
+        // Past all caches, if this is not the first one: a cached one may be of the epoch that is over.
+        let response = self.client.get_large(&url, !self.reached.is_empty(), SNAPSHOT_DEADLINE).await?;
         let mut snapshot = Snapshot::default();
         let mut lines = Lines::new(response, MAX_SNAPSHOT, SNAPSHOT_DEADLINE);
         while let Some(line) = lines.next().await? {
@@ -146,7 +147,7 @@ impl Follower {
         self.reached = VecDeque::from([position.at.clone()]);
         // The snapshot may be half a minute old, so it proves nothing. The head is a second old, and is there at once.
         let result = self.reach_head(feed, &mut position).await;
-        // A cached snapshot may be of an epoch that is over: the next one is not fetched at once.
+        // If the server does not go on from the snapshot, the next one is not fetched at once.
         if !result.as_ref().is_err_and(is_gone) {
             self.position = Some(position);
         }
@@ -216,7 +217,7 @@ impl Follower {
         let mut at = Position { epoch: position.epoch.clone(), at: segments[first].clone() };
         for end in &segments[first + 1..] {
             let url = extended(feed, &[&at.epoch, "segments", &at.at, end]);
-            let response = self.client.get_large(&url, LIVE_DEADLINE).await?;
+            let response = self.client.get_large(&url, false, LIVE_DEADLINE).await?;
             let mut lines = Lines::new(response, MAX_LIVE, LIVE_DEADLINE);
             while let Some(line) = lines.next().await? {
                 at.advance(&self.apply(line).await?);

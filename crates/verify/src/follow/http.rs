@@ -80,17 +80,14 @@ impl Client {
 
     /// `GET`, past all caches if `fresh` is set.
     pub(super) async fn get(&self, url: &Url, fresh: bool, deadline: Duration) -> Result<Response, FollowError> {
-        let mut request = self.request(url, Method::GET, Bytes::new())?;
-        if fresh {
-            request.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-        }
+        let request = self.get_request(url, fresh)?;
         self.send(url, request, deadline).await
     }
 
-    /// `GET` of a document that may be large, compressed if the server can do that. The bounds of reading are those of the
-    /// plain text.
-    pub(super) async fn get_large(&self, url: &Url, deadline: Duration) -> Result<Response, FollowError> {
-        let mut request = self.request(url, Method::GET, Bytes::new())?;
+    /// The same for a document that may be large, compressed if the server can do that. The bounds of reading are those of
+    /// the plain text.
+    pub(super) async fn get_large(&self, url: &Url, fresh: bool, deadline: Duration) -> Result<Response, FollowError> {
+        let mut request = self.get_request(url, fresh)?;
         request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         self.send(url, request, deadline).await
     }
@@ -114,6 +111,14 @@ impl Client {
             Err(FollowError::Status { status: 204, .. }) => Ok(()),
             result => result.map(|_| ()),
         }
+    }
+
+    fn get_request(&self, url: &Url, fresh: bool) -> Result<Request<Full<Bytes>>, FollowError> {
+        let mut request = self.request(url, Method::GET, Bytes::new())?;
+        if fresh {
+            request.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        }
+        Ok(request)
     }
 
     fn json_request(&self, url: &Url, body: Bytes) -> Result<Request<Full<Bytes>>, FollowError> {

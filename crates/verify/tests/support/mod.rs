@@ -52,6 +52,8 @@ pub(crate) struct Shared {
     pub(crate) last: String,
     /// Paths of requests.
     pub(crate) requests: Vec<String>,
+    /// Paths of requests that go past all caches.
+    pub(crate) uncached: Vec<String>,
     /// Tokens that `/verify/batch` accepts; `None` if it answers 503.
     pub(crate) batch: Option<Vec<String>>,
     /// Sizes of batches.
@@ -88,6 +90,7 @@ impl FakeIssuer {
             fault: Fault::None,
             last: String::new(),
             requests: Vec::new(),
+            uncached: Vec::new(),
             batch: None,
             batches: Vec::new(),
             compressed: 0,
@@ -184,6 +187,9 @@ impl FakeIssuer {
             let fields = text.lines().filter_map(|line| line.split_once(": "));
             fields.filter(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned()).next()
         };
+        if field("cache-control").as_deref() == Some("no-cache") {
+            self.shared.lock().unwrap().uncached.push(path.clone());
+        }
         if path == "/feed/followers" {
             let report = serde_json::from_slice(&request[head..]).unwrap();
             self.shared.lock().unwrap().reports.push((field("authorization").unwrap(), report));
