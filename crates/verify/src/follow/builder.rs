@@ -95,7 +95,7 @@ impl VerifierBuilder {
     }
 
     /// Reads the feed as documents that a cache in front of the server can answer, once a second, instead of by long
-    /// polls: for many followers behind one cache.
+    /// polls: for many followers behind one cache. A revocation then takes up to three seconds to arrive.
     pub fn through_cache(mut self) -> Self {
         self.is_cached = true;
         self
