@@ -20,16 +20,22 @@ const NEW_PASSWORD: &str = "a louder harbour at dawn";
 
 /// A superuser's keys: one with each reserved scope, and one without.
 struct Keys {
-    reserved: [String; 2],
+    reserved: [String; 3],
     plain: String,
+    /// Tokens for which the reserved keys were exchanged.
+    tokens: Vec<String>,
 }
 
 async fn keys(server: &TestServer, owner: &TestUser) -> Keys {
     let key = |scopes: &[&str]| server.api_key(owner, scopes).0;
-    let keys = Keys { reserved: [key(&["read", "admin"]), key(&["billing:write"])], plain: key(&["read"]) };
+    let reserved = [key(&["read", "admin"]), key(&["billing:write"]), key(&["feed:report"])];
+    let mut keys = Keys { reserved, plain: key(&["read"]), tokens: Vec::new() };
     // Now this node has them in its cache.
     for key in keys.reserved.iter().chain([&keys.plain]) {
         server.verify(key).await.is(200);
+    }
+    for key in &keys.reserved {
+        keys.tokens.push(server.client_token(key).await);
     }
     keys
 }
@@ -44,10 +50,13 @@ async fn exchange(server: &TestServer, key: &str, scope: &str) -> crate::support
     server.form("/oauth/token", &[("grant_type", "client_credentials"), ("client_secret", key), ("scope", scope)]).await
 }
 
-/// Asserts that the reserved keys are refused and the plain key is not.
+/// Asserts that the reserved keys and their tokens are refused and the plain key is not.
 async fn assert_ended(server: &TestServer, keys: &Keys) {
     for key in &keys.reserved {
         assert_eq!(server.rejection_reason(key).await, "unknown_api_key");
+    }
+    for token in &keys.tokens {
+        assert_eq!(server.rejection_reason(token).await, "revoked");
     }
     server.verify(&keys.plain).await.is(200);
 }

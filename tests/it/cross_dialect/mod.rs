@@ -106,27 +106,35 @@ async fn blank_passwords_are_refused_wherever_one_is_set(server: &TestServer) {
     let email = verified_user(server, "blank").await;
     let access = SignIn::Native.attempt(server, &email, None).await.tokens().access;
     let root = server.sign_in(&server.create_user(&["--superuser"])).await.access;
+    let update = format!("/auth/users/{}", text(&server.plan().json(&["users", "show", &email], ""), "id"));
     for blank in [" ".repeat(8), "\u{3000}".repeat(12), "\u{200b}\u{feff}\u{2060}\u{ad}".repeat(3)] {
         let new = json!({"email": "new@example.org", "username": "new", "user_name": "new", "password": blank});
         for path in ["/users", "/auth/login/signup", "/auth/signup", "/api/auth/register", "/api/v1/register"] {
             let response = server.post(path).json(&new).send_checked().await;
             assert!(matches!(response.status, 400 | 422), "{path}: {response:?}");
         }
-        for (method, path, bearer) in
-            [(Method::PUT, "/auth/users/me", &access), (Method::POST, "/auth/users/create", &root)]
-        {
+        for (method, path, bearer) in [
+            (Method::PUT, "/auth/users/me", &access),
+            (Method::POST, "/auth/users/create", &root),
+            (Method::POST, update.as_str(), &root),
+        ] {
             let body = json!({"email": "new@example.org", "password": blank, "original": PASSWORD});
             server.request(method, path).bearer_auth(bearer).json(&body).send_checked().await.is(422);
         }
         let body = json!({"current_password": PASSWORD, "new_password": blank});
         let change = server.request(Method::PUT, "/me/password").bearer_auth(&access).json(&body).send_checked().await;
         change.is_problem(400, "weak_password");
+        let created = server.post("/admin/users").bearer_auth(&root).json(&new).send_checked().await;
+        created.is_problem(400, "weak_password");
         let reset = mailed_reset(server, &email).await;
         let body = json!({"new_password": blank, "new_password_confirm": blank});
         server.post(&format!("/api/v1/password-reset-confirm?token={reset}")).json(&body).send_checked().await.is(400);
         let body = json!({"token": reset, "password": blank, "new_password": blank});
-        let response = server.post("/links/reset").json(&body).send_checked().await;
-        assert!(matches!(response.status, 400 | 422), "{response:?}");
+        for path in ["/links/reset", "/password-resets/redeem"] {
+            server.post(path).json(&body).send_checked().await.is_problem(400, "weak_password");
+        }
+        let body = json!({"new_password": blank, "claim": "x"});
+        server.post("/auth/login/reset").bearer_auth(&reset).json(&body).send_checked().await.is(422);
         let arguments = ["users", "create", "--email", "new@example.org", "--password-stdin"];
         assert!(!server.plan().run(&arguments, &format!("{blank}\n")).status.success());
     }
@@ -161,7 +169,7 @@ async fn refresh_by(server: &TestServer, dialect: &str, refresh: &str, access: &
 }
 
 async fn reset_in_one_dialect_ends_the_sessions_of_all(server: &TestServer) {
-    for by in [Reset::Myauth, Reset::V1] {
+    for by in [Reset::Myauth, Reset::Landing, Reset::V1, Reset::Native] {
         let email = verified_user(server, &format!("reset-in-{by:?}").to_lowercase()).await;
         let mut opened = Vec::new();
         for sign_in in SignIn::ALL {

@@ -14,6 +14,7 @@ over_both_stores!(only_native;
     profile_is_changed_by_its_owner,
     stolen_token_changes_nothing_sensitive,
     pending_address_ends_with_the_password,
+    pending_address_ends_with_the_first_proof,
     api_keys_belong_to_their_project,
     repeated_request_creates_one_object,
 );
@@ -194,6 +195,24 @@ async fn pending_address_ends_with_the_password(server: &TestServer) {
     // The present address: its confirmation is mailed again.
     let (_, mail) = send_and_read_mail(server, &user.email, ask(&user.email)).await;
     assert_eq!(redeem(&mail.token()).await.is(200).json(), json!({"status": "confirmed"}));
+}
+
+/// Somebody signs up with the address of another person and requests a change to an own one. The link of that change
+/// works no more once the owner of the address has signed in by mail: it would move the account away.
+async fn pending_address_ends_with_the_first_proof(server: &TestServer) {
+    let email = "planted@example.org";
+    send(server, Method::POST, "/users", "", json!({"email": email, "password": PASSWORD})).await.is(201);
+    let access = server.try_sign_in(email, PASSWORD).await.is(201).tokens().access;
+    let body = json!({"email": "thief@example.org", "current_password": PASSWORD});
+    let request = send(server, Method::POST, "/me/email", &access, body);
+    let (_, change) = send_and_read_mail(server, "thief@example.org", request).await;
+    let request = send(server, Method::POST, "/codes", "", json!({"email": email}));
+    let (_, mail) = send_and_read_mail(server, email, request).await;
+    let body = json!({"email": email, "code": mail.code()});
+    let owner = send(server, Method::POST, "/sessions", "", body).await.is(201).tokens();
+    let redeemed = send(server, Method::POST, "/email-confirmations/redeem", "", json!({"token": change.token()})).await;
+    redeemed.is_problem(400, "invalid_link");
+    assert_eq!(me(server, &owner.access).await["email"], email);
 }
 
 async fn api_keys_belong_to_their_project(server: &TestServer) {
