@@ -7,7 +7,8 @@ use hyper::server::conn::{http1, http2};
 
 use super::tasks::{LocalExecutor, TaskContext};
 
-/// Larger request heads are answered 431. hyper's limit of 100 header fields applies as well.
+/// Larger request heads are answered 431: the longest credential has 8 KiB, and as much is left for everything else.
+/// hyper's limit of 100 header fields applies as well.
 const MAX_HEAD: usize = 16 * 1024;
 
 /// Streams of one connection that are open at the same time. Each costs a task, a request and a response that the

@@ -2,9 +2,10 @@
 //! or the step before a second factor.
 //!
 //! They are for Signet alone. Services verify access tokens with the JWKS, and most JWT libraries do not check `typ`.
-//! So no key of the JWKS may sign anything but access tokens. Action tokens are signed (HS256) with a key derived from
-//! the fleet's secret, which no service has, and name no `kid`. Their `iss` and `aud` differ from those of access
-//! tokens, and they have no `sub`. They are JWTs because clients of a published API read the claim `totp` in them.
+//! So no key of the JWKS may sign anything that names a user, except access tokens. Action tokens are signed (HS256)
+//! with a key derived from the fleet's secret, which no service has, and name no `kid`. Their `iss` and `aud` differ
+//! from those of access tokens, and they have no `sub`. They are JWTs because clients of a published API read the claim
+//! `totp` in them.
 //!
 //! Each kind has its own `typ` and is accepted only under that `typ` (RFC 8725, 3.11). They are rare, so `jsonwebtoken`
 //! signs and verifies them. Verifying a token does not use it up: for single use, a claim is stored beside the token.

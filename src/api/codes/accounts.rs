@@ -23,7 +23,7 @@ use crate::auth::tokens::caller::User;
 use crate::http::{Request, Response};
 use crate::id::UserId;
 
-/// Maximum length of a `user_name` in characters.
+/// Maximum length of a `user_name` in characters, by the document of this API.
 const MAX_NAME_LENGTH: usize = 16;
 
 /// The account to create.

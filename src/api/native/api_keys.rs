@@ -31,7 +31,7 @@ const MAX_SCOPE_LENGTH: usize = 100;
 /// The most keys that can be left out: what clients with 32-bit integers can count.
 const MAX_SKIP: u32 = i32::MAX as u32;
 
-/// Maximum number of keys in one response.
+/// Maximum number of keys in one response: with the most scopes each, they have half a megabyte.
 const MAX_PAGE: u32 = 100;
 
 /// The key to create.

@@ -25,7 +25,7 @@ pub enum UsernameError {
     Character,
 }
 
-/// The most characters of a username.
+/// The most characters of a username. Access tokens may carry it (`preferred_username`).
 const MAX_LENGTH: usize = 64;
 
 /// The longest text that is normalized, in bytes. Normalizing joins at most four characters of at most four bytes to

@@ -210,7 +210,8 @@ async fn pending_address_ends_with_the_first_proof(server: &TestServer) {
     let (_, mail) = send_and_read_mail(server, email, request).await;
     let body = json!({"email": email, "code": mail.code()});
     let owner = send(server, Method::POST, "/sessions", "", body).await.is(201).tokens();
-    let redeemed = send(server, Method::POST, "/email-confirmations/redeem", "", json!({"token": change.token()})).await;
+    let redeemed =
+        send(server, Method::POST, "/email-confirmations/redeem", "", json!({"token": change.token()})).await;
     redeemed.is_problem(400, "invalid_link");
     assert_eq!(me(server, &owner.access).await["email"], email);
 }

@@ -54,5 +54,9 @@ async fn pyjwt_and_jose_verify_frames() {
         assert_eq!(bad, &json!({"error": error}));
         assert!(good.iter().all(|answer| answer["typ"] == "signet-revocations+jws"), "{answers:?}");
         assert!(good.iter().all(|answer| answer["payload"]["iss"] == "http://127.0.0.1:0"), "{answers:?}");
+        // So none passes for the token of a user where only the signature is checked.
+        for claim in ["sub", "sid", "aud", "exp"] {
+            assert!(good.iter().all(|answer| answer["payload"].get(claim).is_none()), "{claim}: {answers:?}");
+        }
     }
 }
