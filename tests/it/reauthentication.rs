@@ -1,10 +1,13 @@
 //! Sensitive changes need the password or a recent sign-in, so that a stolen access token does not take over an
 //! account; and what a token alone suffices for is reported to the owner by mail.
 
+use std::collections::BTreeSet;
+
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use crate::support::client::sid;
+use crate::support::document::operations;
 use crate::support::outbox::{mails, wait_for_mail, wait_until_queue_is_empty};
 use crate::support::server::{HttpResponse, PASSWORD, SendRequest, TestServer, TestUser, over_both_stores};
 use crate::support::totp::code;
@@ -235,4 +238,44 @@ async fn owner_is_told_of_the_deletion(server: &TestServer) {
         let notice = wait_for_mail(server, email, 0).await;
         assert_eq!(notice.header("subject"), "Your Signet account was deleted");
     }
+}
+
+/// Calls with an access token that give nobody access, or only take it away.
+const HARMLESS: &[&str] = &[
+    "DELETE /auth/api-keys/{key_id}",
+    "DELETE /projects/{id}/api-keys/{key}",
+    "DELETE /sessions",
+    "DELETE /sessions/{id}",
+    "PATCH /me",
+    "POST /.well-known/signet-revocations/followers",
+    "POST /api/v1/authorized/logout",
+    "POST /api/v1/logout",
+    "POST /auth/login/new-totp",
+    "POST /email-confirmations",
+    "POST /oauth/introspect",
+    "POST /oauth/revoke",
+    "POST /projects",
+    "POST /totp",
+];
+
+/// So that a new call is a decision: what it needs besides the token, or what a thief of the token can do with it.
+#[tokio::test]
+async fn security_md_names_every_change_that_a_token_allows() {
+    let server = TestServer::embedded(|plan| plan);
+    let (_, text) = include_str!("../../docs/security.md").split_once("\n## Sensitive changes\n").unwrap();
+    let (text, _) = text.split_once("\n### Reserved scopes\n").unwrap();
+    let listed = text.split('`').skip(1).step_by(2).chain(HARMLESS.iter().copied());
+    let listed: BTreeSet<String> = listed.map(|name| name.trim_end_matches('/').to_owned()).collect();
+    let mut changing = BTreeSet::new();
+    for operation in operations(&server).await {
+        let takes_token = operation.schemes.iter().any(|scheme| scheme == "access_token");
+        // The calls of administration have a rule of their own.
+        if takes_token && operation.method != Method::GET && !operation.path.starts_with("/admin/") {
+            changing.insert(operation.name().trim_end_matches('/').to_owned());
+        }
+    }
+    let missing: Vec<_> = changing.difference(&listed).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    let gone: Vec<_> = HARMLESS.iter().filter(|name| !changing.contains(**name)).collect();
+    assert!(gone.is_empty(), "{gone:?}");
 }
