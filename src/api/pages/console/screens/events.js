@@ -102,7 +102,7 @@ const Event = ({ of }) => html`<tr><td><${Time} at=${of.time} /></td>
   <td><${Badge} tone=${of.outcome === 'success' ? '' : 'bad'}>${of.type}<//>
     <div class="small">${[of.method, of.reason, ...Object.entries(of.details ?? {}).map(([name, value]) =>
       `${name}: ${typeof value === 'string' ? value : JSON.stringify(value)}`)].filter(Boolean).join(' · ')}</div></td>
-  <td>${of.user && html`<a href=${`#/users/${of.user.id}`}><code>${of.user.id}</code></a>`}
-    ${of.actor && html`<div class="small">${t('events.by', { actor: of.actor.id })}</div>`}</td>
+  <td>${of.user && html`<a href=${`#/users/${of.user.id}`}>${of.user.email ?? html`<code>${of.user.id}</code>`}</a>`}
+    ${of.actor && html`<div class="small">${t('events.by', { actor: of.actor.email ?? of.actor.id })}</div>`}</td>
   <td>${of.client_ip ?? ''}<div class="small">${of.user_agent && html`
     <${Device} of=${of.user_agent} />`}</div></td></tr>`;

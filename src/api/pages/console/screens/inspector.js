@@ -37,7 +37,7 @@ const Found = ({ of }) => html`<${Card} title=${hasText(`inspect.${of.kind}`) ? 
       ? t(`revoked.${of.revoked.what}`) : of.revoked.what}, ${of.revoked.at ? html`<${Time} at=${of.revoked.at} />`
       : t('inspect.unknown_time')}</dd>`}
     ${of.session && html`<dt>${t('inspect.session')}</dt><dd><code>${of.session.id}</code>
-      <div class="small"><${Device} of=${of.session.agent} /> · ${of.session.address},
+      <div class="small"><${Device} of=${of.session.agent} /> · ${of.session.address || '–'},
       ${' '}<${Time} at=${of.session.last_used_at} /></div></dd>`}
   </dl>
   ${of.header && html`<h3>${t('inspect.header')}</h3><${Values} of=${of.header} />`}

@@ -50,7 +50,7 @@ function Run({ of }) {
     <figure><figcaption>${t('load.chart')}</figcaption><${Chart} draw=${(/** @type {number} */ width) => durations({
       rows, width, format: milliseconds, label: t('load.chart_label', { slowest }),
     })} /></figure>
-    <${Table} label=${of.script} head=${[t('overview.operation'), t('load.requests'), t('overview.per_second'),
+    <${Table} label=${of.script} head=${[t('overview.operation'), t('load.requests'), t('overview.rate'),
       t('load.median'), 'p95', 'p99', 'p99.9', t('load.max'), t('load.errors'), t('load.checks')]}>
       ${of.operations.map((each) => html`<tr key=${each.name}><td><code>${each.name}</code></td>
         <td>${number(each.requests)}</td><td>${number(each.perSecond)}</td>

@@ -55,7 +55,7 @@ function Traffic({ node }) {
     ${rates.length === 0
     ? html`<${Empty} text=${t('overview.no_requests')} command="curl …/.well-known/jwks.json" />` : html`
       <${Table} label=${t('overview.operations')} head=${[t('overview.operation'), t('overview.share'),
-        t('overview.per_second'), 'p50', 'p99', t('overview.errors')]}>${rates.map((each) => html`
+        t('overview.rate'), 'p50', 'p99', t('overview.errors')]}>${rates.map((each) => html`
         <tr key=${each.operation}><td><code>${each.operation}</code></td>
           <td class="barred"><${Drawing} of=${bar(each.per_second, most)} /></td><td>${number(each.per_second)}</td>
           <td>${milliseconds(each.p50_ms)}</td><td>${milliseconds(each.p99_ms)}</td>

@@ -44,6 +44,7 @@ export default {
   'store.ephemeral': 'The store of sessions',
   'overview.requests': 'Requests',
   'overview.per_second': 'per second',
+  'overview.rate': 'Per second',
   'overview.queue': 'Hash queue',
   'overview.revocation': 'Revocation lag',
   'overview.entries': '{count} entries',

@@ -44,6 +44,7 @@ export default {
   'store.ephemeral': '工作階段資料庫',
   'overview.requests': '請求',
   'overview.per_second': '每秒',
+  'overview.rate': '每秒',
   'overview.queue': '雜湊佇列',
   'overview.revocation': '撤銷延遲',
   'overview.entries': '{count} 筆',
