@@ -2,7 +2,7 @@
 
 import { createServer } from 'node:http';
 
-import { button, check, device, field, fill, open, press, run, says, server, shows } from './harness.js';
+import { button, check, device, field, fill, open, press, reach, run, says, server, shows } from './harness.js';
 
 const { user, attacker, password } = server;
 
@@ -111,34 +111,19 @@ async function addressesLeadNowhereElse(page) {
 async function byKeyboardAlone() {
   const page = await open(await device(), '/account');
   await shows(page, 'Sign in');
-  const reach = async (name) => {
-    for (let presses = 0; presses < 40; presses += 1) {
-      await page.keyboard.press('Tab');
-      const { label, seen } = await page.evaluate(() => {
-        const at = document.activeElement;
-        const text = at.getAttribute('aria-label') ?? at.labels?.[0]?.textContent ?? at.textContent;
-        return { label: text.trim(), seen: getComputedStyle(at).outlineStyle !== 'none' };
-      });
-      if (label === name) {
-        if (!seen) throw new Error(`the focus on ${name} is not seen`);
-        return;
-      }
-    }
-    throw new Error(`${name} is not reached by keyboard`);
-  };
-  await reach('Email address or username');
+  await reach(page, 'Email address or username');
   await page.keyboard.type(user);
-  await reach('Password');
+  await reach(page, 'Password');
   await page.keyboard.type(password);
   await page.keyboard.press('Enter');
   await shows(page, 'Profile');
-  await reach('Sessions');
+  await reach(page, 'Sessions');
   await page.keyboard.press('Enter');
   await says(page, 'this one');
-  await reach('End all other sessions');
+  await reach(page, 'End all other sessions');
   await page.keyboard.press('Space');
   await says(page, 'There are no other sessions.');
-  await reach('Sign out');
+  await reach(page, 'Sign out');
   await page.keyboard.press('Enter');
   await shows(page, 'Sign in');
 }

@@ -2,7 +2,7 @@
 // stored wherever a text can be stored: if a browser ran it, `attacked` would be set.
 
 import {
-  agree, button, check, device, dialog, field, fill, heading, noDialog, open, press, run, says, server, shows,
+  agree, button, check, device, dialog, field, fill, heading, noDialog, open, press, reach, run, says, server, shows,
 } from './harness.js';
 
 const { superuser, user, hostile, redis, api } = server;
@@ -15,6 +15,7 @@ await run(async () => {
   const page = await open(context, '/console');
   await entering(page);
   await plainUser();
+  await byKeyboardAlone();
   await users(page);
   await oneUser(page);
   await inspector(page);
@@ -84,6 +85,35 @@ async function plainUser() {
   await shows(page, 'Sign in to the console');
 }
 
+/** Signs in, opens a dialog and closes it, follows the events and signs out without a pointer. */
+async function byKeyboardAlone() {
+  const page = await open(await device(), '/console');
+  await shows(page, 'Sign in to the console');
+  await reach(page, 'Email address or username');
+  await page.keyboard.type(superuser.email);
+  await reach(page, 'Password');
+  await page.keyboard.type(superuser.password);
+  await page.keyboard.press('Enter');
+  await shows(page, 'Overview');
+  await reach(page, 'Users');
+  await page.keyboard.press('Enter');
+  await says(page, user.email);
+  await reach(page, 'Create user');
+  await page.keyboard.press('Enter');
+  await dialog(page).waitFor();
+  await page.keyboard.press('Escape');
+  await noDialog(page);
+  await reach(page, 'Events');
+  await page.keyboard.press('Enter');
+  await button(page, 'Follow live').waitFor();
+  await reach(page, 'Follow live');
+  await page.keyboard.press('Space');
+  await says(page, 'New events appear by themselves.');
+  await reach(page, 'Sign out');
+  await page.keyboard.press('Enter');
+  await shows(page, 'Sign in to the console');
+}
+
 async function users(page) {
   await go(page, 'Users');
   await says(page, user.email);
@@ -131,6 +161,8 @@ async function oneUser(page) {
   await check(page, 'signing a user out');
   await agree(page, 'Sign out');
   await says(page, '2 sessions ended.');
+  // Each node, and the time after which it refused the tokens.
+  await page.getByRole('main').getByRole('listitem').filter({ hasText: /\d\sm?s/ }).first().waitFor();
   await says(page, 'Nobody is signed in with this account.');
 
   await press(page, 'Disable');
@@ -216,6 +248,7 @@ async function keys(page) {
 async function events(page) {
   await go(page, 'Events');
   await page.getByTitle(hostile, { exact: true }).first().waitFor();
+  await page.getByRole('main').getByRole('link', { name: user.email, exact: true }).first().waitFor();
   await field(page, 'Subject').selectOption('password');
   await says(page, 'signet audit');
   await press(page, 'Follow live');

@@ -108,6 +108,23 @@ export const agree = (page, name) => button(dialog(page), name).click();
  */
 export const noDialog = (page) => page.locator('dialog').first().waitFor({ state: 'detached' });
 
+/** Moves the focus with the Tab key to what has this name, and checks that the focus can be seen there. */
+export async function reach(page, name) {
+  for (let presses = 0; presses < 100; presses += 1) {
+    await page.keyboard.press('Tab');
+    const { label, seen } = await page.evaluate(() => {
+      const at = document.activeElement;
+      const text = at.getAttribute('aria-label') ?? at.labels?.[0]?.textContent ?? at.textContent;
+      return { label: text.trim(), seen: getComputedStyle(at).outlineStyle !== 'none' };
+    });
+    if (label === name) {
+      if (!seen) throw new Error(`the focus on ${name} is not seen`);
+      return;
+    }
+  }
+  throw new Error(`${name} is not reached by keyboard`);
+}
+
 /** Has the Rust side do something that only it can do, and waits until it is done. */
 export async function ask(what) {
   const done = new Promise((resolve, reject) => {
