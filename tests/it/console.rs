@@ -92,10 +92,16 @@ async fn overview_shows_node_stores_and_sign_ins(server: &TestServer) {
     };
     assert_eq!(up(&overview), [true, true]);
 
-    // A store that does not answer is part of the picture.
+    // A store that does not answer is part of the picture, and the node says why it is not ready.
     let Some(redis) = server.redis() else { return };
     redis.freeze();
     let frozen = read().await;
+    until("the node says why it is not ready", async || {
+        let overview = read().await;
+        let mut nodes = overview["nodes"].as_array().unwrap().iter();
+        nodes.any(|node| node["id"] == this["id"] && node["ready"] == false && node["reasons"] != json!([]))
+    })
+    .await;
     redis.thaw();
     assert_eq!(up(&frozen), [true, false]);
     assert!(frozen["nodes"].as_array().unwrap().iter().any(|node| node["id"] == this["id"]), "{frozen}");
