@@ -18,6 +18,7 @@ await run(async () => {
   await shows(page, 'Sign in');
   await check(page, 'sign-in');
   await refusals(page);
+  await closedRegistration(page);
   await signUp(page);
   await confirmAddress(laptop, page);
   await removeName(page);
@@ -49,6 +50,26 @@ async function refusals(page) {
   await shows(page, '登入');
   await check(page, 'sign-in in Chinese');
   await press(page, 'English');
+  await shows(page, 'Sign in');
+}
+
+/** Where nobody may sign up, the page offers no account, and says so at the address of the form. */
+async function closedRegistration(page) {
+  await page.route('**/account', async (route) => {
+    const response = await route.fetch();
+    const open = '&quot;registration&quot;:true';
+    const text = await response.text();
+    if (!text.includes(open)) throw new Error(`registration is closed: ${text}`);
+    await route.fulfill({ response, body: text.replace(open, '&quot;registration&quot;:false') });
+  });
+  await page.reload();
+  await shows(page, 'Sign in');
+  if (await page.getByRole('link', { name: 'Create an account' }).count()) throw new Error('an account is offered');
+  await page.evaluate(() => { location.hash = '#/sign-up'; });
+  await says(page, 'New accounts cannot be created here.');
+  await check(page, 'closed registration');
+  await page.unroute('**/account');
+  await page.goto(new URL('/account', page.url()).href);
   await shows(page, 'Sign in');
 }
 

@@ -72,6 +72,8 @@ async fn closed_registration_is_reported() {
     }
     outbox::wait_until_queue_is_empty(&server).await;
     assert_eq!(outbox::mails(&server, "new@example.org").len(), 0);
+    let page = server.get("/account").send_checked().await;
+    assert!(page.is(200).text.contains("&quot;registration&quot;:false"), "{}", page.text);
 }
 
 async fn profile_is_changed_by_its_owner(server: &TestServer) {
