@@ -26,7 +26,8 @@ function Numbers({ node }) {
   const facts = [
     [t('overview.requests'), number(last?.per_second ?? 0), t('overview.per_second')],
     ['p99', milliseconds(last?.p99_ms)],
-    [t('overview.queue'), `${number(queue.length)} / ${number(queue.capacity)}`, milliseconds(queue.wait_p99_ms)],
+    [t('overview.queue'), `${number(queue.length)} / ${number(queue.capacity)}`,
+      t('overview.wait', { time: milliseconds(queue.wait_p99_ms) })],
     [t('overview.revocation'), milliseconds(revocation.lag_ms), t('overview.entries', { count: revocation.entries })],
     [t('overview.mail'), number(mail.queued), mail.queued > 0 ? span(mail.oldest_seconds)
       : t('overview.mail_sent', { sent: mail.sent, failed: mail.failed })],

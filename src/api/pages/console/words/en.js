@@ -46,6 +46,7 @@ export default {
   'overview.per_second': 'per second',
   'overview.rate': 'Per second',
   'overview.queue': 'Hash queue',
+  'overview.wait': 'p99 of the wait: {time}',
   'overview.revocation': 'Revocation lag',
   'overview.entries': '{count} entries',
   'overview.entries.one': '1 entry',

@@ -46,6 +46,7 @@ export default {
   'overview.per_second': '每秒',
   'overview.rate': '每秒',
   'overview.queue': '雜湊佇列',
+  'overview.wait': '等待時間的 p99：{time}',
   'overview.revocation': '撤銷延遲',
   'overview.entries': '{count} 筆',
   'overview.entries.one': '1 筆',
