@@ -96,7 +96,8 @@ async fn home_page_says_what_this_is() {
     assert_eq!(facts["logo"], false);
     assert_eq!(facts["home"]["issuer"], url);
     let local = &facts["home"]["local"];
-    assert_eq!(local["command"], "signet users create --email you@example.com --superuser --verified");
+    // The console asks for a password.
+    assert_eq!(local["command"], "signet users create --email you@example.org --superuser --verified --password-stdin");
     assert!(local["outbox"].as_str().unwrap().ends_with("/outbox"), "{local}");
     assert!(facts["home"]["console"].as_str().unwrap().ends_with("/console"), "{facts}");
     assert_eq!(server.get("/pages/logo").send_checked().await.status, 404);

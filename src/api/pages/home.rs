@@ -71,7 +71,7 @@ fn page(ctx: &Context) -> Response {
     let config = &ctx.node.config;
     let is_local = is_local(config);
     let local = is_local.then(|| LocalFacts {
-        command: "signet users create --email you@example.com --superuser --verified",
+        command: "signet users create --email you@example.org --superuser --verified --password-stdin",
         outbox: ctx.node.mailer.outbox().map(|folder| folder.display().to_string()),
     });
     let path = format!("{}/console", config.api.native.prefix);

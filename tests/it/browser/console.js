@@ -76,6 +76,7 @@ async function plainUser() {
   await signIn(page, user);
   await shows(page, 'No access');
   await says(page, `${user.email} is no superuser.`);
+  await says(page, /^signet users update [0-9a-f-]{36} --superuser true$/);
   await check(page, 'no access');
   await page.evaluate(() => { location.hash = '#/users'; });
   await shows(page, 'No access');

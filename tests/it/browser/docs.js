@@ -12,7 +12,7 @@ const press = async (page, ...keys) => { for (const key of keys) await page.keyb
 async function homePage() {
   const page = await open(await device(), '/');
   await shows(page, 'Signet');
-  await says(page, 'signet users create --email you@example.com --superuser --verified');
+  await says(page, 'signet users create --email you@example.org --superuser --verified --password-stdin');
   await says(page, /outbox\./);
   await check(page, 'home');
   const links = await page.locator('main a').evaluateAll((all) => all.map((link) => link.getAttribute('href')));

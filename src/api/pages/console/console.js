@@ -58,7 +58,7 @@ export function Console() {
   if (!result.body.superuser) {
     return html`<${Frame} actions=${html`<${SignOutButton} />`}><${Card} level=${1} title=${t('refused.title')}>
       <p>${t('refused.lead', { email: result.body.email })}</p>
-      <pre tabindex="0"><code>signet users create --email … --superuser</code></pre><//><//>`;
+      <pre tabindex="0"><code>signet users update ${result.body.id} --superuser true</code></pre><//><//>`;
   }
   const items = Object.keys(SCREENS).map((each) => [each, t(`nav.${each || 'overview'}`)]);
   return html`<${Frame} wide=${true} nav=${html`<${Nav} label=${t('console')} current=${name} items=${items} />`}
