@@ -116,7 +116,7 @@ fn calls_in_the_documentation_exist() {
                     for base in ["http://127.0.0.1:8000/", "https://id.example.com/"] {
                         let rest = code.text.split(base).skip(1);
                         calls.extend(rest.map(|rest| {
-                            let path = rest.split([' ', '\'', '"', '\n', ')']).next().unwrap();
+                            let path = rest.split([' ', '\'', '"', '\n', ')', ';']).next().unwrap();
                             (None, format!("/{path}"))
                         }));
                     }
