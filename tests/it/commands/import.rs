@@ -1,10 +1,14 @@
 //! `users import --from`: exports of other systems. The files in the folder of this name were written after the
 //! documented formats, with hashes of `correct horse` by Python's hashlib, cryptography 50, bcrypt 5 and argon2-cffi 25.
 
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
+use std::time::Duration;
 
 use super::*;
 use crate::support::totp::code;
+use crate::support::wait_until;
 
 /// The password of every fixture.
 const IMPORTED: &str = "correct horse";
@@ -274,6 +278,28 @@ fn repeated_import_changes_nothing() {
     assert_eq!(reasons(&again, 2), "exists: social_identity");
     let private = std::fs::metadata(plan.dir().join("report.jsonl")).unwrap();
     assert_eq!(private.permissions().mode() & 0o777, 0o600);
+}
+
+/// Users are stored in batches of 500. The process is killed after the first, while it waits for the rest of the file.
+#[test]
+fn an_interrupted_import_is_continued() {
+    let plan = Plan::embedded();
+    plan.json(&["users", "create", "--email", "first@example.org"], "");
+    let lines: Vec<_> =
+        (0..700).map(|at| format!("{}\n", json!({"email": format!("user-{at}@example.org")}))).collect();
+    let mut command = plan.command();
+    command.args(["users", "import", "-"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut killed = command.spawn().unwrap();
+    let mut input = killed.stdin.take().unwrap();
+    input.write_all(lines[..600].concat().as_bytes()).unwrap();
+    let count = || done(&plan, &["users", "export"], "").lines().count();
+    wait_until("the first batch is stored", Duration::from_secs(60), || count() > 1);
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    assert_eq!(count(), 501);
+    let report = plan.json(&["users", "import", "-"], &lines.concat());
+    assert_eq!((&report["imported"], report["left_out"].as_array().unwrap().len()), (&200.into(), 500));
+    assert_eq!(count(), 701);
 }
 
 #[test]
