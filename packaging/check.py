@@ -3,7 +3,8 @@
 The chart is linted and rendered by Helm's own engine, and its manifests are compared with the schemas of Kubernetes.
 Docker Compose itself reads compose.yaml. hadolint and the parser of Docker read the Dockerfile; its build context is
 assembled, and cargo reads the workspace in it. No image is pulled or built, and nothing is installed in a cluster.
-Grafana's dashboard is compiled against the types that Grafana publishes; it is not imported.
+Grafana's dashboard is compiled against the types that Grafana publishes; it is not imported. mdBook builds the book, in
+which no link is dead.
 
     python packaging/check.py [SIGNET]
 
@@ -11,9 +12,11 @@ SIGNET is the program, which reads the settings of the chart and of compose.yaml
 """
 
 import fnmatch
+import html
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -84,6 +87,8 @@ WRONG_IN_DASHBOARD = [
     lambda _, dashboard: dashboard.update(refreshInterval="5s"),
     lambda _, dashboard: dashboard["templating"]["list"][1].update(type="label"),
 ]
+# A link in a page of the book, to another one or to what it loads.
+LINK = re.compile(r'<(?:a|img|link|script|source)\b[^>]*?\s(?:href|src|srcset)="([^"]+)"')
 # The oldest version that the chart supports, and the newest whose schemas are here.
 VERSIONS = ["1.30", kubernetes_validate.latest_version().rpartition(".")[0]]
 # Defined by the Prometheus Operator, so Kubernetes has no schema for them.
@@ -320,12 +325,34 @@ def check_dashboard():
     print(f"dashboard: {panels} panels have the types of Grafana {' and '.join(schema.name for schema in schemas)}")
 
 
+def check_book():
+    with tempfile.TemporaryDirectory() as folder:
+        command = [TOOLS / "mdbook", "build", "--dest-dir", folder, ROOT]
+        built = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+        said = built.stdout + built.stderr
+        assert not re.search("WARN|ERROR", said), said
+        # The error page can be shown at any address, and the other repeats all pages.
+        pages = [page for page in pathlib.Path(folder).rglob("*.html") if page.name not in ("404.html", "print.html")]
+        count, dead = 0, []
+        for page in pages:
+            targets = map(html.unescape, LINK.findall(page.read_text()))
+            for target in (target for target in targets if not re.match("[a-z]+:", target)):
+                file, _, anchor = target.partition("#")
+                leads_to = page.parent / file if file else page
+                count += 1
+                if not leads_to.exists() or (anchor and f'id="{anchor}"' not in leads_to.read_text()):
+                    dead.append(f"{page.relative_to(folder)}: {target}")
+        assert count > 1000 and not dead, (count, dead)
+    print(f"book: mdBook builds {len(pages)} pages, whose {count} links lead to pages and headings that exist")
+
+
 def main():
     program = str(pathlib.Path(sys.argv[1]).resolve()) if len(sys.argv) > 1 else None
     check_chart(program)
     check_compose(program)
     check_dockerfile()
     check_dashboard()
+    check_book()
 
 
 if __name__ == "__main__":
