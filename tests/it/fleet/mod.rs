@@ -1,6 +1,7 @@
 //! Several nodes of one fleet, tested from outside: the program, its settings and HTTP. Failures under load are tested
 //! in `faults`.
 
+mod balancer;
 mod cluster;
 mod keys;
 mod redis_empty;
