@@ -11,6 +11,7 @@ const FOLDER: &str = "packaging/prometheus";
 const RULES: &str = include_str!("../../../packaging/prometheus/signet.rules.yml");
 const UNIT_TESTS: &str = include_str!("../../../packaging/prometheus/signet.rules.test.yml");
 const RUNBOOKS: &str = include_str!("../../../docs/operate/runbooks.md");
+const MONITORING: &str = include_str!("../../../docs/operate/monitoring.md");
 
 /// The texts after `prefix` in the lines of a file.
 fn values<'a>(text: &'a str, prefix: &str) -> Vec<&'a str> {
@@ -21,6 +22,16 @@ fn values<'a>(text: &'a str, prefix: &str) -> Vec<&'a str> {
 fn unit_tests_of_the_rules_pass() {
     promtool(&["check", "rules", "signet.rules.yml"], &in_repository(FOLDER));
     promtool(&["test", "rules", "signet.rules.test.yml"], &in_repository(FOLDER));
+}
+
+#[test]
+fn settings_of_prometheus_on_the_page_are_valid() {
+    let (_, rest) = MONITORING.split_once("```yaml\n").unwrap();
+    let (settings, _) = rest.split_once("```").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("prometheus.yml"), settings).unwrap();
+    std::fs::write(folder.path().join("signet.rules.yml"), RULES).unwrap();
+    promtool(&["check", "config", "prometheus.yml"], folder.path());
 }
 
 #[test]
