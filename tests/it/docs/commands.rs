@@ -51,7 +51,7 @@ fn commands(line: &str) -> Vec<Vec<String>> {
         }
         // After the start of a command: assignments, and programs that run another one.
         let is_prefix =
-            word.contains('=') || ["sudo", "-u", "signet", "exec", "(umask", "077"].contains(&word.as_str());
+            word.contains('=') || ["sudo", "-u", "signet", "command", "exec", "(umask", "077"].contains(&word.as_str());
         may_begin = ENDS.contains(&word.as_str()) || (may_begin && is_prefix);
         before = word;
     }
