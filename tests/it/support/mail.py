@@ -3,7 +3,7 @@
 serve: a real server (aiosmtpd). It prints each accepted mail as a line of JSON. The local part of an address selects how it
 is treated: `later` is put off once, `never` is refused permanently, `hang` never gets a reply, all others are accepted. With
 --refuse, every recipient gets that reply.
-read: parses the mail on stdin and prints it as JSON.
+read: parses the mails on stdin, each of which follows a line with its length, and prints each as a line of JSON.
 """
 
 import argparse
@@ -133,7 +133,8 @@ def main():
     warnings.simplefilter("ignore")
     logging.disable()
     if options.command == "read":
-        report(read(sys.stdin.buffer.read()))
+        while length := sys.stdin.buffer.readline():
+            report(read(sys.stdin.buffer.read(int(length))))
     else:
         asyncio.run(serve(options))
 

@@ -2,9 +2,10 @@
 //!
 //! Start it from the test itself, not from a task: the kernel kills it when the thread that started it ends.
 
+use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use tempfile::TempDir;
 
 use super::ports::free_port;
 use super::redis::write_certificates;
-use super::{run_with_stdin, wait_until};
+use super::wait_until;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -188,15 +189,10 @@ impl Drop for Server {
 }
 
 impl ParsedMail {
-    /// Parses a mail from the outbox.
+    /// Parses a mail from the outbox. One process parses all mails of a test, because Python takes longer to start than to
+    /// parse a letter.
     pub(crate) fn parse(bytes: &[u8]) -> Self {
-        let mut arguments = python().into_iter();
-        let mut command = Command::new(arguments.next().expect("a program"));
-        command.args(arguments).arg("read");
-        let text = std::str::from_utf8(bytes).expect("mails are text");
-        let output = run_with_stdin(command, text);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        Self(serde_json::from_slice(&output.stdout).expect("the line is JSON"))
+        PARSER.with_borrow_mut(|parser| Self(parser.get_or_insert_with(Parser::start).parse(bytes)))
     }
 
     /// All values of a header field.
@@ -224,6 +220,45 @@ impl ParsedMail {
     pub(crate) fn part(&self, kind: &str) -> &Value {
         let parts = self.0["parts"].as_array().expect("a mail has parts");
         parts.iter().find(|part| part["type"] == kind).expect("the mail has such a part")
+    }
+}
+
+thread_local! {
+    static PARSER: RefCell<Option<Parser>> = const { RefCell::new(None) };
+}
+
+/// A process that parses mails.
+struct Parser {
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl Parser {
+    fn start() -> Self {
+        let mut arguments = python().into_iter();
+        let mut command = Command::new(arguments.next().expect("a program"));
+        command.args(arguments).arg("read").stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("Python starts");
+        let input = child.stdin.take().expect("stdin is piped");
+        let output = BufReader::new(child.stdout.take().expect("stdout is piped"));
+        Self { child, input, output }
+    }
+
+    /// The length of a mail precedes it, and its result is a line.
+    fn parse(&mut self, mail: &[u8]) -> Value {
+        let message = [format!("{}\n", mail.len()).as_bytes(), mail].concat();
+        self.input.write_all(&message).expect("the parser reads stdin");
+        let mut line = String::new();
+        self.output.read_line(&mut line).expect("the parser prints text");
+        serde_json::from_str(&line).expect("the line is JSON")
+    }
+}
+
+impl Drop for Parser {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
