@@ -275,14 +275,18 @@ fn rotates(operation: &Operation) -> bool {
 /// An accepted token gets another response than an invalid one, so the test would notice if one were accepted.
 async fn accepted_tokens_get_another_response(server: &TestServer, token_set: &TokenSet) {
     let mut attempts = 0;
-    for operation in operations(server).await {
+    let operations = operations(server).await;
+    // Links work once and were used in their own positions.
+    let kinds = |operation: &Operation, position: TokenPosition| {
+        accepted_kinds(operation, position).into_iter().filter(|kind| !kind.is_action())
+    };
+    let each = operations.iter().flat_map(|operation| positions(operation).into_iter().map(move |at| (operation, at)));
+    let count: usize = each.map(|(operation, position)| kinds(operation, position).count()).sum();
+    Owner::prepare(server, count);
+    for operation in operations {
         for position in positions(&operation) {
             let refusal = refusal_of_invalid_token(server, &operation, position, &token_set.owner).await;
-            for kind in accepted_kinds(&operation, position) {
-                // Links work once and were used in their own positions.
-                if kind.is_action() {
-                    continue;
-                }
+            for kind in kinds(&operation, position) {
                 // A call may revoke its own token, or all tokens.
                 let owner = Owner::new(server).await;
                 let token = match kind {

@@ -36,7 +36,9 @@ async fn unusual_texts_cause_no_server_error(server: &TestServer) {
     ]
     .map(str::to_owned);
     let long = ["é".repeat(20_000), "[".repeat(30_000), "9".repeat(30_000), " ".repeat(30_000)];
-    for operation in operations(server).await {
+    let operations = operations(server).await;
+    server.prepare_users(operations.len(), &["--superuser", "--verified"]);
+    for operation in operations {
         let user = server.create_user(&["--superuser", "--verified"]);
         let access = server.sign_in(&user).await.access;
         for field in operation.fields() {

@@ -2,7 +2,7 @@
 
 use super::calls::{CODE_GUESSES, MAIL_REQUESTS, SIGN_INS};
 use super::*;
-use crate::support::server::PASSWORD;
+use crate::support::server::{PASSWORD, copy_user};
 
 mod sign_in {
     use super::*;
@@ -26,12 +26,7 @@ mod sign_in {
     /// Control test: known users whose password was hashed with cheap parameters.
     async fn cheaper_hash_is_detected(server: &TestServer) {
         let cheap = server.plan().clone().set("SIGNET_PASSWORDS__MEMORY_KIB", "64");
-        let one = |number: usize| {
-            let (email, username) = (format!("earlier-{number}@example.org"), format!("earlier-{number}"));
-            cheap.create_user(&email, PASSWORD, &["--username", &username]);
-            TestUser { id: String::new(), email, username }
-        };
-        let known = (0..GROUP_SIZE).map(one).collect::<Vec<_>>();
+        let known = create_users_by(&cheap);
         let separation = sample_after_warm_up(server, &SIGN_INS[0], &known).await.separation();
         assert!(separation.is_separable() && separation.greater < 0.5, "{separation:?}");
     }
@@ -52,12 +47,7 @@ mod imported_hashes {
     /// The users of the control test `cheaper_hash_is_detected`.
     async fn step_hides_hashes_of_other_parameters(server: &TestServer) {
         let cheap = server.plan().clone().set("SIGNET_PASSWORDS__MEMORY_KIB", "64");
-        let one = |number: usize| {
-            let (email, username) = (format!("imported-{number}@example.org"), format!("imported-{number}"));
-            cheap.create_user(&email, PASSWORD, &["--username", &username]);
-            TestUser { id: String::new(), email, username }
-        };
-        let known = (0..GROUP_SIZE).map(one).collect::<Vec<_>>();
+        let known = create_users_by(&cheap);
         assert_no_difference(server, &SIGN_INS[..1], &known).await;
     }
 }
@@ -111,7 +101,15 @@ mod mail_request {
 }
 
 fn create_users(server: &TestServer) -> Vec<TestUser> {
+    server.prepare_users(GROUP_SIZE - 1, &[]);
     (0..GROUP_SIZE).map(|_| server.create_user(&[])).collect()
+}
+
+/// Users whose password was hashed with the parameters of this plan.
+fn create_users_by(plan: &Plan) -> Vec<TestUser> {
+    plan.create_user("earlier@example.org", PASSWORD, &[]);
+    let names = (0..GROUP_SIZE).map(|number| (format!("earlier-{number}@example.org"), format!("earlier-{number}")));
+    copy_user(plan, "earlier@example.org", names)
 }
 
 async fn sample_after_warm_up(server: &TestServer, call: &Call, known: &[TestUser]) -> Samples {

@@ -66,8 +66,16 @@ pub(crate) struct Owner {
 }
 
 impl Owner {
+    const ARGUMENTS: [&str; 2] = ["--verified", "--superuser"];
+
+    /// Creates the users of so many owners.
+    pub(crate) fn prepare(server: &TestServer, count: usize) {
+        server.prepare_users(count, &Self::ARGUMENTS);
+        server.prepare_users(count, &[]);
+    }
+
     pub(crate) async fn new(server: &TestServer) -> Self {
-        let (user, other_user) = (server.create_user(&["--verified", "--superuser"]), server.create_user(&[]));
+        let (user, other_user) = (server.create_user(&Self::ARGUMENTS), server.create_user(&[]));
         let TokenPair { access, refresh, session } = server.sign_in(&user).await;
         let projects = server.get("/projects").bearer_auth(&access).send_checked().await.is(200).json();
         let project = text(&projects["projects"][0], "id");

@@ -2,9 +2,15 @@
 //!
 //! `send_checked` asserts what must hold of every response, so that no test can forget it.
 
+use std::collections::HashMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+use signet::clock::Clock;
+use signet::id::UserId;
+use signet::rng::Rng;
 
 use super::client::Client;
 use super::postgres::Database;
@@ -61,6 +67,8 @@ pub(crate) struct TestServer {
     stores: Option<(redis::Server, Database)>,
     client: Client,
     users_created: AtomicUsize,
+    /// The users that no test has yet, by the arguments with which they were created.
+    prepared_users: Mutex<HashMap<String, Vec<TestUser>>>,
 }
 
 /// A user with the password [`PASSWORD`].
@@ -92,7 +100,7 @@ impl TestServer {
     fn with_stores(plan: Plan, stores: Option<(redis::Server, Database)>) -> Self {
         let signet = plan.start();
         let client = unlimited_client(&signet);
-        Self { signet, stores, client, users_created: AtomicUsize::new(0) }
+        Self { signet, stores, client, users_created: AtomicUsize::new(0), prepared_users: Mutex::default() }
     }
 
     /// Replaces the process, which has ended, by another one of the same plan.
@@ -128,11 +136,25 @@ impl TestServer {
 
     /// Creates a user for this test alone, with these additional arguments of `signet users create`.
     pub(crate) fn create_user(&self, arguments: &[&str]) -> TestUser {
-        let number = self.users_created.fetch_add(1, Ordering::Relaxed);
-        let (email, username) = (format!("person-{number}@example.org"), format!("person-{number}"));
+        let prepared = |users: &mut HashMap<_, Vec<_>>| users.get_mut(&arguments.join(" ")).and_then(Vec::pop);
+        if let Some(user) = prepared(&mut self.prepared_users.lock().expect("no panic while locked")) {
+            return user;
+        }
+        let (email, username) = names_of(self.users_created.fetch_add(1, Ordering::Relaxed));
         let arguments = [&["--username", &username], arguments].concat();
         let created = self.plan().create_user(&email, PASSWORD, &arguments);
         TestUser { id: created["id"].as_str().expect("a user has an id").to_owned(), email, username }
+    }
+
+    /// Creates users that [`Self::create_user`] with the same arguments then returns: in one process for all, because a
+    /// process takes longer than most calls.
+    pub(crate) fn prepare_users(&self, count: usize, arguments: &[&str]) {
+        let first = self.create_user(arguments);
+        let number = self.users_created.fetch_add(count, Ordering::Relaxed);
+        let mut users = copy_user(self.plan(), &first.email, (number..number + count).map(names_of));
+        users.push(first);
+        let mut prepared = self.prepared_users.lock().expect("no panic while locked");
+        prepared.entry(arguments.join(" ")).or_default().extend(users);
     }
 
     /// Creates an API key of `owner`; returns the whole key and its prefix.
@@ -186,7 +208,7 @@ impl TestServer {
     /// A revocation of all of a user's tokens includes those issued in the same millisecond. With the usual hashing
     /// cost no sign-in falls into that millisecond; with the cheap hashing of the tests one does.
     pub(crate) async fn sign_in(&self, user: &TestUser) -> TokenPair {
-        let clock = signet::clock::Clock::system();
+        let clock = Clock::system();
         let before = clock.now();
         while clock.now() <= before {
             tokio::task::yield_now().await;
@@ -227,6 +249,30 @@ impl TestServer {
     pub(crate) async fn metric(&self, series: &str) -> u64 {
         metric(&self.get_management("/metrics").await.text, series)
     }
+}
+
+/// The address and the username of a user of this number.
+fn names_of(number: usize) -> (String, String) {
+    (format!("person-{number}@example.org"), format!("person-{number}"))
+}
+
+/// Imports copies of the user with this address, which have the same password, under these addresses and usernames.
+pub(crate) fn copy_user(plan: &Plan, email: &str, names: impl Iterator<Item = (String, String)>) -> Vec<TestUser> {
+    let exported = plan.run(&["users", "export", "--with-hashes"], "").stdout;
+    let mut records =
+        exported.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Value>(line).ok());
+    let mut record = records.find(|record| record["email"] == email).expect("the user is exported");
+    let (now, rng) = (Clock::system().now(), Rng::system());
+    let (mut users, mut lines) = (Vec::new(), String::new());
+    for (email, username) in names {
+        let id = UserId::new(now, &rng).to_string();
+        (record["id"], record["email"], record["username"]) = (json!(id), json!(email), json!(username));
+        lines.push_str(&format!("{record}\n"));
+        users.push(TestUser { id, email, username });
+    }
+    let report = plan.json(&["users", "import", "-"], &lines);
+    assert_eq!(report["imported"], users.len(), "{report}");
+    users
 }
 
 /// A client without a time-out: some tests keep requests waiting.

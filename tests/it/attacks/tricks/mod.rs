@@ -90,8 +90,8 @@ fn json_body(response: &HttpResponse) -> Value {
 }
 
 /// The row of a user, without the fields that differ between any two users or moments.
-fn comparable_row(server: &TestServer, email: &str) -> Value {
-    let mut row = server.plan().json(&["users", "show", email], "");
+fn comparable_row(row: &Value) -> Value {
+    let mut row = row.clone();
     for field in ["id", "number", "email", "username", "created_at", "updated_at"] {
         row.as_object_mut().expect("a row is an object").remove(field);
     }
