@@ -44,14 +44,15 @@ impl Meter {
         for thread in fs::read_dir(self.process.join("task")).expect("the process runs") {
             let thread = thread.expect("the folder can be read").path();
             // A thread may end meanwhile.
-            let Ok(name) = fs::read_to_string(thread.join("comm")) else { continue };
-            let Ok(statistics) = fs::read_to_string(thread.join("schedstat")) else { continue };
             let Ok(state) = fs::read_to_string(thread.join("stat")) else { continue };
-            if !name.starts_with(HASH_THREADS) {
-                time += cpu_time::from_schedstat(&statistics);
-                // The state follows the name, which is in parentheses and may contain anything.
-                is_running |= state.rsplit(") ").next().is_some_and(|rest| rest.starts_with(['R', 'D']));
+            // The name is in parentheses, may contain anything, and the state follows it.
+            let Some((name, state)) = state.rsplit_once(") ") else { continue };
+            if name.split_once('(').is_some_and(|(_, name)| name.starts_with(HASH_THREADS)) {
+                continue;
             }
+            let Ok(statistics) = fs::read_to_string(thread.join("schedstat")) else { continue };
+            time += cpu_time::from_schedstat(&statistics);
+            is_running |= state.starts_with(['R', 'D']);
         }
         (time, is_running)
     }

@@ -86,11 +86,11 @@ impl Subject {
         (self.meter.cpu_time().await.saturating_sub(before), status)
     }
 
-    /// Sends a request; returns by how many bytes the memory of the process grew at most.
-    pub(super) async fn memory(&self, shape: &Shape) -> u64 {
+    /// Sends a request; returns by how many bytes the memory of the process grew at most, and the status.
+    pub(super) async fn memory(&self, shape: &Shape) -> (u64, u16) {
         self.meter.reset_peak();
         let before = self.meter.memory();
-        self.send(shape).await;
-        self.meter.peak_memory().saturating_sub(before)
+        let status = self.send(shape).await;
+        (self.meter.peak_memory().saturating_sub(before), status)
     }
 }
