@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::sign_in::{Attempt, SignIn, SignUp, Tokens, request_magic_link, request_native, verify_email};
 use super::{OTHER_PASSWORD, text};
 use crate::support::outbox::Mail;
-use crate::support::server::{PASSWORD, SendRequest, TestServer, TestUser, over_both_stores};
+use crate::support::server::{PASSWORD, SendRequest, TestServer, over_both_stores};
 use crate::support::{outbox, totp, until};
 
 over_both_stores!(
@@ -67,12 +67,13 @@ async fn plant(server: &TestServer, sign_up: Option<SignUp>, name: &str) -> Plan
 }
 
 async fn equip(server: &TestServer, email: &str) -> Planted {
-    let shown = server.plan().json(&["users", "show", email], "");
-    let id = text(&shown, "id").to_owned();
     let tokens = SignIn::Native.attempt(server, email, None).await.tokens();
+    let shown = server.get("/me").bearer_auth(&tokens.access).send_checked().await.is(200).json();
+    let id = text(&shown, "id").to_owned();
     let (_, recovery_codes) = totp::enable_totp(server, &tokens.access, PASSWORD).await;
-    let owner = TestUser { id: id.clone(), email: email.to_owned(), username: String::new() };
-    let (api_key, _) = server.api_key(&owner, &["read"]);
+    let created = server.post("/projects/personal/api-keys").bearer_auth(&tokens.access);
+    let created = created.json(&json!({"name": "a key", "scopes": ["read"]})).send_checked().await.is(201).json();
+    let api_key = text(&created, "key").to_owned();
     let client_token = server.client_token(&api_key).await;
     assert_eq!(server.rejection_reason(&api_key).await, "", "every node may have the key in its cache");
     outbox::wait_until_queue_is_empty(server).await;

@@ -1,6 +1,8 @@
 //! Mails in the outbox of a Signet without an SMTP server, decoded as far as tests need.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use super::server::TestServer;
 use super::until;
@@ -59,10 +61,20 @@ pub(crate) fn mails_in(data: &Path, to: &str) -> Vec<Mail> {
     let mut files: Vec<PathBuf> = folder.map(|file| file.expect("the folder is readable").path()).collect();
     files.retain(|file| file.extension().is_some_and(|kind| kind == "eml"));
     files.sort();
-    let each =
-        files.iter().map(|file| Mail { source: std::fs::read_to_string(file).expect("the mail is readable text") });
-    each.filter(|mail| mail.header("to").contains(to)).collect()
+    let mut read = READ.lock().expect("no mail before was unreadable");
+    let to_address = |file| {
+        let (address, mail) = read.entry(file).or_insert_with_key(|file| {
+            let mail = Mail { source: std::fs::read_to_string(file).expect("the mail is readable text") };
+            (mail.header("to").to_owned(), mail)
+        });
+        address.contains(to).then(|| mail.clone())
+    };
+    files.into_iter().filter_map(to_address).collect()
 }
+
+/// The mails read so far, with their recipients. A file is complete when it has its name and never changes, and tests poll
+/// outboxes of hundreds of files.
+static READ: Mutex<BTreeMap<PathBuf, (String, Mail)>> = Mutex::new(BTreeMap::new());
 
 /// Waits for the mail that follows the first `before` mails to an address.
 pub(crate) async fn wait_for_mail(server: &TestServer, to: &str, before: usize) -> Mail {
