@@ -136,8 +136,7 @@ impl TestServer {
 
     /// Creates a user for this test alone, with these additional arguments of `signet users create`.
     pub(crate) fn create_user(&self, arguments: &[&str]) -> TestUser {
-        let prepared = |users: &mut HashMap<_, Vec<_>>| users.get_mut(&arguments.join(" ")).and_then(Vec::pop);
-        if let Some(user) = prepared(&mut self.prepared_users.lock().expect("no panic while locked")) {
+        if let Some(user) = self.take_prepared(arguments) {
             return user;
         }
         let (email, username) = names_of(self.users_created.fetch_add(1, Ordering::Relaxed));
@@ -155,6 +154,11 @@ impl TestServer {
         users.push(first);
         let mut prepared = self.prepared_users.lock().expect("no panic while locked");
         prepared.entry(arguments.join(" ")).or_default().extend(users);
+    }
+
+    fn take_prepared(&self, arguments: &[&str]) -> Option<TestUser> {
+        let mut prepared = self.prepared_users.lock().expect("no panic while locked");
+        prepared.get_mut(&arguments.join(" ")).and_then(Vec::pop)
     }
 
     /// Creates an API key of `owner`; returns the whole key and its prefix.
