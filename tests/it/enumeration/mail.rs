@@ -17,6 +17,7 @@ fn with_smtp_url(url: &str) -> impl Fn(Plan) -> Plan {
 
 /// Creates a user for each call.
 fn create_users(server: &TestServer) -> Vec<TestUser> {
+    server.prepare_users(MAIL_REQUESTS.len() - 1, &[]);
     (0..MAIL_REQUESTS.len()).map(|_| server.create_user(&[])).collect()
 }
 
