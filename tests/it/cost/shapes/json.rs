@@ -12,6 +12,7 @@ pub(in crate::cost) fn json_bodies(target: &Target<'_>) -> Vec<Shape> {
         let depth = size / (open.len() + close.len() + 1);
         format!("{}0{}", open.repeat(depth), close.repeat(depth))
     };
+    let different = numbered(size - 2, |number| format!("\"{number}\":0,"));
     let values: Vec<(&str, String)> = vec![
         ("nested lists", nested("[", "]")),
         ("nested objects", nested("{\"a\":", "}")),
@@ -24,10 +25,7 @@ pub(in crate::cost) fn json_bodies(target: &Target<'_>) -> Vec<Shape> {
         ("floats", list("1e300")),
         ("empty texts", list("\"\"")),
         ("nulls", list("null")),
-        ("an object of different names", {
-            let members = numbered(size - 2, |number| format!("\"{number}\":0,"));
-            format!("{{{}}}", members.trim_end_matches(','))
-        }),
+        ("an object of different names", format!("{{{}}}", different.trim_end_matches(','))),
         ("an object of one name", { format!("{{{}}}", filled("\"a\":0,", size - 2).trim_end_matches(',')) }),
         ("a long text", format!("\"{}\"", filled("a", size - 2))),
         ("escapes", format!("\"{}\"", filled("\\u0061", size - 2))),
@@ -71,14 +69,13 @@ pub(in crate::cost) fn json_bodies(target: &Target<'_>) -> Vec<Shape> {
             shapes.push(body(target, &format!("{name} as `{field}`"), &format!("{{\"{field}\":{value}{other}}}")));
         }
     }
-    shapes.extend(whole_bodies(target, size, &members));
+    shapes.extend(whole_bodies(target, size, &members, &different));
     shapes
 }
 
-/// Bodies whose members themselves are too many.
-fn whole_bodies(target: &Target<'_>, size: usize, members: &str) -> Vec<Shape> {
+/// Bodies whose members themselves are too many. `different`: members of different names, each followed by a comma.
+fn whole_bodies(target: &Target<'_>, size: usize, members: &str, different: &str) -> Vec<Shape> {
     let first = target.fields().first().map_or("a", String::as_str);
-    let different = numbered(size, |number| format!("\"{number}\":0,"));
     let bodies = [
         ("members of different names", format!("{{{members}{different}\"zz\":0}}")),
         ("members of one known name", {
