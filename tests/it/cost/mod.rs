@@ -130,8 +130,8 @@ async fn measure_operation(
         if !(long() || (number + index).is_multiple_of(SHAPE_SAMPLE)) {
             continue;
         }
-        // The call may have ended the session or deleted the account, which shows in its own status or in that of a later
-        // one: then all requests are made anew.
+        // The call may have ended the session or deleted the account, which shows in its own status or in that of a
+        // later one: then all requests are made anew.
         if may_have_ended(last[0]) && timed.renew_credentials(operation).await {
             shapes = (family.shapes)(&timed.target(operation, size));
         }

@@ -72,8 +72,8 @@ pub(crate) fn mails_in(data: &Path, to: &str) -> Vec<Mail> {
     files.into_iter().filter_map(to_address).collect()
 }
 
-/// The mails read so far, with their recipients. A file is complete when it has its name and never changes, and tests poll
-/// outboxes of hundreds of files.
+/// The mails read so far, with their recipients. A file is complete when it has its name and never changes, and tests
+/// poll outboxes of hundreds of files.
 static READ: Mutex<BTreeMap<PathBuf, (String, Mail)>> = Mutex::new(BTreeMap::new());
 
 /// Waits for the mail that follows the first `before` mails to an address.

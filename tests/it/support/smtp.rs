@@ -189,9 +189,10 @@ impl Drop for Server {
 }
 
 impl ParsedMail {
-    /// Parses a mail from the outbox. One process parses all mails of a test, because Python takes longer to start than to
-    /// parse a letter.
+    /// Parses a mail from the outbox. One process parses all mails of a test, because Python takes longer to start than
+    /// to parse a letter.
     pub(crate) fn parse(bytes: &[u8]) -> Self {
+        assert!(std::str::from_utf8(bytes).is_ok(), "mails are text");
         PARSER.with_borrow_mut(|parser| Self(parser.get_or_insert_with(Parser::start).parse(bytes)))
     }
 
