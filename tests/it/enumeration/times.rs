@@ -17,9 +17,7 @@ mod sign_in {
 
     async fn users_without_password_take_the_same_time(server: &TestServer) {
         let known = create_users(server);
-        for user in &known {
-            server.sql(&format!("UPDATE users SET password_hash = NULL WHERE email = '{}'", user.email)).await;
-        }
+        server.sql("UPDATE users SET password_hash = NULL").await;
         assert_no_difference(server, &SIGN_INS[..1], &known).await;
     }
 
