@@ -57,7 +57,7 @@ use support::{free_port, lock_machine, temp_folder};
 /// a thousand of them some 25 ms of the core on which they follow.
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Between the starts of two followers, so that they do not all ask for the snapshot at once.
+/// Between the starts of two followers or clients, so that they do not all ask for the snapshot at once.
 const START_INTERVAL: Duration = Duration::from_millis(2);
 
 /// The longest wait for a follower to start, and to refuse a token: more is a failure of the bench.
@@ -166,7 +166,10 @@ fn measure(options: &Options, cores: &Cores, rate: f64) {
     for number in 0..options.clients() {
         let traffic = traffic.clone();
         let through_cache = options.through_cache;
-        runtime.spawn(async move { pollers::run(public, through_cache, number, &traffic).await });
+        runtime.spawn(async move {
+            tokio::time::sleep(START_INTERVAL * number as u32).await;
+            pollers::run(public, through_cache, number, &traffic).await;
+        });
     }
     let (sampled, others) = sessions.split_at(samples);
     let ended = Arc::new(AtomicBool::new(false));

@@ -58,8 +58,12 @@ impl Range {
         Self { epoch: history.epoch().clone(), from, to, time, parts }
     }
 
+    pub(in crate::auth) fn entry_count(&self) -> usize {
+        self.parts.iter().map(|part| part.entries.len()).sum()
+    }
+
     pub(in crate::auth) fn is_small(&self) -> bool {
-        self.parts.iter().map(|part| part.entries.len()).sum::<usize>() <= SMALL
+        self.entry_count() <= SMALL
     }
 }
 
