@@ -27,14 +27,16 @@ pub(super) struct OpenSession {
     pub(super) rotation_in_doubt: bool,
     /// The session was to be ended, and the outcome is unknown.
     pub(super) end_in_doubt: bool,
-    /// When the sign-in was sent.
-    pub(super) opened_at: Instant,
+    /// Opened between these two: a sign-in can take longer than a fault.
+    pub(super) requested_at: Instant,
+    pub(super) received_at: Instant,
 }
 
 /// A code that was mailed.
 pub(super) struct MailedCode {
     pub(super) digits: String,
     pub(super) requested_at: Instant,
+    pub(super) received_at: Instant,
     /// It was redeemed, and the outcome is unknown.
     pub(super) in_doubt: bool,
 }
@@ -73,7 +75,8 @@ pub(super) struct LedgerUser {
 /// A session or a code that was refused although it was valid as far as its client knew.
 #[derive(Debug)]
 pub(super) struct Refusal {
-    pub(super) opened_at: Instant,
+    pub(super) requested_at: Instant,
+    pub(super) received_at: Instant,
     pub(super) response: String,
 }
 
@@ -183,14 +186,14 @@ impl Ledger {
         for user in self.clients.iter_mut().flat_map(|client| &mut client.users) {
             user.changed = true;
             for session in std::mem::take(&mut user.sessions) {
-                if session.opened_at < lost {
+                if session.received_at < lost {
                     user.ended_sessions.push(session.tokens);
-                } else if session.opened_at > settled {
+                } else if session.requested_at > settled {
                     user.sessions.push(session);
                 }
             }
             if let Some(code) = user.code.take() {
-                if code.requested_at < lost {
+                if code.received_at < lost {
                     user.used_codes.push(code.digits);
                 } else if code.requested_at > settled {
                     user.code = Some(code);
@@ -278,8 +281,10 @@ impl LedgerUser {
 }
 
 impl OpenSession {
-    pub(super) fn new(tokens: TokenPair, opened_at: Instant) -> Self {
-        Self { tokens, previous: None, rotation_in_doubt: false, end_in_doubt: false, opened_at }
+    /// A session whose sign-in was sent at this time, and answered now.
+    pub(super) fn new(tokens: TokenPair, requested_at: Instant) -> Self {
+        let received_at = Instant::now();
+        Self { tokens, previous: None, rotation_in_doubt: false, end_in_doubt: false, requested_at, received_at }
     }
 
     /// Refreshes, and retries the refresh before, as a client that lost the response: the retry gets the same

@@ -189,7 +189,7 @@ async fn run_data_loss(name: &'static str, mut setup: Setup, lose_data: impl FnO
     let check = |ledger: &mut Ledger| {
         ledger.assert_no_violations();
         let refused = ledger.clients.iter().flat_map(|client| &client.refusals);
-        let (old, new): (Vec<_>, Vec<_>) = refused.partition(|refusal| refusal.opened_at < settled);
+        let (old, new): (Vec<_>, Vec<_>) = refused.partition(|refusal| refusal.requested_at < settled);
         assert!(!old.is_empty() && new.is_empty(), "{} refused, of these issued after the loss: {new:?}", old.len());
         ledger.expire_lost_records(began, settled);
     };
@@ -218,7 +218,7 @@ fn assert_only_last_second_lost(ledger: &mut Ledger, fault_began: Instant) {
     ledger.assert_no_violations();
     let refused = ledger.clients.iter().flat_map(|client| &client.refusals);
     let unexpected: Vec<_> = refused
-        .filter(|it| it.opened_at + Duration::from_secs(1) < fault_began || it.opened_at > fault_began)
+        .filter(|it| it.received_at + Duration::from_secs(1) < fault_began || it.requested_at > fault_began)
         .collect();
     assert!(unexpected.is_empty(), "{unexpected:?}");
 }

@@ -199,8 +199,8 @@ impl SimulatedClient {
 
     fn record_refusal(&mut self, session: &OpenSession, response: &HttpResponse) {
         if !session.end_in_doubt {
-            let refusal = Refusal { opened_at: session.opened_at, response: format!("{response:?}") };
-            self.ledger.refusals.push(refusal);
+            let OpenSession { requested_at, received_at, .. } = *session;
+            self.ledger.refusals.push(Refusal { requested_at, received_at, response: format!("{response:?}") });
         }
     }
 
@@ -222,7 +222,7 @@ impl SimulatedClient {
             return Ok(());
         }
         let (email, password) = (ledger_user.email.clone(), ledger_user.passwords[0].clone());
-        let opened_at = Instant::now();
+        let requested_at = Instant::now();
         let response = self.send(Call::SignIn, self.client.sign_in_request(&email, &password)).await?;
         let passwords = &mut self.user(user).passwords;
         if response.status == 401 && passwords.len() > 1 {
@@ -230,7 +230,7 @@ impl SimulatedClient {
             return Ok(());
         }
         if self.expect(Call::SignIn, &response, 201) {
-            self.user(user).sessions.push(OpenSession::new(response.is(201).tokens(), opened_at));
+            self.user(user).sessions.push(OpenSession::new(response.is(201).tokens(), requested_at));
         }
         Ok(())
     }

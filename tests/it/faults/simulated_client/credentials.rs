@@ -28,7 +28,8 @@ impl SimulatedClient {
         }
         while requested_at.elapsed() < Duration::from_secs(10) {
             if let Some(digits) = self.outbox.code(&email) {
-                self.user(user).code = Some(MailedCode { digits, requested_at, in_doubt: false });
+                let received_at = Instant::now();
+                self.user(user).code = Some(MailedCode { digits, requested_at, received_at, in_doubt: false });
                 return Ok(());
             }
             if self.shared.is_stopped() {
@@ -57,25 +58,25 @@ impl SimulatedClient {
 
     pub(super) async fn use_code(&mut self, user: usize) -> Result {
         let Some(code) = self.user(user).code.take() else { return Ok(()) };
-        let MailedCode { digits, requested_at, in_doubt } = code;
-        let (email, opened_at) = (self.user(user).email.clone(), Instant::now());
+        let MailedCode { digits, requested_at, received_at, in_doubt } = code;
+        let (email, sent_at) = (self.user(user).email.clone(), Instant::now());
         let body = json!({"email": email, "code": digits});
         let request = self.client.post("/auth/verification/verify-code").json(&body);
         let response = self.send(Call::UseCode, request).await?;
         match response.status {
             401 if in_doubt => self.user(user).used_codes.push(digits),
             401 => {
-                let refusal = Refusal { opened_at: requested_at, response: format!("{response:?}") };
-                self.ledger.refusals.push(refusal);
+                let response = format!("{response:?}");
+                self.ledger.refusals.push(Refusal { requested_at, received_at, response });
             }
-            503 => self.user(user).code = Some(MailedCode { digits, requested_at, in_doubt: true }),
+            503 => self.user(user).code = Some(MailedCode { digits, requested_at, received_at, in_doubt: true }),
             _ => {
                 if self.expect(Call::UseCode, &response, 200) {
                     let [access, refresh] =
                         ["access_token", "refresh_token"].map(|name| text(&response.body["data"][name]));
                     let tokens = TokenPair { session: sid(&access), access, refresh };
                     self.user(user).used_codes.push(digits);
-                    self.user(user).sessions.push(OpenSession::new(tokens, opened_at));
+                    self.user(user).sessions.push(OpenSession::new(tokens, sent_at));
                 }
             }
         }
