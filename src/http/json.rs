@@ -1,7 +1,8 @@
 //! JSON bodies. Reports every field error that can be found, not only the first.
 //!
-//! A valid body is parsed once, directly into its type. Only if that fails, `field_errors` reads it again to find every
-//! error; that costs more, so it is bounded. Knows nothing of what the fields mean.
+//! A valid body is parsed once, directly into its type. Only if that fails, or if a string is so long that an error of
+//! serde_json about it would be expensive, `field_errors` reads it to find every error; that costs more, so it is
+//! bounded. Knows nothing of what the fields mean.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,7 +12,7 @@ use serde::de::{Deserialize, Deserializer, Visitor};
 use serde_json::Value;
 
 use super::field_errors::{self, Encoding};
-use super::json_bounds;
+use super::json_bounds::{self, Strings};
 use super::rejection::{ExpectedType, FieldError, FieldErrorKind, ParamLocation, Rejection};
 
 /// A `Content-Type` is JSON: `application/json`, or any type with the suffix `+json` (RFC 6839, 3.1).
@@ -44,12 +45,15 @@ pub(super) fn media_type_essence(content_type: &str) -> &str {
 pub fn parse<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, Rejection> {
     let text = std::str::from_utf8(body)
         .map_err(|error| Rejection::malformed("the body is not UTF-8", error.valid_up_to()))?;
-    json_bounds::check(body)?;
+    let strings = json_bounds::check(body)?;
     // serde would read a list into a struct by position, so only an object is accepted.
     let is_object = text.bytes().find(|byte| !byte.is_ascii_whitespace()) == Some(b'{');
     // serde_json reports an enum that is not a string as a syntax error, so the kind of error is known only after
-    // parsing into a `Value`.
-    if is_object && let Ok(value) = serde_json::from_str(text) {
+    // parsing into a `Value`. The errors of `field_errors` repeat no values, so it reads long strings at once.
+    if is_object
+        && strings == Strings::Short
+        && let Ok(value) = serde_json::from_str(text)
+    {
         return Ok(value);
     }
     if text.trim_ascii().is_empty() {

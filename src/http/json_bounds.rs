@@ -20,17 +20,30 @@ pub(super) const MAX_VALUES: usize = 4 * 1024;
 const MAX_DEPTH: usize = 32;
 
 /// Maximum length of a string in bytes, as it is written. A credential has at most 8 KiB, and a longer one is refused
-/// for itself. If a string stands where another type is expected, serde_json copies it into an error with its
-/// characters escaped: 100 ms for one of 2 MiB.
+/// for itself.
 const MAX_STRING: usize = 128 * 1024;
+
+/// Maximum length of a short string in bytes, as it is written. If a string stands where another type is expected,
+/// serde_json formats the whole of it into an error that nobody reads, and escapes rare characters: a request with one
+/// of 64 KiB took 12 ms. Access tokens are usually shorter.
+const MAX_SHORT_STRING: usize = 2 * 1024;
+
+/// The strings of a text that is within the bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Strings {
+    /// None is longer than [`MAX_SHORT_STRING`].
+    Short,
+    /// At least one is.
+    Long,
+}
 
 /// Checks a text against the bounds without parsing it: it only recognizes strings, to skip them. Invalid JSON may
 /// pass.
-pub(super) fn check(text: &[u8]) -> Result<(), Rejection> {
+pub(super) fn check(text: &[u8]) -> Result<Strings, Rejection> {
     if is_within_bounds_by_length(text) {
-        return Ok(());
+        return Ok(Strings::Short);
     }
-    let (mut at, mut depth, mut values) = (0, 0_usize, 1);
+    let (mut at, mut depth, mut values, mut strings) = (0, 0_usize, 1, Strings::Short);
     while let Some(byte) = text.get(at) {
         match byte {
             b'"' => {
@@ -38,6 +51,9 @@ pub(super) fn check(text: &[u8]) -> Result<(), Rejection> {
                 // With its closing quote.
                 if length > MAX_STRING + 1 {
                     return Err(Rejection::malformed(format!("a string of more than {MAX_STRING} bytes"), at));
+                }
+                if length > MAX_SHORT_STRING + 1 {
+                    strings = Strings::Long;
                 }
                 at += length;
             }
@@ -55,15 +71,14 @@ pub(super) fn check(text: &[u8]) -> Result<(), Rejection> {
         }
         at += 1;
     }
-    Ok(())
+    Ok(strings)
 }
 
-/// A text with fewer bytes than a bound allows values is below all bounds but that of depth, which takes a bracket for
-/// each level. Nearly every body is one, with a bracket or two. The full check takes 420 of the 20,000 instructions of
-/// `/verify`.
+/// A text shorter than a long string is below all bounds but that of depth, which takes a bracket for each level.
+/// Nearly every body is one, with a bracket or two. The full check takes 420 of the 20,000 instructions of `/verify`.
 fn is_within_bounds_by_length(text: &[u8]) -> bool {
-    const { assert!(MAX_VALUES <= MAX_STRING) };
-    text.len() < MAX_VALUES && memchr::memchr2_iter(b'[', b'{', text).take(MAX_DEPTH + 1).count() <= MAX_DEPTH
+    const { assert!(MAX_SHORT_STRING <= MAX_VALUES && MAX_SHORT_STRING <= MAX_STRING) };
+    text.len() < MAX_SHORT_STRING && memchr::memchr2_iter(b'[', b'{', text).take(MAX_DEPTH + 1).count() <= MAX_DEPTH
 }
 
 /// The length of a string whose opening quote was read, with its closing quote.
@@ -128,21 +143,90 @@ impl<'de, T: Deserialize<'de>, const MAX: usize> Deserialize<'de> for BoundedLis
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::collections::HashMap;
+
     use super::*;
+    use crate::http::json::{Text, parse};
+
+    thread_local! {
+        static LONGEST_ERROR: Cell<usize> = const { Cell::new(0) };
+    }
+
+    /// A `T` that notes the length of the error by which it is refused.
+    struct Probe<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Deserialize<'de> for Probe<T> {
+        fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+            let result = T::deserialize(from);
+            if let Err(error) = &result {
+                LONGEST_ERROR.set(LONGEST_ERROR.get().max(error.to_string().len()));
+            }
+            result.map(|_| Self(PhantomData))
+        }
+    }
+
+    /// The length of the longest error while this string is refused as a `T`.
+    fn longest_error<T: for<'de> Deserialize<'de>>(string: &str) -> usize {
+        LONGEST_ERROR.set(0);
+        let body = format!(r#"{{"value":"{string}"}}"#);
+        let result = parse::<HashMap<String, Probe<T>>>(body.as_bytes());
+        assert!(matches!(result, Err(Rejection::InvalidFields(_))));
+        LONGEST_ERROR.get()
+    }
+
+    #[test]
+    fn errors_do_not_repeat_long_strings() {
+        #[derive(serde::Deserialize)]
+        enum Kind {
+            One,
+        }
+        #[derive(serde::Deserialize)]
+        struct Inner {
+            #[serde(rename = "kind")]
+            _kind: Kind,
+        }
+        // Written as `\u{e000}`: eight bytes instead of three.
+        let rare = |bytes: usize| "\u{e000}".repeat(bytes / 3);
+        let types: [(&str, fn(&str) -> usize); 7] = [
+            ("list", longest_error::<Vec<u8>>),
+            ("bounded list", longest_error::<BoundedList<u8, 2>>),
+            ("map", longest_error::<HashMap<String, u8>>),
+            ("object", longest_error::<Inner>),
+            ("boolean", longest_error::<Option<bool>>),
+            ("integer", longest_error::<u64>),
+            ("enum", longest_error::<Kind>),
+        ];
+        for (of_type, longest_error_of) in types {
+            let short = longest_error_of(&rare(MAX_SHORT_STRING));
+            assert!((MAX_SHORT_STRING / 2..4 * MAX_SHORT_STRING).contains(&short), "{of_type}: {short}");
+            let long = longest_error_of(&rare(63 * 1024));
+            assert!(long < 64, "{of_type}: {long}");
+        }
+    }
+
+    #[test]
+    fn long_strings_are_parsed_like_short_ones() {
+        let long = "é".repeat(MAX_SHORT_STRING);
+        let body = format!(r#"{{"a":["{long}","\n"],"b":["c"]}}"#);
+        let read: HashMap<String, BoundedList<Text<'_>, 2>> = parse(body.as_bytes()).unwrap();
+        let texts = |name: &str| read[name].0.iter().map(AsRef::as_ref).collect::<Vec<&str>>();
+        assert_eq!((texts("a"), texts("b")), (vec![&*long, "\n"], vec!["c"]));
+    }
 
     #[test]
     fn values_and_depth_are_bounded() {
         let list = |items: usize| format!("[{}1]", "1,".repeat(items - 1));
         // The list is a value too, and an item before the first comma is not counted apart from it.
-        assert_eq!(check(list(MAX_VALUES - 1).as_bytes()), Ok(()));
+        assert_eq!(check(list(MAX_VALUES - 1).as_bytes()), Ok(Strings::Short));
         assert!(matches!(check(list(MAX_VALUES).as_bytes()), Err(Rejection::MalformedBody { .. })));
         assert!(check("[{}".repeat(MAX_VALUES).as_bytes()).is_err());
         let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
-        assert_eq!(check(nested(MAX_DEPTH).as_bytes()), Ok(()));
+        assert_eq!(check(nested(MAX_DEPTH).as_bytes()), Ok(Strings::Short));
         assert!(check(nested(MAX_DEPTH + 1).as_bytes()).is_err());
         assert_eq!(
             check(format!("[{}]", [nested(2), nested(2), nested(2)].join(",")).as_bytes()),
-            Ok(()),
+            Ok(Strings::Short),
             "depth is not a sum"
         );
     }
@@ -151,7 +235,7 @@ mod tests {
     fn brackets_in_the_strings_of_a_short_text_do_not_count() {
         let text = format!(r#"{{"a":"{}"}}"#, "[".repeat(MAX_DEPTH + 1));
         assert!(!is_within_bounds_by_length(text.as_bytes()));
-        assert_eq!(check(text.as_bytes()), Ok(()));
+        assert_eq!(check(text.as_bytes()), Ok(Strings::Short));
     }
 
     #[test]
@@ -161,13 +245,15 @@ mod tests {
             assert_eq!(string_length(&text.as_bytes()[2..]), text.len() - 2, "{string}");
         }
         let long = format!("[\"{}\", \"{}\"]", ",[".repeat(MAX_VALUES), r"\\,".repeat(MAX_VALUES));
-        assert_eq!(check(long.as_bytes()), Ok(()));
+        assert_eq!(check(long.as_bytes()), Ok(Strings::Long));
     }
 
     #[test]
     fn strings_are_bounded() {
         let text = |length: usize| format!("[\"{}\"]", "a".repeat(length));
-        assert_eq!(check(text(MAX_STRING).as_bytes()), Ok(()));
+        assert_eq!(check(text(MAX_STRING).as_bytes()), Ok(Strings::Long));
+        assert_eq!(check(text(MAX_SHORT_STRING).as_bytes()), Ok(Strings::Short));
+        assert_eq!(check(text(MAX_SHORT_STRING + 1).as_bytes()), Ok(Strings::Long));
         assert!(matches!(check(text(MAX_STRING + 1).as_bytes()), Err(Rejection::MalformedBody { .. })));
         assert!(check(format!("[\"{}", r"\ud83d\ude00".repeat(MAX_STRING / 12 + 1)).as_bytes()).is_err());
     }
