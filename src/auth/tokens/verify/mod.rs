@@ -16,6 +16,7 @@ use std::sync::Arc;
 use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::telemetry::metrics::Counter;
+use crate::token::access::MAX_LENGTH;
 use crate::token::api_key::has_api_key_prefix;
 use crate::token::cache::MAX_CACHED_LENGTH;
 use crate::token::scopes::ScopeSet;
@@ -76,7 +77,8 @@ pub fn verify_access_token(ctx: &Context, token: &str) -> Result<Arc<VerifiedTok
                 Some(_) => verified,
             }
         }
-        None if node.verify_cache.negative.contains_key(token) => {
+        // Longer tokens are not stored there, and looking one up would hash all of it.
+        None if token.len() <= MAX_CACHED_LENGTH && node.verify_cache.negative.contains_key(token) => {
             node.metrics.count(Counter::VerifyKnownBad);
             return Err(TokenError::BadSignature.into());
         }
@@ -119,7 +121,12 @@ pub async fn verify(ctx: &Context, credential: &str, requirements: Requirements<
     Ok(verified)
 }
 
-/// The results of a batch. A credential that occurs in it more than once has one result.
+/// After so many credentials of a batch, the worker serves other requests: a signature takes 13 µs, and up to
+/// [`MAX_LENGTH`] bytes of each credential are hashed.
+const YIELD_AFTER: usize = 16;
+
+/// The results of a batch. A credential that occurs in it more than once has one result, unless it is longer than
+/// [`MAX_LENGTH`].
 pub struct BatchResults {
     distinct: Vec<Result<Credential, VerifyError>>,
     order: Vec<usize>,
@@ -142,9 +149,30 @@ impl BatchResults {
     }
 }
 
+/// The different credentials of a batch.
+#[derive(Default)]
+struct Distinct<'c> {
+    positions: HashMap<&'c str, usize>,
+    credentials: Vec<&'c str>,
+    /// For each credential of the batch its position in `credentials`.
+    order: Vec<usize>,
+}
+
+impl<'c> Distinct<'c> {
+    /// A credential that is too long to be valid is not hashed, so each occurrence counts as a different one.
+    fn add(&mut self, credential: &'c str) {
+        let next = self.credentials.len();
+        let is_too_long = credential.len() > MAX_LENGTH;
+        let position = if is_too_long { next } else { *self.positions.entry(credential).or_insert(next) };
+        if position == next {
+            self.credentials.push(credential);
+        }
+        self.order.push(position);
+    }
+}
+
 /// Verifies credentials of either kind and checks the requirements of each. Each different credential is verified once,
-/// and API keys that are not in the cache cost one query together. Yields to other requests of this worker: a signature
-/// takes 13 µs, and there can be a thousand.
+/// and API keys that are not in the cache cost one query together. Yields to other requests of this worker.
 ///
 /// # Errors
 /// [`Error::Stale`] for the whole batch where [`verify`] would return it for one of the credentials.
@@ -153,22 +181,21 @@ pub async fn verify_batch(
     credentials: &[impl AsRef<str>],
     requirements: Requirements<'_>,
 ) -> Result<BatchResults, Error> {
-    let (mut positions, mut order) = (HashMap::with_capacity(credentials.len()), Vec::with_capacity(credentials.len()));
-    let mut different = Vec::new();
+    let mut batch = Distinct::default();
+    // Growing the map later would hash all credentials in it again.
+    batch.positions.reserve(credentials.len());
     for (at, credential) in credentials.iter().map(AsRef::as_ref).enumerate() {
-        if at % 64 == 63 {
+        if at % YIELD_AFTER == YIELD_AFTER - 1 {
             tokio::task::yield_now().await;
         }
-        order.push(*positions.entry(credential).or_insert_with(|| {
-            different.push(credential);
-            different.len() - 1
-        }));
+        batch.add(credential);
     }
+    let Distinct { credentials: different, order, .. } = batch;
     let api_keys: Vec<&str> = different.iter().copied().filter(|text| has_api_key_prefix(text)).collect();
     let mut api_keys = verify_api_keys(ctx, &api_keys).await?.into_iter();
     let mut distinct = Vec::with_capacity(different.len());
     for (at, credential) in different.into_iter().enumerate() {
-        if at % 16 == 15 {
+        if at % YIELD_AFTER == YIELD_AFTER - 1 {
             tokio::task::yield_now().await;
         }
         let credential = if has_api_key_prefix(credential) {
@@ -221,5 +248,21 @@ impl Credential {
             (_, _, false) => Err(VerifyError::InsufficientScope),
             (true, true, true) => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overlong_credentials_are_not_hashed() {
+        let (longest, overlong) = ("a".repeat(MAX_LENGTH), "a".repeat(MAX_LENGTH + 1));
+        let batch = [&*longest, &overlong, "b", &overlong, &longest, "b"];
+        let mut distinct = Distinct::default();
+        batch.into_iter().for_each(|credential| distinct.add(credential));
+        assert_eq!(distinct.order, [0, 1, 2, 3, 0, 2]);
+        assert_eq!(distinct.credentials, batch[..4]);
+        assert!(distinct.positions.keys().all(|hashed| hashed.len() <= MAX_LENGTH));
     }
 }
