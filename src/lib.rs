@@ -1,5 +1,5 @@
-//! Signet, a token server: it signs people in, issues EdDSA-signed JWTs that any service verifies from a JWKS, keeps
-//! short-lived state in Redis and durable state in Postgres, or both in one embedded SQLite file.
+//! Signet, a token server. It signs people in and issues EdDSA-signed JWTs, which any service verifies from a JWKS. It
+//! keeps short-lived state in Redis and durable state in Postgres, or both in one embedded SQLite file.
 //!
 //! # The map
 //! - [`cli`]: the command line, one file per noun, which calls operations directly.
@@ -14,7 +14,7 @@
 //!   [`auth::revocation`], [`auth::accounts`], [`auth::passwords`], [`auth::mfa`], [`auth::api_keys`],
 //!   [`auth::signing_keys`], [`auth::audit`]. Each operation is given an [`auth::context::Context`].
 //! - [`token`]: formats: access, refresh and action tokens, the keyring, the JWKS.
-//! - [`store`]: the two roles as traits, [`store::Accounts`] (Postgres or SQLite) for durable state and
+//! - [`store`]: storage behind two traits, [`store::Accounts`] (Postgres or SQLite) for durable state and
 //!   [`store::Ephemeral`] (Redis or SQLite) for short-lived state.
 //! - [`mail`]: messages, the queue, and the transports: a mail server, or files in an outbox.
 //! - [`telemetry`]: metrics, health, logs, traces.

@@ -13,9 +13,9 @@
 //!   the parameters and body, `security` (`access_token`, `api_key`, `client`, `refresh_token`, `mailed_token`,
 //!   `totp_token`) and the success responses. The first line of the doc comment is the summary, the rest the
 //!   description.
-//! - `endpoint!` under the handler adds the metric label and the possible errors. The renderer
-//!   is called with each error, so that status, header fields and example in the document are those that clients get.
-//!   Errors that any call may have (body, credentials, time) are added without being listed. A status in
+//! - `endpoint!` under the handler adds the metric label and the possible errors. The group's function that renders
+//!   errors is called with each of them, so that status, header fields and example in the document are those that
+//!   clients get. Errors that any call may have (body, credentials, time) are added without being listed. A status in
 //!   `responses(…)` is left as it is.
 //! - The dialect's `mod.rs` lists the endpoint in a group.
 //!

@@ -59,7 +59,7 @@ pub struct Node {
     pub issuer: Issuer,
     /// The revocations that this node has applied.
     pub revocations: RevocationSet,
-    /// What this node publishes of them.
+    /// The feed of revocations that this node publishes to services which verify tokens themselves.
     pub publication: Publication,
     /// Access tokens that were verified before.
     pub verify_cache: VerifyCache,

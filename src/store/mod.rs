@@ -1,5 +1,5 @@
 //! Storage, as two roles: [`Accounts`] for durable state (users, projects, API keys) and [`Ephemeral`] for short-lived
-//! state (sessions, claims, rate limits, revocations) and the sealed keyring.
+//! state (sessions, mailed codes and links, rate limits, revocations) and the sealed keyring.
 //!
 //! Each method is one atomic step (a statement, a transaction or a script) and its doc states the guarantee, so a
 //! caller never combines two calls to get one. "Not found", "taken" and "reused" are values; [`Error`] is only for a
