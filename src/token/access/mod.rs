@@ -1,11 +1,12 @@
-//! Access tokens: JWTs by RFC 9068 and 8725, minted and checked by hand, because every request pays for it.
+//! Access tokens: JWTs by RFC 9068 and 8725. They are minted and checked without a JWT library, because every request
+//! pays for it.
 //!
 //! The hot path. Budget of minting: one signature, three allocations. Of checking: one signature and the parsing of
 //! the payload. The crate `signet-verify` checks, so that the services which verify our tokens run the same code.
 //!
-//! `jsonwebtoken` is the reference: the tests check that it accepts every token minted here, and that no mangled token
-//! which it refuses is accepted here. Knows nothing of sessions or revocations: a token that is valid here may be
-//! revoked.
+//! `jsonwebtoken` is the reference: the tests check that it accepts every token minted here, and that every mangled
+//! token which it refuses is refused here too. Knows nothing of sessions or revocations: a token that is valid here may
+//! be revoked.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,7 +89,8 @@ pub struct VerifiedToken {
     pub session: Option<SessionId>,
     /// `jti`.
     pub token_id: Option<TokenId>,
-    /// `client_id`, if it is the id of an API key: that of the settings is none, and an older build gave users none.
+    /// `client_id`, if it is the id of an API key. Tokens of sessions have that of the settings, which is no such id,
+    /// or none.
     pub api_key: Option<ApiKeyId>,
     /// `auth_time`: when the user authenticated. If the token has none, because an older build issued it, the time at
     /// which its session was opened.

@@ -1,4 +1,4 @@
-//! The cases of `clients/vectors`, which every verifier of these tokens passes, by the server's own check.
+//! Runs the server's own check of tokens on the cases of `clients/vectors`, which every verifier must pass.
 
 use std::path::PathBuf;
 
