@@ -16,7 +16,7 @@ use crate::auth::tokens::inspect::{Inspection, inspect};
 use crate::clock::Timestamp;
 use crate::id::{SessionId, UserId};
 
-/// The longest text that is read from stdin, in bytes: longer ones are no token or API key.
+/// The longest text that is read from stdin, in bytes. A longer one is neither a token nor an API key.
 const MAX_LENGTH: u64 = 64 * 1024;
 
 /// The inspection of a credential, as printed.

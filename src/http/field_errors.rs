@@ -20,7 +20,7 @@ use self::stop::{Path, Segment, Stop, is_same, to_owned};
 use super::json_bounds::MAX_VALUES;
 use super::rejection::{ExpectedType, FieldError, FieldErrorKind, ParamLocation, PathSegment, Rejection};
 
-/// No more errors than these are reported: nobody reads more, and some cost a pass each.
+/// The most errors that are reported: nobody reads more, and some cost a pass each.
 const MAX_ERRORS: usize = 32;
 
 /// After so many values, counted over all passes, the value is not read again, and the errors found so far are

@@ -1,4 +1,4 @@
-//! The security events of a command, in whose process no maintenance writes them.
+//! Writes the security events of a command. Its process has no maintenance, which writes those of a server.
 
 use crate::auth::audit;
 use crate::auth::context::Context;

@@ -102,7 +102,7 @@ async fn every_letter_is_complete_in_every_language() {
     assert_eq!(ids.collect::<std::collections::BTreeSet<_>>().len(), 2 * all_letters().len());
 }
 
-/// What stands in an HTML part for the reader: without tags, styles and white space.
+/// The text of an HTML part that its reader sees: without tags, styles and white space.
 fn visible(html: &str) -> String {
     let body = html.split_once("<body").expect("it has a body").1;
     let mut text = String::new();
@@ -115,7 +115,7 @@ fn visible(html: &str) -> String {
     without_spacing(&text)
 }
 
-/// A text without white space, and without the colons that a table has no need of.
+/// A text without white space and colons: the text part has colons where the HTML part has a table.
 fn without_spacing(text: &str) -> String {
     text.split_whitespace().collect::<String>().replace([':', '：'], "")
 }

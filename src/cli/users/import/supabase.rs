@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 /// Members of `raw_app_meta_data` that Supabase sets itself.
 const OWN_METADATA: &[&str] = &["provider", "providers"];
 
-/// Providers that are not others.
+/// Providers of Supabase itself. All others are external.
 const OWN_PROVIDERS: &[&str] = &["email", "phone"];
 
 /// Members of `raw_user_meta_data` that Supabase sets, or of which the full name is made.
