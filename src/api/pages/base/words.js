@@ -1,15 +1,13 @@
 // Texts in the user's language. Each page has one file per language beside those of this folder: `words/en.js` and
 // `words/zh-Hant.js`, with the same keys (a test compares them).
 
+import { loadWords, preferredLanguage, storeLanguage, textOf } from './language.js';
 import { computed, signal } from './view.js';
 
-/** @typedef {Record<string, string>} Words */
-/** @typedef {(language: string) => Promise<{ default: Words }>} LoadWords */
+/** @typedef {import('./language.js').Words} Words */
+/** @typedef {import('./language.js').LoadWords} LoadWords */
 
-const STORED = 'signet.language';
-
-/** The languages, by their own names. */
-export const LANGUAGES = [['en', 'English'], ['zh-Hant', '繁體中文']];
+export { LANGUAGES } from './language.js';
 
 /** @type {import('../vendor/signals.js').Signal<{ language: string, words: Words }>} */
 const current = signal({ language: 'en', words: {} });
@@ -20,37 +18,18 @@ export const language = computed(() => current.value.language);
 /** @type {LoadWords[]} */
 const loaders = [(chosen) => import(`./words/${chosen}.js`)];
 
-/** Local storage, or nothing where the browser forbids it. */
-function stored() {
-  try {
-    return localStorage.getItem(STORED);
-  } catch {
-    return null;
-  }
-}
-
-/** The language that the user chose before, or the first one of the browser's that there is. */
-function preferred() {
-  const chosen = stored();
-  if (LANGUAGES.some(([tag]) => tag === chosen)) return /** @type {string} */ (chosen);
-  const known = (navigator.languages ?? []).find((tag) => /^(zh|en)\b/i.test(tag));
-  return known?.toLowerCase().startsWith('zh') ? 'zh-Hant' : 'en';
-}
-
 /**
  * Loads the texts of a page beside those of this folder.
  * @param {...LoadWords} load  `(language) => import(`./words/${language}.js`)`
  */
 export async function startWords(...load) {
   loaders.push(...load);
-  await use(preferred());
+  await use(preferredLanguage());
 }
 
 /** @param {string} chosen */
 async function use(chosen) {
-  const files = await Promise.all(loaders.map((load) => load(chosen)));
-  document.documentElement.lang = chosen;
-  current.value = { language: chosen, words: Object.assign({}, ...files.map((file) => file.default)) };
+  current.value = { language: chosen, words: await loadWords(loaders, chosen) };
 }
 
 /**
@@ -59,25 +38,16 @@ async function use(chosen) {
  */
 export async function chooseLanguage(chosen) {
   await use(chosen);
-  try {
-    localStorage.setItem(STORED, chosen);
-  } catch {
-    // The choice holds until the page closes.
-  }
+  storeLanguage(chosen);
 }
 
 /**
- * The text of a key. `{name}` in it is replaced by the value of that name. `key.one` is used instead of `key` where
- * `values.count` is 1 and the language has it.
+ * The text of a key: see `textOf`.
  * @param {string} key
  * @param {Record<string, string | number>} [values]
  * @returns {string}
  */
-export function t(key, values = {}) {
-  const { words } = current.value;
-  const text = (values.count === 1 ? words[`${key}.one`] : undefined) ?? words[key] ?? key;
-  return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
-}
+export const t = (key, values = {}) => textOf(current.value.words, key, values);
 
 /**
  * @param {string} key

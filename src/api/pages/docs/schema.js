@@ -2,6 +2,10 @@
 // examples.
 
 import { element } from './element.js';
+import { t } from './words.js';
+
+/** The language of the document's own texts, on pages in another one. */
+export const ENGLISH = { lang: 'en' };
 
 let root = {};
 
@@ -19,10 +23,10 @@ export function resolve(schema) {
   return { schema: { ...found, ...(schema.description ? { description: schema.description } : {}) }, name };
 }
 
-/** Renders paragraphs with `code` and **strong**. */
-export function prose(text, name = 'p') {
+/** Renders paragraphs of the document with `code` and **strong**. */
+export function prose(text) {
   if (!text) return [];
-  return text.split(/\n{2,}/).map((paragraph) => element(name, {}, inline(paragraph.replaceAll('\n', ' '))));
+  return text.split(/\n{2,}/).map((paragraph) => element('p', ENGLISH, inline(paragraph.replaceAll('\n', ' '))));
 }
 
 export function inline(text) {
@@ -41,51 +45,52 @@ export function typeWords(given) {
   const { schema, name } = resolve(given);
   if (schema.enum?.length === 1) return JSON.stringify(schema.enum[0]);
   if (schema.const !== undefined) return JSON.stringify(schema.const);
-  if (variants(schema)) return variants(schema).map(typeWords).join(' or ');
-  if (schema.allOf) return schema.allOf.map(typeWords).join(' and ');
-  const types = [schema.type ?? (schema.properties ? 'object' : 'anything')].flat();
+  if (variants(schema)) return variants(schema).map(typeWords).join(t('schema.or'));
+  if (schema.allOf) return schema.allOf.map(typeWords).join(t('schema.and'));
+  const types = [schema.type ?? (schema.properties ? 'object' : t('schema.anything'))].flat();
   return types.map((type) => {
-    if (type === 'array') return `list of ${typeWords(schema.items ?? {})}`;
+    if (type === 'array') return t('schema.list', { type: typeWords(schema.items ?? {}) });
     if (type === 'object' && name) return name.split('.').pop();
     if (type === 'string' && schema.format) return schema.format;
     return type;
-  }).join(' or ');
+  }).join(t('schema.or'));
 }
 
 function bounds(schema) {
   const parts = [];
   if (schema.enum?.length > 1) {
     const values = schema.enum.filter((value) => value !== null).map((value) => JSON.stringify(value));
-    parts.push(`one of ${values.join(', ')}`);
+    parts.push(t('schema.one_of', { values: values.join(t('schema.comma')) }));
   }
   const bounds = [
-    [schema.minLength, schema.maxLength, 'characters'], [schema.minItems, schema.maxItems, 'items'],
-    [schema.minimum, schema.maximum, ''],
+    [schema.minLength, schema.maxLength, 'schema.characters'], [schema.minItems, schema.maxItems, 'schema.items'],
+    [schema.minimum, schema.maximum, null],
   ];
   for (const [least, most, unit] of bounds) {
     if (least !== undefined || most !== undefined) parts.push(range(least, most, unit));
   }
-  if (schema.pattern) parts.push(`matches ${schema.pattern}`);
-  if (schema.default !== undefined) parts.push(`${JSON.stringify(schema.default)} by default`);
+  if (schema.pattern) parts.push(t('schema.pattern', { pattern: schema.pattern }));
+  if (schema.default !== undefined) parts.push(t('schema.default', { value: JSON.stringify(schema.default) }));
   return parts.map((words) => element('span', { class: 'bound' }, words));
 }
 
 function range(least, most, unit) {
-  const other = most === undefined ? `at least ${least}` : `${least} to ${most}`;
-  const words = least === undefined ? `at most ${most}` : other;
-  return `${words} ${unit}`.trim();
+  const other = most === undefined ? t('schema.at_least', { least }) : t('schema.between', { least, most });
+  const amount = least === undefined ? t('schema.at_most', { most }) : other;
+  return unit ? t(unit, { amount }) : amount;
 }
 
-/** One line of a list of fields. */
-export function fieldLine(name, given, required, description, depth = 0, seen = []) {
+/** One line of a list of fields; `place` says where a parameter is. */
+export function fieldLine(name, given, { required, description, place, depth = 0, seen = [] }) {
   const { schema } = resolve(given);
   const words = description ?? schema.description;
   return element('li', { class: 'field' },
     element('div', { class: 'head' },
       element('code', { class: 'name' }, name),
       element('span', { class: 'type' }, typeWords(given)),
-      required ? element('span', { class: 'required' }, 'required') : null),
-    words ? element('div', { class: 'words' }, inline(words.replaceAll('\n', ' '))) : null,
+      required ? element('span', { class: 'required' }, t('schema.required')) : null,
+      place ? element('span', { class: 'type' }, place) : null),
+    words ? element('div', { class: 'words', ...ENGLISH }, inline(words.replaceAll('\n', ' '))) : null,
     element('div', { class: 'bounds' }, bounds(schema)),
     depth < 6 ? inside(given, depth + 1, seen) : null);
 }
@@ -99,7 +104,7 @@ function inside(given, depth, seen) {
   const named = variants(schema)?.filter((each) => !isNull(each)) ?? [];
   if (named.length === 1) return inside(named[0], depth, known);
   if (!schema.properties && !named.length) return null;
-  return element('details', { class: 'inside' }, element('summary', {}, 'Fields'), fields(given, depth, known));
+  return element('details', { class: 'inside' }, element('summary', {}, t('schema.fields')), fields(given, depth, known));
 }
 
 /** A schema as a list of fields; required ones first. */
@@ -111,14 +116,15 @@ export function fields(given, depth = 0, seen = []) {
   if (variants(schema)) {
     const each = variants(schema).filter((variant) => !isNull(variant));
     each.forEach((variant, at) => {
-      parts.push(element('p', { class: 'or' }, at ? 'or ' : 'either ', element('strong', {}, typeWords(variant))),
+      parts.push(element('p', { class: 'or' }, t(at ? 'schema.another' : 'schema.either'), ' ',
+        element('strong', {}, typeWords(variant))),
         fields(variant, depth + 1, known));
     });
     return element('div', { class: 'schema' }, parts);
   }
   if (schema.allOf) return element('div', { class: 'schema' }, schema.allOf.map((part) => fields(part, depth, known)));
   if ([schema.type].flat().includes('array') && !schema.properties) {
-    parts.push(element('p', { class: 'or' }, 'a list, each item:'), fields(schema.items ?? {}, depth + 1, known));
+    parts.push(element('p', { class: 'or' }, t('schema.each_item')), fields(schema.items ?? {}, depth + 1, known));
     return element('div', { class: 'schema' }, parts);
   }
   const required = new Set(schema.required ?? []);
@@ -126,7 +132,7 @@ export function fields(given, depth = 0, seen = []) {
   properties.sort(([one], [other]) => required.has(other) - required.has(one));
   if (properties.length) {
     parts.push(element('ul', { class: 'fields' }, properties.map(([key, value]) =>
-      fieldLine(key, value, required.has(key), undefined, depth, known))));
+      fieldLine(key, value, { required: required.has(key), depth, seen: known }))));
   } else if (depth === 0 || !schema.description) {
     parts.push(element('p', { class: 'or' }, typeWords(given)), ...bounds(schema));
   }

@@ -1,5 +1,7 @@
 // Creates elements without markup in strings, so that no content is ever parsed as HTML.
 
+import { t } from './words.js';
+
 /** Creates an element with attributes, listeners (`onclick`) and children. Null and false are left out. */
 export function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
@@ -13,17 +15,17 @@ export function element(name, attributes = {}, ...children) {
 }
 
 /** A button that copies the result of `text`. */
-export function copyButton(text, words = { copy: 'Copy', copied: 'Copied' }) {
-  const button = element('button', { type: 'button', class: 'copy' }, words.copy);
+export function copyButton(text) {
+  const button = element('button', { type: 'button', class: 'copy' }, t('copy.do'));
   button.addEventListener('click', async () => {
     try {
       await navigator.clipboard.writeText(text());
-      button.textContent = words.copied;
+      button.textContent = t('copy.done');
     } catch {
       // Without HTTPS there is no clipboard access; the user can select the text.
       return;
     }
-    setTimeout(() => { button.textContent = words.copy; }, 1500);
+    setTimeout(() => { button.textContent = t('copy.do'); }, 1500);
   });
   return button;
 }

@@ -5,6 +5,7 @@ import { copyButton, element } from './element.js';
 import { LANGUAGES } from './samples.js';
 import { resolve, sample, typeWords } from './schema.js';
 import { isDestructive } from './tasks.js';
+import { t } from './words.js';
 
 /** The credentials that the user entered, by kind. */
 const stored = { bearer: '', key: '' };
@@ -24,13 +25,13 @@ function store(kind, secret) {
   document.getElementById(`stored-${kind}`).value = secret;
 }
 
-/** The names under which responses contain a credential, each with its kind and what the button says. */
+/** The names under which responses contain a credential, each with its kind and the key of what the button says. */
 const ISSUED = [
-  ['access_token', 'bearer', 'Use this token'],
-  ['key', 'key', 'Use this API key'],
+  ['access_token', 'bearer', 'call.use_token'],
+  ['key', 'key', 'call.use_key'],
 ];
 
-/** The credential in a response: its kind, its text, and what the button says. */
+/** The credential in a response: its kind, its text, and the key of what the button says. */
 function issued(text) {
   let body;
   try {
@@ -38,10 +39,10 @@ function issued(text) {
   } catch {
     return null;
   }
-  for (const [name, kind, words] of ISSUED) {
+  for (const [name, kind, label] of ISSUED) {
     // Some APIs put their data into an envelope.
     const secret = [body?.[name], body?.data?.[name]].find((value) => typeof value === 'string' && value.length > 20);
-    if (secret) return { kind, secret, words };
+    if (secret) return { kind, secret, label };
   }
   return null;
 }
@@ -52,12 +53,15 @@ export function credentials() {
     const id = `stored-${kind}`;
     const input = element('input', { id, type: 'password', autocomplete: 'off', spellcheck: 'false', placeholder: hint,
       oninput: (event) => { stored[kind] = event.target.value.trim(); } });
+    // Kept when the page is drawn in another language.
+    input.value = stored[kind];
     return element('div', { class: 'pair' }, element('label', { for: id }, label), input);
   };
   return element('section', { class: 'credentials', 'aria-labelledby': 'credentials' },
-    element('h2', { id: 'credentials' }, 'Credentials'),
-    element('div', { class: 'row' }, field('bearer', 'Bearer token', 'eyJ…'), field('key', 'API key', 'sk_…')),
-    element('p', { class: 'small' }, 'Used only for the requests that you send from this page. They are not stored.'));
+    element('h2', { id: 'credentials' }, t('credentials.title')),
+    element('div', { class: 'row' }, field('bearer', t('credentials.bearer'), 'eyJ…'),
+      field('key', t('credentials.key'), 'sk_…')),
+    element('p', { class: 'small' }, t('credentials.help')));
 }
 
 /** The header field for a credential of this scheme: `{ header, scheme, variable }`; `variable` holds it in samples. */
@@ -83,7 +87,7 @@ export function tryIt(document, method, path, operation) {
   const checked = [...inputs, ...(body ? [body] : [])];
   const code = samples(id, call);
   const result = element('div', { class: 'result', 'aria-live': 'polite' });
-  const send = element('button', { type: 'submit' }, 'Send');
+  const send = element('button', { type: 'submit' }, t('call.send'));
   const form = element('form', { class: 'try', novalidate: true }, inputs.map((each) => each.element),
     credential?.element, body?.element,
     element('div', { class: 'actions' }, send));
@@ -101,7 +105,7 @@ export function tryIt(document, method, path, operation) {
     try {
       await perform();
     } catch (error) {
-      result.replaceChildren(element('p', { class: 'note bad' }, `Not sent: ${error.message}.`));
+      result.replaceChildren(element('p', { class: 'note bad' }, t('call.not_sent', { reason: error.message })));
     } finally {
       send.disabled = false;
     }
@@ -148,7 +152,7 @@ export function tryIt(document, method, path, operation) {
       const text = await response.text();
       show(response, text, Math.round(performance.now() - began));
     } catch (error) {
-      result.replaceChildren(element('p', { class: 'note bad' }, `No response: ${error.message}.`));
+      result.replaceChildren(element('p', { class: 'note bad' }, t('call.no_response', { reason: error.message })));
     }
   }
 
@@ -160,10 +164,10 @@ export function tryIt(document, method, path, operation) {
     result.replaceChildren(...[
       element('p', { class: 'status' }, element('span', { class: `code ${tone}` }, `${response.status}`),
         ` ${response.statusText} · ${took} ms`),
-      element('details', {}, element('summary', {}, 'Header fields'),
+      element('details', {}, element('summary', {}, t('call.headers')),
         element('pre', { tabindex: '0' }, names.map(([name, value]) => `${name}: ${value}`).join('\n'))),
       credentialOf && credentialButton(credentialOf),
-      text ? block(pretty(text, mediaType)) : element('p', { class: 'small' }, 'No body.'),
+      text ? block(pretty(text, mediaType)) : element('p', { class: 'small' }, t('docs.no_body')),
     ].filter(Boolean));
   }
 
@@ -171,12 +175,12 @@ export function tryIt(document, method, path, operation) {
 }
 
 /** A button that takes the credential of a response for the calls of this page. */
-function credentialButton({ kind, secret, words }) {
+function credentialButton({ kind, secret, label }) {
   const said = element('span', { class: 'small', role: 'status' });
-  const button = element('button', { type: 'button', class: 'quiet' }, words);
+  const button = element('button', { type: 'button', class: 'quiet' }, t(label));
   button.addEventListener('click', () => {
     store(kind, secret);
-    said.textContent = ' The calls of this page send it from now on.';
+    said.textContent = ` ${t('call.used')}`;
   });
   return element('p', { class: 'use' }, button, said);
 }
@@ -184,7 +188,7 @@ function credentialButton({ kind, secret, words }) {
 /** The call as code, in a language that the reader chooses; all forms of the page show the same one. */
 function samples(id, call) {
   const code = element('code', {});
-  const whole = element('details', { class: 'samples' }, element('summary', {}, 'As code'));
+  const whole = element('details', { class: 'samples' }, element('summary', {}, t('call.code')));
   const tabs = LANGUAGES.map(([name]) => element('button', { type: 'button', role: 'tab', id: `${id}-tab-${name}`,
     'aria-controls': `${id}-code` }, name));
   const panel = element('div', { class: 'block', role: 'tabpanel', id: `${id}-code` },
@@ -201,9 +205,8 @@ function samples(id, call) {
       if (step === 1 || event.key === 'ArrowLeft') choose(at + step, true);
     });
   });
-  whole.append(element('div', { role: 'tablist', class: 'tabs', 'aria-label': 'Language' }, tabs), panel,
-    element('p', { class: 'small' },
-      'The credential is not in the code: it reads $TOKEN or $API_KEY from the environment.'));
+  whole.append(element('div', { role: 'tablist', class: 'tabs', 'aria-label': t('call.languages') }, tabs), panel,
+    element('p', { class: 'small' }, t('call.code_help')));
   whole.addEventListener('toggle', () => update());
 
   function update() {
@@ -225,11 +228,11 @@ let chosen = 0;
 /** Asks before a call that cannot be undone. */
 function confirmed(method, path, summary) {
   const name = `${method.toUpperCase()} ${path}`;
-  const cancel = element('button', { type: 'button', class: 'quiet' }, 'Cancel');
-  const send = element('button', { type: 'button', class: 'bad' }, 'Send it');
+  const cancel = element('button', { type: 'button', class: 'quiet' }, t('state.cancel'));
+  const send = element('button', { type: 'button', class: 'bad' }, t('call.confirm'));
   const dialog = element('dialog', { 'aria-labelledby': 'question' },
-    element('h2', { id: 'question' }, `Send ${name}?`),
-    element('p', {}, `${summary ?? 'This call'}: this changes real data, and it cannot be undone here.`),
+    element('h2', { id: 'question' }, t('call.question', { name })),
+    element('p', {}, element('span', { lang: 'en' }, summary), ' — ', t('call.final')),
     element('div', { class: 'actions' }, cancel, send));
   document.body.append(dialog);
   return new Promise((answer) => {
@@ -262,19 +265,20 @@ function parameterInput(id, parameter) {
   const { schema } = resolve(parameter.schema ?? {});
   const options = schema.enum?.filter((value) => value !== null);
   const control = options
-    ? element('select', { id: name }, element('option', { value: '' }, parameter.required ? 'choose' : 'left out'),
+    ? element('select', { id: name }, element('option', { value: '' }, t(parameter.required ? 'call.choose' : 'call.left_out')),
       options.map((value) => element('option', {}, value)))
     : element('input', { id: name, type: 'text', autocomplete: 'off', spellcheck: 'false',
       placeholder: typeWords(parameter.schema ?? {}) });
-  const where = parameter.in === 'query' ? 'query' : parameter.in === 'header' ? 'header field' : 'path';
   const message = element('p', { class: 'wrong', id: `${name}-wrong`, hidden: true });
   control.setAttribute('aria-describedby', message.id);
   if (parameter.required) control.setAttribute('aria-required', 'true');
   const whole = element('div', { class: 'pair' },
     element('label', { for: name }, element('code', {}, parameter.name),
-      element('span', { class: 'small' }, ` ${where}${parameter.required ? ', required' : ''}`)), control, message);
+      ' ',
+      element('span', { class: 'small' }, [t(`place.${parameter.in}`), parameter.required ? t('schema.required') : null]
+        .filter(Boolean).join(t('schema.comma')))), control, message);
   const value = () => control.value.trim();
-  const check = () => mark(control, message, parameter.required && !value() ? `${parameter.name} is required.` : '');
+  const check = () => mark(control, message, parameter.required && !value() ? t('call.required', { name: parameter.name }) : '');
   control.addEventListener('input', () => { if (value()) mark(control, message, ''); });
   return { element: whole, control, parameter, value, check };
 }
@@ -285,13 +289,13 @@ function credentialInput(id, operation, schemes) {
   if (!names.length) return null;
   const optional = (operation.security ?? []).some((requirement) => !Object.keys(requirement).length);
   const select = element('select', { id: `${id}-scheme` },
-    optional ? element('option', { value: '' }, 'none') : null,
+    optional ? element('option', { value: '' }, t('call.no_credential')) : null,
     names.map((name) => element('option', { value: name }, name.replaceAll('_', ' '))));
   const input = element('input', { id: `${id}-secret`, type: 'password', autocomplete: 'off', spellcheck: 'false',
-    'aria-label': 'Credential', placeholder: 'default: from the top of the page' });
+    'aria-label': t('call.credential'), placeholder: t('call.default_credential') });
   const fallback = (name) => (schemes[name].type === 'apiKey' || schemes[name].scheme === 'basic' ? stored.key
     : stored.bearer);
-  const whole = element('div', { class: 'pair' }, element('label', { for: select.id }, 'Credential'),
+  const whole = element('div', { class: 'pair' }, element('label', { for: select.id }, t('call.credential')),
     element('div', { class: 'row' }, select, input));
   return {
     element: whole,
@@ -306,7 +310,7 @@ function credentialInput(id, operation, schemes) {
 }
 
 function bodyInput(id, contents, required) {
-  const select = element('select', { 'aria-label': 'Media type' },
+  const select = element('select', { 'aria-label': t('call.media_type') },
     contents.map(([mediaType]) => element('option', {}, mediaType)));
   const area = element('textarea', { id: `${id}-body`, class: 'mono', spellcheck: 'false', autocomplete: 'off',
     autocapitalize: 'none' });
@@ -316,14 +320,14 @@ function bodyInput(id, contents, required) {
     const given = media.example ?? Object.values(media.examples ?? {})[0]?.value ?? sample(media.schema ?? {});
     area.value = JSON.stringify(given, null, 2);
     area.rows = Math.min(18, area.value.split('\n').length + 1);
-    hint.textContent = /json/.test(mediaType) ? '' : 'Enter JSON; it is sent as a form.';
+    hint.textContent = /json/.test(mediaType) ? '' : t('call.form_help');
   };
   select.addEventListener('change', fill);
   fill();
   const message = element('p', { class: 'wrong', id: `${id}-body-wrong`, hidden: true });
   area.setAttribute('aria-describedby', message.id);
   const whole = element('div', { class: 'pair' },
-    element('label', { for: area.id }, 'Body'),
+    element('label', { for: area.id }, t('docs.body')),
     contents.length > 1 ? select : element('span', { class: 'small' }, contents[0][0]), area, message, hint);
 
   /** The fields that the body must have and that are empty. */
@@ -334,15 +338,15 @@ function bodyInput(id, contents, required) {
 
   function check() {
     const text = area.value.trim();
-    if (!text) return mark(area, message, required ? 'A body is required.' : '');
+    if (!text) return mark(area, message, required ? t('call.body_required') : '');
     let value;
     try {
       value = JSON.parse(text);
     } catch (error) {
-      return mark(area, message, `This is not JSON: ${error.message}`);
+      return mark(area, message, t('call.not_json', { reason: error.message }));
     }
     const empty = missing(value);
-    return mark(area, message, empty.length ? `${empty.join(', ')} must not be empty.` : '');
+    return mark(area, message, empty.length ? t('call.not_empty', { names: empty.join(t('schema.comma')) }) : '');
   }
 
   return {

@@ -1,0 +1,28 @@
+// The texts of the API reference in the user's language, with those that every page has.
+
+import { loadWords, preferredLanguage, storeLanguage, textOf } from '../base/language.js';
+
+const LOADERS = [(chosen) => import(`../base/words/${chosen}.js`), (chosen) => import(`./words/${chosen}.js`)];
+
+let language;
+let words = {};
+
+/** The language in use. */
+export const currentLanguage = () => language;
+
+/** Loads the texts in the language that the user prefers. */
+export const startWords = () => use(preferredLanguage());
+
+async function use(chosen) {
+  words = await loadWords(LOADERS, chosen);
+  language = chosen;
+}
+
+/** Changes the language, now and for later visits. */
+export async function chooseLanguage(chosen) {
+  await use(chosen);
+  storeLanguage(chosen);
+}
+
+/** The text of a key: see `textOf`. */
+export const t = (key, values = {}) => textOf(words, key, values);
