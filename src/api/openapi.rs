@@ -4,12 +4,15 @@
 //! Parameters and bodies come from the wire types. Error responses come from the dialect's own error renderer, which is
 //! called with each possible error: status, header fields and example are those that a client gets.
 
+mod reference;
+
 use std::collections::BTreeSet;
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use serde_json::{Map, Value, json};
 use utoipa::openapi::OpenApi;
 
+pub(crate) use self::reference::ReferenceParts;
 use super::ApiError;
 use super::endpoint::EndpointGroup;
 use crate::auth::Error;

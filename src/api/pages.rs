@@ -6,16 +6,17 @@
 
 mod files;
 mod home;
+mod reference;
 mod shell;
 
 use http::header::{ACCEPT, CONTENT_SECURITY_POLICY, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderValue, Method};
 
 pub(super) use self::home::add_home;
 use self::shell::Page;
 use super::endpoint::{Endpoint, endpoint};
 use crate::auth::context::Context;
-use crate::http::{CachedResponse, Request, Response, RouteGroup};
+use crate::http::{Request, Response, RouteGroup};
 
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; \
@@ -25,17 +26,6 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
-
-/// Path, media type and content of the files that the pages load.
-const FILES: [(&str, &str, &str); 7] = [
-    ("/pages/element.js", SCRIPT, include_str!("pages/element.js")),
-    ("/pages/docs.js", SCRIPT, include_str!("pages/docs.js")),
-    ("/pages/schema.js", SCRIPT, include_str!("pages/schema.js")),
-    ("/pages/call.js", SCRIPT, include_str!("pages/call.js")),
-    ("/pages/samples.js", SCRIPT, include_str!("pages/samples.js")),
-    ("/pages/tasks.js", SCRIPT, include_str!("pages/tasks.js")),
-    ("/pages/docs.css", STYLE, include_str!("pages/docs.css")),
-];
 
 /// The account page: signing in and up, and everything that a user may do with their account.
 const ACCOUNT: Page =
@@ -57,13 +47,9 @@ pub(super) fn add_files(group: RouteGroup<'_, Context>) {
 
 /// Adds the pages and their files that the OpenAPI document does not list.
 pub(super) fn add_routes(group: RouteGroup<'_, Context>) {
-    let group = group.get_sync("/docs", "pages.docs", |ctx: &Context, _: &Request| docs_page(ctx));
+    let group = reference::add_routes(group);
     let group = group.get_sync("/account", "pages.account", |ctx: &Context, _: &Request| shell::respond(ctx, &ACCOUNT));
-    let group = home::add_logo(files::add_routes(group));
-    FILES.into_iter().fold(group, |group, (path, media_type, text)| {
-        let file = CachedResponse::new(media_type, text);
-        group.get_sync(path, "pages.file", move |_: &Context, request: &Request| with_policy(file.respond(request)))
-    });
+    home::add_logo(files::add_routes(group));
 }
 
 /// Show the page of a magic link
@@ -145,20 +131,6 @@ pub fn confirm(ctx: &Context) -> Response {
 /// The page of a link is a view of the account page.
 fn link_page(ctx: &Context, name: &'static str) -> Response {
     shell::respond(ctx, &Page { name, ..ACCOUNT })
-}
-
-fn docs_page(ctx: &Context) -> Response {
-    let config = &ctx.node.config;
-    let brand = match ctx.node.mailer.logo() {
-        Some(_) => "<img src=\"{base}/pages/logo\" alt=\"{service}\" height=\"32\">",
-        None => concat!(include_str!("pages/mark.svg"), "<span>{service}</span>"),
-    };
-    // Safe, because the settings allow no HTML metacharacter in a prefix. The name comes last: it may contain braces.
-    let text = include_str!("pages/docs.html").replace("{brand}", brand);
-    let text = text.replace("{files}", &files::folder(config)).replace("{base}", &config.api.native.prefix);
-    let text = text.replace("{service}", &shell::escape(&config.mail.service_name));
-    let response = with_policy(Response::bytes(StatusCode::OK, HTML, text)).no_store();
-    response.header(CONTENT_SECURITY_POLICY, shell::POLICY)
 }
 
 fn with_policy(response: Response) -> Response {

@@ -75,15 +75,39 @@ async fn pages_load_only_files_of_this_server() {
             let text = answer.text.replace("http://www.w3.org/", "");
             let loads = kind == "text/css" && text.contains("url(");
             assert!(!text.contains("://") && !loads, "{file} refers to another host");
-            // A file whose URL has a hash of its content is never asked for again.
-            let versioned = file.matches('/').count() > prefix.matches('/').count() + 2;
-            let kept = if versioned { "public, max-age=31536000, immutable" } else { "public, no-cache" };
-            assert_eq!(answer.header("cache-control"), kept, "{file}");
+            // The URL has a hash of all files, so a file is never asked for again.
+            assert_eq!(answer.header("cache-control"), "public, max-age=31536000, immutable", "{file}");
             let again = server.get(&file).header("if-none-match", answer.header("etag")).send_checked().await;
             assert_eq!(again.is(304).text, "");
             files.extend(referred(&file, &answer.text));
         }
         assert!(checked.len() > 30, "{checked:?}");
+    }
+}
+
+/// The parts of the OpenAPI document that the API reference loads. Without scripts, the page links to the document.
+#[tokio::test]
+async fn reference_loads_parts_of_the_document() {
+    for prefix in ["", "/id"] {
+        let server = TestServer::embedded(|plan| plan.set("SIGNET_API__NATIVE__PREFIX", &format!("{prefix}/")));
+        let page = server.get(&format!("{prefix}/docs")).send_checked().await;
+        assert!(page.is(200).text.contains(&format!("<a href=\"{prefix}/openapi.json\">")), "{}", page.text);
+        for part in ["index.json", "operations/native_sign_in"] {
+            let path = format!("{prefix}/docs/{part}");
+            let answer = server.get(&path).send_checked().await;
+            assert_security_headers(&answer);
+            assert_eq!(answer.header("content-type"), "application/json");
+            assert_eq!(answer.header("cache-control"), "public, no-cache");
+            let again = server.get(&path).header("if-none-match", answer.header("etag")).send_checked().await;
+            assert_eq!(again.is(304).text, "");
+        }
+        let index = server.get(&format!("{prefix}/docs/index.json")).send_checked().await.json();
+        let listed = index["operations"].as_array().unwrap();
+        let sign_in = listed.iter().find(|row| row[2] == "native_sign_in").expect("it is listed");
+        assert_eq!((&sign_in[0], &sign_in[1]), (&"post".into(), &format!("{prefix}/sessions").into()));
+        let details = server.get(&format!("{prefix}/docs/operations/native_sign_in")).send_checked().await.json();
+        assert!(details["operation"]["requestBody"].is_object(), "{details}");
+        server.get(&format!("{prefix}/docs/operations/unknown")).send_checked().await.is(404);
     }
 }
 

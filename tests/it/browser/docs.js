@@ -143,6 +143,69 @@ async function malformedAddress() {
   await page.locator('details.operation').first().waitFor();
 }
 
+/** An operation is loaded when it is opened, once, and the whole document is not loaded. */
+async function detailsOnDemand() {
+  const context = await device();
+  const page = await context.newPage();
+  const loaded = [];
+  page.on('request', (request) => loaded.push(new URL(request.url()).pathname));
+  await page.goto(`${server.url}/docs`);
+  const call = operation(page, 'native_list_sessions');
+  const summary = call.locator('> summary');
+  const details = () => loaded.filter((path) => path.startsWith('/docs/operations/'));
+  await summary.waitFor();
+  assert.deepEqual(details(), []);
+
+  await page.route('**/docs/operations/*', (route) => route.abort());
+  await summary.press('Enter');
+  await says(page, /^Cannot load this: /);
+  await check(page, 'an operation that is not loaded', 'details.operation[open]');
+  await page.unroute('**/docs/operations/*');
+  await call.getByRole('button', { name: 'Try again' }).press('Enter');
+  await call.getByRole('button', { name: 'Send' }).waitFor();
+  for (const presses of ['closed', 'open']) {
+    await summary.press('Enter');
+    assert.equal(await call.getAttribute('open') !== null, presses === 'open');
+  }
+  await call.getByRole('button', { name: 'Send' }).waitFor();
+  assert.deepEqual(details(), Array(2).fill('/docs/operations/native_list_sessions'), 'one that failed, and one');
+  assert.ok(loaded.includes('/docs/index.json') && !loaded.includes('/openapi.json'), `${loaded}`);
+}
+
+async function inChinese() {
+  const page = await open(await device({ locale: 'zh-TW', viewport: { width: 320, height: 640 } }), '/docs');
+  await shows(page, '登入');
+  assert.equal(await page.evaluate(() => document.documentElement.lang), 'zh-Hant');
+  await check(page, 'the reference in Chinese');
+  await press(page, '/');
+  await page.keyboard.type('登出');
+  await page.waitForFunction(() => document.getElementById('found').textContent.endsWith(' 個呼叫'));
+  await press(page, 'Escape');
+  const call = operation(page, 'native_revoke');
+  await page.evaluate(() => { location.hash = 'native_revoke'; });
+  await call.getByRole('button', { name: '送出' }).waitFor();
+  await call.getByText('以程式碼表示').press('Enter');
+  await check(page, 'an operation in Chinese', '#native_revoke');
+  // The document is English.
+  assert.equal(await call.locator('.inner > p').first().getAttribute('lang'), 'en');
+  await call.getByLabel('內容', { exact: true }).fill('{"token": "x"}');
+  await call.getByRole('button', { name: '送出' }).press('Enter');
+  await page.getByRole('dialog').waitFor();
+  await says(page, '要送出 POST /oauth/revoke 嗎？');
+  await check(page, 'the question in Chinese', 'dialog');
+  await page.keyboard.press('Escape');
+  await noDialog(page);
+
+  // A credential outlives the change of the language, and the choice is kept.
+  await page.getByLabel('Bearer 權杖').fill('a token');
+  await page.getByRole('button', { name: 'English' }).press('Enter');
+  await shows(page, 'Sign in');
+  assert.equal(await page.getByLabel('Bearer token').inputValue(), 'a token');
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), 'English');
+  await page.reload();
+  await shows(page, 'Sign in');
+}
+
 async function onAPhone() {
   const page = await open(await device({ viewport: { width: 360, height: 640 } }), '/docs');
   await page.getByRole('button', { name: 'Contents' }).press('Enter');
@@ -163,5 +226,7 @@ await run(async () => {
   await useToken(page);
   await credentialThatCannotBeSent(page);
   await malformedAddress();
+  await detailsOnDemand();
+  await inChinese();
   await onAPhone();
 });

@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
-import { curl, javascript, python, rust } from '../../../src/api/pages/samples.js';
+import { curl, javascript, python, rust } from '../../../src/api/pages/docs/samples.js';
 
 const HOSTILE = `it's "q" \`b\` $HOME $(id) \${x} \\n \\ %s {0} #" ;&|<>*?! é 漢 \u2028`;
 const TOKEN = 'secret-token';

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { grouped, isDestructive, matches, terms } from '../../../src/api/pages/tasks.js';
+import { grouped, isDestructive, matches, terms } from '../../../src/api/pages/docs/tasks.js';
 
 const call = (method, path, tag = 'native') => ({ method, path, operation: { tags: [tag] } });
 
@@ -44,6 +44,7 @@ test('the search knows words that mean the same', () => {
   assert.ok(found('.*(', 'a .*( b') && !found('.*(', sessions), 'no pattern');
   assert.ok(!found('profile', 'get /members list'), 'a short word is a whole word');
   assert.ok(found('profile', 'get /me native_me'));
+  assert.ok(found('登入', sessions) && found('兩步驟驗證', totp) && !found('登出', sessions), 'Chinese words for English operations');
 });
 
 test('calls that cannot be undone are known', () => {

@@ -26,7 +26,7 @@ async function start() {
   drawFrame();
   let api;
   try {
-    api = await load('index.json');
+    api = documentOf(await load('index.json'));
   } catch (error) {
     content.replaceChildren(element('p', { class: 'note bad' }, t('docs.not_loaded', { reason: error.message })));
     return;
@@ -44,6 +44,15 @@ async function load(path) {
   const answer = await fetch(`${base}/docs/${path}`);
   if (!answer.ok) throw new Error(t('docs.status', { status: answer.status }));
   return answer.json();
+}
+
+/** An OpenAPI document of the index, which has the fields of each operation in a list to be small. */
+function documentOf({ operations, securitySchemes, ...api }) {
+  const paths = {};
+  for (const [method, path, operationId, tags, summary, description, deprecated] of operations) {
+    paths[path] = { ...paths[path], [method]: { operationId, tags, summary, description, deprecated } };
+  }
+  return { ...api, paths, components: { schemas: {}, securitySchemes } };
 }
 
 /** The texts around the operations. */
