@@ -265,7 +265,8 @@ function parameterInput(id, parameter) {
   const { schema } = resolve(parameter.schema ?? {});
   const options = schema.enum?.filter((value) => value !== null);
   const control = options
-    ? element('select', { id: name }, element('option', { value: '' }, t(parameter.required ? 'call.choose' : 'call.left_out')),
+    ? element('select', { id: name },
+      element('option', { value: '' }, t(parameter.required ? 'call.choose' : 'call.left_out')),
       options.map((value) => element('option', {}, value)))
     : element('input', { id: name, type: 'text', autocomplete: 'off', spellcheck: 'false',
       placeholder: typeWords(parameter.schema ?? {}) });
@@ -278,7 +279,8 @@ function parameterInput(id, parameter) {
       element('span', { class: 'small' }, [t(`place.${parameter.in}`), parameter.required ? t('schema.required') : null]
         .filter(Boolean).join(t('schema.comma')))), control, message);
   const value = () => control.value.trim();
-  const check = () => mark(control, message, parameter.required && !value() ? t('call.required', { name: parameter.name }) : '');
+  const check = () => mark(control, message,
+    parameter.required && !value() ? t('call.required', { name: parameter.name }) : '');
   control.addEventListener('input', () => { if (value()) mark(control, message, ''); });
   return { element: whole, control, parameter, value, check };
 }

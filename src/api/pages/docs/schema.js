@@ -104,7 +104,8 @@ function inside(given, depth, seen) {
   const named = variants(schema)?.filter((each) => !isNull(each)) ?? [];
   if (named.length === 1) return inside(named[0], depth, known);
   if (!schema.properties && !named.length) return null;
-  return element('details', { class: 'inside' }, element('summary', {}, t('schema.fields')), fields(given, depth, known));
+  return element('details', { class: 'inside' }, element('summary', {}, t('schema.fields')),
+    fields(given, depth, known));
 }
 
 /** A schema as a list of fields; required ones first. */
