@@ -2,8 +2,8 @@
 //! at first, and the details of each operation that is opened, because the whole document is several times as large as
 //! everything else on the page.
 //!
-//! All parts are serialized at the first request for one and then kept, which takes about as much memory as the document
-//! itself and half of it again, because operations share schemas. A request is then a look-up.
+//! All parts are serialized at the first request for one and then kept: 630 kB with all APIs, a third more than the
+//! document, because operations share schemas. A request is then a look-up.
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};

@@ -228,7 +228,7 @@ let chosen = 0;
 /** Asks before a call that cannot be undone. */
 function confirmed(method, path, summary) {
   const name = `${method.toUpperCase()} ${path}`;
-  const cancel = element('button', { type: 'button', class: 'quiet' }, t('state.cancel'));
+  const cancel = element('button', { type: 'button', class: 'quiet' }, t('docs.cancel'));
   const send = element('button', { type: 'button', class: 'bad' }, t('call.confirm'));
   const dialog = element('dialog', { 'aria-labelledby': 'question' },
     element('h2', { id: 'question' }, t('call.question', { name })),

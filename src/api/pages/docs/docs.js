@@ -82,7 +82,7 @@ function languages(api) {
     draw(api);
     document.querySelector(`.languages [lang="${tag}"]`).focus();
   };
-  return element('div', { class: 'languages', role: 'group', 'aria-label': t('frame.language') },
+  return element('div', { class: 'languages', role: 'group', 'aria-label': t('docs.language') },
     LANGUAGES.map(([tag, name]) => element('button', { type: 'button', class: 'link', lang: tag,
       'aria-pressed': String(tag === currentLanguage()), onclick: () => choose(tag) }, name)));
 }
@@ -173,7 +173,7 @@ async function drawDetails(api, each) {
   each.inner = element('div', { class: 'inner' });
   each.element.append(each.inner);
   if (!each.operation.responses) {
-    each.inner.append(element('p', { class: 'loading', role: 'status' }, t('state.loading')));
+    each.inner.append(element('p', { class: 'loading', role: 'status' }, t('docs.loading')));
     try {
       const { operation, schemas } = await load(`operations/${each.id}`);
       Object.assign(each.operation, operation);
@@ -186,7 +186,7 @@ async function drawDetails(api, each) {
       };
       each.inner.replaceChildren(
         element('p', { class: 'note bad', role: 'alert' }, t('docs.not_loaded', { reason: error.message })),
-        element('button', { type: 'button', class: 'quiet', onclick: again }, t('state.retry')));
+        element('button', { type: 'button', class: 'quiet', onclick: again }, t('docs.retry')));
       return;
     }
   }

@@ -16,16 +16,16 @@ export function element(name, attributes = {}, ...children) {
 
 /** A button that copies the result of `text`. */
 export function copyButton(text) {
-  const button = element('button', { type: 'button', class: 'copy' }, t('copy.do'));
+  const button = element('button', { type: 'button', class: 'copy' }, t('docs.copy'));
   button.addEventListener('click', async () => {
     try {
       await navigator.clipboard.writeText(text());
-      button.textContent = t('copy.done');
+      button.textContent = t('docs.copied');
     } catch {
       // Without HTTPS there is no clipboard access; the user can select the text.
       return;
     }
-    setTimeout(() => { button.textContent = t('copy.do'); }, 1500);
+    setTimeout(() => { button.textContent = t('docs.copy'); }, 1500);
   });
   return button;
 }

@@ -1,8 +1,9 @@
-// The texts of the API reference in the user's language, with those that every page has.
+// The texts of the API reference in the user's language. It does not load those of `base/`, of which it would need six,
+// because the page has to stay small.
 
 import { loadWords, preferredLanguage, storeLanguage, textOf } from '../base/language.js';
 
-const LOADERS = [(chosen) => import(`../base/words/${chosen}.js`), (chosen) => import(`./words/${chosen}.js`)];
+const LOADERS = [(chosen) => import(`./words/${chosen}.js`)];
 
 let language;
 let words = {};

@@ -1,5 +1,11 @@
 export default {
   'docs.title': 'API reference',
+  'docs.language': 'Language',
+  'docs.loading': 'Loading…',
+  'docs.retry': 'Try again',
+  'docs.cancel': 'Cancel',
+  'docs.copy': 'Copy',
+  'docs.copied': 'Copied',
   'docs.skip': 'Skip to the operations',
   'docs.search': 'Search operations',
   'docs.search_short': 'Search',

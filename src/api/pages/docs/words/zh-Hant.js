@@ -1,5 +1,11 @@
 export default {
   'docs.title': 'API 參考文件',
+  'docs.language': '語言',
+  'docs.loading': '載入中…',
+  'docs.retry': '再試一次',
+  'docs.cancel': '取消',
+  'docs.copy': '複製',
+  'docs.copied': '已複製',
   'docs.skip': '跳到呼叫列表',
   'docs.search': '搜尋呼叫',
   'docs.search_short': '搜尋',
