@@ -15,7 +15,7 @@ use crate::store;
 use crate::store::ephemeral::{Cursor, StreamPage, Target};
 
 /// Longest wait of one call for new entries. `global_not_before` is read after each, so an emptied store is noticed
-/// within this time. Half of the time between two frames of the published feed, each of which needs a reading.
+/// within this time. Half of the time between two frames of the published feed, because a frame needs a reading.
 const WAIT: Duration = Duration::from_millis(500);
 
 /// The pause before the next try, when the store does not answer.
@@ -115,8 +115,8 @@ async fn poll(ctx: &Context, cursor: &Cursor, report_due: Duration) -> Result<(C
     Ok((page.cursor, keyring_changed))
 }
 
-/// Removes expired revocations, from memory and from the store, which other nodes still read: so by a time that is not
-/// ahead of the store's. Called every minute.
+/// Removes expired revocations from memory and from the store. Other nodes still read the store, so the time that decides
+/// is not ahead of the store's. Called every minute.
 pub async fn remove_expired(ctx: &Context) {
     let now = ctx.node.revocations.steady_time(&ctx.node.clock, ctx.node.retention.revocation_ttl());
     ctx.node.revocations.remove_expired(now);

@@ -3,7 +3,7 @@
 //!
 //! They are written at sign-in, from the user's row. When the row changes, `refresh_session_claims` rewrites them,
 //! and tokens carry the new claims from the next refresh on, so that a token does not name an address that belongs to
-//! another user by now. The row is authoritative and has changed before: if rewriting fails, the change stands, and the
+//! another user by now. The row is authoritative and is changed first: if rewriting fails, the change stands, and the
 //! tokens carry the old claims until the next change or sign-in. Access tokens already issued carry them until they
 //! expire, within minutes.
 //!

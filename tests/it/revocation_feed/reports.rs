@@ -128,7 +128,7 @@ async fn reports_are_not_found_without_the_feed() {
     send(&server, &key, &report("one", "x")).await.is_problem(404, "not_found");
 }
 
-/// The time by which a follower is behind is that of its report.
+/// How far a follower is behind is computed when it reports.
 #[tokio::test]
 async fn followers_are_listed_until_they_are_silent() {
     use signet::auth::revocation::followers::{Report, followers, report};

@@ -207,7 +207,7 @@ impl TestServer {
         self.client.sign_in_request(email, password)
     }
 
-    /// Signs in, in a millisecond of its own.
+    /// Waits for the next millisecond, and signs in.
     ///
     /// A revocation of all of a user's tokens includes those issued in the same millisecond. With the usual hashing
     /// cost no sign-in falls into that millisecond; with the cheap hashing of the tests one does.

@@ -26,7 +26,7 @@ const NORMAL_FOR: Duration = Duration::from_secs(2);
 
 /// A hash is starved if it had the processor for less than a quarter of its time. At low priority a thread has a tenth
 /// beside a program that never waits, and more than a quarter beside workers that are busy for three quarters of the
-/// time, which must not lose any of it.
+/// time. Those workers must not lose any time.
 const STARVED: u32 = 4;
 
 /// Shorter jobs are not considered, because one interruption is a large part of their time.

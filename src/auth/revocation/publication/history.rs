@@ -40,7 +40,7 @@ struct HistoryEntry {
 /// The result of looking up a position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::auth) enum Lookup {
-    /// It is known: this many entries are at it or before.
+    /// The position is known. This many entries are at or before it.
     At(usize),
     /// Not reached yet.
     Ahead,
@@ -130,8 +130,8 @@ impl History {
     /// Finds a position.
     ///
     /// It must be one that was published. A store that lost entries may have continued with other positions, and a
-    /// follower that had read the lost ones must not take those for later ones. A position before the first entry is
-    /// that of an entry which the store had forgotten already, and so are those between the two.
+    /// follower that had read the lost ones must not take those for later ones. A position before the first entry
+    /// belongs to an entry that the store had forgotten already.
     pub(in crate::auth) fn find(&self, position: Position) -> Lookup {
         if position == self.end {
             return Lookup::At(self.kept.len());

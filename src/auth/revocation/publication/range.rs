@@ -58,12 +58,8 @@ impl Range {
         Self { epoch: history.epoch().clone(), from, to, time, parts }
     }
 
-    pub(in crate::auth) fn entry_count(&self) -> usize {
-        self.parts.iter().map(|part| part.entries.len()).sum()
-    }
-
     pub(in crate::auth) fn is_small(&self) -> bool {
-        self.entry_count() <= SMALL
+        self.parts.iter().map(|part| part.entries.len()).sum::<usize>() <= SMALL
     }
 }
 
