@@ -89,7 +89,7 @@ const Nodes = ({ nodes }) => html`<${Card} title=${t('overview.nodes')}>
 
 /** @param {{ of: any }} props */
 const NodeState = ({ of }) => html`<span class="badges">
-  ${of.ready === null && html`<${Badge} tone="good">${t('overview.running')}<//>`}
+  ${of.ready === null && html`<${Badge}>${t('overview.unknown')}<//>`}
   ${of.ready && html`<${Badge} tone="good">${t('overview.ready')}<//>`}
   ${of.ready === false && html`<${Badge} tone="bad">${t('overview.not_ready')}<//>`}
   ${!of.has_applied_revocations && html`<${Badge} tone="warn">${t('overview.applying')}<//>`}</span>

@@ -76,7 +76,7 @@ export default {
   'overview.started': 'Started',
   'overview.seen': 'Last seen',
   'overview.ready': 'Ready',
-  'overview.running': 'Running',
+  'overview.unknown': 'Unknown',
   'overview.applying': 'Behind with revocations',
   'overview.not_ready': 'Not ready',
   'overview.stores': 'Stores',

@@ -76,7 +76,7 @@ export default {
   'overview.started': '啟動',
   'overview.seen': '最近出現',
   'overview.ready': '就緒',
-  'overview.running': '執行中',
+  'overview.unknown': '未知',
   'overview.applying': '撤銷尚未套用',
   'overview.not_ready': '未就緒',
   'overview.stores': '資料庫',
