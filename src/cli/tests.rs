@@ -235,6 +235,7 @@ fn invalid_lines_are_named_and_the_rest_is_imported() {
         "{\"email\":\"x\"}",
         "{\"email\":\"a@example.com\"}",
         "{\"email\":\"e@example.com\",\"tokens_used\":-1}",
+        "{\"email\":\"f@example.com\",\"subscription_tier\":\"\\u0000\"}",
     ];
     let file = cli.file(&lines.join("\n"));
     let (printed, result) = cli.run(&format!("signet users import {file}"));
@@ -245,7 +246,8 @@ fn invalid_lines_are_named_and_the_rest_is_imported() {
         "line 4: left out: x: not an",
         "line 5: left out: a@example.com: another user has this address",
         "line 6: left out: e@example.com: token_balance or tokens_used is below zero",
-        "1 imported, 5 left out",
+        "line 7: left out: f@example.com: the subscription tier contains NUL",
+        "1 imported, 6 left out",
     ];
     for (line, start) in printed.lines().zip(starts) {
         assert!(line.starts_with(start), "{line}");

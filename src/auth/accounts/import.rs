@@ -1,9 +1,9 @@
 //! Imports users from another system, with the password hashes that they have there.
 //!
 //! Each row is checked like a sign-up, except for the password, which is not known: its hash must be of a supported
-//! format, and is upgraded at the first sign-in. A second factor is created in the same step as its user, so that an
-//! interrupted import leaves nobody without one. An invalid row does not affect the others. Repeating an import adds
-//! only the missing users.
+//! format, and is upgraded at the first sign-in. A second factor and the billing fields are created in the same step as
+//! their user, so that an interrupted import leaves nobody without them. An invalid row does not affect the others.
+//! Repeating an import adds only the missing users.
 
 use zeroize::Zeroizing;
 
@@ -15,7 +15,7 @@ use crate::auth::passwords;
 use crate::auth::passwords::InvalidHash;
 use crate::clock::Timestamp;
 use crate::id::UserId;
-use crate::store::accounts::{NewUser, PasswordHash};
+use crate::store::accounts::{Billing, NewUser, PasswordHash};
 
 /// A user of another system.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +28,8 @@ pub struct ImportUser {
     pub password_hash: Option<PasswordHash>,
     /// The secret of an authenticator app. Its user has no recovery codes until they create some.
     pub totp_secret: Option<Zeroizing<Vec<u8>>>,
+    /// Balance and usage; neither is negative.
+    pub billing: Billing,
     /// When the other system created the user.
     pub created_at: Option<Timestamp>,
 }
@@ -47,7 +49,7 @@ pub enum ImportError {
     /// The secret of the second factor cannot be used.
     #[error("the second factor cannot be used: {0}")]
     SecondFactor(#[from] InvalidSecret),
-    /// The full name or a role contains NUL, which no store takes.
+    /// The full name, a role or the subscription tier contains NUL, which no store takes.
     #[error("{0} contains NUL")]
     Nul(&'static str),
 }
@@ -61,8 +63,12 @@ pub fn validate_import(ctx: &Context, imported: ImportUser) -> Result<NewUser, I
     if row.roles.iter().any(|role| role.contains('\0')) {
         return Err(ImportError::Nul("a role"));
     }
+    let billing = imported.billing;
+    if billing.subscription_tier.as_ref().is_some_and(|tier| tier.contains('\0')) {
+        return Err(ImportError::Nul("the subscription tier"));
+    }
     let id = imported.id.unwrap_or(row.id);
     let password_hash = imported.password_hash.map(|hash| passwords::import_hash(&hash.0)).transpose()?;
     let totp = imported.totp_secret.map(|secret| seal_imported_secret(ctx, id, &secret)).transpose()?;
-    Ok(NewUser { id, password_hash, totp, created_at: imported.created_at.unwrap_or(row.created_at), ..row })
+    Ok(NewUser { id, password_hash, totp, billing, created_at: imported.created_at.unwrap_or(row.created_at), ..row })
 }

@@ -14,7 +14,7 @@ use crate::auth::mfa::InvalidSecret;
 use crate::clock::Timestamp;
 use crate::encoding::decode_base32;
 use crate::id::UserId;
-use crate::store::accounts::{NewUser, PasswordHash, User};
+use crate::store::accounts::{Billing, NewUser, PasswordHash, User};
 use crate::token::custom_claims::CustomClaims;
 
 /// One user. Unknown fields are refused, because a misspelt `disabled` must not enable an account.
@@ -113,6 +113,11 @@ pub(in crate::cli) fn validate_record(ctx: &Context, record: &UserRecord) -> Res
         id: record.id,
         password_hash: record.password_hash.clone().map(PasswordHash),
         totp_secret: secret.transpose()?.map(Zeroizing::new),
+        billing: Billing {
+            token_balance: record.token_balance,
+            tokens_used: record.tokens_used,
+            subscription_tier: record.subscription_tier.clone(),
+        },
         created_at: record.created_at,
     };
     validate_import(ctx, imported)

@@ -154,6 +154,8 @@ pub struct NewUser {
     pub custom_claims: Option<String>,
     /// See [`User::totp`]. No time step is used up yet, and there are no recovery codes.
     pub totp: Option<SealedTotp>,
+    /// Balance and usage, which an import keeps.
+    pub billing: Billing,
     /// The id of the user's personal project, created in the same step.
     pub project: ProjectId,
     /// The creation time; an import keeps the original one.
@@ -176,6 +178,7 @@ impl NewUser {
             roles: Vec::new(),
             custom_claims: None,
             totp: None,
+            billing: Billing::default(),
             project,
             created_at,
         }

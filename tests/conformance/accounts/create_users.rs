@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{MANY, ROUNDS, START, at, create, created_user, key, new_user, row, run_concurrently, unknown_user};
 use signet::clock::Timestamp;
 use signet::id::ProjectId;
-use signet::store::accounts::{Created, Find, NewUser, SealedTotp, User};
+use signet::store::accounts::{Billing, Created, Find, NewUser, SealedTotp, User};
 use signet::store::{Accounts, Error};
 
 pub(super) async fn user_is_read_back_as_created(store: Arc<dyn Accounts>) {
@@ -130,6 +130,17 @@ pub(super) async fn new_user_may_have_a_second_factor(store: Arc<dyn Accounts>) 
     }
     let sealed = store.sealed_totps(0, 10).await.unwrap();
     assert_eq!(sealed.iter().map(|(_, user, _)| *user).collect::<Vec<_>>(), [ada.id, eve.id]);
+}
+
+pub(super) async fn new_user_may_have_a_balance_and_a_tier(store: Arc<dyn Accounts>) {
+    let billing = Billing { token_balance: 70, tokens_used: i64::MAX, subscription_tier: Some("pro".to_owned()) };
+    let ada = create(&*store, &NewUser { billing: billing.clone(), ..new_user("ada") }).await;
+    assert_eq!(ada.billing, billing);
+    let eve = NewUser { billing: billing.clone(), ..new_user("eve") };
+    let bob = new_user("bob");
+    store.import_users(&[eve.clone(), bob.clone()]).await.unwrap();
+    assert_eq!(row(&*store, eve.id).await.billing, billing);
+    assert_eq!(row(&*store, bob.id).await.billing, Billing::default());
 }
 
 pub(super) async fn user_numbers_increase_and_are_unique(store: Arc<dyn Accounts>) {

@@ -52,6 +52,7 @@ suite! {
         user_numbers_increase_and_are_unique
         user_numbers_are_not_reused
         new_user_may_have_a_second_factor
+        new_user_may_have_a_balance_and_a_tier
         import_skips_taken_emails_and_usernames
         empty_import_creates_no_user
         concurrent_imports_create_each_user_once
@@ -228,6 +229,7 @@ pub(crate) fn new_user(name: &str) -> NewUser {
         custom_claims: Some(r#"{"team":"\u00e9\u0000"}"#.to_owned()),
         project: ProjectId::new(START, &rng),
         totp: None,
+        billing: Billing::default(),
         created_at: START,
     }
 }

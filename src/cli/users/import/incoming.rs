@@ -14,7 +14,7 @@ use crate::auth::passwords::import_hash;
 use crate::clock::Timestamp;
 use crate::encoding::{decode_base32, sha256};
 use crate::id::UserId;
-use crate::store::accounts::{NewUser, PasswordHash};
+use crate::store::accounts::{Billing, NewUser, PasswordHash};
 use crate::token::custom_claims::CustomClaims;
 
 /// The data of the other system to take besides the account itself.
@@ -110,6 +110,7 @@ impl Incoming {
             id: self.id.as_deref().map(|id| user_id(system, id)),
             password_hash: self.password_hash.map(|hash| PasswordHash(hash.to_string())),
             totp_secret: self.totp_secret,
+            billing: Billing::default(),
             created_at: self.created_at,
         };
         match validate_import(ctx, imported) {

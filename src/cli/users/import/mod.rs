@@ -30,7 +30,7 @@ use super::super::output::Output;
 use super::record::{UserRecord, validate_record};
 use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
-use crate::store::accounts::{Billed, BillingChange, Created, Find, NewUser, User};
+use crate::store::accounts::{Created, Find, NewUser};
 use fields::Fields;
 use options::Options;
 use reason::{Reason, ReasonCode};
@@ -44,14 +44,13 @@ const BATCH: usize = 500;
 /// Look-ups in flight at the same time.
 const CONCURRENCY: usize = 32;
 
-/// A user to be created, with what is stored once the user exists.
+/// A user to be created, with what the report says of it.
 struct PendingUser {
     position: RecordPosition,
     named: Named,
     user: NewUser,
     /// True if the id comes from the record, false if it is new.
     has_id: bool,
-    billing: BillingChange,
     lost_second_factor: bool,
     missing: Vec<Reason>,
 }
@@ -141,7 +140,6 @@ impl Import<'_> {
                 has_id: named.id.is_some(),
                 named,
                 user,
-                billing: BillingChange::default(),
                 // The reasons say it.
                 lost_second_factor: false,
                 missing,
@@ -164,11 +162,6 @@ impl Import<'_> {
                 named,
                 user,
                 has_id: record.id.is_some(),
-                billing: BillingChange {
-                    token_balance: record.token_balance,
-                    tokens_used: record.tokens_used,
-                    subscription_tier: record.subscription_tier.map(Some),
-                },
                 lost_second_factor: record.second_factor && record.totp_secret.is_none(),
                 missing: Vec::new(),
             }),
@@ -193,10 +186,7 @@ impl Import<'_> {
                 let results = self.ctx.accounts.import_users(&users).await?;
                 for (pending, result) in batch.into_iter().zip(results) {
                     let taken = match result {
-                        Created::Created(created) => {
-                            add_billing(self.ctx, &created, &pending.billing).await?;
-                            None
-                        }
+                        Created::Created(_) => None,
                         Created::EmailTaken => Some(ReasonCode::EmailTaken),
                         Created::UsernameTaken => Some(ReasonCode::UsernameTaken),
                     };
@@ -269,17 +259,4 @@ fn refuse(named: Named, reason: Reason) -> Refused {
         None => what,
     };
     Refused { named, reason, why, faulty }
-}
-
-async fn add_billing(ctx: &Context, user: &User, billing: &BillingChange) -> Result<(), CliError> {
-    if billing.token_balance == 0 && billing.tokens_used == 0 && billing.subscription_tier.is_none() {
-        return Ok(());
-    }
-    match ctx.accounts.change_billing(user.id, billing, user.updated_at).await? {
-        Billed::Billed(_) => Ok(()),
-        Billed::OutOfRange | Billed::NotFound => Err(CliError::Failed {
-            problem: format!("{} was changed by someone else during the import", user.email),
-            remedy: "set this user's balance by hand, then import the file again for the remaining lines".to_owned(),
-        }),
-    }
 }
