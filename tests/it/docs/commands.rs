@@ -49,9 +49,9 @@ fn commands(line: &str) -> Vec<Vec<String>> {
             found.push([&["signet".to_owned()], &rest[..end]].concat());
             rest = &rest[end..];
         }
-        // After the start of a command: assignments, and programs that run another one.
-        let is_prefix =
-            word.contains('=') || ["sudo", "-u", "signet", "command", "exec", "(umask", "077"].contains(&word.as_str());
+        // After the start of a command: assignments, and words that another command follows.
+        let is_prefix = word.contains('=')
+            || ["sudo", "-u", "signet", "command", "exec", "until", "(umask", "077"].contains(&word.as_str());
         may_begin = ENDS.contains(&word.as_str()) || (may_begin && is_prefix);
         before = word;
     }
@@ -100,4 +100,5 @@ fn commands_are_found_in_lines_of_the_shell() {
         commands("A=b ./target/release/signet --set log.filter=debug # text"),
         [["signet", "--set", "log.filter=debug"]]
     );
+    assert_eq!(commands("until signet health; do sleep 1; done"), [["signet", "health"]]);
 }
