@@ -4,7 +4,7 @@ import {
   agree, dialog, field, fill, heading, mailedLink, noDialog, open, press, readQr, says, shows, totp,
 } from '../../tests/it/browser/harness.js';
 import { FORM, NARROW, picture, WIDE, windowOf } from './picture.js';
-import { ADA, GRACE, PASSWORD } from './scene.js';
+import { ADA, call, GRACE, PASSWORD } from './scene.js';
 
 export async function picturesOfAccount() {
   await entrances();
@@ -89,6 +89,13 @@ async function links() {
   await shows(choosing, 'Choose a new password');
   await picture(choosing, 'account-reset');
   await reset.close();
+
+  const email = 'kim@example.org';
+  await call('POST', '/users', { body: { email, password: PASSWORD, full_name: 'Kim Park' } });
+  const confirming = await open(await windowOf(FORM), pathOf(await mailedLink(email, 'confirm')));
+  await shows(confirming, 'Confirm your email address');
+  await picture(confirming, 'account-confirmation');
+  await confirming.context().close();
 }
 
 /** The views of somebody who is signed in. Returns the secret of the second factor. */

@@ -5,7 +5,9 @@ import {
   agree, dialog, field, fill, mailedCode, noDialog, open, press, says, shows,
 } from '../../tests/it/browser/harness.js';
 import { NARROW, picture, WIDE, windowOf } from './picture.js';
-import { ADA, AGENTS, call, consoleUrl, followFeed, PASSWORD, signIn, SUPERUSER, traffic } from './scene.js';
+import {
+  ADA, AGENTS, call, consoleUrl, followFeed, GRACE, PASSWORD, signIn, SUPERUSER, traffic,
+} from './scene.js';
 
 /** Iterations a second, each for so many seconds: the charts have a point for every five. The last one is measured. */
 const LOAD = [[15, 15], [40, 10], [25, 15], [60, 10], [40, 15]];
@@ -21,11 +23,7 @@ export async function picturesOfConsole() {
   await fill(page, { 'Email address or username': SUPERUSER, Password: PASSWORD });
   await press(page, 'Sign in');
   await shows(page, 'Overview');
-  // The id of a node begins with the name of its machine, which is not for a picture.
-  await page.route('**/admin/overview', async (route) => {
-    const response = await route.fetch();
-    await route.fulfill({ response, body: (await response.text()).replaceAll(`"${hostname()}_`, '"id1_') });
-  });
+  await page.route('**/admin/overview', withoutMachine);
   let times;
   for (const load of LOAD) {
     times = await traffic(...load);
@@ -47,6 +45,12 @@ export async function picturesOfConsole() {
   await context.close();
 }
 
+/** The id of a node begins with the name of its machine, which is not for a picture. */
+async function withoutMachine(route) {
+  const response = await route.fetch();
+  await route.fulfill({ response, body: (await response.text()).replaceAll(`"${hostname()}_`, '"id1_') });
+}
+
 /** Goes to a screen by its link. */
 async function go(page, name) {
   await page.getByRole('navigation').getByRole('link', { name, exact: true }).click();
@@ -61,6 +65,15 @@ async function users(page) {
   await shows(page, ADA);
   await page.getByRole('button', { name: /^End session/ }).first().waitFor();
   await picture(page, 'console-user', { most: 1400 });
+  await go(page, 'Users');
+  await page.getByRole('link', { name: GRACE }).click();
+  await shows(page, GRACE);
+  await page.route('**/admin/users/*/sign-out', withoutMachine);
+  await page.getByRole('main').getByRole('button', { name: 'Sign out', exact: true }).click();
+  await agree(page, 'Sign out');
+  await says(page, 'Nobody is signed in with this account.');
+  await page.unroute('**/admin/users/*/sign-out');
+  await picture(page, 'console-user-signed-out', { most: 900 });
 }
 
 async function inspector(page) {
