@@ -188,7 +188,8 @@ mod tests {
         }
         // Written as `\u{e000}`: eight bytes instead of three.
         let rare = |bytes: usize| "\u{e000}".repeat(bytes / 3);
-        let types: [(&str, fn(&str) -> usize); 7] = [
+        type LongestError = fn(&str) -> usize;
+        let types: [(&str, LongestError); 7] = [
             ("list", longest_error::<Vec<u8>>),
             ("bounded list", longest_error::<BoundedList<u8, 2>>),
             ("map", longest_error::<HashMap<String, u8>>),
