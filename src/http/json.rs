@@ -145,6 +145,9 @@ fn syntax_error(error: &serde_json::Error, text: &str) -> Rejection {
 }
 
 #[cfg(test)]
+mod long_strings;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::http::PathSegment;

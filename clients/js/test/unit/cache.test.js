@@ -45,9 +45,10 @@ test('a cached token expires', async (t) => {
   const { signet, verifier } = await setUp(t, { feed: 'off' });
   const token = await signet.token({ exp: Math.floor(Date.now() / 1000) + 60 });
   assert.equal(await verdict(verifier.verify(token)), 'valid');
-  signet.clock.advance(64_000);
+  // Real time passes too, so the first step stays well before the end.
+  signet.clock.advance(40_000);
   assert.equal(await verdict(verifier.verify(token)), 'valid');
-  signet.clock.advance(2_000);
+  signet.clock.advance(26_000);
   assert.equal(await verdict(verifier.verify(token)), 'expired');
 });
 
