@@ -31,8 +31,8 @@ async fn lost_redis_is_one_log_line_and_its_return_another() {
     let plan = Plan::on(&redis, &postgres).set("SIGNET_REDIS__TIMEOUT", "2s").set("SIGNET_POSTGRES__TIMEOUT", "2s");
     let server = TestServer::start(plan.set("SIGNET_REVOCATION__STALE_AFTER", "3s"));
     wait_for_not_ready(&server, &[]).await;
-    // The last line of a start.
-    server.signet.wait_for_log("\"listening\"");
+    // The last line of a start, which comes after `listening`.
+    server.signet.wait_for_log("schema is up to date");
     let before = lines(&server).len();
     redis.kill();
     wait_for_not_ready(&server, &["revocations", "store.ephemeral"]).await;
