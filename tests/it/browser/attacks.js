@@ -2,7 +2,7 @@
 
 import { createServer } from 'node:http';
 
-import { button, check, device, field, fill, open, press, reach, run, says, server, shows } from './harness.js';
+import { button, check, device, field, fill, open, press, pressKey, reach, run, says, server, shows } from './harness.js';
 
 const { user, attacker, password } = server;
 
@@ -117,14 +117,11 @@ async function byKeyboardAlone() {
   await page.keyboard.type(password);
   await page.keyboard.press('Enter');
   await shows(page, 'Profile');
-  await reach(page, 'Sessions');
-  await page.keyboard.press('Enter');
+  await pressKey(page, 'Sessions');
   await says(page, 'this one');
-  await reach(page, 'End all other sessions');
-  await page.keyboard.press('Space');
+  await pressKey(page, 'End all other sessions', 'Space');
   await says(page, 'There are no other sessions.');
-  await reach(page, 'Sign out');
-  await page.keyboard.press('Enter');
+  await pressKey(page, 'Sign out');
   await shows(page, 'Sign in');
 }
 

@@ -2,7 +2,7 @@
 // stored wherever a text can be stored: if a browser ran it, `attacked` would be set.
 
 import {
-  agree, button, check, device, dialog, field, fill, heading, noDialog, open, press, reach, run, says, server, shows,
+  agree, button, check, device, dialog, field, fill, heading, noDialog, open, press, pressKey, reach, run, says, server, shows,
 } from './harness.js';
 
 const { superuser, user, hostile, redis, api } = server;
@@ -96,22 +96,17 @@ async function byKeyboardAlone() {
   await page.keyboard.type(superuser.password);
   await page.keyboard.press('Enter');
   await shows(page, 'Overview');
-  await reach(page, 'Users');
-  await page.keyboard.press('Enter');
+  await pressKey(page, 'Users');
   await says(page, user.email);
-  await reach(page, 'Create user');
-  await page.keyboard.press('Enter');
+  await pressKey(page, 'Create user');
   await dialog(page).waitFor();
   await page.keyboard.press('Escape');
   await noDialog(page);
-  await reach(page, 'Events');
-  await page.keyboard.press('Enter');
+  await pressKey(page, 'Events');
   await button(page, 'Follow live').waitFor();
-  await reach(page, 'Follow live');
-  await page.keyboard.press('Space');
+  await pressKey(page, 'Follow live', 'Space');
   await says(page, 'New events appear by themselves.');
-  await reach(page, 'Sign out');
-  await page.keyboard.press('Enter');
+  await pressKey(page, 'Sign out');
   await shows(page, 'Sign in to the console');
 }
 

@@ -125,6 +125,12 @@ export async function reach(page, name) {
   throw new Error(`${name} is not reached by keyboard`);
 }
 
+/** Reaches what is named so by Tab, and presses a key there. */
+export async function pressKey(page, name, key = 'Enter') {
+  await reach(page, name);
+  await page.keyboard.press(key);
+}
+
 /** Has the Rust side do something that only it can do, and waits until it is done. */
 export async function ask(what) {
   const done = new Promise((resolve, reject) => {

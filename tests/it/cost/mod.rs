@@ -153,7 +153,8 @@ async fn measure_operation(
     }
 }
 
-/// Whether the credentials may be invalid after a response with this status; zero is none, or one over HTTP/2.
+/// True if a response with this status may have ended the session of the credentials. The status is zero if there was no
+/// response, or one over HTTP/2.
 fn may_have_ended(status: u16) -> bool {
     status < 400 || status == 401
 }
