@@ -8,4 +8,6 @@ pub(crate) struct Options {
     pub(crate) server: PathBuf,
     pub(crate) cores: Cores,
     pub(crate) quick: bool,
+    /// How long `tail` takes.
+    pub(crate) minutes: Option<u32>,
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::options::Options;
 use crate::report::Report;
-use crate::sign_in::Users;
+use crate::sign_in::{USERS, Users};
 use crate::storm::{SignIns, StormOutcome};
 use crate::support::process::{Process, pinned_command};
 use crate::support::signet::SignetSettings;
@@ -34,7 +34,7 @@ pub(crate) fn run(options: &Options, report: &mut Report) {
     let settings = SignetSettings::new(&options.server, &options.cores.server()).set("SIGNET_PASSWORDS__THREADS", "1");
     // Start the server before seeding: it refuses tokens from before its first start as revoked.
     let signet = settings.start();
-    let users = Users::seed(&settings);
+    let users = Users::seed(&settings, USERS);
 
     let drive = |sign_ins| users.start_storm(options, &signet, seconds, sign_ins).wait::<StormOutcome>();
     let rate = |outcome: &StormOutcome| outcome.accepted.count() as f64 / outcome.seconds;

@@ -22,7 +22,7 @@ const PART: &str = "sign_in";
 const STORM_FACTOR: f64 = 20.0;
 
 /// Enough users that none of them exceeds the limit of sessions.
-const USERS: usize = 400;
+pub(crate) const USERS: usize = 400;
 
 /// Enough concurrent sign-ins that the hashing thread never waits for one.
 const SATURATING: usize = 6;
@@ -37,7 +37,7 @@ pub(crate) fn run(options: &Options, report: &mut Report) {
     let settings = SignetSettings::new(&options.server, &options.cores.server()).set("SIGNET_PASSWORDS__THREADS", "1");
     // Start the server before seeding: it refuses tokens from before its first start as revoked.
     let signet = settings.start();
-    let users = Users::seed(&settings);
+    let users = Users::seed(&settings, USERS);
     sleep(SETTLE);
     let at_rest = signet.process.memory();
 
@@ -141,9 +141,9 @@ pub(crate) struct Users {
 }
 
 impl Users {
-    pub(crate) fn seed(settings: &SignetSettings) -> Self {
+    pub(crate) fn seed(settings: &SignetSettings, users: usize) -> Self {
         let file = settings.folder().join("users.json");
-        let (count, path) = ((USERS + 1).to_string(), file.display().to_string());
+        let (count, path) = ((users + 1).to_string(), file.display().to_string());
         settings.run_cli(&["seed", "--users", &count, "--sessions", "1", "--api-keys", "0", "--out", &path]);
         let data: Value = serde_json::from_slice(&std::fs::read(file).expect("a file of `signet seed`")).expect("JSON");
         // The first user has the session.

@@ -110,6 +110,7 @@ pub(crate) fn storm(job: StormJob) -> StormOutcome {
     let (job, finished) = (Arc::new(job), AtomicBool::new(false));
     std::thread::scope(|scope| {
         let verifier = scope.spawn(|| verify(&job, &finished));
+        let stop = SetWhenDropped(&finished);
         let started = Instant::now();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let mut outcome = runtime.block_on(async {
@@ -123,10 +124,19 @@ pub(crate) fn storm(job: StormJob) -> StormOutcome {
             }
         });
         outcome.seconds = started.elapsed().as_secs_f64();
-        finished.store(true, Ordering::Relaxed);
+        drop(stop);
         outcome.verify = verifier.join().unwrap();
         outcome
     })
+}
+
+/// Ends the other thread of a job, also if this one panics: the scope waits for both.
+pub(crate) struct SetWhenDropped<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for SetWhenDropped<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Verifies about every five milliseconds on a separate connection. A shorter interval would be a load of its own: at

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
 
+use crate::storm::SetWhenDropped;
 use crate::support::http::read_response;
 use crate::support::load::Histogram;
 use crate::traffic_http2;
@@ -70,6 +71,7 @@ pub(crate) fn run(job: TrafficJob) -> TrafficOutcome {
     let finished = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let probe = scope.spawn(|| verify(&job, &finished));
+        let stop = SetWhenDropped(&finished);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let mut outcome = runtime.block_on(async {
             match job.connections {
@@ -77,7 +79,7 @@ pub(crate) fn run(job: TrafficJob) -> TrafficOutcome {
                 Connections::Kept | Connections::New => attack(&job).await,
             }
         });
-        finished.store(true, Ordering::Relaxed);
+        drop(stop);
         outcome.verify = probe.join().unwrap();
         outcome
     })

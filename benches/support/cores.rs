@@ -61,6 +61,35 @@ impl Cores {
     }
 }
 
+/// How long some cores were busy since the start of the machine, whoever used them.
+pub(crate) struct CoreTime {
+    busy: u64,
+    total: u64,
+}
+
+impl CoreTime {
+    /// Reads the times of `cores`, in the format of `taskset -c`.
+    pub(crate) fn read(cores: &str) -> Self {
+        let text = fs::read_to_string("/proc/stat").expect("/proc is mounted");
+        let mut time = Self { busy: 0, total: 0 };
+        for core in parse_cpu_list(cores) {
+            let prefix = format!("cpu{core} ");
+            let line = text.lines().find_map(|line| line.strip_prefix(&prefix)).expect("a line for each core");
+            // The fourth and the fifth are idle.
+            for (index, ticks) in line.split_whitespace().take(8).enumerate() {
+                let ticks = ticks.parse::<u64>().expect("a number");
+                time.total += ticks;
+                time.busy += if matches!(index, 3 | 4) { 0 } else { ticks };
+            }
+        }
+        time
+    }
+
+    pub(crate) fn busy_share_since(&self, before: &Self) -> f64 {
+        (self.busy - before.busy) as f64 / (self.total - before.total) as f64
+    }
+}
+
 /// Parses a list in the format of the kernel: `0-2,5`.
 fn parse_cpu_list(list: &str) -> Vec<usize> {
     let range = |part: &str| {
