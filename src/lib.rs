@@ -42,7 +42,7 @@
 //! 6. The handler renders the token pair. If the operation failed, the dialect's function from [`auth::Error`] to a
 //!    response renders the error instead.
 //!
-//! Every other node learns of a revocation by following the feed ([`auth::revocation::feed`]), so that verifying a
+//! Every other node learns of a revocation by following the stream ([`auth::revocation::stream`]), so that verifying a
 //! token ([`auth::tokens::verify`]) is a lookup in memory.
 //!
 //! # Changing it

@@ -16,7 +16,7 @@ use aws_lc_rs::signature::{
 use ed25519_dalek::{Signer, SigningKey};
 use serde::Deserialize;
 use signet::auth::context::Context;
-use signet::auth::revocation::feed::catch_up;
+use signet::auth::revocation::stream::catch_up;
 use signet::auth::tokens::verify::{Requirements, verify_access_token, verify_batch};
 use signet::clock::{Clock, Timestamp};
 use signet::config::{Audience, Config, Secret, SigningAlgorithm};

@@ -5,7 +5,7 @@
 //! | [`sign_in`] | every way to sign in: password, mailed code, magic link; opening a session |
 //! | [`sessions`] | issuing tokens, refreshing, listing and ending sessions |
 //! | [`tokens`] | verifying credentials, the caller of a request, introspection, client credentials, revoking a token |
-//! | [`revocation`] | revocations in memory, the feed that carries them between nodes, durable revocations |
+//! | [`revocation`] | revocations in memory, the stream between nodes, the published feed, durable revocations |
 //! | [`accounts`] | creating, changing and deleting users; projects, billing, permissions |
 //! | [`passwords`] | policy, hashing, password resets, re-authentication |
 //! | [`mfa`] | the second factor: enrollment, TOTP, recovery codes |

@@ -30,7 +30,7 @@ use crate::auth::audit::Origin;
 use crate::auth::context::Context;
 use crate::auth::passwords::Password;
 use crate::auth::request_context::{ExtraClaims, RequestContext};
-use crate::auth::revocation::feed::catch_up;
+use crate::auth::revocation::stream::catch_up;
 use crate::auth::sign_in::open_session::open_seeded_session;
 use crate::clock::Timestamp;
 use crate::id::{SessionId, UserId};

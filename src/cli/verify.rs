@@ -10,7 +10,7 @@ use super::CliError;
 use super::output::{Columns, Output, or_dash, yes};
 use crate::auth::context::Context;
 use crate::auth::revocation::durable::reapply;
-use crate::auth::revocation::feed::catch_up;
+use crate::auth::revocation::stream::catch_up;
 use crate::auth::signing_keys::key_state_name;
 use crate::auth::tokens::inspect::{Inspection, inspect};
 use crate::clock::Timestamp;

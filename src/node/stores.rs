@@ -29,7 +29,8 @@ const EMBEDDED: &str = "embedded";
 /// The stores of one process. Each runtime opens its own connections to them.
 pub struct Stores {
     config: Config,
-    /// Shared by all runtimes: the file has one writer thread, and a writer wakes the followers of its own process.
+    /// Shared by all runtimes: the file has one writer thread, and a write that publishes revocations wakes the readers
+    /// of the stream in its own process.
     embedded: Option<(Arc<SqliteAccounts>, Arc<SqliteEphemeral>)>,
     /// The file of `embedded`.
     file: Option<Arc<Engine>>,

@@ -14,7 +14,7 @@ use signet::auth::context::Context;
 use signet::auth::identity::Email;
 use signet::auth::request_context::{ExtraClaims, RequestContext};
 use signet::auth::revocation::durable::{reapply, reapply_after_failover};
-use signet::auth::revocation::feed::catch_up;
+use signet::auth::revocation::stream::catch_up;
 use signet::auth::sessions::list::list_sessions;
 use signet::auth::sessions::refresh::refresh;
 use signet::auth::sessions::sign_out::sign_out;

@@ -1,18 +1,18 @@
 //! Durable revocations: those that must outlive the ephemeral store. They revoke the sessions of users who were
 //! disabled, were deleted or got another password, and API keys that were deactivated.
 //!
-//! Such a revocation is written to the row first, then to the ephemeral store: to the sessions, or for a key only to
-//! the feed. Redis may refuse the second write, or lose it in a failover. Redis may then contain the sessions again.
-//! The row still has the revocation. So each node reads these revocations from the rows: at its start all that can
-//! matter, and from then on the new ones. They are applied in memory, so that a refresh is refused without a further
-//! round trip.
+//! Such a revocation is written to the row first, then to the ephemeral store: that of a user ends the sessions and is
+//! added to the stream, that of a key is only added to the stream. Redis may refuse the second write, or lose it in a
+//! failover. Redis may then contain the sessions again. The row still has the revocation. So each node reads these
+//! revocations from the rows: at its start all that can matter, and from then on the new ones. They are applied in
+//! memory, so that a refresh is refused without a further round trip.
 //!
 //! A session is revoked if it was opened at the moment of its user's revocation or before. A session opened afterwards
-//! carries a later timestamp than the row's, and than every revocation that its node has applied, whatever the node's
-//! clock says: neither refuses a new sign-in. The reverse case is a session opened just before the revocation by a node
-//! whose clock is ahead. The ephemeral store knows it, and ends it by id or puts its opening time into the revocation.
-//! If that store has lost the end, the row alone cannot tell such a session from one opened later, so clocks must be
-//! kept in step.
+//! carries a later timestamp than the row and than every revocation that its node has applied, whatever the node's
+//! clock says. So a new sign-in is never refused. The reverse case is a session opened just before the revocation by a
+//! node whose clock is ahead. The ephemeral store has that session, so it ends it by id, or puts its opening time into
+//! the revocation. If the store has lost this, the row alone cannot tell such a session from one opened later. So
+//! clocks must be kept in step.
 
 use crate::auth::context::Context;
 use crate::auth::retention::DURABLE_OVERLAP;

@@ -13,8 +13,8 @@ use crate::auth::signing_keys::{self, KeyringError};
 use crate::clock::Timestamp;
 use crate::store::ephemeral::FollowerReport;
 
-/// The scopes of API keys with which a follower can report. They are reserved for superusers: anyone else could fill the
-/// list with names, and let commands wait for them.
+/// The scopes of API keys with which a follower can report. They are reserved for superusers: anyone else could fill
+/// the list with names, and let commands wait for them.
 pub const REPORT_SCOPES: &[&str] = &[FEED_REPORT, ADMIN];
 
 /// When a follower whose report was refused because there are too many may try again: some will have expired by then.

@@ -1,4 +1,4 @@
-//! Revocations: every node keeps them in memory ([`set`]), a stream carries them between nodes ([`feed`]), and rows
+//! Revocations: every node keeps them in memory ([`set`]), a stream carries them between nodes ([`stream`]), and rows
 //! that outlive the ephemeral store restore them after a failover ([`durable`]).
 //!
 //! | file | content |
@@ -6,7 +6,7 @@
 //! | [`set`] | the revocations in memory, against which every credential is checked |
 //! | `publish` | publishes one revocation to all nodes |
 //! | `sessions` | ends sessions in the store and applies their revocations |
-//! | [`feed`] | follows what other nodes publish |
+//! | [`stream`] | follows that stream |
 //! | [`steady_time`] | a time that does not follow every jump of the clock, for removing expired revocations |
 //! | [`durable`] | re-applies the revocations that are columns of a row |
 //! | [`propagation`] | lets a command wait until every node has applied a revocation |
@@ -15,7 +15,6 @@
 //! | [`followers`] | the reports of those services |
 
 pub mod durable;
-pub mod feed;
 pub mod followers;
 pub mod propagation;
 pub mod publication;
@@ -24,3 +23,4 @@ pub mod responses;
 pub(in crate::auth) mod sessions;
 pub mod set;
 pub mod steady_time;
+pub mod stream;

@@ -1,10 +1,10 @@
 //! Propagation: lets a command wait until every running node has applied what it has just revoked.
 //!
-//! Each node reports in the ephemeral store how far it has applied the revocation feed: when it has applied something,
-//! and every second otherwise. A command that ends sessions, users or keys reads the newest entry of the feed, which is
-//! its own or a later one, and waits until every reported position is at or past it. Reports of a node that has gone
-//! lapse (Redis: after 5 s without a report; SQLite: when the process ends), so it is not waited for. A node that is
-//! cut off from the store is not waited for either: it becomes stale, and `revocation.when_stale` decides what it does.
+//! Each node reports in the ephemeral store how far it has applied the stream: when it has applied something, and every
+//! second otherwise. A command that ends sessions, users or keys reads the newest entry of the stream, which is its own
+//! or a later one, and waits until every reported position is at or past it. Reports of a node that has gone lapse
+//! (Redis: after 5 s without a report; SQLite: when the process ends), so it is not waited for. A node that is cut off
+//! from the store is not waited for either: it becomes stale, and `revocation.when_stale` decides what it does.
 //! Nodes older than this mechanism do not report. HTTP operations do not wait: other nodes apply them within
 //! milliseconds.
 
@@ -26,7 +26,7 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// How often a node reports at most, so that a flood of revocations does not become a flood of reports.
 const MIN_REPORT_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Reports that this node has applied the feed up to `applied`, the keyring included.
+/// Reports that this node has applied the stream up to `applied`, the keyring included.
 pub async fn report_position(ctx: &Context, applied: &Cursor) -> Result<(), store::Error> {
     ctx.ephemeral.report_node(&ctx.node.name, applied).await
 }
@@ -86,7 +86,7 @@ pub async fn acknowledgements(ctx: &Context, timeout: Duration) -> Vec<Acknowled
     }
 }
 
-/// Decides when the feed's follower reports its position.
+/// Decides when the task that follows the stream reports its position.
 #[derive(Default)]
 pub(super) struct ReportSchedule {
     reported: Option<Cursor>,

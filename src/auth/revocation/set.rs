@@ -1,6 +1,6 @@
 //! The revocations that this node has applied, in memory, so that checking a credential costs no round trip.
 //!
-//! Filled by [`super::feed`], by [`super::durable`] and, for what this node revokes itself, by the operation, so that
+//! Filled by [`super::stream`], by [`super::durable`] and, for what this node revokes itself, by the operation, so that
 //! its own caller sees the effect immediately. Entries that no token can match any more are removed. Ids are UUIDs, so
 //! one map holds tokens, sessions, users and API keys without a clash. Knows nothing of where revocations are stored.
 
@@ -25,7 +25,7 @@ pub struct RevocationSet {
     pending_durable: papaya::HashMap<UserId, Timestamp>,
     /// Everything issued before this is revoked.
     global_not_before: AtomicI64,
-    /// When the feed was last read, empty or not: milliseconds of [`Clock::monotonic`](crate::clock::Clock::monotonic).
+    /// When the stream was last read, empty or not: milliseconds of [`Clock::monotonic`].
     fresh_at: AtomicU64,
     /// When durable revocations were last read.
     reapplied_at: AtomicI64,
@@ -271,13 +271,13 @@ impl RevocationSet {
         Timestamp::from_millis(self.global_not_before.load(Ordering::Relaxed))
     }
 
-    /// Records that the feed was read. `now` is monotonic: setting the wall clock back must not make this node look
+    /// Records that the stream was read. `now` is monotonic: setting the wall clock back must not make this node look
     /// fresh.
     pub fn mark_fresh(&self, now: Duration) {
         self.fresh_at.store(now.as_millis() as u64, Ordering::Relaxed);
     }
 
-    /// The time since the feed was last read.
+    /// The time since the stream was last read.
     pub fn staleness(&self, now: Duration) -> Duration {
         now.saturating_sub(Duration::from_millis(self.fresh_at.load(Ordering::Relaxed)))
     }

@@ -164,7 +164,7 @@ pub trait Ephemeral: Send + Sync + 'static {
     /// epoch. Only in that case are entries returned twice.
     async fn read_stream(&self, cursor: &Cursor, max_wait: Duration) -> Result<StreamPage>;
 
-    /// Deletes revocations published before `before`, all of whose tokens have expired. Followers miss nothing newer.
+    /// Deletes revocations published before `before`, all of whose tokens have expired. Nodes miss nothing newer.
     /// `before` follows from a time that is not ahead of the store's: see [`StreamPage::store_time`].
     async fn forget_revocations(&self, before: Timestamp) -> Result<()>;
 

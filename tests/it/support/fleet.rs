@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use signet::auth::context::Context;
 use signet::auth::request_context::{ExtraClaims, RequestContext};
-use signet::auth::revocation::feed::catch_up;
+use signet::auth::revocation::stream::catch_up;
 use signet::clock::{Clock, Timestamp};
 use signet::config::{self, Config, Secret, SecretUrl};
 use signet::node::build;

@@ -59,7 +59,7 @@ use self::args::RedisArg;
 use self::connection::PersistentConnection;
 use self::keys::Keys;
 use self::limits::read_allowance;
-use self::revocations::Follower;
+use self::revocations::StreamReader;
 use self::rotations::Batcher;
 use self::scripts::Runner;
 use self::sessions::{SESSION_FIELDS, read_list, read_session};
@@ -81,7 +81,7 @@ pub struct Redis {
     keys: Keys,
     runner: Arc<Runner>,
     rotations: Arc<Batcher>,
-    follower: Arc<Follower>,
+    stream_reader: Arc<StreamReader>,
 }
 
 impl Redis {
@@ -103,9 +103,9 @@ impl Redis {
                 _ => ConnectError::Unavailable(scripts::from_driver(&error)),
             })?;
         let keys = Keys::new(&config.prefix);
-        let follower = Follower::new(keys.revocations(), settings);
+        let stream_reader = Arc::new(StreamReader::new(keys.revocations(), settings));
         let runner = Arc::new(Runner::new(connection, config.timeout));
-        Ok(Self { keys, runner, rotations, follower: Arc::new(follower) })
+        Ok(Self { keys, runner, rotations, stream_reader })
     }
 
     /// Reports every operation to `observer`. The first observer stays.
@@ -190,7 +190,7 @@ impl Ephemeral for Redis {
     }
 
     async fn read_stream(&self, cursor: &Cursor, max_wait: Duration) -> Result<StreamPage> {
-        self.runner.measure(Operation::ReadStream, self.follower.read_stream(&self.runner, cursor, max_wait)).await
+        self.runner.measure(Operation::ReadStream, self.stream_reader.read_stream(&self.runner, cursor, max_wait)).await
     }
 
     async fn forget_revocations(&self, before: Timestamp) -> Result<()> {

@@ -1,4 +1,4 @@
-//! The stream of revocations: its entries, and following it.
+//! The stream of revocations: its entries, and reading it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -122,15 +122,16 @@ pub(super) fn read_nodes(reply: Value, newest: &Cursor) -> Result<Vec<NodeReport
     Ok(nodes)
 }
 
-/// Follows the stream on connections of its own, because a connection that waits cannot be used for anything else.
-pub(super) struct Follower {
+/// Reads the stream. Waits for entries on connections of its own, because a connection that waits cannot be used for
+/// anything else.
+pub(super) struct StreamReader {
     stream: String,
     epoch: String,
     settings: Settings,
     idle: Mutex<Vec<Connection>>,
 }
 
-impl Follower {
+impl StreamReader {
     pub(super) fn new([stream, epoch]: [String; 2], settings: Settings) -> Self {
         Self { stream, epoch, settings, idle: Mutex::default() }
     }

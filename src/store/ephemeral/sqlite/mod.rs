@@ -35,7 +35,8 @@ use crate::id::{SessionId, UserId};
 use crate::store::sqlite::Engine;
 use crate::store::{Observer, Operation, Result};
 
-/// How often a follower polls for revocations that other processes published. Its own process wakes it immediately.
+/// How often a waiting reader of the stream polls for what other processes published. Its own process wakes it
+/// immediately.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The [`Ephemeral`] role in an [`Engine`]'s file.
@@ -75,8 +76,8 @@ impl SqliteEphemeral {
         result
     }
 
-    /// Runs a write that publishes revocations, and wakes the followers. If the caller stops waiting in between, the
-    /// followers find the revocations when they poll.
+    /// Runs a write that publishes revocations, and wakes the readers of the stream. If the caller stops waiting in
+    /// between, they find the revocations when they poll.
     async fn publish<T, F>(&self, operation: Operation, now: Timestamp, work: F) -> Result<T>
     where
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,

@@ -1,11 +1,11 @@
-//! SQL of the sequence of revocations and of the global `not_before`.
+//! SQL of the stream of revocations and of the global `not_before`.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::super::{Cursor, Position, Revocation, StreamEntry, StreamPage, Target};
 use crate::clock::Timestamp;
 
-/// The number of revocations that a follower gets in one call.
+/// The number of revocations that one reading of the stream returns.
 const PAGE: u32 = 1000;
 
 /// The number of revocations deleted in one transaction.

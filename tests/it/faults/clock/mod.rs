@@ -24,7 +24,7 @@ use signet::auth::identity::Email;
 use signet::auth::mfa::enable_without_confirmation;
 use signet::auth::passwords::Password;
 use signet::auth::request_context::{ExtraClaims, RequestContext};
-use signet::auth::revocation::feed::{catch_up, remove_expired};
+use signet::auth::revocation::stream::{catch_up, remove_expired};
 use signet::auth::sessions::refresh::refresh;
 use signet::auth::sessions::sign_out::{SignOutScope, sign_out, sign_out_everyone, sign_out_user_as_admin};
 use signet::auth::sessions::tokens::TokenPair;

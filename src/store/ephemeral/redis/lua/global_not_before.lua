@@ -1,5 +1,5 @@
 -- KEYS: global not_before, revocations, stream epoch. ARGV: deadline, now. If the value is missing, the store
--- is new or has lost everything: sets it to `now` and publishes it to the followers. The stream exists from then on, so
+-- is new or has lost everything: sets it to `now` and publishes it to the nodes. The stream exists from then on, so
 -- a later loss of it can be detected.
 local not_before = redis.call('GET', KEYS[1])
 if not_before then

@@ -2,7 +2,7 @@
 -- cursor were lost and 0 otherwise, the present epoch, the entries, the last id that the stream has generated, and this
 -- server's time.
 -- A flush or a failover can remove entries that were already read. New ids may then be lower than the cursor, and a
--- follower that waits after the cursor would wait forever. So the epoch must be the same, and the entry at the cursor
+-- node that waits after the cursor would wait forever. So the epoch must be the same, and the entry at the cursor
 -- must still exist or have been trimmed.
 local cursor, lost = ARGV[3], 0
 local epoch = redis.call('GET', KEYS[2]) or ''
@@ -14,7 +14,7 @@ if cursor ~= '' then
     lost = 1
   end
 end
--- A failover can lose entries and keep the epoch. The first follower that notices changes it, so that all others notice
+-- A failover can lose entries and keep the epoch. The first node that notices changes it, so that all others notice
 -- too, and no position means two things.
 if lost == 1 and epoch == ARGV[4] then
   epoch = clock[1] .. '.' .. clock[2]

@@ -1,8 +1,8 @@
-//! Follows the feed of revocations that other nodes publish, and after an interruption resumes where it stopped. One
-//! task per process.
+//! Follows the stream of revocations between nodes, and after an interruption resumes where it stopped. One task per
+//! process.
 //!
 //! It also notices that the ephemeral store was emptied (`global_not_before` has risen) and that the keyring has
-//! changed. [`RevocationSet::staleness`] is the time since the feed was last read.
+//! changed. [`RevocationSet::staleness`] is the time since the stream was last read.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ const WAIT: Duration = Duration::from_millis(500);
 /// The pause before the next try, when the store does not answer.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
-/// Applies everything that is in the feed. A node must not answer requests before this.
+/// Applies everything that is in the stream. A node must not answer requests before this.
 pub async fn catch_up(ctx: &Context) -> Result<Cursor, store::Error> {
     let revocations = &ctx.node.revocations;
     revocations.raise_global_not_before(ctx.ephemeral.global_not_before(ctx.now()).await?);
@@ -49,7 +49,7 @@ fn apply(revocations: &RevocationSet, page: &StreamPage) {
     }
 }
 
-/// Follows the feed from `cursor`, which [`catch_up`] returned. Never returns.
+/// Follows the stream from `cursor`, which [`catch_up`] returned. Never returns.
 pub async fn follow(ctx: &Context, mut cursor: Cursor) {
     let (mut interrupted, mut logged) = (false, false);
     let mut keyring_changed = false;
@@ -59,12 +59,12 @@ pub async fn follow(ctx: &Context, mut cursor: Cursor) {
         match poll(ctx, &cursor, report_due).await {
             Ok((next, changed)) => {
                 // The connection may lead to another server now, which may have lost revocations. One attempt: the next
-                // reading is within a minute, and the feed must not wait for the other store.
+                // reading is within a minute, and following the stream must not wait for the accounts store.
                 if interrupted || changed {
                     durable::reapply_after_failover(ctx).await;
                 }
                 if logged {
-                    tracing::info!("revocation feed reachable again");
+                    tracing::info!("revocation stream reachable again");
                 }
                 (interrupted, logged, cursor) = (false, false, next);
                 keyring_changed |= changed;
@@ -85,7 +85,7 @@ pub async fn follow(ctx: &Context, mut cursor: Cursor) {
             }
             Err(error) => {
                 if !logged && !error.is_logged() {
-                    tracing::warn!(%error, "revocation feed unreachable; retrying");
+                    tracing::warn!(%error, "revocation stream unreachable; retrying");
                     logged = true;
                 }
                 interrupted = true;
@@ -98,7 +98,7 @@ pub async fn follow(ctx: &Context, mut cursor: Cursor) {
 /// Applies the next entries. Returns the cursor after them, and true if the keyring must be read again.
 async fn poll(ctx: &Context, cursor: &Cursor, report_due: Duration) -> Result<(Cursor, bool), store::Error> {
     let revocations = &ctx.node.revocations;
-    // Shorter than the time after which this node counts as stale: an idle feed must not make it stale.
+    // Shorter than the time after which this node counts as stale: an idle stream must not make it stale.
     let wait = WAIT.min(ctx.node.config.revocation.stale_after / 4).min(report_due);
     let began = ctx.now();
     let page = ctx.ephemeral.read_stream(cursor, wait).await?;
@@ -115,8 +115,8 @@ async fn poll(ctx: &Context, cursor: &Cursor, report_due: Duration) -> Result<(C
     Ok((page.cursor, keyring_changed))
 }
 
-/// Removes expired revocations from memory and from the store. Other nodes still read the store, so the time that decides
-/// is not ahead of the store's. Called every minute.
+/// Removes expired revocations from memory and from the store. Other nodes still read the store, so the time that
+/// decides is not ahead of the store's. Called every minute.
 pub async fn remove_expired(ctx: &Context) {
     let now = ctx.node.revocations.steady_time(&ctx.node.clock, ctx.node.retention.revocation_ttl());
     ctx.node.revocations.remove_expired(now);
