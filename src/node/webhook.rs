@@ -82,7 +82,7 @@ pub(super) async fn flush(ctx: &Context) {
         }
         if let Err(error) = sender.send(ctx, &events, COMMAND_TIMEOUT).await {
             let lost = events.len() + sender.queue.len();
-            tracing::warn!(%error, lost, "security events not sent to the webhook");
+            tracing::warn!(%error, lost, "security events of the command were not sent to the webhook");
             return;
         }
         events.clear();

@@ -65,7 +65,7 @@ pub async fn drain(ctx: &Context, max_wait: Duration) {
     let drained = async { while recorder.pending.load(Ordering::Relaxed) > 0 && written.changed().await.is_ok() {} };
     if tokio::time::timeout(max_wait, drained).await.is_err() {
         let lost = recorder.pending.load(Ordering::Relaxed);
-        tracing::warn!(lost, "security events were not stored in time; the log has them");
+        tracing::warn!(lost, "security events were not stored before the node stopped; the log has them");
     }
 }
 
@@ -89,7 +89,7 @@ pub async fn flush(ctx: &Context) {
                 lost += 1;
             }
             (0..lost).for_each(|_| ctx.node.metrics.count(Counter::AuditEventsLost));
-            tracing::warn!(%error, lost, "security events not stored");
+            tracing::warn!(%error, lost, "security events of the command were not stored; its output has them");
             return;
         }
         batch.clear();
