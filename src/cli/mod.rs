@@ -49,8 +49,16 @@ use crate::telemetry::logs::Logs;
 use needs::needs;
 use output::Output;
 
-/// The log filter of commands: security events. The command itself reports failures of stores and mails.
-const LOGGED: &str = concat!(env!("CARGO_CRATE_NAME"), "::auth=info,", env!("CARGO_CRATE_NAME"), "::audit=info");
+/// The log filter of commands: security events, and that some did not reach the webhook. The command itself reports
+/// failures of stores and mails.
+const LOGGED: &str = concat!(
+    env!("CARGO_CRATE_NAME"),
+    "::auth=info,",
+    env!("CARGO_CRATE_NAME"),
+    "::audit=info,",
+    env!("CARGO_CRATE_NAME"),
+    "::node::webhook=info"
+);
 
 /// Runs the command line and returns the exit code: see [`CliError::exit_code`].
 ///

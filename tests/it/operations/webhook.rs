@@ -164,6 +164,17 @@ async fn command_sends_all_its_events() {
     assert_eq!(receiver.types().iter().filter(|of| *of == "user.deleted").count(), 101);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn command_says_that_its_events_were_refused() {
+    let receiver = Receiver::start(&[500]).await;
+    let plan = receiver.plan()(Plan::embedded());
+    let output = plan.run(&["users", "create", "--email", "person@example.org"], "");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    assert!(stderr.contains("security events of the command were not sent to the webhook"), "{stderr}");
+    assert!(!stderr.contains("of-the-receiver"), "{stderr}");
+}
+
 const SENT: &str = r#"signet_audit_webhook_events_total{end="sent"}"#;
 
 /// A receiver that takes the request and never answers.
