@@ -42,7 +42,7 @@ pub async fn reapply(ctx: &Context) -> Result<(), store::Error> {
 }
 
 /// Reads and applies the durable revocations since the last reading. Calls `on_new` with each that this node had not
-/// applied yet, also if a later query fails: the next reading does not find them new.
+/// applied yet, also if a later query fails, because they are not new at the next reading.
 async fn apply_rows(ctx: &Context, on_new: impl Fn(Revocation)) -> Result<(), store::Error> {
     let (revocations, accounts, retention) = (&ctx.node.revocations, &ctx.accounts, &ctx.node.retention);
     // A clock that was ahead for a while must not hide the rows that were written meanwhile.
@@ -73,7 +73,7 @@ async fn apply_rows(ctx: &Context, on_new: impl Fn(Revocation)) -> Result<(), st
 /// call.
 async fn publish_again(ctx: &Context) {
     let (revocations, now) = (&ctx.node.revocations, ctx.now());
-    // Access tokens were issued until now at most.
+    // In the stream, a revocation is needed until the access tokens that exist now have expired.
     let expires_at = now + ctx.node.retention.revocation_ttl();
     let mut unpublished = revocations.take_unpublished().into_iter();
     while let Some(revocation) = unpublished.next() {

@@ -34,7 +34,7 @@ pub struct Report {
     pub position: String,
     /// Identifies the JWKS that it has, as frames do.
     pub jwks: String,
-    /// The greatest `time` of the frames after which its state was complete.
+    /// The greatest `time` of the frames that proved its state to be complete.
     pub complete_at: Timestamp,
 }
 

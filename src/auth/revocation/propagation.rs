@@ -63,7 +63,7 @@ pub struct Acknowledgement {
 }
 
 /// Waits for `timeout` at most until every running node has applied everything that is published by now, and returns
-/// when each had. Empty if the store does not answer: nothing is known then.
+/// when each had. If the store fails, returns what is known until then, which may be nothing.
 pub async fn acknowledgements(ctx: &Context, timeout: Duration) -> Vec<Acknowledgement> {
     let start = ctx.node.clock.monotonic();
     let Ok(newest) = ctx.ephemeral.newest_revocation().await else { return Vec::new() };

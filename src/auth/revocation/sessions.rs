@@ -44,12 +44,13 @@ pub(in crate::auth) async fn end_sessions(
     .await
 }
 
-/// Checks whether an ended session is in the store, because a failover lost its end, and if so ends it again, for the
-/// nodes that do not know. The caller refuses its token whether that succeeds or not.
+/// For a refresh of a session that this node knows to be ended, although the store rotated its token. Returns true if
+/// the store has the session: a failover lost its end. It is then ended again, because other nodes may not know of the
+/// end, and the caller refuses the token whether this succeeds or not.
 ///
-/// `false` if the session is not in the store: it ended during the caller's refresh. The refresh still succeeds, but
-/// its tokens are already revoked. So of several clients that present one token at the same moment, the first one
-/// succeeds even if the others counted as reuse, which ended the session.
+/// Returns false if the store does not have the session any more: it ended during the refresh. The refresh still
+/// succeeds, but its tokens are already revoked. So of several clients that present one token at the same moment, the
+/// first one succeeds even if the others counted as reuse, which ended the session.
 pub(in crate::auth) async fn end_revived_session(
     ctx: &Context,
     user: UserId,

@@ -63,9 +63,9 @@ pub enum RevokedBy {
         /// Until when the revocation is kept.
         until: Timestamp,
     },
-    /// The token itself.
+    /// The token was revoked, by its own id.
     Token,
-    /// The API key that it was issued from.
+    /// The API key that it was issued from was deactivated.
     ApiKey {
         /// Until when the revocation is kept.
         until: Timestamp,
@@ -153,10 +153,10 @@ impl RevocationSet {
                 && (self.covers(user.as_bytes(), opened_at) || self.covers(session.as_bytes(), opened_at))
     }
 
-    /// Checks whether an API key that was read at `read_at` must be read again: because the key or its user was
-    /// revoked, or because it was read before `global_not_before`. In that case revocations of it may be lost, and a
-    /// token issued from it would be refused.
-    pub fn is_api_key_revoked(&self, key: ApiKeyId, user: UserId, read_at: Timestamp) -> bool {
+    /// Checks whether an API key that was read at `read_at` must be read again: because the key or its user was revoked
+    /// since, or because it was read before `global_not_before`. In the latter case, revocations of it may be lost, and
+    /// a token issued from it would be refused.
+    pub fn must_reread_api_key(&self, key: ApiKeyId, user: UserId, read_at: Timestamp) -> bool {
         read_at < self.global_not_before()
             || self.count.load(Ordering::Acquire) != 0
                 && (self.covers(key.as_bytes(), read_at)
@@ -181,13 +181,13 @@ impl RevocationSet {
     }
 
     /// Records that the user's row has this `sessions_valid_after`, before the ephemeral store has ended the sessions.
-    pub fn expect_durable(&self, user: UserId, valid_after: Timestamp) {
+    pub fn add_pending_durable(&self, user: UserId, valid_after: Timestamp) {
         self.pending_durable.pin().update_or_insert(user, |known| valid_after.max(*known), valid_after);
     }
 
-    /// Records that the ephemeral store has this `sessions_valid_after`, or that no sign-in that began before it is
-    /// still in progress.
-    pub fn durable_applied(&self, user: UserId, valid_after: Timestamp) {
+    /// Forgets this `sessions_valid_after`, because the ephemeral store has it, or because no sign-in that began before
+    /// it is still in progress.
+    pub fn remove_pending_durable(&self, user: UserId, valid_after: Timestamp) {
         let _ = self.pending_durable.pin().remove_if(&user, |_, newest| *newest <= valid_after);
     }
 
@@ -332,8 +332,8 @@ mod tests {
         let (revocations, rng) = (RevocationSet::default(), Rng::system());
         let (key, user) = (ApiKeyId::new(NOW, &rng), UserId::new(NOW, &rng));
         revocations.raise_global_not_before(NOW);
-        assert!(revocations.is_api_key_revoked(key, user, NOW - Duration::from_millis(1)));
-        assert!(!revocations.is_api_key_revoked(key, user, NOW));
+        assert!(revocations.must_reread_api_key(key, user, NOW - Duration::from_millis(1)));
+        assert!(!revocations.must_reread_api_key(key, user, NOW));
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! A time that does not follow every jump of the clock of this machine. If the clock is ahead for a while, as after a
-//! wrong answer of a time server, nothing may be missing when it is right again. Knows nothing of revocations.
+//! A time that follows a jump ahead of this machine's clock only after a delay. So what is removed by this time is not
+//! removed too early if the clock is ahead for a while, as after a wrong answer of a time server. Knows nothing of
+//! revocations.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,8 +11,9 @@ use crate::clock::Timestamp;
 /// as the delay, every revocation from before the jump has really expired by then.
 #[derive(Debug, Default)]
 pub struct SteadyTime {
-    /// When a reading was made on the monotonic clock, and how far the clock of the machine was ahead of that, in
-    /// milliseconds. Only readings within the delay that no later one undercuts: oldest first, and least ahead first.
+    /// For the minimum of a sliding window: when a reading was made on the monotonic clock, and by how many
+    /// milliseconds the machine's clock was ahead of that. Only readings within the delay that no later one undercuts:
+    /// oldest first, and least ahead first.
     readings: VecDeque<(Duration, i64)>,
 }
 

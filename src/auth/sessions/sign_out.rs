@@ -57,10 +57,10 @@ pub async fn sign_out_durably(ctx: &Context, user: UserId, valid_after: Timestam
     let revocations = &ctx.node.revocations;
     let min_before = revocations.first_session_after(user).max(valid_after);
     revocations.apply(&user_revocation(ctx, user, valid_after));
-    revocations.expect_durable(user, valid_after);
+    revocations.add_pending_durable(user, valid_after);
     let ended = end_sessions(ctx, user, SignOutScope::All, Some(valid_after), min_before).await;
     match ended {
-        Ok(_) => revocations.durable_applied(user, valid_after),
+        Ok(_) => revocations.remove_pending_durable(user, valid_after),
         Err(_) => _ = tokio::spawn(retry_sign_out(ctx.clone(), user, valid_after)),
     }
     ended
@@ -78,7 +78,7 @@ async fn retry_sign_out(ctx: Context, user: UserId, valid_after: Timestamp) {
             break;
         }
     }
-    ctx.node.revocations.durable_applied(user, valid_after);
+    ctx.node.revocations.remove_pending_durable(user, valid_after);
 }
 
 /// Ends the sessions opened up to `valid_after`, one by one, and none that was opened since with the new password.

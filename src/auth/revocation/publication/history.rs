@@ -26,7 +26,8 @@ pub(in crate::auth) struct History {
     start: Position,
     end: Position,
     kept: VecDeque<HistoryEntry>,
-    /// The last positions of whole seconds by the clocks of the publishers, without that of the newest second.
+    /// The position of the last entry of each second, by the clocks of the publishers. The newest second is missing,
+    /// because it may get more entries.
     ends: VecDeque<Position>,
 }
 
@@ -129,9 +130,9 @@ impl History {
 
     /// Finds a position.
     ///
-    /// It must be one that was published. A store that lost entries may have continued with other positions, and a
-    /// follower that had read the lost ones must not take those for later ones. A position before the first entry
-    /// belongs to an entry that the store had forgotten already.
+    /// It must be one that was published. A store that lost entries may have continued with other positions, and
+    /// some of these may be before a lost one: a follower at that position would miss them. A position before the first
+    /// entry belongs to an entry that the store had deleted already.
     pub(in crate::auth) fn find(&self, position: Position) -> Lookup {
         if position == self.end {
             return Lookup::At(self.kept.len());
@@ -153,9 +154,8 @@ impl History {
         to > from && second(from) == second(to - 1)
     }
 
-    /// Takes at most `limit` entries from an index on, but none from the index `to` on. Returns them, the index after
-    /// them, the position of the last, and when that was published.
-    pub(in crate::auth) fn take(&self, from: usize, to: usize, limit: usize) -> EntryBatch {
+    /// Copies at most `limit` entries, from the index `from` to the one before `to`.
+    pub(in crate::auth) fn batch(&self, from: usize, to: usize, limit: usize) -> EntryBatch {
         let mut batch =
             EntryBatch { entries: Vec::new(), next: from, position: self.end, published_at: Timestamp::default() };
         for kept in self.kept.range(from..to) {
@@ -173,8 +173,11 @@ impl History {
 /// Consecutive entries of the history.
 pub(in crate::auth) struct EntryBatch {
     pub(in crate::auth) entries: Vec<Entry>,
+    /// The index after them.
     pub(in crate::auth) next: usize,
+    /// The position of the last.
     pub(in crate::auth) position: Position,
+    /// When the last was published.
     pub(in crate::auth) published_at: Timestamp,
 }
 
@@ -231,7 +234,7 @@ mod tests {
         assert_eq!(history.find(position(8)), Lookup::At(3));
         assert_eq!(history.find(position(9)), Lookup::Ahead);
         assert_eq!(history.find(position(7)), Lookup::Unknown, "between two entries, but never published");
-        assert_eq!(history.find(position(3)), Lookup::At(0), "forgotten by the store before the first entry");
+        assert_eq!(history.find(position(3)), Lookup::At(0), "deleted by the store before the first entry");
     }
 
     #[test]
@@ -304,11 +307,11 @@ mod tests {
     }
 
     #[test]
-    fn taking_stops_at_the_limit() {
+    fn a_batch_ends_at_the_limit() {
         let history = history([5, 6, 8]);
-        let batch = history.take(0, 3, 2);
+        let batch = history.batch(0, 3, 2);
         assert_eq!((batch.entries.len(), batch.next, batch.position), (2, 2, position(6)));
-        let rest = history.take(batch.next, 3, 2);
+        let rest = history.batch(batch.next, 3, 2);
         assert_eq!((rest.entries.len(), rest.next, rest.position), (1, 3, position(8)));
     }
 }

@@ -50,7 +50,7 @@ pub enum FeedError {
     Off,
     /// This node has lost contact with its store.
     Stale,
-    /// The epoch or the position is not kept, or never was one.
+    /// The epoch or the position is not kept, or never existed.
     Gone,
 }
 
@@ -86,14 +86,15 @@ impl LiveFrame {
 pub struct Publication {
     enabled: bool,
     state: Mutex<State>,
-    /// Something was recorded.
+    /// Wakes the task that signs frames when something was recorded.
     pub(in crate::auth) recorded: Notify,
     pub(in crate::auth) live: watch::Sender<Live>,
     /// The responses to followers of the live feed since the last frame was signed.
     responses: AtomicU32,
     on_demand: Mutex<OnDemand>,
-    /// Held while a large response is assembled, so that followers who return together do not take every thread.
-    pub(in crate::auth) large: Semaphore,
+    /// Its one permit is held while a large response is signed, so that followers that return together do not take
+    /// every thread.
+    pub(in crate::auth) large_response: Semaphore,
     pub(in crate::auth) snapshots: SnapshotCache,
     pub(in crate::auth) segments: SegmentCache,
 }
@@ -110,6 +111,7 @@ pub(in crate::auth) struct State {
 pub(in crate::auth) struct OnDemand {
     live: Option<Arc<LiveFrame>>,
     pub(in crate::auth) head: Option<Bytes>,
+    /// What comes after a position, by position.
     pub(in crate::auth) after: Vec<(Position, Bytes)>,
 }
 
@@ -129,7 +131,7 @@ impl Publication {
             live: watch::Sender::new(Live::default()),
             responses: AtomicU32::new(0),
             on_demand: Mutex::default(),
-            large: Semaphore::new(1),
+            large_response: Semaphore::new(1),
             snapshots: SnapshotCache::default(),
             segments: SegmentCache::default(),
         }
@@ -141,7 +143,7 @@ impl Publication {
     }
 
     /// Records what was read from the stream, after it was applied. `complete_at`: the page has everything that was
-    /// published before this moment, unless there is more.
+    /// published before this moment, unless it says that there is more.
     pub fn record(&self, page: &StreamPage, complete_at: Timestamp) {
         // The stream is not created yet.
         if !self.enabled || page.epoch.is_empty() {
@@ -220,9 +222,9 @@ impl OnDemand {
 }
 
 impl State {
-    /// The entries from an index of the history to its end. A frame ends where the last complete segment does: a follower
-    /// that polls through a cache has reached that position then, and goes on with segments, which can be cached. Its
-    /// other position is within a second, where no segment begins.
+    /// The entries from an index of the history to its end. One frame ends where the last complete segment does. A
+    /// follower that polls through a cache goes on from that position with segments, which can be cached. The end of the
+    /// history lies within a second, where no segment begins.
     pub(in crate::auth) fn range_to_end(&self, from: Position, index: usize) -> Option<Range> {
         let history = &self.history;
         let end = (history.len(), history.end());

@@ -23,11 +23,11 @@ pub(in crate::auth) struct Range {
     pub(in crate::auth) to: Position,
     /// Everything that was published up to this moment is in the history.
     pub(in crate::auth) time: Timestamp,
-    pub(in crate::auth) parts: Vec<Part>,
+    pub(in crate::auth) frames: Vec<FrameEntries>,
 }
 
 /// The entries of one frame.
-pub(in crate::auth) struct Part {
+pub(in crate::auth) struct FrameEntries {
     pub(in crate::auth) entries: Vec<Entry>,
     pub(in crate::auth) to: Position,
     /// When the entry at `to` was published.
@@ -44,22 +44,22 @@ impl Range {
         split: Option<usize>,
         time: Timestamp,
     ) -> Self {
-        let (mut parts, mut next) = (Vec::new(), first);
+        let (mut frames, mut next) = (Vec::new(), first);
         while next < end {
             let until = split.filter(|split| *split > next).unwrap_or(end);
-            let batch = history.take(next, until, MAX_PER_FRAME);
+            let batch = history.batch(next, until, MAX_PER_FRAME);
             next = batch.next;
-            parts.push(Part { entries: batch.entries, to: batch.position, published_at: batch.published_at });
+            frames.push(FrameEntries { entries: batch.entries, to: batch.position, published_at: batch.published_at });
         }
-        match parts.last_mut() {
+        match frames.last_mut() {
             Some(last) => last.to = to,
-            None => parts.push(Part { entries: Vec::new(), to, published_at: Timestamp::default() }),
+            None => frames.push(FrameEntries { entries: Vec::new(), to, published_at: Timestamp::default() }),
         }
-        Self { epoch: history.epoch().clone(), from, to, time, parts }
+        Self { epoch: history.epoch().clone(), from, to, time, frames }
     }
 
     pub(in crate::auth) fn is_small(&self) -> bool {
-        self.parts.iter().map(|part| part.entries.len()).sum::<usize>() <= SMALL
+        self.frames.iter().map(|frame| frame.entries.len()).sum::<usize>() <= SMALL
     }
 }
 
@@ -89,31 +89,31 @@ mod tests {
         history
     }
 
-    /// The last position and the number of entries of each part of what comes after the first `from` entries.
-    fn parts(history: &History, from: usize, split: Option<usize>) -> Vec<(u64, usize)> {
+    /// The last position and the number of entries of each frame of what comes after the first `from` entries.
+    fn frames(history: &History, from: usize, split: Option<usize>) -> Vec<(u64, usize)> {
         let start = Position { major: from as u64, minor: 0 };
         let end = (history.len(), history.end());
         let range = Range::new(history, (from, start), end, split, Timestamp::default());
-        range.parts.iter().map(|part| (part.to.major, part.entries.len())).collect()
+        range.frames.iter().map(|frame| (frame.to.major, frame.entries.len())).collect()
     }
 
     #[test]
-    fn a_part_ends_at_the_split() {
+    fn a_frame_ends_at_the_split() {
         let history = history(&[5, 5, 5, 6, 6, 7]);
         let split = |from| history.last_complete_segment(from);
-        assert_eq!(parts(&history, 1, split(1)), [(5, 4), (6, 1)]);
-        assert_eq!(parts(&history, 4, split(4)), [(5, 1), (6, 1)]);
-        assert_eq!(parts(&history, 5, split(5)), [(6, 1)]);
-        assert_eq!(parts(&history, 6, split(6)), [(6, 0)]);
-        assert_eq!(parts(&history, 1, None), [(6, 5)]);
+        assert_eq!(frames(&history, 1, split(1)), [(5, 4), (6, 1)]);
+        assert_eq!(frames(&history, 4, split(4)), [(5, 1), (6, 1)]);
+        assert_eq!(frames(&history, 5, split(5)), [(6, 1)]);
+        assert_eq!(frames(&history, 6, split(6)), [(6, 0)]);
+        assert_eq!(frames(&history, 1, None), [(6, 5)]);
     }
 
     #[test]
-    fn parts_before_and_after_the_split_are_bounded() {
+    fn frames_before_and_after_the_split_are_bounded() {
         let before = MAX_PER_FRAME + 10;
         let seconds = [vec![5; before], vec![6; MAX_PER_FRAME + 1]].concat();
         let history = history(&seconds);
-        let ends = parts(&history, 0, history.last_complete_segment(0));
+        let ends = frames(&history, 0, history.last_complete_segment(0));
         assert_eq!(ends.iter().map(|(_, entries)| *entries).collect::<Vec<_>>(), [MAX_PER_FRAME, 10, MAX_PER_FRAME, 1]);
         assert_eq!(ends[1].0, before as u64);
     }

@@ -15,7 +15,7 @@ const MAX_SEGMENTS: usize = 64;
 /// 40 bytes for each on the wire) the plain form takes a third, and the compressed one less.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 
-/// What the bytes of a segment follow from.
+/// What determines the bytes of a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::auth) struct SegmentKey {
     pub(in crate::auth) epoch: Arc<str>,

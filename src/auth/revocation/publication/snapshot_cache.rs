@@ -7,8 +7,8 @@ use bytes::Bytes;
 
 use crate::clock::Clock;
 
-/// A snapshot is sent to all clients within this time, because each revocation is hashed, encoded and compressed for
-/// it.
+/// A snapshot is sent to all clients up to this age, because a new one costs hashing, encoding and compressing every
+/// revocation.
 const MAX_AGE: Duration = Duration::from_secs(10);
 
 /// The most snapshots in memory. Clients that read slowly keep old ones, and must not be able to fill the memory.
@@ -45,6 +45,7 @@ pub(in crate::auth) struct SnapshotCache {
     /// Held while a snapshot is built.
     pub(in crate::auth) building: Arc<tokio::sync::Mutex<()>>,
     latest: Mutex<Option<Arc<Snapshot>>>,
+    /// One for each snapshot whose bytes are in memory.
     generations: Mutex<Vec<Weak<()>>>,
 }
 

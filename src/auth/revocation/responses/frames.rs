@@ -61,29 +61,29 @@ pub(in crate::auth::revocation) fn jwks_hash(keys: &Keys) -> &str {
     keys.jwks().etag.trim_matches('"')
 }
 
-/// Signs the frames of a range. `is_live`: the last one is complete up to `range.time` and has the present state. The
+/// Signs the frames of a range. `is_live`: the last one is complete up to `range.time` and has the current state. The
 /// others, and all frames of a segment, have no state. Their `time` follows from their last entry alone, so that it is
 /// the same on every node, and is early enough to be true whichever clock the entry was published by.
 pub(super) fn encode(node: &Node, range: &Range, is_live: bool) -> Option<Bytes> {
     let keys = node.keyring.keys();
     let signer = Signer::new(node, &keys)?;
     let (mut out, mut from) = (String::new(), range.from);
-    for (number, part) in range.parts.iter().enumerate() {
-        let is_present = is_live && number + 1 == range.parts.len();
-        let keys = if is_present { signer.revoked_keys() } else { Vec::new() };
+    for (number, contents) in range.frames.iter().enumerate() {
+        let is_current = is_live && number + 1 == range.frames.len();
+        let keys = if is_current { signer.revoked_keys() } else { Vec::new() };
         let frame = Frame {
             issuer: &node.config.tokens.issuer,
-            time: if is_present { range.time } else { part.published_at - MAX_CLOCK_SKEW },
+            time: if is_current { range.time } else { contents.published_at - MAX_CLOCK_SKEW },
             epoch: &range.epoch,
             from: Some(from.to_string()),
-            to: part.to.to_string(),
-            state: is_present.then(|| signer.state()),
-            entries: &[part.entries.as_slice(), &keys].concat(),
+            to: contents.to.to_string(),
+            state: is_current.then(|| signer.state()),
+            entries: &[contents.entries.as_slice(), &keys].concat(),
             segments: None,
             part: None,
         };
         signer.append(&mut out, &frame)?;
-        from = part.to;
+        from = contents.to;
     }
     Some(out.into())
 }

@@ -22,8 +22,8 @@ const MIN_INTERVAL: Duration = Duration::from_millis(50);
 /// here and 100 µs at the follower, and many followers may share a machine.
 const INTERVAL_PER_RESPONSE: Duration = Duration::from_micros(200);
 
-/// The longest time between two frames while there are revocations: a follower learns of one within a second, most of
-/// which may be the response's way and the follower's other work.
+/// The longest time between two frames while there are revocations. A follower learns of one within a second, and the
+/// network and the follower may take most of it.
 const MAX_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The time after which a frame is signed although nothing is new. The stream is read every half second, so this comes to
@@ -80,7 +80,7 @@ fn sign(ctx: &Context, previous: Option<&LiveFrame>) -> Option<LiveFrame> {
         let known = previous.filter(|previous| previous.epoch == *history.epoch()).map(|previous| previous.to);
         match known.map(|from| (from, history.find(from))) {
             Some((from, Lookup::At(index))) => state.range_to_end(from, index),
-            // A new epoch, or more entries at once than are kept: followers of the old ones read the snapshot.
+            // A new epoch, or more entries at once than are kept: followers at older positions read the snapshot.
             _ => state.range_to_end(history.end(), history.len()),
         }?
     };
@@ -151,7 +151,8 @@ async fn wait_for_frame(ctx: &Context, epoch: &str, position: &str) -> Result<By
         let changed = tokio::time::timeout_at(wait_until, live.changed()).await;
         drop(waiting);
         if changed.is_err() {
-            // Another node may have read further. If this one does not reach the position, it is none of this epoch.
+            // Another node may have read further. If this one does not reach the position by now, the epoch has no such
+            // position.
             return if position > frame.to { Err(FeedError::Gone) } else { Ok(frame.body.clone()) };
         }
         has_waited = true;
@@ -180,7 +181,7 @@ async fn catch_up(ctx: &Context, live: &Arc<LiveFrame>, position: Position) -> R
     let mut range_to_sign = range(publication)?;
     let mut _permit = None;
     if !range_to_sign.is_small() {
-        _permit = publication.large.acquire().await.ok();
+        _permit = publication.large_response.acquire().await.ok();
         // Another follower may have had it signed meanwhile.
         if let Some(body) = known(publication) {
             return Ok(body);

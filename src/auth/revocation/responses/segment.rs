@@ -52,7 +52,8 @@ fn key(node: &Node, epoch: &str, from: Position, to: Position) -> Result<Segment
 }
 
 /// The indexes of a segment in the history. Other ranges do not exist: a request must not cost more than one second's
-/// revocations.
+/// revocations. Needed for the key, so that a request for no segment does not wait for the lock, and again to sign,
+/// because the indexes change when old entries are dropped.
 fn find(history: &History, epoch: &str, from: Position, to: Position) -> Result<(usize, usize), FeedError> {
     match (history.find(from), history.find(to)) {
         (Lookup::At(first), Lookup::At(end))

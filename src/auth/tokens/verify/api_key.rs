@@ -141,7 +141,7 @@ pub async fn flush_api_key_usage(ctx: &Context) {
 fn cached(ctx: &Context, digest: &[u8; 32]) -> Option<Arc<VerifiedApiKey>> {
     let node = &ctx.node;
     let key = node.api_key_cache.get(digest)?;
-    let usable = !node.must_refuse_as_stale() && !node.revocations.is_api_key_revoked(key.id, key.user, key.read_at);
+    let usable = !node.must_refuse_as_stale() && !node.revocations.must_reread_api_key(key.id, key.user, key.read_at);
     if !usable {
         node.api_key_cache.remove(digest);
     }
