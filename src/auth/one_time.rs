@@ -198,7 +198,7 @@ pub(in crate::auth) struct HeldSecret {
 }
 
 impl HeldSecret {
-    /// Takes the step that the secret allows, in the store of accounts. If it fails, as while Postgres is read-only
+    /// Takes the step that the secret allows, in the accounts store. If it fails, as while Postgres is read-only
     /// during a failover, the secret works again, with the attempts and the time that it had left.
     ///
     /// The step may have taken effect although it failed, because the response was lost. So it must be one after which

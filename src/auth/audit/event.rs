@@ -83,7 +83,7 @@ impl Origin {
         Self { actor: Some(actor), ..Self::request(request_ctx) }
     }
 
-    /// True if `user`, whom the event concerns, made the request, or an unknown client.
+    /// True if the origin is a request of `user`, whom the event concerns, or of an unknown client.
     pub(in crate::auth) fn is_of(&self, user: Option<UserId>) -> bool {
         self.client.is_some() && self.actor.is_none_or(|actor| Some(actor) == user)
     }

@@ -112,8 +112,8 @@ pub async fn list(
     }
 }
 
-/// The addresses of the users whom events name, by id. Lacks users who were deleted, and all that are left once the
-/// store of accounts fails.
+/// The addresses of the users whom events name, by id. Lacks users who were deleted. If the accounts store fails, it
+/// also lacks the users that were not read until then.
 pub async fn emails(ctx: &Context, page: &EventPage) -> HashMap<String, String> {
     let parties = page.events.iter().flat_map(|event| [&event.record.user, &event.record.actor]).flatten();
     let ids: HashSet<UserId> = parties.filter_map(|party| UserId::parse(&party.id)).collect();

@@ -25,7 +25,7 @@ use crate::telemetry::metrics::Counter;
 /// Capacity of the queue to the store: some seconds of as many sign-ins as a node can hash.
 const QUEUE: usize = 4_096;
 
-/// The time in which such an event is recorded once for each client or user.
+/// The time in which an event that clients and users can cause in any number is recorded once for each of them.
 const REPEAT_AFTER: Duration = Duration::from_secs(60);
 
 /// The events of one type that one client network causes in [`REPEAT_AFTER`], for all users together: as many as it may
@@ -49,7 +49,7 @@ pub(super) struct QueuedEvent {
 /// The relation of an event to earlier ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Repetition {
-    /// It does not.
+    /// It repeats none of them.
     None,
     /// Its network has caused [`MAX_OF_NETWORK`] of its type, which concern other users.
     OfNetwork,
@@ -60,8 +60,9 @@ pub(super) enum Repetition {
 /// The recorded events of those types that one client or user can cause in any number.
 #[derive(Default)]
 struct Recorded {
+    /// When the last event with these properties was recorded.
     subjects: HashMap<String, Timestamp>,
-    /// When the first of its time was recorded, and how many were.
+    /// For each type and network, the beginning of the present [`REPEAT_AFTER`], and the number of events in it.
     networks: HashMap<(EventType, Option<IpAddr>), (Timestamp, u32)>,
 }
 
@@ -104,7 +105,7 @@ impl Recorder {
         self.process
     }
 
-    /// Takes the queue of events for the webhook, if there is one and nobody has it.
+    /// Takes the queue of events for the webhook, if there is one and it is not taken.
     pub fn take_webhook_queue(&self) -> Option<mpsc::Receiver<Arc<EventRecord>>> {
         self.for_webhook.lock().unwrap_or_else(PoisonError::into_inner).take()
     }

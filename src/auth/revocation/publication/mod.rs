@@ -223,8 +223,8 @@ impl OnDemand {
 
 impl State {
     /// The entries from an index of the history to its end. One frame ends where the last complete segment does. A
-    /// follower that polls through a cache goes on from that position with segments, which can be cached. The end of the
-    /// history lies within a second, where no segment begins.
+    /// follower that polls through a cache goes on from that position with segments, which can be cached. The end of
+    /// the history lies within a second, where no segment begins.
     pub(in crate::auth) fn range_to_end(&self, from: Position, index: usize) -> Option<Range> {
         let history = &self.history;
         let end = (history.len(), history.end());

@@ -14,7 +14,7 @@ use crate::token::revocation_frame::{Entry, Frame, IdHash};
 
 /// How long the durable revocation of a user is published after the lifetime of the last token that it concerns. In
 /// memory it is kept longer: as long as a session that the store may have revived could be refreshed. No node permits
-/// that once it has read the row: within a minute, or when the store of accounts is reachable again. So no token of
+/// that once it has read the row: within a minute, or when the accounts store is reachable again. So no token of
 /// such a session is issued after that. Without a limit, a snapshot would have the password changes of a month.
 const DURABLE_MARGIN: Duration = Duration::from_secs(24 * 60 * 60);
 
