@@ -3,6 +3,7 @@
 //! Reading takes no lock and allocates nothing. Entries that no token can match any more are removed. Knows nothing of
 //! how revocations arrive.
 
+mod sharded;
 mod table;
 
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
@@ -16,7 +17,7 @@ use crate::feed::{Frame, Revoked, RevokedBefore, until_secs};
 use crate::id_hash::IdHash;
 use crate::keys::PublicKey;
 use crate::time::UnixTime;
-use table::Table;
+use sharded::ShardedTable;
 
 /// Subtracted from the time at which a token without a session began, before that is compared with the revocation of
 /// its user: the clock that stamped the token may be ahead of the one that stamped the revocation.
@@ -83,24 +84,12 @@ pub struct RevocationSet {
     count: AtomicUsize,
 }
 
-/// Replaced when one of them needs more room, or has entries to remove.
-#[derive(Clone)]
+/// Replaced when a shard is full, or has entries to remove.
+#[derive(Clone, Default)]
 struct Tables {
-    revoked: Arc<Table<()>>,
+    revoked: ShardedTable<()>,
     /// With `before` in milliseconds.
-    revoked_before: Arc<Table<AtomicI64>>,
-}
-
-impl Default for Tables {
-    fn default() -> Self {
-        Self { revoked: Table::with_room_for(0).into(), revoked_before: Table::with_room_for(0).into() }
-    }
-}
-
-impl Tables {
-    fn len(&self) -> usize {
-        self.revoked.len() + self.revoked_before.len()
-    }
+    revoked_before: ShardedTable<AtomicI64>,
 }
 
 impl RevocationSet {
@@ -125,35 +114,28 @@ impl RevocationSet {
     /// Applies the entries of a frame. A frame can be applied twice, and frames of another order do no harm.
     pub fn apply(&self, frame: &Frame) {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let tables = self.tables_with_room_for(frame.revoked.len(), frame.revoked_before.len());
+        let known = self.tables.load_full();
+        // Not copied unless a shard is full.
+        let (mut tables, mut added) = (known.clone(), 0);
         for Revoked { id, until } in &frame.revoked {
-            tables.revoked.add(id, until_secs(*until), ());
+            if tables.revoked.is_full_at(id) {
+                Arc::make_mut(&mut tables).revoked.grow_at(id);
+            }
+            added += usize::from(tables.revoked.add(id, until_secs(*until), ()));
         }
         for RevokedBefore { user, before, until } in &frame.revoked_before {
-            tables.revoked_before.add(user, until_secs(*until), before.millis());
+            if tables.revoked_before.is_full_at(user) {
+                Arc::make_mut(&mut tables).revoked_before.grow_at(user);
+            }
+            added += usize::from(tables.revoked_before.add(user, until_secs(*until), before.millis()));
         }
-        self.count.store(tables.len(), Ordering::Release);
+        if !Arc::ptr_eq(&tables, &known) {
+            self.tables.store(tables);
+        }
+        self.count.fetch_add(added, Ordering::Release);
         if let Some(not_before) = frame.not_before {
             self.not_before.fetch_max(not_before.millis(), Ordering::Relaxed);
         }
-    }
-
-    /// The tables, with room for so many more entries. A table that has none is copied into a larger one.
-    fn tables_with_room_for(&self, revoked: usize, revoked_before: usize) -> Arc<Tables> {
-        let tables = self.tables.load_full();
-        if tables.revoked.has_room_for(revoked) && tables.revoked_before.has_room_for(revoked_before) {
-            return tables;
-        }
-        let mut larger = Tables::clone(&tables);
-        if !tables.revoked.has_room_for(revoked) {
-            larger.revoked = tables.revoked.without(0, revoked).into();
-        }
-        if !tables.revoked_before.has_room_for(revoked_before) {
-            larger.revoked_before = tables.revoked_before.without(0, revoked_before).into();
-        }
-        let larger = Arc::new(larger);
-        self.tables.store(larger.clone());
-        larger
     }
 
     /// Removes entries that no token can match any more.
@@ -161,9 +143,8 @@ impl RevocationSet {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let now = u32::try_from(now.secs().max(0)).unwrap_or(u32::MAX);
         let tables = self.tables.load();
-        let revoked = tables.revoked.without(now, 0).into();
-        let left = Tables { revoked, revoked_before: tables.revoked_before.without(now, 0).into() };
-        self.count.store(left.len(), Ordering::Release);
+        let left = Tables { revoked: tables.revoked.without(now), revoked_before: tables.revoked_before.without(now) };
+        self.count.store(left.revoked.len() + left.revoked_before.len(), Ordering::Release);
         self.tables.store(Arc::new(left));
     }
 

@@ -1,19 +1,21 @@
 //! A table of entries by their hashes, which one thread at a time changes while others read it without a lock.
 //!
-//! Hashes are uniform, so their first bits say where the search for one begins. Less than half of the places are used:
-//! the search for a hash nearly always ends in one cache line, also if it is not there, and adding an entry takes no
-//! allocation. Nothing is removed: [`Table::without`] builds another table.
+//! Hashes are uniform, so their first bits say where the search for one begins. Enough places stay free that the search
+//! for a hash usually ends in one cache line, also if it is not there, and adding an entry takes no allocation. Nothing
+//! is removed, and no table grows: [`Table::without`] and [`Table::larger`] build another one.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 use crate::id_hash::IdHash;
 
-/// The places of a table without entries.
-const FEWEST: usize = 64;
+/// The fewest places of a table that has room for an entry.
+const FEWEST: usize = 8;
 
 /// Entries, each with a value beside its `until`.
 pub(super) struct Table<V> {
     places: Box<[Place<V>]>,
+    /// The most entries.
+    room: usize,
     used: AtomicUsize,
 }
 
@@ -66,10 +68,15 @@ fn split(id: &IdHash) -> (u64, u64) {
 const UNTIL: u64 = u32::MAX as u64;
 
 impl<V: Value> Table<V> {
-    /// A table with room for this many entries.
-    pub(super) fn with_room_for(entries: usize) -> Self {
-        let places = (2 * entries + 1).next_power_of_two().max(FEWEST);
-        Self { places: (0..places).map(|_| Place::default()).collect(), used: AtomicUsize::new(0) }
+    /// A table with room for this many entries, of whose places at most `fill` thousandths are used.
+    pub(super) fn with_room_for(entries: usize, fill: usize) -> Self {
+        let room = |places: usize| places * fill / 1000;
+        let mut places = if entries == 0 { 0 } else { FEWEST };
+        while room(places) < entries {
+            places *= 2;
+        }
+        let room = room(places);
+        Self { places: (0..places).map(|_| Place::default()).collect(), room, used: AtomicUsize::new(0) }
     }
 
     /// The number of entries.
@@ -77,9 +84,9 @@ impl<V: Value> Table<V> {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// Returns true if so many more entries have room.
-    pub(super) fn has_room_for(&self, more: usize) -> bool {
-        2 * (self.len() + more) < self.places.len()
+    /// Returns true if there is no room for another entry.
+    pub(super) fn is_full(&self) -> bool {
+        self.len() >= self.room
     }
 
     /// The value of an entry.
@@ -91,19 +98,20 @@ impl<V: Value> Table<V> {
         }
     }
 
-    /// Adds an entry, or keeps the later `until` and the greater value if there is one already. There must be room, and
-    /// no other thread may change the table meanwhile.
-    pub(super) fn add(&self, id: &IdHash, until: u32, value: V::Plain) {
+    /// Adds an entry, or keeps the later `until` and the greater value if there is one already. Returns true if there was
+    /// none. There must be room, and no other thread may change the table meanwhile.
+    pub(super) fn add(&self, id: &IdHash, until: u32, value: V::Plain) -> bool {
         let (first, last) = split(id);
-        self.merge(first, last | u64::from(until.max(1)), value);
+        self.merge(first, last | u64::from(until.max(1)), value)
     }
 
-    fn merge(&self, first: u64, rest: u64, value: V::Plain) {
-        let Some((place, known)) = self.search(first, rest & !UNTIL) else { return };
-        if known == 0 || value > place.value.load() {
+    fn merge(&self, first: u64, rest: u64, value: V::Plain) -> bool {
+        let Some((place, known)) = self.search(first, rest & !UNTIL) else { return false };
+        let is_new = known == 0;
+        if is_new || value > place.value.load() {
             place.value.store(value);
         }
-        if known == 0 {
+        if is_new {
             place.first.store(first, Ordering::Relaxed);
             self.used.store(self.len() + 1, Ordering::Relaxed);
         }
@@ -111,6 +119,7 @@ impl<V: Value> Table<V> {
         if rest > known {
             place.rest.store(rest, Ordering::Release);
         }
+        is_new
     }
 
     /// The place of a hash, or the free one at which it would be added, and what `rest` was: 0 if it is free. `None` if
@@ -123,23 +132,36 @@ impl<V: Value> Table<V> {
         loaded.find(|(place, rest)| *rest == 0 || rest & !UNTIL == last && place.first.load(Ordering::Relaxed) == first)
     }
 
-    /// A copy with room for so many more entries, without the entries whose `until` is at most `now` in seconds.
-    pub(super) fn without(&self, now: u32, more: usize) -> Self {
-        let entries = || {
-            let loaded = self.places.iter().map(|place| (place, place.rest.load(Ordering::Acquire)));
-            loaded.filter(|(_, rest)| rest & UNTIL > u64::from(now))
-        };
-        let copy = Self::with_room_for(entries().count() + more);
-        for (place, rest) in entries() {
+    /// A copy with room for another entry.
+    pub(super) fn larger(&self, fill: usize) -> Self {
+        self.copy(0, self.len() + 1, fill)
+    }
+
+    /// A copy without the entries whose `until` is at most `now` in seconds.
+    pub(super) fn without(&self, now: u32, fill: usize) -> Self {
+        self.copy(now, self.entries(now).count(), fill)
+    }
+
+    fn copy(&self, now: u32, room: usize, fill: usize) -> Self {
+        let copy = Self::with_room_for(room, fill);
+        for (place, rest) in self.entries(now) {
             copy.merge(place.first.load(Ordering::Relaxed), rest, place.value.load());
         }
         copy
+    }
+
+    /// The entries whose `until`, which is never 0, is later than `now` in seconds. Each with its `rest`.
+    fn entries(&self, now: u32) -> impl Iterator<Item = (&Place<V>, u64)> {
+        let loaded = self.places.iter().map(|place| (place, place.rest.load(Ordering::Acquire)));
+        loaded.filter(move |(_, rest)| rest & UNTIL > u64::from(now))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const FILL: usize = 750;
 
     /// Hashes that all begin with the same bytes, or are spread evenly.
     fn id(number: u32, first: u32) -> IdHash {
@@ -156,9 +178,9 @@ mod tests {
     #[test]
     fn every_entry_is_found_and_no_other() {
         for hash in [spread, |number| id(number, 0), |number| id(number, u32::MAX)] {
-            let table = Table::<AtomicI64>::with_room_for(1000);
+            let table = Table::<AtomicI64>::with_room_for(1000, FILL);
             for number in 0..1000 {
-                assert!(table.has_room_for(1));
+                assert!(!table.is_full());
                 table.add(&hash(number), 5, i64::from(number));
             }
             for number in 0..1000 {
@@ -175,7 +197,7 @@ mod tests {
         for bit in 0..96 {
             let mut other = one;
             other.0[bit / 8] ^= 1 << (bit % 8);
-            let table = Table::<()>::with_room_for(2);
+            let table = Table::<()>::with_room_for(2, FILL);
             table.add(&one, 5, ());
             assert_eq!(table.get(&other), None, "{bit}");
             table.add(&other, 5, ());
@@ -185,33 +207,47 @@ mod tests {
 
     #[test]
     fn later_until_and_value_are_kept() {
-        let table = Table::<AtomicI64>::with_room_for(1);
+        let table = Table::<AtomicI64>::with_room_for(1, FILL);
         let one = IdHash([0xff; 12]);
         for (until, value, kept, later) in [(5, -7, -7, 5), (4, -8, -7, 5), (6, -9, -7, 6), (0, 3, 3, 6)] {
             table.add(&one, until, value);
             assert_eq!((table.get(&one), table.len()), (Some(kept), 1));
-            assert_eq!((table.without(later, 0).len(), table.without(later - 1, 0).len()), (0, 1));
+            assert_eq!((table.without(later, FILL).len(), table.without(later - 1, FILL).len()), (0, 1));
         }
     }
 
     #[test]
     fn copy_has_the_entries_that_are_not_over() {
-        let table = Table::<AtomicI64>::with_room_for(3000);
+        let table = Table::<AtomicI64>::with_room_for(3000, FILL);
         for number in 0..3000 {
             table.add(&spread(number), number, i64::from(number));
         }
-        let copy = table.without(2000, 0);
+        let copy = table.without(2000, FILL);
         assert_eq!(copy.len(), 999);
         assert!(copy.places.len() < table.places.len());
         for number in 0..3000 {
             assert_eq!(copy.get(&spread(number)), (number > 2000).then_some(i64::from(number)));
         }
-        assert_eq!(table.without(0, 0).len(), 3000, "`until` is never 0");
+        assert_eq!(table.without(0, FILL).len(), 3000, "`until` is never 0");
+    }
+
+    #[test]
+    fn larger_copy_has_every_entry_and_room() {
+        let mut table = Table::<AtomicI64>::with_room_for(0, FILL);
+        for number in 0..3000 {
+            if table.is_full() {
+                table = table.larger(FILL);
+            }
+            assert!(!table.is_full() && table.get(&spread(number)).is_none());
+            assert!(table.add(&spread(number), 5, i64::from(number)) && !table.add(&spread(number), 5, 0));
+        }
+        assert!((0..3000).all(|number| table.get(&spread(number)) == Some(i64::from(number))));
+        assert_eq!((table.len(), table.places.len()), (3000, 4096));
     }
 
     #[test]
     fn entry_of_a_zero_hash_is_one() {
-        let (table, zero) = (Table::<()>::with_room_for(1), IdHash([0; 12]));
+        let (table, zero) = (Table::<()>::with_room_for(1, FILL), IdHash([0; 12]));
         assert_eq!(table.get(&zero), None);
         table.add(&zero, 0, ());
         assert_eq!(table.get(&zero), Some(()));
