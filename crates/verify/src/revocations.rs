@@ -17,6 +17,7 @@ use crate::feed::{Frame, Revoked, RevokedBefore, until_secs};
 use crate::id_hash::IdHash;
 use crate::keys::PublicKey;
 use crate::time::UnixTime;
+pub(crate) use sharded::SHARDS;
 use sharded::ShardedTable;
 
 /// Subtracted from the time at which a token without a session began, before that is compared with the revocation of
@@ -140,12 +141,19 @@ impl RevocationSet {
 
     /// Removes entries that no token can match any more.
     pub fn remove_expired(&self, now: UnixTime) {
+        (0..SHARDS).for_each(|shard| self.remove_expired_of(shard, now));
+    }
+
+    /// The same for one shard: a thread that removes all at once does nothing else for long, if there are many.
+    pub(crate) fn remove_expired_of(&self, shard: usize, now: UnixTime) {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let now = u32::try_from(now.secs().max(0)).unwrap_or(u32::MAX);
-        let tables = self.tables.load();
-        let left = Tables { revoked: tables.revoked.without(now), revoked_before: tables.revoked_before.without(now) };
-        self.count.store(left.revoked.len() + left.revoked_before.len(), Ordering::Release);
-        self.tables.store(Arc::new(left));
+        let mut tables = Tables::clone(&self.tables.load());
+        let removed = tables.revoked.remove_expired(shard, now) + tables.revoked_before.remove_expired(shard, now);
+        if removed > 0 {
+            self.count.fetch_sub(removed, Ordering::Release);
+            self.tables.store(Arc::new(tables));
+        }
     }
 
     /// The number of entries.

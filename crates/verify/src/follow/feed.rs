@@ -14,6 +14,7 @@ use super::key_source::{AFTER_FRAME, KeySource};
 use super::state::State;
 use crate::feed::{Frame, FrameError, MAX_FRAME_LENGTH, UnverifiedFrame};
 use crate::position::{Position, Progress, Snapshot};
+use crate::revocations::SHARDS;
 
 /// The server answers a request of the live feed after about a second.
 const LIVE_DEADLINE: Duration = Duration::from_secs(5);
@@ -39,7 +40,8 @@ const MAX_REACHED: usize = 64;
 /// The shortest time between two requests of the live feed without a new position.
 const SHORTEST_POLL: Duration = Duration::from_millis(100);
 
-const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(120);
+/// Each shard of the revocations is maintained every two minutes.
+const MAINTENANCE_INTERVAL: Duration = Duration::from_millis(120_000 / SHARDS as u64);
 
 /// Follows the feed of an issuer.
 pub(super) struct Follower {
@@ -54,6 +56,8 @@ pub(super) struct Follower {
     /// The last positions that were reached, oldest first.
     reached: VecDeque<String>,
     maintained_at: Instant,
+    /// The shard that is maintained next.
+    next_shard: usize,
 }
 
 impl Follower {
@@ -75,6 +79,7 @@ impl Follower {
             position,
             reached,
             maintained_at: Instant::now(),
+            next_shard: 0,
         }
     }
 
@@ -273,12 +278,16 @@ impl Follower {
         Ok(unverified.verify(key, &self.state.issuer)?)
     }
 
-    /// Removes entries that no token can match any more, and has the keys read again in case the feed does not say that
-    /// they changed.
+    /// Removes entries that no token can match any more, a shard at a time. After the last shard it has the keys read
+    /// again, in case the feed does not say that they changed.
     fn maintain(&mut self) {
-        if self.maintained_at.elapsed() >= MAINTENANCE_INTERVAL {
-            self.maintained_at = Instant::now();
-            self.state.remove_expired();
+        if self.maintained_at.elapsed() < MAINTENANCE_INTERVAL {
+            return;
+        }
+        self.maintained_at = Instant::now();
+        self.state.remove_expired(self.next_shard);
+        self.next_shard = (self.next_shard + 1) % SHARDS;
+        if self.next_shard == 0 {
             self.state.keys_wanted.notify_one();
         }
     }

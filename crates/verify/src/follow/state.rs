@@ -92,12 +92,12 @@ impl State {
         }
     }
 
-    /// Removes the revocations that no token can match any more, by the earlier of two clocks: that of this machine and
-    /// that of the server, as of the last frame that proved something. If this clock is ahead for a while, nothing may
-    /// be missing when it is right again.
-    pub(super) fn remove_expired(&self) {
+    /// Removes the revocations of a shard that no token can match any more, by the earlier of two clocks: that of this
+    /// machine and that of the server, as of the last frame that proved something. If this clock is ahead for a while,
+    /// nothing may be missing when it is right again.
+    pub(super) fn remove_expired(&self, shard: usize) {
         if let Some(complete_at) = self.freshness.complete_at() {
-            self.revocations.remove_expired(complete_at.min(UnixTime::now()) - CLOCK_SKEW);
+            self.revocations.remove_expired_of(shard, complete_at.min(UnixTime::now()) - CLOCK_SKEW);
         }
     }
 
@@ -132,6 +132,7 @@ impl State {
 mod tests {
     use super::*;
     use crate::feed::{Frame, IdHash, Revoked};
+    use crate::revocations::SHARDS;
     use crate::revocations::tests::frame;
 
     const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -145,14 +146,18 @@ mod tests {
         state
     }
 
+    fn remove_expired(state: &State) {
+        (0..SHARDS).for_each(|shard| state.remove_expired(shard));
+    }
+
     #[test]
     fn expired_revocations_are_removed() {
         let now = UnixTime::now();
         let state = with_revocations(&[now - HOUR, now - CLOCK_SKEW / 2, now + HOUR]);
-        state.remove_expired();
+        remove_expired(&state);
         assert_eq!(state.revocations.len(), 3, "no frame was received yet");
         state.complete(now);
-        state.remove_expired();
+        remove_expired(&state);
         assert_eq!(state.revocations.len(), 2);
     }
 
@@ -161,7 +166,7 @@ mod tests {
         let server = UnixTime::now() - 10 * HOUR;
         let state = with_revocations(&[server + HOUR]);
         state.complete(server);
-        state.remove_expired();
+        remove_expired(&state);
         assert_eq!((state.revocations.len(), state.staleness()), (1, None));
     }
 }

@@ -11,7 +11,7 @@ use super::table::{Table, Value};
 use crate::id_hash::IdHash;
 
 /// More shards would make each copy smaller, but the list of them is copied too.
-const SHARDS: usize = 16;
+pub(crate) const SHARDS: usize = 16;
 
 /// The entries by the last bits of their hashes. The search within a shard begins at the first bits.
 pub(super) struct ShardedTable<V>([Arc<Table<V>>; SHARDS]);
@@ -39,11 +39,6 @@ impl<V: Value> Default for ShardedTable<V> {
 }
 
 impl<V: Value> ShardedTable<V> {
-    /// The number of entries.
-    pub(super) fn len(&self) -> usize {
-        self.0.iter().map(|table| table.len()).sum()
-    }
-
     /// The value of an entry.
     pub(super) fn get(&self, id: &IdHash) -> Option<V::Plain> {
         self.0[shard_of(id)].get(id)
@@ -65,15 +60,24 @@ impl<V: Value> ShardedTable<V> {
         self.0[shard_of(id)].add(id, until, value)
     }
 
-    /// A copy without the entries whose `until` is at most `now` in seconds.
-    pub(super) fn without(&self, now: u32) -> Self {
-        Self(std::array::from_fn(|shard| Arc::new(self.0[shard].without(now, fill(shard)))))
+    /// Removes the entries of a shard whose `until` is at most `now` in seconds, and returns their number. Clones of this
+    /// table keep them.
+    pub(super) fn remove_expired(&mut self, shard: usize, now: u32) -> usize {
+        let table = &mut self.0[shard];
+        let Some(left) = table.without(now, fill(shard)) else { return 0 };
+        let removed = table.len() - left.len();
+        *table = Arc::new(left);
+        removed
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn len(table: &ShardedTable<()>) -> usize {
+        table.0.iter().map(|table| table.len()).sum()
+    }
 
     fn id(number: usize) -> IdHash {
         IdHash::of(&number.to_string())
@@ -94,7 +98,7 @@ mod tests {
             // The first frames make the first tables, which are small.
             assert!(frame < 10 || grown <= SHARDS / 4, "{frame}: {grown}");
         }
-        assert_eq!(table.len(), 40_000);
+        assert_eq!(len(&table), 40_000);
         assert!((0..40_000).all(|number| table.get(&id(number)).is_some()) && table.get(&id(40_000)).is_none());
     }
 
@@ -106,6 +110,8 @@ mod tests {
         let clone = table.clone();
         table.grow_at(&id(1));
         assert_eq!((clone.get(&id(1)), table.get(&id(1))), (Some(()), Some(())));
-        assert_eq!((table.without(4).len(), table.without(5).len(), clone.len()), (1, 0, 1));
+        let mut removed = |now| (0..SHARDS).map(|shard| table.remove_expired(shard, now)).sum::<usize>();
+        assert_eq!((removed(4), removed(5), removed(5)), (0, 1, 0));
+        assert_eq!((len(&table), len(&clone)), (0, 1));
     }
 }
