@@ -25,6 +25,7 @@
 
 #![forbid(unsafe_code)]
 
+mod base64_url;
 pub mod cache;
 pub mod claims;
 pub mod ed25519;

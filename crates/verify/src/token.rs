@@ -6,6 +6,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use crate::base64_url::BASE64_URL;
 use crate::error::TokenError;
 use crate::header::{ACCESS_TOKEN_TYPE, Header};
 use crate::keys::{Algorithm, HasPublicKey, PublicKey};
@@ -95,7 +96,7 @@ impl<'t> UnverifiedToken<'t> {
         if !key.verify(self.message.as_bytes(), &signature) {
             return Err(TokenError::BadSignature);
         }
-        let json = URL_SAFE_NO_PAD.decode(self.payload).map_err(|_| TokenError::Malformed)?;
+        let json = BASE64_URL.decode(self.payload).map_err(|_| TokenError::Malformed)?;
         String::from_utf8(json).map_err(|_| TokenError::Malformed)
     }
 }

@@ -1,8 +1,8 @@
 //! The entries of a frame and their binary form. Integers are big-endian.
 
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use crate::base64_url::BASE64_URL;
 use crate::id_hash::IdHash;
 use crate::time::UnixTime;
 
@@ -71,12 +71,12 @@ impl RevokedBefore {
 
 pub(super) fn encode<T: Copy, const N: usize>(entries: &[T], to_bytes: impl Fn(T) -> [u8; N]) -> String {
     let bytes: Vec<u8> = entries.iter().flat_map(|entry| to_bytes(*entry)).collect();
-    URL_SAFE_NO_PAD.encode(bytes)
+    BASE64_URL.encode(bytes)
 }
 
 /// `None` if the text is not base64url, or its length is not that of whole records.
 pub(super) fn decode<T, const N: usize>(text: &str, from_bytes: impl Fn(&[u8; N]) -> T) -> Option<Vec<T>> {
-    let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+    let bytes = BASE64_URL.decode(text).ok()?;
     let (records, rest) = bytes.as_chunks::<N>();
     rest.is_empty().then(|| records.iter().map(from_bytes).collect())
 }

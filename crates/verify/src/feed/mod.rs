@@ -13,6 +13,7 @@ use std::borrow::Cow;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use crate::base64_url::BASE64_URL;
 use crate::error::TokenError;
 use crate::header::header_segment;
 use crate::json::MAX_INTEGER;
@@ -138,7 +139,7 @@ pub fn encode<S: AsRef<[u8]>>(frame: &Frame, kid: &str, sign: impl FnOnce(&[u8])
     };
     let payload = serde_json::to_vec(&payload).map_err(|_| FrameError::Malformed)?;
     let mut text = String::from(header_segment(FRAME_ALGORITHM, FRAME_TYPE, kid));
-    URL_SAFE_NO_PAD.encode_string(payload, &mut text);
+    BASE64_URL.encode_string(payload, &mut text);
     let signature = sign(text.as_bytes());
     text.push('.');
     URL_SAFE_NO_PAD.encode_string(signature, &mut text);
