@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use http::{HeaderValue, Method};
 
 use super::cors::Cors;
@@ -247,10 +248,10 @@ impl<C: 'static> RouteGroup<'_, C> {
         H: Fn(C, Request) -> F + Send + Sync + 'static,
         F: Future<Output: IntoResponse> + 'static,
     {
-        let handler: AsyncHandler<C> = Box::new(move |context, request| {
-            let future = handler(context, request);
-            Box::pin(async move { future.await.into_response() })
-        });
+        // Not an `async` block that awaits the future: the block would have space for it twice, and copy it from one
+        // to the other.
+        let handler: AsyncHandler<C> =
+            Box::new(move |context, request| Box::pin(handler(context, request).map(IntoResponse::into_response)));
         self.add(method, path, metric_label, Handler::Async(handler))
     }
 
