@@ -113,7 +113,8 @@ pub fn verify_access_token(ctx: &Context, token: &str) -> Result<Arc<VerifiedTok
 /// Verifies a credential of either kind and checks the requirements. An API key that is not in the cache costs a query.
 pub async fn verify(ctx: &Context, credential: &str, requirements: Requirements<'_>) -> Result<Credential, Error> {
     let verified = if has_api_key_prefix(credential) {
-        Credential::ApiKey(verify_api_key(ctx, credential).await?)
+        // Boxed, because the future of every access token would carry the size of this one.
+        Credential::ApiKey(Box::pin(verify_api_key(ctx, credential)).await?)
     } else {
         Credential::Token(verify_access_token(ctx, credential)?)
     };
