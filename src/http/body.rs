@@ -125,8 +125,10 @@ where
     // Most bodies arrive with the head and need no timer.
     match poll_fn(|cx| Poll::Ready(arrival.as_mut().poll(cx))).await {
         Poll::Ready(arrived) => arrived,
+        // Boxed, so that the others do not carry space for it.
         Poll::Pending => {
-            tokio::time::timeout(limits.body_timeout, arrival).await.unwrap_or(Err(Rejection::BodyTimeout))
+            let arrived = Box::pin(tokio::time::timeout(limits.body_timeout, arrival)).await;
+            arrived.unwrap_or(Err(Rejection::BodyTimeout))
         }
     }
 }
