@@ -114,8 +114,8 @@ fn respond<C: Clone + 'static>(
     version: Version,
     in_flight: InFlightRequest,
 ) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> {
-    // Over HTTP/1.1 the poll that completes a head begins with reading it. Over HTTP/2 it may complete many.
-    let started = if version == Version::Http1 { worker.tasks.poll_began() } else { Instant::now() };
+    // The poll that completes a head begins with reading it.
+    let started = worker.tasks.poll_began();
     let request = worker.request_factory.create(request, peer);
     let (id, method, client_ip) = (request.id().clone(), request.method().clone(), request.client_ip());
     let begun = worker.router.begin(&worker.context, request);
@@ -129,7 +129,10 @@ fn respond<C: Clone + 'static>(
             exchange.await
         };
         let ended = Instant::now();
-        worker.tasks.measured_until(ended);
+        // Over HTTP/2 the poll goes on with other streams.
+        if version == Version::Http1 {
+            worker.tasks.measured_until(ended);
+        }
         worker.observer.request_completed(&CompletedRequest {
             worker: worker.index,
             route: exchange.route,

@@ -63,6 +63,7 @@ pub struct CompletedRequest<'a> {
     pub client_ip: IpAddr,
     /// The response, including its cause.
     pub response: &'a Response,
-    /// Time from the end of the request's head to the response. Over HTTP/1.1 it includes reading the head.
+    /// Time to the response from the poll that completed the request's head. It includes reading the head, and over
+    /// HTTP/2 other heads that arrived with it.
     pub elapsed: Duration,
 }

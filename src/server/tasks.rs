@@ -1,10 +1,11 @@
 //! The tasks of a worker: measures how long each poll keeps the thread, polls HTTP/2 streams, and resets those whose
 //! client reads nothing.
 //!
-//! **Stalls.** All connections of a worker wait while one task is polled. So each poll of a connection and of a stream
-//! is measured, and those over [`STALL`] are reported. A request that is answered within one poll, which nearly every
-//! request is, needs no additional clock reading. The poll begins with the request, and after the response it only
-//! writes a bounded number of bytes. Knows nothing of HTTP but that a response may begin in a poll.
+//! **Stalls.** All connections of a worker wait while one task is polled. So each poll of a connection is measured,
+//! together with the streams that it has opened, and each later poll of a stream; those over [`STALL`] are reported. An
+//! HTTP/1.1 request that is answered within one poll, which nearly every request is, needs no additional clock reading.
+//! The poll begins with the request, and after the response it only writes a bounded number of bytes. Knows nothing of
+//! HTTP but that a response may begin in a poll.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -105,7 +106,7 @@ impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for LocalExecutor 
 
 impl TaskContext {
     /// Polls the streams that the last poll of a connection has opened, and returns whether any is complete. Nearly
-    /// every request is answered within one poll, so only the others get a task.
+    /// every request is answered within one poll, so only the others get a task. The caller measures it.
     pub(super) fn run_streams(self: &Rc<Self>) -> bool {
         let mut any_complete = false;
         loop {
@@ -113,7 +114,7 @@ impl TaskContext {
             let mut stream = Stream { tasks: self.clone(), future, response: None, pieces: 0, timer: None };
             // No waker, because a stream that waits is polled again by its task. A panic resets its stream only, as in
             // a task.
-            let poll = AssertUnwindSafe(|| Pin::new(&mut stream).poll(&mut Context::from_waker(Waker::noop())));
+            let poll = AssertUnwindSafe(|| stream.advance(&mut Context::from_waker(Waker::noop())));
             if catch_unwind(poll).is_ok_and(|polled| polled.is_pending()) {
                 tokio::task::spawn_local(stream);
             } else {
@@ -135,12 +136,10 @@ struct Stream {
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-impl Future for Stream {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Self { tasks, future, response, pieces, timer } = self.get_mut();
-        let polled = tasks.measure(|| future.as_mut().poll(cx));
+impl Stream {
+    fn advance(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Self { tasks, future, response, pieces, timer } = self;
+        let polled = future.as_mut().poll(cx);
         if let Some(begun) = tasks.response_begun.take() {
             *response = Some(begun);
         }
@@ -165,11 +164,22 @@ impl Future for Stream {
     }
 }
 
+impl Future for Stream {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let stream = self.get_mut();
+        let tasks = stream.tasks.clone();
+        tasks.measure(|| stream.advance(cx))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use hyper::rt::Executor;
     use std::future::poll_fn;
+    use std::sync::Mutex;
     use tokio::sync::oneshot;
 
     struct Silent;
@@ -194,6 +204,26 @@ mod tests {
                 is_done.await.unwrap();
             })
             .await;
+    }
+
+    #[derive(Default)]
+    struct Stalls(Mutex<Vec<Duration>>);
+    impl Observer for Stalls {
+        fn worker_stalled(&self, _: usize, stall: Duration) {
+            self.0.lock().unwrap().push(stall);
+        }
+    }
+
+    #[test]
+    fn streams_of_one_poll_are_one_stall() {
+        let stalls = Arc::new(Stalls::default());
+        let tasks = Rc::new(TaskContext::new(0, stalls.clone(), Duration::from_secs(5)));
+        for _ in 0..2 {
+            LocalExecutor(tasks.clone()).execute(async { std::thread::sleep(STALL) });
+        }
+        assert!(tasks.measure(|| tasks.run_streams()));
+        let reported = stalls.0.lock().unwrap();
+        assert!(reported.len() == 1 && reported[0] >= 2 * STALL, "{reported:?}");
     }
 
     #[test]

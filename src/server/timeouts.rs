@@ -59,8 +59,8 @@ where
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            let polled = worker.tasks.measure(|| connection.as_mut().poll(cx));
-            let any_response = worker.tasks.run_streams();
+            let (polled, any_response) =
+                worker.tasks.measure(|| (connection.as_mut().poll(cx), worker.tasks.run_streams()));
             if polled.is_ready() {
                 return Poll::Ready(DriveOutcome::Finished);
             }
