@@ -12,6 +12,7 @@ use signet::auth::identity::Username;
 use signet::auth::passwords::Password;
 use signet::auth::rate_limit::check_sign_in;
 use signet::auth::request_context::RequestContext;
+use signet::auth::sign_in::new_password::change_password;
 use signet::auth::sign_in::password::sign_in;
 use signet::auth::signing_keys::advance;
 use signet::auth::{Error, accounts};
@@ -36,6 +37,7 @@ over_both_stores_in_process!(
     flood_from_one_network_is_stored_once_a_minute,
     flood_of_own_changes_is_stored_once_a_minute,
     flood_of_changes_of_many_accounts_is_bounded,
+    refused_change_of_a_password_is_no_sign_in,
     schedule_of_signing_keys_is_recorded,
     old_events_are_not_listed,
 );
@@ -176,6 +178,17 @@ async fn flood_of_changes_of_many_accounts_is_bounded(fleet: &TestFleet) {
     fleet.clock.advance(Duration::from_secs(60));
     change(21).await;
     assert_eq!(list(&ctx, "user.updated").await.len(), 21);
+}
+
+/// Nothing limits how often a client can cause it.
+async fn refused_change_of_a_password_is_no_sign_in(fleet: &TestFleet) {
+    let ctx = fleet.node_with(|config| config.api.native.verified_only = true).await;
+    let new_user = accounts::create::CreateUser { email: "ada@example.org".to_owned(), ..Default::default() };
+    let user = accounts::create::create_user_as_operator(&ctx, new_user).await.unwrap();
+    let new = Password::new("another harbour at dawn".to_owned());
+    let refused = change_password(&ctx, &user, Some(ctx.now()), None, new, native_request(&ctx)).await;
+    assert!(matches!(refused, Err(Error::EmailNotVerified)));
+    assert!(list(&ctx, "sign_in.refused").await.is_empty());
 }
 
 async fn schedule_of_signing_keys_is_recorded(fleet: &TestFleet) {

@@ -44,6 +44,7 @@ over_both_stores_in_process!(
     recovery_codes_work_once_in_any_spelling,
     short_recovery_codes_are_hashed_with_argon2id,
     second_step_needs_a_valid_mfa_token,
+    mfa_token_opens_few_sessions_without_a_code,
 );
 
 async fn user(ctx: &Context, name: &str) -> User {
@@ -357,4 +358,22 @@ async fn second_step_needs_a_valid_mfa_token(fleet: &TestFleet) {
     ctx.accounts.change_user(user.id, &changes, fleet.clock.now()).await.unwrap();
     let answer = complete_login(&ctx, &token, &fleet.code(&key, 0), request_ctx(&ctx, 1)).await;
     assert!(matches!(answer, Err(Error::InvalidToken(_))));
+}
+
+/// No code is compared if the second factor was turned off between the two steps.
+async fn mfa_token_opens_few_sessions_without_a_code(fleet: &TestFleet) {
+    let ctx = fleet.node_with(|config| config.limits.enabled = true).await;
+    let (user, ..) = create_user_with_totp(&ctx, "off").await;
+    let step = start_login(&ctx, &user, SignInMethod::Password, request_ctx(&ctx, 1)).await.unwrap();
+    let LoginStep::MfaRequired(token) = step else { panic!("signed in without the second factor") };
+    mfa::disable(&ctx, &user, None, request_ctx(&ctx, 1)).await.unwrap();
+    let mut opened = 0;
+    for _ in 0..30 {
+        match complete_login(&ctx, &token, "", request_ctx(&ctx, 1)).await {
+            Ok(_) => opened += 1,
+            refused => assert_rate_limited(refused),
+        }
+    }
+    // The limit of the account, and as many again in its own network.
+    assert!((1..=20).contains(&opened), "{opened}");
 }

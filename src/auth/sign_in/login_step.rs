@@ -5,17 +5,16 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::open_session::{authorize_login, check_login_allowed, open_session_by};
+use super::open_session::{authorize_login, check_login_allowed, login_refusal, open_session_by};
 use super::record_refusal;
 use super::single_use::used_up;
-use crate::auth::Error;
-use crate::auth::action_token;
 use crate::auth::audit::SignInMethod;
 use crate::auth::context::Context;
-use crate::auth::one_time::CheckedSecret;
+use crate::auth::one_time::{CheckedSecret, mfa_subject};
 use crate::auth::request_context::RequestContext;
 use crate::auth::sessions::tokens::TokenPair;
 use crate::auth::tokens::verify::{TokenError, VerifyError};
+use crate::auth::{Error, action_token, rate_limit};
 use crate::id::UserId;
 use crate::store::accounts::{Find, User};
 use crate::token::action::ActionKind;
@@ -77,6 +76,9 @@ pub(super) async fn start_login_with(
 }
 
 /// Opens a session for the user of an MFA token, if the code of the second factor is right.
+///
+/// Every attempt is counted, also one for which no code is compared. Otherwise anyone could cause any number of events
+/// with an invalid token, and open any number of sessions with a valid one, after turning the second factor off.
 pub async fn complete_login(
     ctx: &Context,
     token: &str,
@@ -84,16 +86,19 @@ pub async fn complete_login(
     request_ctx: RequestContext<'_>,
 ) -> Result<TokenPair, Error> {
     let Some(token) = action_token::verify::<MfaClaims>(ctx, ActionKind::SecondFactor, token) else {
+        rate_limit::check_attempt(ctx, request_ctx).await?;
         record_refusal(ctx, None, request_ctx, None, "invalid or expired MFA token");
         return Err(VerifyError::Token(TokenError::Malformed).into());
     };
     let claims = token.claims;
     let user = ctx.accounts.user(Find::Id(claims.user)).await?;
-    match user.filter(|user| user.sessions_valid_after.millis() == claims.valid_after) {
-        Some(user) => open_session_by(ctx, &user, Some(code), claims.method, request_ctx).await,
-        None => {
-            record_refusal(ctx, claims.method, request_ctx, Some(claims.user), "MFA token revoked");
-            Err(VerifyError::Revoked.into())
-        }
+    let Some(user) = user.filter(|user| user.sessions_valid_after.millis() == claims.valid_after) else {
+        rate_limit::check_attempt(ctx, request_ctx).await?;
+        record_refusal(ctx, claims.method, request_ctx, Some(claims.user), "MFA token revoked");
+        return Err(VerifyError::Revoked.into());
+    };
+    if user.totp.is_none() || login_refusal(&user, request_ctx).is_some() {
+        let _counted = rate_limit::check_mfa(ctx, &user, &mfa_subject(&user.email), request_ctx).await?;
     }
+    open_session_by(ctx, &user, Some(code), claims.method, request_ctx).await
 }

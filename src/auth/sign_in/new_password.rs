@@ -4,7 +4,7 @@
 //! ([`crate::auth::accounts::update`]). The session of the request is replaced by one that is opened after the change.
 //! A thief gains nothing by that: the caller had a session, and the new one keeps its `auth_time`.
 
-use super::open_session::{check_login_allowed, reopen_session};
+use super::open_session::{login_refusal, reopen_session};
 use crate::auth::Error;
 use crate::auth::accounts::update::{UpdateSelf, update_self};
 use crate::auth::context::Context;
@@ -24,8 +24,11 @@ pub async fn change_password(
     new: Password,
     request_ctx: RequestContext<'_>,
 ) -> Result<TokenPair, Error> {
-    // Before the change: otherwise the change would succeed and the call fail.
-    check_login_allowed(ctx, user, None, request_ctx)?;
+    // Before the change: otherwise the change would succeed and the call fail. Not recorded, because a client can cause
+    // it in any number.
+    if let Some((error, _)) = login_refusal(user, request_ctx) {
+        return Err(error);
+    }
     let update = UpdateSelf { password: Some(new), current_password: current, auth_time, ..UpdateSelf::default() };
     let user = update_self(ctx, user, update, request_ctx).await?;
     reopen_session(ctx, &user, auth_time, request_ctx).await

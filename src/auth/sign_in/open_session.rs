@@ -99,21 +99,27 @@ pub(in crate::auth) async fn authorize_login<'a>(
     Ok(login)
 }
 
-/// Checks that the account is enabled and meets the dialect's requirements.
+/// Checks that the account is enabled and meets the dialect's requirements. Records a refusal, so the caller has counted
+/// the attempt.
 pub(in crate::auth) fn check_login_allowed(
     ctx: &Context,
     user: &User,
     method: Option<SignInMethod>,
     request_ctx: RequestContext<'_>,
 ) -> Result<(), Error> {
+    let Some((error, reason)) = login_refusal(user, request_ctx) else { return Ok(()) };
+    record_refusal(ctx, method, request_ctx, Some(user.id), reason);
+    Err(error)
+}
+
+/// The error and the reason, if the account is disabled or does not meet the dialect's requirements.
+pub(super) fn login_refusal(user: &User, request_ctx: RequestContext<'_>) -> Option<(Error, &'static str)> {
     if user.disabled {
-        record_refusal(ctx, method, request_ctx, Some(user.id), "account disabled");
-        Err(Error::AccountDisabled)
+        Some((Error::AccountDisabled, "account disabled"))
     } else if request_ctx.dialect_config.verified_only && !user.verified {
-        record_refusal(ctx, method, request_ctx, Some(user.id), "e-mail address not verified");
-        Err(Error::EmailNotVerified)
+        Some((Error::EmailNotVerified, "e-mail address not verified"))
     } else {
-        Ok(())
+        None
     }
 }
 

@@ -132,7 +132,7 @@ calls! { MAILS_TO_ACCOUNTS:
     Native, CONFIRM, |server, target| server.post("/email-confirmations").bearer_auth(&target.access);
 }
 
-// A wrong code, link or device secret: `limits.code_address`.
+// A wrong code, link, device secret or MFA token: `limits.code_address`.
 calls! { GUESSES:
     Unturned, "code", |server, target| {
         json(server, "/auth/verification/verify-code", &json!({"email": target.email, "code": "000000"}))
@@ -142,6 +142,9 @@ calls! { GUESSES:
     };
     Myauth, "password reset", |server, _target| {
         json(server, "/auth/login/reset", &json!({"claim": "wrong", "new_password": OTHER})).bearer_auth("no.to.ken")
+    };
+    Myauth, "second step", |server, _target| {
+        json(server, "/auth/login/totp", &json!({"claim": "000000"})).bearer_auth("no.to.ken")
     };
     Codes, "code", |server, target| json(server, "/auth/mail/verify", &json!({"user_id": target.id, "code": "000000"}));
     V1, "password reset", |server, _target| {
