@@ -29,14 +29,6 @@ pub(super) struct EmailProof {
     request: Origin,
 }
 
-/// The result of a proof.
-pub(super) struct Proved {
-    /// The row after the proof.
-    pub(super) user: User,
-    /// True if the address was not verified before: the credentials set until then are gone.
-    pub(super) is_first: bool,
-}
-
 impl EmailProof {
     /// `user`: the row with the address, as it was when the code or link was checked.
     pub(super) fn new(user: &User, request_ctx: RequestContext<'_>) -> Self {
@@ -44,17 +36,15 @@ impl EmailProof {
     }
 
     /// Verifies the address, and sets a new password if one is given. Call it only while the code or link is held.
-    /// `None` if the user was deleted or has another address by now: then nothing has changed.
-    pub(super) async fn apply(
-        self,
-        ctx: &Context,
-        new_password: Option<PasswordHash>,
-    ) -> Result<Option<Proved>, Error> {
+    /// Returns the row after that. `None` if the user was deleted, has another address or had all sign-ins revoked
+    /// since the row was read, also by another proof: then the code or link is void, and nothing has changed.
+    pub(super) async fn apply(self, ctx: &Context, new_password: Option<PasswordHash>) -> Result<Option<User>, Error> {
         let ctx = ctx.clone();
         let new_password = new_password.map(|hash| NewPassword { hash, ends_api_keys_with: RESERVED_SCOPES });
         run_to_completion(async move {
             let Self { user: before, origin, .. } = &self;
-            let proving = ctx.accounts.prove_email(before.id, &before.email, new_password.as_ref(), ctx.now());
+            let (id, valid_after) = (before.id, before.sessions_valid_after);
+            let proving = ctx.accounts.prove_email(id, &before.email, valid_after, new_password.as_ref(), ctx.now());
             let (user, removed) = match proving.await? {
                 EmailProved::First { user, removed } => (*user, Some(removed)),
                 EmailProved::AlreadyVerified(user) => (*user, None),
@@ -71,7 +61,7 @@ impl EmailProof {
             if removed.is_some() || new_password.is_some() {
                 sign_out_durably(&ctx, user.id, user.sessions_valid_after).await?;
             }
-            Ok(Some(Proved { user, is_first: removed.is_some() }))
+            Ok(Some(user))
         })
         .await
     }

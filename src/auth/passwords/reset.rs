@@ -51,10 +51,10 @@ pub async fn reset_password(
     run_to_completion(async move {
         let held = checked.hold(&ctx).await?.ok_or(INVALID_LINK)?;
         // A new password raises `sessions_valid_after`, which voids the link.
-        let proved = held.spend(&ctx, proof.apply(&ctx, Some(hash))).await?.ok_or(INVALID_LINK)?;
+        let user = held.spend(&ctx, proof.apply(&ctx, Some(hash))).await?.ok_or(INVALID_LINK)?;
         // The new password has removed the known networks. Attempts by others must not lock the owner out of the next
         // sign-in.
-        rate_limit::remember_network(&ctx, proved.user.id, client).await;
+        rate_limit::remember_network(&ctx, user.id, client).await;
         Ok(())
     })
     .await

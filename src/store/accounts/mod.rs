@@ -80,7 +80,7 @@ pub enum EmailProved {
     },
     /// It was verified before. The row, with the new password if one was given.
     AlreadyVerified(Box<User>),
-    /// There is no such user, or the user has another address now.
+    /// There is no such user, or the user has another address or had all sign-ins ended by now.
     NotFound,
 }
 
@@ -188,16 +188,18 @@ pub trait Accounts: Send + Sync + 'static {
     /// gets `Verified`.
     async fn verify_email(&self, user: UserId, email: &str, now: Timestamp) -> Result<EmailVerified>;
 
-    /// Verifies `email`, if it still is the user's address, for someone who has proved to read its mail, and sets
-    /// `new_password` if one is given. If the address was not verified, the credentials of the account may have been
-    /// set by somebody else: the same step removes the earlier password, the second factor and its recovery codes,
-    /// deactivates all of the user's API keys, as [`Accounts::change_user`] does those with some scopes, and raises
-    /// [`User::sessions_valid_after`]. If it was verified, only a new password changes anything, also as in
-    /// [`Accounts::change_user`]. Of any number of concurrent callers exactly one gets `First`.
+    /// Verifies `email` for someone who has proved to read its mail, and sets `new_password` if one is given. Changes
+    /// nothing unless `email` still is the user's address and `valid_after` its [`User::sessions_valid_after`]. If the
+    /// address was not verified, the credentials of the account may have been set by somebody else: the same step
+    /// removes the earlier password, the second factor and its recovery codes, deactivates all of the user's API keys,
+    /// as [`Accounts::change_user`] does those with some scopes, and raises [`User::sessions_valid_after`]. If it was
+    /// verified, only a new password changes anything, also as in [`Accounts::change_user`]. So of any number of
+    /// concurrent callers exactly one gets `First`, and one sets a password.
     async fn prove_email(
         &self,
         user: UserId,
         email: &str,
+        valid_after: Timestamp,
         new_password: Option<&NewPassword>,
         now: Timestamp,
     ) -> Result<EmailProved>;

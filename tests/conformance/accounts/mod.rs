@@ -106,6 +106,7 @@ suite! {
         password_of_a_proof_stays
         password_of_a_later_proof_ends_sign_ins
         one_of_many_proofs_is_the_first
+        proof_of_ended_sign_ins_changes_nothing
         former_email_is_not_proved
         no_credential_survives_the_first_proof
         session_that_has_ended_sets_no_credentials

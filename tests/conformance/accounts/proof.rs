@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::details::to_email;
 use super::{MANY, ROUNDS, START, at, changed, create, hash, key, new_user, row, run_concurrently, unknown_user};
+use signet::clock::Timestamp;
 use signet::id::ProjectId;
 use signet::rng::Rng;
 use signet::store::Accounts;
@@ -33,6 +34,11 @@ async fn create_with_everything(store: &dyn Accounts, name: &str, verified: bool
     (given, row(store, user.id).await, keys)
 }
 
+/// Proves the address of a user whose row was read before.
+async fn prove(store: &dyn Accounts, user: &User, password: Option<&NewPassword>, now: Timestamp) -> EmailProved {
+    store.prove_email(user.id, &user.email, user.sessions_valid_after, password, now).await.unwrap()
+}
+
 async fn is_active(store: &dyn Accounts, key: &ApiKey) -> bool {
     store.api_key(&key.prefix).await.unwrap().expect("the key is there").0.deactivated_at.is_none()
 }
@@ -48,7 +54,7 @@ pub(super) async fn first_proof_removes_earlier_credentials(store: Arc<dyn Accou
         assert!(store.create_api_key(key, None).await.unwrap());
     }
 
-    let proved = store.prove_email(ada.id, &ada.email, None, at(10)).await.unwrap();
+    let proved = prove(&*store, &ada, None, at(10)).await;
     let after = User {
         verified: true,
         password_hash: None,
@@ -78,7 +84,7 @@ pub(super) async fn first_proof_removes_earlier_credentials(store: Arc<dyn Accou
 pub(super) async fn first_proof_of_an_account_without_credentials_verifies_it(store: Arc<dyn Accounts>) {
     let given = NewUser { verified: false, password_hash: None, ..new_user("ada") };
     let ada = create(&*store, &given).await;
-    let proved = store.prove_email(ada.id, &ada.email, None, START).await.unwrap();
+    let proved = prove(&*store, &ada, None, START).await;
     // Later than the sign-ins before, although the clock stands still.
     let after = User { verified: true, sessions_valid_after: at(1), ..ada };
     assert_eq!(proved, EmailProved::First { user: Box::new(after.clone()), removed: NOTHING });
@@ -87,7 +93,7 @@ pub(super) async fn first_proof_of_an_account_without_credentials_verifies_it(st
 
 pub(super) async fn proof_of_a_verified_address_changes_nothing(store: Arc<dyn Accounts>) {
     let (_, ada, keys) = create_with_everything(&*store, "ada", true).await;
-    let proved = store.prove_email(ada.id, &ada.email, None, at(10)).await.unwrap();
+    let proved = prove(&*store, &ada, None, at(10)).await;
     assert_eq!(proved, EmailProved::AlreadyVerified(Box::new(ada.clone())));
     assert_eq!(row(&*store, ada.id).await, ada);
     assert_eq!(store.recovery_codes(ada.id).await.unwrap().len(), 1);
@@ -96,7 +102,7 @@ pub(super) async fn proof_of_a_verified_address_changes_nothing(store: Arc<dyn A
 
 pub(super) async fn password_of_a_proof_stays(store: Arc<dyn Accounts>) {
     let (_, ada, keys) = create_with_everything(&*store, "ada", false).await;
-    let proved = store.prove_email(ada.id, &ada.email, Some(&new_password("new")), at(10)).await.unwrap();
+    let proved = prove(&*store, &ada, Some(&new_password("new")), at(10)).await;
     let after = User {
         verified: true,
         password_hash: Some(hash("new")),
@@ -112,7 +118,7 @@ pub(super) async fn password_of_a_proof_stays(store: Arc<dyn Accounts>) {
 
 pub(super) async fn password_of_a_later_proof_ends_sign_ins(store: Arc<dyn Accounts>) {
     let (_, ada, keys) = create_with_everything(&*store, "ada", true).await;
-    let proved = store.prove_email(ada.id, &ada.email, Some(&new_password("new")), at(10)).await.unwrap();
+    let proved = prove(&*store, &ada, Some(&new_password("new")), at(10)).await;
     let after =
         User { password_hash: Some(hash("new")), sessions_valid_after: at(10), updated_at: at(10), ..ada.clone() };
     assert_eq!(proved, EmailProved::AlreadyVerified(Box::new(after.clone())));
@@ -126,17 +132,41 @@ pub(super) async fn one_of_many_proofs_is_the_first(store: Arc<dyn Accounts>) {
     for round in 0..ROUNDS {
         let (_, ada, _) = create_with_everything(&*store, &format!("ada{round}"), false).await;
         let results = run_concurrently(MANY, |_| {
-            let (store, email) = (store.clone(), ada.email.clone());
-            async move { store.prove_email(ada.id, &email, None, at(10)).await.unwrap() }
+            let (store, ada) = (store.clone(), ada.clone());
+            async move { prove(&*store, &ada, None, at(10)).await }
         })
         .await;
         let after = Box::new(row(&*store, ada.id).await);
         assert_eq!(after.sessions_valid_after, at(10), "sign-ins end once");
         let removed = RemovedCredentials { password: true, second_factor: true, api_keys: 2 };
-        let first = EmailProved::First { user: after.clone(), removed };
+        let first = EmailProved::First { user: after, removed };
         assert_eq!(results.iter().filter(|result| **result == first).count(), 1, "{results:?}");
-        let later = EmailProved::AlreadyVerified(after);
-        assert_eq!(results.iter().filter(|result| **result == later).count(), MANY - 1, "{results:?}");
+        let later = results.iter().filter(|result| **result == EmailProved::NotFound).count();
+        assert_eq!(later, MANY - 1, "{results:?}");
+    }
+}
+
+/// The code or link was issued before. Of several passwords that are set concurrently, one is.
+pub(super) async fn proof_of_ended_sign_ins_changes_nothing(store: Arc<dyn Accounts>) {
+    for (name, verified) in [("ada", false), ("eve", true)] {
+        let (_, before, keys) = create_with_everything(&*store, name, verified).await;
+        let ended = store.end_sign_ins(before.id, at(5)).await.unwrap().expect("the user is there");
+        for password in [None, Some(&new_password("new"))] {
+            assert_eq!(prove(&*store, &before, password, at(10)).await, EmailProved::NotFound, "{name}");
+        }
+        assert_eq!(row(&*store, before.id).await, ended);
+        assert!(is_active(&*store, &keys[0]).await && is_active(&*store, &keys[1]).await);
+
+        let results = run_concurrently(MANY, |number| {
+            let (store, ended) = (store.clone(), ended.clone());
+            async move {
+                let new = new_password(&number.to_string());
+                prove(&*store, &ended, Some(&new), at(10)).await
+            }
+        })
+        .await;
+        let refused = results.iter().filter(|result| **result == EmailProved::NotFound).count();
+        assert_eq!(refused, MANY - 1, "{name}: {results:?}");
     }
 }
 
@@ -144,13 +174,13 @@ pub(super) async fn former_email_is_not_proved(store: Arc<dyn Accounts>) {
     let (_, ada, keys) = create_with_everything(&*store, "ada", false).await;
     let moved = changed(&*store, ada.id, &to_email("new@example.org"), at(2)).await;
     for email in ["ada@example.org", "NEW@example.org", "new\0@example.org", ""] {
+        let former = User { email: email.to_owned(), ..moved.clone() };
         for password in [None, Some(&new_password("new"))] {
-            let proved = store.prove_email(ada.id, email, password, at(10)).await.unwrap();
-            assert_eq!(proved, EmailProved::NotFound, "{email}");
+            assert_eq!(prove(&*store, &former, password, at(10)).await, EmailProved::NotFound, "{email}");
         }
     }
-    let proved = store.prove_email(unknown_user(), "new@example.org", None, at(10)).await.unwrap();
-    assert_eq!(proved, EmailProved::NotFound);
+    let unknown = User { id: unknown_user(), ..moved.clone() };
+    assert_eq!(prove(&*store, &unknown, None, at(10)).await, EmailProved::NotFound);
     assert_eq!(row(&*store, ada.id).await, moved);
     assert!(is_active(&*store, &keys[0]).await && is_active(&*store, &keys[1]).await);
 }
@@ -167,7 +197,7 @@ pub(super) async fn no_credential_survives_the_first_proof(store: Arc<dyn Accoun
                 // The sign-ins that the session of each caller needs.
                 let valid_after = Some(ada.sessions_valid_after);
                 match number % 3 {
-                    _ if number == MANY / 2 => drop(store.prove_email(ada.id, &ada.email, None, at(10)).await.unwrap()),
+                    _ if number == MANY / 2 => drop(prove(&*store, &ada, None, at(10)).await),
                     0 => drop(store.create_api_key(&key, valid_after).await.unwrap()),
                     1 => {
                         let secret = SealedTotp(vec![1]);
@@ -192,7 +222,7 @@ pub(super) async fn no_credential_survives_the_first_proof(store: Arc<dyn Accoun
 pub(super) async fn session_that_has_ended_sets_no_credentials(store: Arc<dyn Accounts>) {
     let given = NewUser { verified: false, ..new_user("ada") };
     let ada = create(&*store, &given).await;
-    store.prove_email(ada.id, &ada.email, None, at(10)).await.unwrap();
+    prove(&*store, &ada, None, at(10)).await;
     let after = row(&*store, ada.id).await;
     let (before, now) = (Some(ada.sessions_valid_after), Some(after.sessions_valid_after));
     let change = |only_if_valid_after| Changes {

@@ -51,6 +51,7 @@ on_one_node_and_on_two!(
     one_of_twenty_redemptions_of_a_verification_code_succeeds,
     one_of_twenty_redemptions_of_a_magic_link_succeeds,
     one_of_twenty_redemptions_of_a_reset_succeeds,
+    one_of_several_reset_links_of_a_user_succeeds,
     one_of_twenty_redemptions_of_a_confirmation_succeeds,
     one_of_twenty_uses_of_a_second_factor_succeeds,
     one_of_twenty_uses_of_a_backup_code_succeeds,
@@ -163,6 +164,21 @@ async fn one_of_twenty_redemptions_of_a_reset_succeeds(nodes: &[TestServer]) {
         &[post_json(&path, "", new), post_json("/links/reset", "", body)],
     )
     .await;
+}
+
+/// The password that one link sets voids the others, also those that are being redeemed.
+async fn one_of_several_reset_links_of_a_user_succeeds(nodes: &[TestServer]) {
+    let server = &nodes[0];
+    for arguments in [Vec::new(), vec!["--verified"]] {
+        let user = server.create_user(&arguments);
+        let mut requests = Vec::new();
+        for number in 0..4 {
+            let (token, claim) = mail_link(server, "recover", &user.email).await;
+            let body = json!({"token": token, "claim": claim, "new_password": format!("{OTHER_PASSWORD} {number}")});
+            requests.push(post_json("/links/reset", "", body));
+        }
+        assert_one_redemption(nodes, "several resets", &requests).await;
+    }
 }
 
 async fn one_of_twenty_redemptions_of_a_confirmation_succeeds(nodes: &[TestServer]) {

@@ -132,13 +132,14 @@ impl Accounts for Postgres {
         &self,
         user: UserId,
         email: &str,
+        valid_after: Timestamp,
         new_password: Option<&NewPassword>,
         now: Timestamp,
     ) -> Result<EmailProved> {
         if !is_storable(email) {
             return Ok(EmailProved::NotFound);
         }
-        let prove = proof::prove_email(&self.connections, user, email, new_password, now);
+        let prove = proof::prove_email(&self.connections, (user, email, valid_after), new_password, now);
         self.connections.measure(Operation::ProveEmail, prove).await
     }
 

@@ -14,15 +14,14 @@ use crate::store::accounts::{EmailProved, NewPassword};
 
 pub(super) async fn prove_email(
     connections: &Connections,
-    user: UserId,
-    email: &str,
+    proof: (UserId, &str, Timestamp),
     new_password: Option<&NewPassword>,
     now: Timestamp,
 ) -> QueryResult<EmailProved> {
     request_budget::wait(async {
         let deadline = connections.deadline();
         let mut connection = connections.acquire(deadline).await?;
-        let result = prove_on(connections, deadline, &mut connection, (user, email), new_password, now).await;
+        let result = prove_on(connections, deadline, &mut connection, proof, new_password, now).await;
         release(connection, result)
     })
     .await
@@ -32,7 +31,7 @@ async fn prove_on(
     connections: &Connections,
     deadline: Instant,
     connection: &mut Object,
-    (user, email): (UserId, &str),
+    (user, email, valid_after): (UserId, &str, Timestamp),
     new_password: Option<&NewPassword>,
     now: Timestamp,
 ) -> QueryResult<EmailProved> {
@@ -40,7 +39,7 @@ async fn prove_on(
         let transaction = connection.transaction().await?;
         let statement = transaction.prepare_cached(PROVE_EMAIL.sql).await?;
         let hash = new_password.map(|new| &new.hash);
-        let values: [&(dyn ToSql + Sync); 4] = [&user, &email, &hash, &now];
+        let values: [&(dyn ToSql + Sync); 5] = [&user, &email, &hash, &now, &valid_after];
         let mut proved = rows::email_proved(&transaction.query(&statement, &values).await?)?;
         match (&mut proved, new_password) {
             (EmailProved::First { removed, .. }, _) => {

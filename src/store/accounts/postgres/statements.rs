@@ -64,7 +64,8 @@ pub(super) const PROVE_EMAIL: Statement = Statement::new(
     Operation::ProveEmail,
     concat!(
         "WITH found AS (
-        SELECT id, verified, password_hash, totp FROM users WHERE id = $1 AND email = $2 FOR NO KEY UPDATE
+        SELECT id, verified, password_hash, totp FROM users
+        WHERE id = $1 AND email = $2 AND sessions_valid_after = $5 FOR NO KEY UPDATE
     ), proved AS (
         UPDATE users u SET verified = true,
             password_hash = COALESCE($3::text, CASE WHEN found.verified THEN u.password_hash END),

@@ -112,11 +112,14 @@ impl Accounts for SqliteAccounts {
         &self,
         user: UserId,
         email: &str,
+        valid_after: Timestamp,
         new_password: Option<&NewPassword>,
         now: Timestamp,
     ) -> Result<EmailProved> {
         let (email, new_password) = (email.to_owned(), new_password.cloned());
-        let prove = move |tx: &rusqlite::Connection| proof::prove_email(tx, user, &email, new_password.as_ref(), now);
+        let prove = move |tx: &rusqlite::Connection| {
+            proof::prove_email(tx, (user, email.as_str(), valid_after), new_password.as_ref(), now)
+        };
         self.engine.write(Operation::ProveEmail, prove).await
     }
 

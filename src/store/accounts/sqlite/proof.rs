@@ -13,12 +13,12 @@ use crate::store::sqlite::refuse_nul;
 
 pub(super) fn prove_email(
     tx: &Connection,
-    user: UserId,
-    email: &str,
+    (user, email, valid_after): (UserId, &str, Timestamp),
     new_password: Option<&NewPassword>,
     now: Timestamp,
 ) -> rusqlite::Result<EmailProved> {
-    let Some(before) = users::find(tx, &UserLookup::Id(user))?.filter(|user| user.email == email) else {
+    let is_proved = |user: &User| user.email == email && user.sessions_valid_after == valid_after;
+    let Some(before) = users::find(tx, &UserLookup::Id(user))?.filter(is_proved) else {
         return Ok(EmailProved::NotFound);
     };
     match (before.verified, new_password) {
