@@ -86,7 +86,8 @@ limited_actions! {
     SignInClient: "sign_in_address", 100 per 5 minutes, "sign-in:address", Refuse, "sign-ins from one client network";
     ReauthenticationAccount: "reauthentication_account", 10 per 5 minutes, "reauthentication:account", Refuse,
         "attempts at the current password of one account";
-    SignUpClient: "sign_up_address", 100 per 60 minutes, "sign-up:address", Skip, "sign-ups from one client network";
+    SignUpClient: "sign_up_address", 100 per 60 minutes, "sign-up:address", Skip,
+        "sign-ups and new usernames from one client network";
     MailAccount: "mail_account", 5 per 10 minutes, "mail:account", Refuse,
         "mails of one kind to one person, requested from one client network";
     MailTotal: "mail_total", 20 per 1440 minutes, "mail:total", Refuse, "mails of one kind to one person";

@@ -119,6 +119,7 @@ pub(super) const UPDATE: Endpoint = endpoint! {
         Error::AccountDisabled,
         Error::InvalidInput(InputError::Username(UsernameError::Character)),
         Error::UsernameTaken,
+        RATE_LIMITED,
     ],
 };
 

@@ -23,7 +23,7 @@ use crate::auth::passwords::reauthenticate::{
     reauthenticate, reauthenticate_and_hash, require_password_or_recent_sign_in,
 };
 use crate::auth::passwords::{IdentityProof, Password, Policy};
-use crate::auth::rate_limit::MailKind;
+use crate::auth::rate_limit::{LimitedAction, MailKind};
 use crate::auth::request_context::RequestContext;
 use crate::auth::reserved_scopes::RESERVED_SCOPES;
 use crate::auth::run_to_completion::run_to_completion;
@@ -102,6 +102,10 @@ pub async fn update_self(
     let changes_profile = changed.full_name.is_some() || changed.username.is_some();
     if changed.email.is_none() && changed.password.is_none() && !changes_profile {
         return Ok(user.clone());
+    }
+    if let Some(Some(_)) = &changed.username {
+        // As a sign-up with a username, because the response tells whether another account has it.
+        rate_limit::check_client(ctx, LimitedAction::SignUpClient, request_ctx).await?;
     }
     let proof = IdentityProof { password: update.current_password.as_ref(), auth_time: update.auth_time };
     let hash = match &changed.password {

@@ -83,7 +83,7 @@ calls! { REAUTHENTICATIONS:
     Native, "delete the account", |server, target| delete(server, "/me", target, &json!({"password": WRONG}));
 }
 
-// Sign-up with an address that is taken: `limits.sign_up_address`.
+// Sign-up with an address that is taken, or a username that is: `limits.sign_up_address`.
 calls! { SIGN_UPS:
     Myauth, "sign-up", |server, target| {
         json(server, "/auth/login/signup", &json!({"email": target.email, "password": OTHER}))
@@ -100,6 +100,10 @@ calls! { SIGN_UPS:
         json(server, "/api/v1/register", &body)
     };
     Native, "sign-up", |server, target| json(server, "/users", &json!({"email": target.email, "password": OTHER}));
+    Native, "change the username", |server, target| {
+        let body = json!({"username": target.username});
+        server.request(Method::PATCH, "/me").bearer_auth(&target.other_access).json(&body)
+    };
 }
 
 // Calls that send a mail: `limits.mail_address`, `limits.mail_account`.
