@@ -25,7 +25,8 @@ impl Rate {
 /// The treatment of an action if the store that counts it is unavailable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnFailure {
-    /// It is refused: the limit protects a secret from guessing, or the cost of hashes and mails.
+    /// It is refused: the limit protects a secret from guessing, or the cost of hashes and mails, or the action needs
+    /// the store anyway.
     Refuse,
     /// It is allowed, and `signet_rate_limits_skipped_total` increases: the limit only bounds what one client or
     /// account uses of the service.
@@ -104,6 +105,7 @@ limited_actions! {
     ApiKeyAccount: "api_key_account", 100 per 60 minutes, "api-key:account", Skip, "API keys created by one account";
     CreateClient: "create_address", 300 per 60 minutes, "create:address", Skip,
         "projects and API keys created from one client network";
+    ExportAccount: "export_account", 20 per 60 minutes, "export:account", Refuse, "exports of one account's data";
 }
 
 /// The rates in force.

@@ -12,7 +12,7 @@ use super::profile::Profile;
 use super::projects::Project;
 use super::sessions::Session;
 use crate::api::endpoint::{Endpoint, endpoint};
-use crate::api::{FORBIDDEN, session_token};
+use crate::api::{FORBIDDEN, RATE_LIMITED, session_token};
 use crate::auth::accounts::export::export_user;
 use crate::auth::accounts::permissions::require_user;
 use crate::auth::context::Context;
@@ -83,5 +83,5 @@ async fn export(ctx: Context, request: Request) -> Result<Response, Problem> {
 pub(super) const EXPORT: Endpoint = endpoint! {
     handler: export,
     metric_label: "native.export-me",
-    errors: [FORBIDDEN, Error::AccountDisabled],
+    errors: [FORBIDDEN, Error::AccountDisabled, RATE_LIMITED],
 };

@@ -2,6 +2,7 @@
 
 use crate::auth::audit::{EventPage, EventRange, list_of_user};
 use crate::auth::context::Context;
+use crate::auth::rate_limit::{self, LimitedAction};
 use crate::auth::sessions::list::{Session, list_sessions};
 use crate::auth::{Error, mfa};
 use crate::id::ProjectId;
@@ -29,8 +30,10 @@ pub struct Export {
     pub activity: EventPage,
 }
 
-/// Reads the data of a user.
+/// Reads the data of a user. Rate-limited, because the keys alone can have five megabytes, which are read and rendered
+/// in one piece.
 pub async fn export_user(ctx: &Context, user: User) -> Result<Export, Error> {
+    rate_limit::check_user(ctx, LimitedAction::ExportAccount, user.id).await?;
     // At least one: the stores take no limit of zero.
     let max_events = (EVENT_CLASSES * ctx.node.config.audit.events_per_user).max(1);
     Ok(Export {

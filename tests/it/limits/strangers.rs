@@ -21,7 +21,8 @@ fn plan(plan: Plan) -> Plan {
 
 over_both_stores!(plan; notices_to_an_unverified_address_are_limited, one_network_causes_a_limited_number_of_notices,
     verified_address_gets_every_notice, one_network_creates_a_limited_number_of_objects,
-    one_network_revokes_a_limited_number_of_tokens, event_about_a_key_has_few_scopes);
+    one_network_revokes_a_limited_number_of_tokens, event_about_a_key_has_few_scopes,
+    exports_of_one_account_are_limited);
 
 /// The access token of a user who has signed up with this address.
 async fn sign_up(server: &TestServer, email: &str) -> String {
@@ -149,4 +150,15 @@ async fn event_about_a_key_has_few_scopes(server: &TestServer) {
     let event = is_stored().await.expect("it was stored");
     assert_eq!(event["details"]["scopes"], json!(scopes[..4]), "{event}");
     assert_eq!(event["details"]["scopes_left_out"], 46, "{event}");
+}
+
+/// An export has up to a thousand API keys, each with five kilobytes of scopes.
+async fn exports_of_one_account_are_limited(server: &TestServer) {
+    let (one, other) = (sign_up(server, "exporter@example.org").await, sign_up(server, "exports@example.org").await);
+    let export = async |access: &str| send_from(HOME, server.get("/me/export").bearer_auth(access)).await;
+    for _ in 0..20 {
+        export(&one).await.is(200);
+    }
+    Dialect::Native.assert_rate_limited(&export(&one).await);
+    export(&other).await.is(200);
 }
