@@ -27,6 +27,10 @@ use crate::mail::Letter;
 use crate::store::accounts::{ApiKey, Find, User};
 use crate::token::api_key::NewApiKey;
 
+/// The most API keys of a user that are not deactivated. The first proof of an address ends all of them in one step,
+/// which must not take longer than the store may: somebody else may have created them. Concurrent calls may exceed it.
+const MAX_ACTIVE: u64 = 1000;
+
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The input to [`create_own`].
@@ -76,6 +80,9 @@ pub async fn create_own(
     }
     rate_limit::check_client(ctx, LimitedAction::CreateClient, request_ctx).await?;
     rate_limit::check_user(ctx, LimitedAction::ApiKeyAccount, caller.user).await?;
+    if ctx.accounts.count_api_keys_of_user(caller.user).await? >= MAX_ACTIVE {
+        return Err(Error::Forbidden(Denial::MissingPermission));
+    }
     let new_key = CreateApiKey {
         user: caller.user,
         project,

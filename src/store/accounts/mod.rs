@@ -311,6 +311,9 @@ pub trait Accounts: Send + Sync + 'static {
     /// Lists the API keys of a user in all of its projects, newest first: at most `limit`.
     async fn api_keys_of_user(&self, user: UserId, limit: u32) -> Result<Vec<ApiKey>>;
 
+    /// Counts the API keys of a user, in all of its projects, that are not deactivated. Those that have expired count.
+    async fn count_api_keys_of_user(&self, user: UserId) -> Result<u64>;
+
     /// Deactivates a project's API key; repeating it changes nothing. Returns the row; `None` if the project has no
     /// such key.
     async fn deactivate_api_key(&self, project: ProjectId, key: ApiKeyId, now: Timestamp) -> Result<Option<ApiKey>>;

@@ -135,6 +135,9 @@ pub(super) async fn api_keys_of_a_user_are_listed_newest_first(store: Arc<dyn Ac
     assert_eq!(store.api_keys_of_user(ada.id, 10).await.unwrap(), newest_first);
     assert_eq!(store.api_keys_of_user(ada.id, 2).await.unwrap(), newest_first[..2]);
     assert_eq!(store.api_keys_of_user(unknown_user(), 10).await.unwrap(), []);
+    for (user, count) in [(ada.id, 2), (eve.id, 1), (unknown_user(), 0)] {
+        assert_eq!(store.count_api_keys_of_user(user).await.unwrap(), count, "without those that are deactivated");
+    }
 }
 
 pub(super) async fn all_api_keys_are_listed_in_both_orders(store: Arc<dyn Accounts>) {

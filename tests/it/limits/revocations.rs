@@ -6,14 +6,19 @@ use signet::auth::Error;
 use signet::auth::accounts::create;
 use signet::auth::accounts::create::create_user;
 use signet::auth::api_keys;
-use signet::auth::api_keys::{CreateApiKey, deactivate};
+use signet::auth::api_keys::{ApiKey, ApiKeyRequest, CreateApiKey, create_own, deactivate};
 use signet::auth::audit::Origin;
 use signet::auth::context::Context;
+use signet::auth::error::Denial;
+use signet::auth::passwords::IdentityProof;
+use signet::auth::sign_in::open_session::open_session;
+use signet::auth::tokens::caller::authenticate;
 use signet::auth::tokens::client_credentials::issue_for_api_key;
 use signet::auth::tokens::revoke::revoke;
 use signet::auth::tokens::verify::verify_access_token;
 use signet::config::{LimitedAction, Rate};
 use signet::id::{ApiKeyId, ProjectId};
+use signet::rng::Rng;
 use signet::store::ephemeral::{Cursor, Target};
 
 use super::*;
@@ -74,7 +79,8 @@ mod by_account {
         repeated_revocation_costs_nothing,
         repeated_deactivation_is_published_once,
         old_deactivation_is_not_published_again,
-        unaware_node_publishes_a_deactivation_again
+        unaware_node_publishes_a_deactivation_again,
+        active_keys_of_one_account_are_limited
     );
 
     async fn limited(fleet: &TestFleet) -> Context {
@@ -159,6 +165,28 @@ mod by_account {
         other.node.revocations.remove_expired(other.now() + HOUR * 24);
         deactivate(&other, owner.project, owner.id, Origin::process()).await.unwrap();
         assert_eq!(count_published(&ctx).await - before, 2);
+    }
+
+    /// The first proof of the address ends all of them in one step.
+    async fn active_keys_of_one_account_are_limited(fleet: &TestFleet) {
+        let ctx = fleet.node().await;
+        let owner = Owner::create(&ctx, "collector").await;
+        let (first, user) = ctx.accounts.api_key_by_id(owner.id).await.unwrap().unwrap();
+        for number in 1..1000 {
+            let (id, prefix) = (ApiKeyId(uuid::Uuid::from_u128(number)), format!("sk_{number}"));
+            let key = ApiKey { id, prefix, digest: Rng::system().bytes(), ..first.clone() };
+            assert!(ctx.accounts.create_api_key(&key, None).await.unwrap());
+        }
+        let pair = open_session(&ctx, &user, None, native_request(&ctx)).await.unwrap();
+        let caller = authenticate(&ctx, Some(&pair.access_token)).await.unwrap();
+        let create = async || {
+            let (name, proof) = ("one more".to_owned(), IdentityProof::default());
+            let request = ApiKeyRequest { name, scopes: Vec::new(), expires_in_days: None };
+            create_own(&ctx, &caller, owner.project, request, proof, native_request(&ctx)).await
+        };
+        assert!(matches!(create().await, Err(Error::Forbidden(Denial::MissingPermission))));
+        deactivate(&ctx, owner.project, owner.id, Origin::process()).await.unwrap();
+        create().await.unwrap();
     }
 }
 

@@ -290,6 +290,10 @@ impl Accounts for Postgres {
         self.connections.query(&statements::API_KEYS_OF_USER, &[&user, &i64::from(limit)], rows::api_keys).await
     }
 
+    async fn count_api_keys_of_user(&self, user: UserId) -> Result<u64> {
+        self.connections.query(&statements::COUNT_API_KEYS_OF_USER, &[&user], rows::total).await
+    }
+
     async fn deactivate_api_key(&self, project: ProjectId, key: ApiKeyId, now: Timestamp) -> Result<Option<ApiKey>> {
         self.connections.query(&statements::DEACTIVATE_API_KEY, &[&project, &key, &now], rows::optional_api_key).await
     }

@@ -171,6 +171,11 @@ pub(super) fn api_keys_page(rows: &[Row]) -> QueryResult<(Vec<ApiKey>, u64)> {
     Ok((keys, total.unsigned_abs()))
 }
 
+/// The number of rows that a statement has counted.
+pub(super) fn total(rows: &[Row]) -> QueryResult<u64> {
+    read::<i64>(first(rows)?, "total").map(i64::unsigned_abs)
+}
+
 /// The row of a statement that always returns one.
 pub(super) fn first(rows: &[Row]) -> QueryResult<&Row> {
     rows.first().ok_or_else(|| QueryError::UnexpectedData("the statement returned no row".to_owned()))

@@ -151,6 +151,12 @@ pub(super) fn of_user(tx: &Connection, user: UserId, limit: u32) -> rusqlite::Re
     .collect()
 }
 
+pub(super) fn count_of_user(tx: &Connection, user: UserId) -> rusqlite::Result<u64> {
+    tx.prepare_cached("SELECT count(*) AS total FROM api_keys WHERE user_id = ?1 AND deactivated_at IS NULL")?
+        .query_row([user], |row| row.get::<_, BitsU64>("total"))
+        .map(|count| count.0)
+}
+
 pub(super) fn deactivate(
     tx: &Connection,
     project: ProjectId,

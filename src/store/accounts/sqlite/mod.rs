@@ -241,6 +241,10 @@ impl Accounts for SqliteAccounts {
         self.engine.read(Operation::ApiKeysOfUser, move |tx| api_keys::of_user(tx, user, limit)).await
     }
 
+    async fn count_api_keys_of_user(&self, user: UserId) -> Result<u64> {
+        self.engine.read(Operation::ApiKeysOfUser, move |tx| api_keys::count_of_user(tx, user)).await
+    }
+
     async fn deactivate_api_key(&self, project: ProjectId, key: ApiKeyId, now: Timestamp) -> Result<Option<ApiKey>> {
         self.engine.write(Operation::DeactivateApiKey, move |tx| api_keys::deactivate(tx, project, key, now)).await
     }

@@ -105,6 +105,11 @@ pub(in crate::store::accounts::postgres) const API_KEYS_OF_USER: Statement = Sta
     ),
 );
 
+pub(in crate::store::accounts::postgres) const COUNT_API_KEYS_OF_USER: Statement = Statement::new(
+    Operation::ApiKeysOfUser,
+    "SELECT count(*) AS total FROM api_keys WHERE user_id = $1 AND deactivated_at IS NULL",
+);
+
 pub(in crate::store::accounts::postgres) const DEACTIVATE_API_KEY: Statement = Statement::new(
     Operation::DeactivateApiKey,
     concat!(
