@@ -111,7 +111,8 @@ pub(super) const ME: Endpoint = endpoint! {
 /// Verify a token.
 ///
 /// Takes an access token or a refresh token and returns its claims. A refresh token is not used up. As in `/refresh`,
-/// it must be of a session that was opened by an API that does not rotate refresh tokens.
+/// it must be of a session that was opened by an API that does not rotate refresh tokens. An access token must be for
+/// `tokens.audience`.
 #[utoipa::path(
     post,
     path = "/verify",

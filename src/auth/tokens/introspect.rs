@@ -45,13 +45,14 @@ pub async fn introspect_for_client(
 
 /// Looks up `token` for anyone, without using it, in a dialect that offers this. A refresh token that the dialect would
 /// not exchange is inactive: otherwise a thief could learn whether a token is still current, which in a dialect that
-/// rotates ends the session if it is not.
+/// rotates ends the session if it is not. So is an access token for another audience than `tokens.audience`: the caller
+/// cannot name one, nor see that of the token, and would accept tokens that were issued for other services.
 pub async fn introspect_in_dialect(
     ctx: &Context,
     token: &str,
     request_ctx: RequestContext<'_>,
 ) -> Result<Introspection, Error> {
-    Ok(match introspect(ctx, token, None).await? {
+    Ok(match introspect(ctx, token, Some(&ctx.node.config.tokens.audience)).await? {
         Introspection::Refresh(session)
             if !is_accepted(&ctx.node.config.api, request_ctx.dialect_config, &session.dialect) =>
         {
