@@ -195,8 +195,9 @@ pub(super) const LIST: Endpoint = endpoint! {
 /// Create an API key
 ///
 /// The response has the whole key, which is not shown again. The owner is told by mail. Only superusers may grant the
-/// reserved scopes `admin`, `billing:write` and `feed:report`, with a token of a recent sign-in or with the password. A
-/// user can have at most 1,000 keys that are not deactivated; those that have expired count.
+/// reserved scopes `admin`, `billing:write` and `feed:report`, with a token of a recent sign-in or with the password,
+/// which they also need for `introspect`, `revoke` and `tokens:exchange`. A user can have at most 1,000 keys that are
+/// not deactivated; those that have expired count.
 #[utoipa::path(
     post,
     path = "/projects/{id}/api-keys",

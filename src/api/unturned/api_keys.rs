@@ -224,7 +224,7 @@ pub(super) const LIST: Endpoint = endpoint! {
 ///
 /// The response contains the complete key; it is not shown again. Requires a user session. The owner is notified by
 /// mail. Only superusers may grant the scopes `admin`, `billing:write` and `feed:report`, with a token of a recent sign-in
-/// or with the password.
+/// or with the password, which they also need for `introspect`, `revoke` and `tokens:exchange`.
 #[utoipa::path(
     post,
     path = "/api-keys/",

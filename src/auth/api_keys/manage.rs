@@ -21,6 +21,9 @@ use crate::auth::request_context::RequestContext;
 use crate::auth::reserved_scopes::is_reserved;
 use crate::auth::run_to_completion::run_to_completion;
 use crate::auth::tokens::caller::Caller;
+use crate::auth::tokens::exchange::EXCHANGE_SCOPE;
+use crate::auth::tokens::introspect::INTROSPECT_SCOPE;
+use crate::auth::tokens::revoke::REVOKE_SCOPE;
 use crate::auth::{Error, mailing, rate_limit};
 use crate::id::{ApiKeyId, ProjectId};
 use crate::mail::Letter;
@@ -72,10 +75,10 @@ pub async fn create_own(
 ) -> Result<(ApiKey, NewApiKey), Error> {
     require_owner(ctx, caller, project).await?;
     let owner = current_user(ctx, caller).await?;
-    if request.scopes.iter().any(|scope| is_reserved(scope)) {
-        if !owner.superuser {
-            return Err(Error::Forbidden(Denial::MissingPermission));
-        }
+    if !owner.superuser && request.scopes.iter().any(|scope| is_reserved(scope)) {
+        return Err(Error::Forbidden(Denial::MissingPermission));
+    }
+    if owner.superuser && request.scopes.iter().any(|scope| reaches_others(scope)) {
         require_password_or_recent_sign_in(ctx, &owner, proof, request_ctx).await?;
     }
     rate_limit::check_client(ctx, LimitedAction::CreateClient, request_ctx).await?;
@@ -100,6 +103,12 @@ pub async fn create_own(
         Ok((key, full_key))
     })
     .await
+}
+
+/// Returns true if a superuser's key with this scope reaches other users, or their tokens. A key of anyone else reaches
+/// only its owner's tokens.
+fn reaches_others(scope: &str) -> bool {
+    is_reserved(scope) || [INTROSPECT_SCOPE, REVOKE_SCOPE, EXCHANGE_SCOPE].contains(&scope)
 }
 
 /// The caller's row. Fails if the row says that the caller's session was ended, which this node may not know yet.

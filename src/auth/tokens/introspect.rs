@@ -10,6 +10,9 @@ use crate::auth::sessions::refresh::is_accepted;
 use crate::store::ephemeral::Session;
 use crate::token::refresh::RefreshToken;
 
+/// The scope that permits an API key to introspect tokens.
+pub const INTROSPECT_SCOPE: &str = "introspect";
+
 /// The state of a token.
 pub enum Introspection {
     /// A valid access token or API key.

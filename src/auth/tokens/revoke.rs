@@ -16,6 +16,9 @@ use crate::id::{SessionId, UserId};
 use crate::store::ephemeral::{SessionConditions, SignOutScope, Target};
 use crate::token::refresh::RefreshToken;
 
+/// The scope that permits an API key to revoke tokens.
+pub const REVOKE_SCOPE: &str = "revoke";
+
 /// Revokes `token` for a client. Fails if the token is valid and the client may not manage it (RFC 7009, 2.1).
 pub async fn revoke_for_client(
     ctx: &Context,

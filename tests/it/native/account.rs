@@ -122,10 +122,15 @@ async fn stolen_token_changes_nothing_sensitive(server: &TestServer) {
     let session = server.sign_in(&root).await;
     let stolen = grow_old(server, &session.access, &session.refresh).await;
     send(server, Method::DELETE, "/me", &stolen.access, json!({})).await.is_problem(403, "cannot_delete_self");
-    let body = json!({"name": "a key", "scopes": ["admin"]});
     let path = "/projects/personal/api-keys";
-    let refused = send(server, Method::POST, path, &stolen.access, body).await;
-    refused.is_problem(401, "insufficient_user_authentication");
+    // The last three reach the tokens of all users, because the owner of the key is a superuser.
+    for scope in ["admin", "tokens:exchange", "introspect", "revoke"] {
+        let body = json!({"name": "a key", "scopes": [scope]});
+        let refused = send(server, Method::POST, path, &stolen.access, body).await;
+        refused.is_problem(401, "insufficient_user_authentication");
+    }
+    let body = json!({"name": "a key", "scopes": ["tokens:exchange"], "password": PASSWORD});
+    send(server, Method::POST, path, &stolen.access, body).await.is(201);
 
     let user = server.create_user(&[]);
     let session = server.sign_in(&user).await;

@@ -113,7 +113,7 @@ pub(super) const TOKEN: Endpoint = endpoint! {
 )]
 async fn introspect_token(ctx: Context, mut request: Request) -> Result<Response, OauthError> {
     let form = read_form(&mut request).await?;
-    let client = authenticate_client(&ctx, &request, &form, "introspect").await?;
+    let client = authenticate_client(&ctx, &request, &form, introspect::INTROSPECT_SCOPE).await?;
     let token = form.get("token").ok_or(OauthError::MissingParameter("token"))?;
     let audience = form.get("aud");
     let body = match introspect::introspect_for_client(&ctx, &client, token, audience).await? {
@@ -167,7 +167,7 @@ pub(super) const INTROSPECT: Endpoint = endpoint! {
 )]
 async fn revoke_token(ctx: Context, mut request: Request) -> Result<Response, OauthError> {
     let form = read_form(&mut request).await?;
-    let client = authenticate_client(&ctx, &request, &form, "revoke").await?;
+    let client = authenticate_client(&ctx, &request, &form, revoke::REVOKE_SCOPE).await?;
     let token = form.get("token").ok_or(OauthError::MissingParameter("token"))?;
     if api_keys::is_well_formed(token) {
         return Err(OauthError::UnsupportedTokenType);
