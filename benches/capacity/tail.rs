@@ -73,15 +73,15 @@ pub(crate) fn run(options: &Options, report: &mut Report) {
 
     report.add(PART, "requests that use the cores for 60 %", rate, "/s", None);
     report.add(PART, "sign-ins beside them", sign_ins as f64 / seconds / rounds as f64, "/s", None);
-    let paths: [(&str, fn(&TailOutcome) -> &Histogram); 2] =
-        [("/verify", |outcome| &outcome.verify), ("refresh", |outcome| &outcome.refresh)];
-    for (path, histogram) in paths {
+    for path in [Path::Verify, Path::Refresh] {
         let merge = |outcomes: &[TailOutcome]| {
             let mut all = Histogram::default();
-            outcomes.iter().for_each(|outcome| all.merge(histogram(outcome)));
+            outcomes.iter().for_each(|outcome| all.merge(path.histogram(outcome)));
             all
         };
         let (without, with) = (merge(&calm), merge(&busy));
+        let (first, second) = (merge(&busy[..rounds / 2]), merge(&busy[rounds / 2..]));
+        let path = path.name();
         report.add(PART, format!("{path}, requests of each kind"), with.count() as f64, "", None);
         for (name, fraction) in PERCENTILES {
             report.add(PART, format!("{name} of {path}"), without.percentile_micros(fraction), "µs", None);
@@ -89,13 +89,35 @@ pub(crate) fn run(options: &Options, report: &mut Report) {
         }
         let ratio = with.percentile_micros(0.999) / without.percentile_micros(0.999);
         report.add(PART, format!("p99.9 of {path} beside sign-ins, against without"), ratio, "×", Target::AtMost(3.0));
-        let (first, second) = busy.split_at(rounds / 2);
-        let drift = merge(second).percentile_micros(0.999) / merge(first).percentile_micros(0.999);
+        let drift = second.percentile_micros(0.999) / first.percentile_micros(0.999);
         report.add(PART, format!("the same in the second half, against the first: {path}"), drift, "×", None);
     }
     report.add(PART, "memory after the first round", memory[0], "MB", None);
     report.add(PART, "memory in the middle", memory[rounds / 2], "MB", None);
     report.add(PART, "memory at the end", memory[rounds - 1], "MB", None);
+}
+
+/// What the clients do.
+#[derive(Clone, Copy)]
+enum Path {
+    Verify,
+    Refresh,
+}
+
+impl Path {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Verify => "/verify",
+            Self::Refresh => "refresh",
+        }
+    }
+
+    fn histogram(self, outcome: &TailOutcome) -> &Histogram {
+        match self {
+            Self::Verify => &outcome.verify,
+            Self::Refresh => &outcome.refresh,
+        }
+    }
 }
 
 /// The clients, with the refresh tokens that they have now.
