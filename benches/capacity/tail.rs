@@ -46,9 +46,8 @@ pub(crate) fn run(options: &Options, report: &mut Report) {
     let rounds = (minutes * 60.0 / (2.0 * seconds)).ceil().max(2.0) as usize;
     let cores = options.cores.server_pair();
     let redis = Redis::start(&cores);
-    let settings = SignetSettings::new(&options.server, &cores)
-        .on_redis(&redis.url())
-        .set("SIGNET_SERVER__WORKERS", "2");
+    let settings =
+        SignetSettings::new(&options.server, &cores).on_redis(&redis.url()).set("SIGNET_SERVER__WORKERS", "2");
     // Start the server before seeding: it refuses tokens from before its first start as revoked.
     let signet = settings.start();
     let mut clients = Clients::seed(&settings);
