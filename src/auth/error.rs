@@ -184,6 +184,9 @@ pub enum Denial {
     /// Superusers cannot delete themselves: the last one would leave nobody to create another.
     #[error("a superuser cannot delete itself")]
     CannotDeleteSelf,
+    /// The user has as many API keys as one may have.
+    #[error("the user has too many API keys")]
+    TooManyApiKeys,
 }
 
 /// Which input is not accepted, and why.

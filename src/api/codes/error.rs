@@ -140,7 +140,7 @@ fn error_reply(error: &Error) -> ErrorReply {
         | Error::InvalidLink(LinkKind::MagicLink | LinkKind::PasswordReset | LinkKind::EmailVerification)
         | Error::WrongCurrentPassword
         | Error::RecentSignInRequired
-        | Error::Forbidden(Denial::OtherProject | Denial::CannotDeleteSelf)
+        | Error::Forbidden(Denial::OtherProject | Denial::CannotDeleteSelf | Denial::TooManyApiKeys)
         | Error::InvalidTarget
         | Error::InvalidSubjectToken(_)
         | Error::Idempotency(_)

@@ -78,9 +78,9 @@ fn render(error: Error, call: Call) -> Response {
         Error::RecentSignInRequired => detail(401, "Could not validate credentials").challenge(RECENT_SIGN_IN),
         Error::RegistrationClosed => detail(400, "Registration is closed."),
         Error::Forbidden(Denial::CannotDeleteSelf) => detail(403, "Super users are not allowed to delete themselves"),
-        Error::Forbidden(Denial::MissingPermission | Denial::SessionRequired | Denial::OtherProject) => {
-            detail(403, "The user does not have the required permissions.")
-        }
+        Error::Forbidden(
+            Denial::MissingPermission | Denial::SessionRequired | Denial::OtherProject | Denial::TooManyApiKeys,
+        ) => detail(403, "The user does not have the required permissions."),
         Error::NotFound if call == Call::Toggle => detail(400, "Invalid request."),
         Error::NotFound => detail(404, "User not found."),
         Error::EmailTaken | Error::UsernameTaken => match call {

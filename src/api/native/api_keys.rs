@@ -249,6 +249,7 @@ pub(super) const CREATE: Endpoint = endpoint! {
     errors: [
         FORBIDDEN,
         Error::Forbidden(Denial::OtherProject),
+        Error::Forbidden(Denial::TooManyApiKeys),
         Error::NotFound,
         Error::WrongCurrentPassword,
         Error::RecentSignInRequired,

@@ -154,6 +154,9 @@ fn render_error(error: Error) -> Response {
         Error::Forbidden(Denial::CannotDeleteSelf) => {
             problem(403, "cannot_delete_self", "Superusers cannot delete themselves.", cause)
         }
+        Error::Forbidden(Denial::TooManyApiKeys) => {
+            problem(403, "too_many_api_keys", "You have too many API keys. Deactivate some first.", cause)
+        }
         Error::InvalidTarget => {
             problem(400, "invalid_target", "No audience has the name or URL that `resource` contains.", cause)
         }

@@ -54,7 +54,11 @@ fn render(error: &Error) -> Response {
         Error::AccountDisabled => detail(403, "User is disabled"),
         Error::RegistrationClosed => detail(403, "Registration is closed"),
         Error::Forbidden(
-            Denial::OtherProject | Denial::CannotDeleteSelf | Denial::MissingPermission | Denial::SessionRequired,
+            Denial::OtherProject
+            | Denial::CannotDeleteSelf
+            | Denial::MissingPermission
+            | Denial::SessionRequired
+            | Denial::TooManyApiKeys,
         ) => detail(403, "Forbidden"),
         Error::EmailTaken => detail(409, "User with this email already exist"),
         Error::UsernameTaken => detail(409, "User with this username already exists"),

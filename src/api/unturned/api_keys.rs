@@ -255,6 +255,7 @@ pub(super) const CREATE: Endpoint = endpoint! {
     errors: [
         FORBIDDEN,
         Error::Forbidden(Denial::OtherProject),
+        Error::Forbidden(Denial::TooManyApiKeys),
         Error::WrongCurrentPassword,
         Error::RecentSignInRequired,
         RATE_LIMITED,

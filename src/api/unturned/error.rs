@@ -105,6 +105,9 @@ fn render(error: Error) -> Response {
         Error::Forbidden(Denial::CannotDeleteSelf) => {
             failure(403, "superuser_stays", "Superusers cannot delete themselves.")
         }
+        Error::Forbidden(Denial::TooManyApiKeys) => {
+            failure(403, "too_many_api_keys", "You have too many API keys. Deactivate some first.")
+        }
         Error::InvalidTarget | Error::InvalidSubjectToken(_) => {
             failure(400, "invalid_target", "The token cannot be issued.")
         }

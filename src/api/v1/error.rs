@@ -89,7 +89,11 @@ fn render(error: &Error) -> Response {
         Error::EmailNotVerified => error_response(403, "email not verified"),
         Error::RegistrationClosed => error_response(403, "registration closed"),
         Error::Forbidden(
-            Denial::OtherProject | Denial::CannotDeleteSelf | Denial::MissingPermission | Denial::SessionRequired,
+            Denial::OtherProject
+            | Denial::CannotDeleteSelf
+            | Denial::MissingPermission
+            | Denial::SessionRequired
+            | Denial::TooManyApiKeys,
         ) => error_response(403, "permission denied"),
         Error::InvalidLink(LinkKind::MagicLink | LinkKind::PasswordReset) => {
             error_response(400, "invalid or expired token")

@@ -84,7 +84,7 @@ pub async fn create_own(
     rate_limit::check_client(ctx, LimitedAction::CreateClient, request_ctx).await?;
     rate_limit::check_user(ctx, LimitedAction::ApiKeyAccount, caller.user).await?;
     if ctx.accounts.count_api_keys_of_user(caller.user).await? >= MAX_ACTIVE {
-        return Err(Error::Forbidden(Denial::MissingPermission));
+        return Err(Error::Forbidden(Denial::TooManyApiKeys));
     }
     let new_key = CreateApiKey {
         user: caller.user,

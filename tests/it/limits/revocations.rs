@@ -184,7 +184,7 @@ mod by_account {
             let request = ApiKeyRequest { name, scopes: Vec::new(), expires_in_days: None };
             create_own(&ctx, &caller, owner.project, request, proof, native_request(&ctx)).await
         };
-        assert!(matches!(create().await, Err(Error::Forbidden(Denial::MissingPermission))));
+        assert!(matches!(create().await, Err(Error::Forbidden(Denial::TooManyApiKeys))));
         deactivate(&ctx, owner.project, owner.id, Origin::process()).await.unwrap();
         create().await.unwrap();
     }

@@ -109,7 +109,9 @@ fn render_error(error: Error) -> Response {
         | Error::WrongCurrentPassword
         | Error::RecentSignInRequired
         | Error::RegistrationClosed
-        | Error::Forbidden(Denial::SessionRequired | Denial::OtherProject | Denial::CannotDeleteSelf)
+        | Error::Forbidden(
+            Denial::SessionRequired | Denial::OtherProject | Denial::CannotDeleteSelf | Denial::TooManyApiKeys,
+        )
         | Error::Idempotency(_)
         | Error::BalanceOutOfRange
         | Error::EmailTaken
