@@ -32,9 +32,6 @@ impl HeaderTemplate {
         // The request id comes first: it is then found without a search, and the map need not grow.
         let mut fields = HeaderMap::from_iter([(X_REQUEST_ID, HeaderValue::from_static("-"))]);
         fields.extend(response.0.headers);
-        // For `date` and `content-length` over HTTP/2: copies keep the size of the index, which need then not be built
-        // again.
-        fields.reserve(2);
         Self(fields)
     }
 }
