@@ -7,8 +7,9 @@
 //! them miss their deadline, before anything was hashed for them.
 //!
 //! **Priority.** The threads run at low priority, so that `/verify` does not wait for them. Programs of other processes
-//! at ordinary priority then leave them a tenth of the processor. If a hash was starved in this way, the next ones run
-//! at the priority of the process, so that they get as much as any other program. This ends after [`NORMAL_FOR`].
+//! at ordinary priority then leave them a tenth of the processor. If hashes were starved in this way for
+//! [`STARVED_FOR`], the next ones run at the priority of the process, so that they get as much as any other program.
+//! This ends after [`NORMAL_FOR`].
 //!
 //! Knows nothing of jobs and threads.
 
@@ -19,10 +20,14 @@ use rustix::time::{ClockId, Timespec, clock_gettime};
 /// Time without a hash after which the durations that were measured under load are forgotten.
 const FORGET_AFTER: Duration = Duration::from_secs(1);
 
-/// How long hashes run at the priority of the process, after one at low priority was starved. The next hash at low
-/// priority shows whether the other programs are still there. With one such program on the core that hash takes 0.14 s,
-/// which costs a twentieth of the rate.
+/// How long hashes run at the priority of the process, after those at low priority were starved. The next ones at low
+/// priority show whether the other programs are still there.
 const NORMAL_FOR: Duration = Duration::from_secs(2);
+
+/// How long hashes must be starved, one after the other and counted for each of them, before the priority is raised. A
+/// single one proves little: Redis and clients on the same machine can have a core for 40 ms at a time without needing
+/// most of it.
+const STARVED_FOR: Duration = Duration::from_millis(300);
 
 /// A hash is starved if it had the processor for less than a quarter of its time. At low priority a thread has a tenth
 /// beside a program that never waits, and more than a quarter beside workers that are busy for three quarters of the
@@ -71,6 +76,8 @@ pub(super) struct HashTimes {
     /// CPU time of one hash: a moving average.
     computing: Duration,
     last_done: Option<Instant>,
+    /// The time of the last hashes at low priority, if all of them were starved.
+    starved: Duration,
     normal_until: Option<Instant>,
     cores: f64,
 }
@@ -101,7 +108,14 @@ fn cpu_time(clock: ClockId) -> Duration {
 impl HashTimes {
     /// `initial` is the expected time of one hash, until the first has been measured.
     pub(super) fn new(initial: Duration, cores: usize) -> Self {
-        Self { expected: initial, computing: initial, last_done: None, normal_until: None, cores: cores as f64 }
+        Self {
+            expected: initial,
+            computing: initial,
+            last_done: None,
+            starved: Duration::ZERO,
+            normal_until: None,
+            cores: cores as f64,
+        }
     }
 
     /// Expected time of one hash.
@@ -131,8 +145,12 @@ impl HashTimes {
             if elapsed < self.expected { (self.expected + elapsed) / 2 } else { (self.expected * 7 + elapsed) / 8 };
         self.computing = (self.computing * 7 + computing) / 8;
         self.last_done = Some(now);
-        if priority == Priority::Low && self.is_starved_by_others(times) {
-            self.normal_until = Some(now + NORMAL_FOR);
+        if priority == Priority::Low {
+            self.starved = if self.is_starved_by_others(times) { self.starved + times.elapsed } else { Duration::ZERO };
+            if self.starved >= STARVED_FOR {
+                self.starved = Duration::ZERO;
+                self.normal_until = Some(now + NORMAL_FOR);
+            }
         }
     }
 
@@ -183,23 +201,41 @@ mod tests {
         assert!(hash_times.expected() <= millis(10), "{hash_times:?}");
     }
 
-    #[test]
-    fn only_other_programs_raise_the_priority_and_only_for_a_while() {
-        let now = Instant::now();
-        let priority_after = |times, priority| {
-            let mut hash_times = HashTimes::new(millis(10), 1);
+    /// After hashes at this priority whose time is [`STARVED_FOR`].
+    fn after(times: JobTimes, priority: Priority) -> (HashTimes, Instant) {
+        let (mut hash_times, now) = (HashTimes::new(millis(10), 1), Instant::now());
+        for _ in 0..STARVED_FOR.as_millis() / times.elapsed.as_millis() {
             hash_times.record(now, 1, times, priority);
-            hash_times
-        };
-        let starved = priority_after(times(100, 12), Priority::Low);
+        }
+        (hash_times, now)
+    }
+
+    #[test]
+    fn other_programs_raise_the_priority_for_a_while() {
+        let (starved, now) = after(times(100, 12), Priority::Low);
         assert_eq!(starved.priority(now), Priority::Normal);
         assert_eq!(starved.priority(now + NORMAL_FOR), Priority::Low);
-        for (why, hash_times) in [
-            ("the workers used the core", priority_after(times(100, 95), Priority::Low)),
-            ("it had a third of the core", priority_after(times(30, 12), Priority::Low)),
-            ("the priority was raised already", priority_after(times(100, 12), Priority::Normal)),
+    }
+
+    #[test]
+    fn nothing_but_other_programs_raises_the_priority() {
+        for (why, times, priority) in [
+            ("the workers used the core", times(100, 95), Priority::Low),
+            ("it had a third of the core", times(30, 12), Priority::Low),
+            ("the priority was raised already", times(100, 12), Priority::Normal),
         ] {
+            let (hash_times, now) = after(times, priority);
             assert_eq!(hash_times.priority(now), Priority::Low, "{why}");
         }
+    }
+
+    #[test]
+    fn a_starved_hash_among_others_does_not_raise_the_priority() {
+        let (mut hash_times, now) = (HashTimes::new(millis(10), 1), Instant::now());
+        for _ in 0..20 {
+            hash_times.record(now, 1, times(200, 12), Priority::Low);
+            hash_times.record(now, 1, times(15, 12), Priority::Low);
+        }
+        assert_eq!(hash_times.priority(now), Priority::Low);
     }
 }
