@@ -7,9 +7,9 @@
 //! them miss their deadline, before anything was hashed for them.
 //!
 //! **Priority.** The threads run at low priority, so that `/verify` does not wait for them. Programs of other processes
-//! at ordinary priority then leave them a tenth of the processor. If hashes were starved in this way for
-//! [`STARVED_FOR`], the next ones run at the priority of the process, so that they get as much as any other program.
-//! This ends after [`NORMAL_FOR`].
+//! at ordinary priority then leave them a tenth of the processor. If hashes are starved in this way for [`WINDOW`], the
+//! next ones run at the priority of the process, so that they get as much as any other program. This ends after
+//! [`NORMAL_FOR`].
 //!
 //! Knows nothing of jobs and threads.
 
@@ -22,22 +22,19 @@ const FORGET_AFTER: Duration = Duration::from_secs(1);
 
 /// How long hashes run at the priority of the process, after those at low priority were starved. The next ones at low
 /// priority show whether the other programs are still there.
-const NORMAL_FOR: Duration = Duration::from_secs(2);
+const NORMAL_FOR: Duration = Duration::from_secs(3);
 
-/// How long hashes must be starved, one after the other and counted for each of them, before the priority is raised. A
-/// single one proves little: Redis and clients on the same machine can have a core for 40 ms at a time without needing
-/// most of it.
-const STARVED_FOR: Duration = Duration::from_millis(300);
+/// The time of the hashes, added up, over which starving is judged. A single hash proves little: Redis and clients on the
+/// same machine can have a core for 40 ms at a time without needing most of it. With a program that never waits on the
+/// core, these hashes have a tenth of it, which costs an eighth of the rate.
+const WINDOW: Duration = Duration::from_millis(600);
 
-/// A hash is starved if it had the processor for less than a quarter of its time. At low priority a thread has a tenth
+/// Hashes are starved if they had the processor for less than a quarter of their time. At low priority a thread has a tenth
 /// beside a program that never waits, and more than a quarter beside workers that are busy for three quarters of the
 /// time. Those workers must not lose any time.
 const STARVED: u32 = 4;
 
-/// Shorter jobs are not considered, because one interruption is a large part of their time.
-const SHORTEST: Duration = Duration::from_millis(10);
-
-/// If this process had more of the cores than this, its own workers have starved the hash. They are the reason for
+/// If this process had more of the cores than this, its own workers have starved the hashes. They are the reason for
 /// the low priority, so it stays.
 const OWN_SHARE: f64 = 0.75;
 
@@ -50,8 +47,8 @@ pub(super) enum Priority {
     Normal,
 }
 
-/// The times of one job.
-#[derive(Clone, Copy, Debug)]
+/// The times of one job, or of several.
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct JobTimes {
     /// Time on the clock.
     pub(super) elapsed: Duration,
@@ -76,8 +73,8 @@ pub(super) struct HashTimes {
     /// CPU time of one hash: a moving average.
     computing: Duration,
     last_done: Option<Instant>,
-    /// The time of the last hashes at low priority, if all of them were starved.
-    starved: Duration,
+    /// The sums of the last jobs at low priority.
+    window: JobTimes,
     normal_until: Option<Instant>,
     cores: f64,
 }
@@ -112,7 +109,7 @@ impl HashTimes {
             expected: initial,
             computing: initial,
             last_done: None,
-            starved: Duration::ZERO,
+            window: JobTimes::default(),
             normal_until: None,
             cores: cores as f64,
         }
@@ -127,6 +124,7 @@ impl HashTimes {
     pub(super) fn idle(&mut self, now: Instant) {
         if self.last_done.is_some_and(|done| now.saturating_duration_since(done) >= FORGET_AFTER) {
             self.expected = self.expected.min(self.computing);
+            self.window = JobTimes::default();
         }
     }
 
@@ -146,18 +144,27 @@ impl HashTimes {
         self.computing = (self.computing * 7 + computing) / 8;
         self.last_done = Some(now);
         if priority == Priority::Low {
-            self.starved = if self.is_starved_by_others(times) { self.starved + times.elapsed } else { Duration::ZERO };
-            if self.starved >= STARVED_FOR {
-                self.starved = Duration::ZERO;
-                self.normal_until = Some(now + NORMAL_FOR);
+            self.window.add(times);
+            if self.window.elapsed >= WINDOW {
+                if self.window.are_starved_by_others(self.cores) {
+                    self.normal_until = Some(now + NORMAL_FOR);
+                }
+                self.window = JobTimes::default();
             }
         }
     }
+}
 
-    fn is_starved_by_others(&self, times: JobTimes) -> bool {
-        times.elapsed >= SHORTEST
-            && times.thread * STARVED < times.elapsed
-            && times.process.as_secs_f64() < times.elapsed.as_secs_f64() * self.cores * OWN_SHARE
+impl JobTimes {
+    fn add(&mut self, other: Self) {
+        self.elapsed += other.elapsed;
+        self.thread += other.thread;
+        self.process += other.process;
+    }
+
+    fn are_starved_by_others(self, cores: f64) -> bool {
+        self.thread * STARVED < self.elapsed
+            && self.process.as_secs_f64() < self.elapsed.as_secs_f64() * cores * OWN_SHARE
     }
 }
 
@@ -201,10 +208,10 @@ mod tests {
         assert!(hash_times.expected() <= millis(10), "{hash_times:?}");
     }
 
-    /// After hashes at this priority whose time is [`STARVED_FOR`].
+    /// After hashes at this priority whose time is that of the window.
     fn after(times: JobTimes, priority: Priority) -> (HashTimes, Instant) {
         let (mut hash_times, now) = (HashTimes::new(millis(10), 1), Instant::now());
-        for _ in 0..STARVED_FOR.as_millis() / times.elapsed.as_millis() {
+        for _ in 0..WINDOW.as_millis() / times.elapsed.as_millis() {
             hash_times.record(now, 1, times, priority);
         }
         (hash_times, now)
@@ -234,8 +241,19 @@ mod tests {
         let (mut hash_times, now) = (HashTimes::new(millis(10), 1), Instant::now());
         for _ in 0..20 {
             hash_times.record(now, 1, times(200, 12), Priority::Low);
-            hash_times.record(now, 1, times(15, 12), Priority::Low);
+            for _ in 0..10 {
+                hash_times.record(now, 1, times(12, 12), Priority::Low);
+            }
         }
         assert_eq!(hash_times.priority(now), Priority::Low);
+    }
+
+    #[test]
+    fn an_idle_second_forgets_starved_hashes() {
+        let (mut hash_times, now) = (HashTimes::new(millis(10), 1), Instant::now());
+        hash_times.record(now, 1, times(500, 12), Priority::Low);
+        hash_times.idle(now + SECOND);
+        hash_times.record(now + SECOND, 1, times(200, 12), Priority::Low);
+        assert_eq!(hash_times.priority(now + SECOND), Priority::Low);
     }
 }
