@@ -142,10 +142,12 @@ fn run_on_new_runtime<E: From<ServeError>>(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServeError::Runtime)?;
     let result = runtime.block_on(async {
         let stop = StopSignal::catch(signals).map_err(ServeError::Signals)?;
-        run(config, clock, logs, stop, work).await
+        run(config, clock, Arc::clone(&logs), stop, work).await
     });
     // Not a plain drop, which would wait for a blocking call on a store that hangs.
     runtime.shutdown_background();
+    // Kept until here: without a management listener, nothing else holds it.
+    drop(logs);
     result
 }
 

@@ -1,5 +1,8 @@
 //! What a start shows: a banner on a terminal, one log line elsewhere, and one line on stdout for scripts.
 
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
 use super::*;
 use crate::support::terminal::Terminal;
 
@@ -21,6 +24,24 @@ fn the_banner_on_a_terminal_comes_before_everything_else() {
     }
     assert!(screen.contains("users create --email you@example.org --superuser"), "{screen}");
     assert!(lines.last().unwrap().starts_with("listening on http://127.0.0.1:"), "{screen}");
+}
+
+/// Without it, workers would wait for each line to be written, and traces would not be sent.
+#[test]
+fn the_log_has_its_thread_without_management() {
+    let plan = Plan::embedded();
+    let mut command = plan.command();
+    command.env("SIGNET_SERVER__LISTEN", "127.0.0.1:0").env("SIGNET_SERVER__MANAGEMENT", "off");
+    let mut server = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let threads = std::fs::read_dir(format!("/proc/{}/task", server.id())).unwrap();
+    let names = threads.map(|thread| std::fs::read_to_string(thread.unwrap().path().join("comm")).unwrap());
+    let names = names.collect::<Vec<_>>();
+    server.kill().unwrap();
+    server.wait().unwrap();
+    assert!(line.starts_with("listening on "), "{line}");
+    assert!(names.iter().any(|name| name.trim() == "log"), "{names:?}");
 }
 
 /// The line of the log that says that the server listens.
