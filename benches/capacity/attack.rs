@@ -13,7 +13,7 @@ use signet::token::api_key::NewApiKey;
 
 use crate::options::Options;
 use crate::report::Report;
-use crate::support::http::{build_request, post_json};
+use crate::support::http::{build_request, post_json, verify_request};
 use crate::support::job::JobProcess;
 use crate::support::load::Histogram;
 use crate::support::postgres::Postgres;
@@ -126,7 +126,7 @@ fn measure(options: &Options, report: &mut Report, stores: &str, settings: &Sign
     let (rounds, seconds) = if options.quick { (2, 3.0) } else { (3, 20.0) };
     let signet = settings.start();
     let session = settings.seed_sessions(1).remove(0);
-    let verify = post_json("/verify", &json!({"token": session.access_token}).to_string());
+    let verify = verify_request(&session.access_token);
     let context = Context { token_head: session.access_token.split('.').next().expect("a token").to_owned() };
     let mut next = 0;
     let mut results: [Vec<Round>; ATTACKS.len()] = Default::default();

@@ -5,11 +5,9 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use serde_json::json;
-
 use crate::options::Options;
 use crate::report::Report;
-use crate::support::http::post_json;
+use crate::support::http::verify_request;
 use crate::support::load::{Job, Protocol, Requests, run_in_process};
 use crate::support::redis::Redis;
 use crate::support::signet::SignetSettings;
@@ -29,14 +27,13 @@ pub(crate) fn cached_tokens(options: &Options, report: &mut Report) {
     let mut readings = Vec::new();
     for _ in 0..batches {
         let sessions = settings.seed_sessions(size);
-        let request = |token: &str| post_json("/verify", &json!({"token": token}).to_string());
         let job = Job {
             addresses: vec![signet.address],
             connections: 16,
             protocol: Protocol::Http1,
             warmup: 0,
             count: size as u64,
-            requests: Requests::Cycle(sessions.iter().map(|seeded| request(&seeded.access_token)).collect()),
+            requests: Requests::Cycle(sessions.iter().map(|seeded| verify_request(&seeded.access_token)).collect()),
             expected_text: "\"active\":true".to_owned(),
             watched_pids: Vec::new(),
             stop_on_disconnect: false,

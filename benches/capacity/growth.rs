@@ -1,10 +1,8 @@
 //! Growth of memory with the number of requests: the slope over a million requests, without the first ones.
 
-use serde_json::json;
-
 use crate::options::Options;
 use crate::report::Report;
-use crate::support::http::post_json;
+use crate::support::http::verify_request;
 use crate::support::load::{Job, Protocol, Requests, run_in_process};
 use crate::support::signet::SignetSettings;
 use crate::support::target::Target;
@@ -19,7 +17,7 @@ pub(crate) fn run(options: &Options, report: &mut Report) {
     let settings = SignetSettings::new(&options.server, &options.cores.server());
     let signet = settings.start();
     let requests = settings.seed_sessions(TOKENS).into_iter();
-    let requests = requests.map(|seeded| post_json("/verify", &json!({"token": seeded.access_token}).to_string()));
+    let requests = requests.map(|seeded| verify_request(&seeded.access_token));
     let requests = requests.collect::<Vec<_>>();
     let readings = (0..10).map(|_| {
         let job = Job {

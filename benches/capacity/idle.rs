@@ -7,12 +7,11 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use serde_json::json;
 use socket2::{Domain, Socket, Type};
 
 use crate::options::Options;
 use crate::report::Report;
-use crate::support::http::{post_json, read_response};
+use crate::support::http::{read_response, verify_request};
 use crate::support::signet::SignetSettings;
 use crate::support::target::Target;
 
@@ -31,7 +30,7 @@ pub(crate) fn run(options: &Options, report: &mut Report) {
         SignetSettings::new(&options.server, &options.cores.server()).set("SIGNET_SERVER__IDLE_TIMEOUT", "1h");
     let signet = settings.start();
     let token = &settings.seed_sessions(1)[0].access_token;
-    let verify = post_json("/verify", &json!({"token": token}).to_string());
+    let verify = verify_request(token);
     // The first connections also fill caches of the server, so do not count them.
     drop(open_connections(signet.address, &verify, 64));
     sleep(Duration::from_secs(1));

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::options::Options;
 use crate::report::Report;
 use crate::storm::{HASH_JOB, HashJob, HashOutcome, MEMORY_KIB, STORM_JOB, SignIns, StormJob, StormOutcome};
-use crate::support::http::{build_request, post_json, send};
+use crate::support::http::{build_request, post_json, send, verify_request};
 use crate::support::job::JobProcess;
 use crate::support::load::Histogram;
 use crate::support::signet::{Signet, SignetSettings};
@@ -151,7 +151,7 @@ impl Users {
         let body = |email: &Value| json!({"email": email, "password": data["password"]}).to_string();
         Self {
             sign_ins: emails.map(|email| post_json("/sessions", &body(email))).collect(),
-            verify: post_json("/verify", &json!({"token": data["sessions"][0]["access_token"]}).to_string()),
+            verify: verify_request(data["sessions"][0]["access_token"].as_str().expect("a token")),
         }
     }
 

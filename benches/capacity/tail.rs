@@ -1,14 +1,12 @@
 //! The slowest responses of a mixed load: verifications and refreshes that keep two cores busy for 60 % of the time, with
 //! and without sign-ins that keep the hashing threads busy. Server, Redis and clients share the two cores.
 
-use serde_json::json;
-
 use crate::options::Options;
 use crate::report::Report;
 use crate::sign_in::Users;
 use crate::storm::{SignIns, StormOutcome};
 use crate::support::cores::CoreTime;
-use crate::support::http::post_json;
+use crate::support::http::verify_request;
 use crate::support::job::JobProcess;
 use crate::support::load::Histogram;
 use crate::support::redis::Redis;
@@ -125,7 +123,7 @@ struct Clients(Vec<TailClient>);
 impl Clients {
     fn seed(settings: &SignetSettings) -> Self {
         let client = |seeded: SeededSession| TailClient {
-            verify: post_json("/verify", &json!({"token": seeded.access_token}).to_string()),
+            verify: verify_request(&seeded.access_token),
             refresh_token: seeded.refresh_token,
         };
         Self(settings.seed_sessions(CLIENTS).into_iter().map(client).collect())

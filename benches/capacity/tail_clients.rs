@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+use signet_load::refresh_token;
 
 use crate::support::http::{build_request, read_response};
 use crate::support::load::Histogram;
@@ -105,7 +106,7 @@ impl TailClient {
                 let bearer = format!("authorization: Bearer {}\r\n", self.refresh_token);
                 let response = exchange(&mut stream, &build_request("POST", "/auth/login/refresh", &bearer, ""));
                 refresh.record(due.elapsed());
-                self.refresh_token = refresh_token(&response);
+                self.refresh_token = refresh_token(response.as_bytes()).expect("a refresh token");
             } else {
                 let response = exchange(&mut stream, &self.verify);
                 verify.record(due.elapsed());
@@ -121,9 +122,4 @@ fn exchange(stream: &mut TcpStream, request: &str) -> String {
     let response = read_response(stream);
     assert!(response.starts_with("HTTP/1.1 200"), "{response}");
     response
-}
-
-fn refresh_token(response: &str) -> String {
-    let (_, rest) = response.split_once("\"refresh_token\":\"").expect("a refresh token");
-    rest.split_once('"').expect("the end of the token").0.to_owned()
 }

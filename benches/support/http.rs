@@ -5,6 +5,11 @@ use std::net::{SocketAddr, TcpStream};
 
 pub(crate) use signet_load::{build_request, post_form, post_json};
 
+/// The request that verifies a token.
+pub(crate) fn verify_request(token: &str) -> String {
+    post_json("/verify", &serde_json::json!({"token": token}).to_string())
+}
+
 /// Sends a request on a new connection. Returns the status and the body.
 pub(crate) fn send(address: SocketAddr, request: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).expect("the server listens");

@@ -9,7 +9,7 @@ use crate::floor::{Floor, Session};
 use crate::memory;
 use crate::report::Finding;
 use crate::setup::{PreparedPath, ROTATED, SESSIONS, Setup, refresh_request};
-use crate::support::http;
+use crate::support::http::{self, verify_request};
 use crate::support::load::Protocol;
 use crate::support::redis::Redis;
 use crate::support::signet::SeededSession;
@@ -53,10 +53,6 @@ pub(crate) const PATHS: [Path; 12] = [
     ("memory", memory::memory),
     ("curves", curves::curves),
 ];
-
-fn verify_request(token: &str) -> String {
-    http::post_json("/verify", &json!({ "token": token }).to_string())
-}
 
 fn workload<'a>(connections: usize, expected_text: &'a str, source: RequestSource<'a>) -> Workload<'a> {
     Workload { connections, protocol: Protocol::Http1, expected_text, source, redis_pid: None }

@@ -248,7 +248,8 @@ fn response_length(received: &[u8], expected_status: u16) -> Result<Option<usize
     Ok(Some(end + 4 + body))
 }
 
-fn refresh_token(received: &[u8]) -> Option<String> {
+/// The refresh token in a response.
+pub fn refresh_token(received: &[u8]) -> Option<String> {
     const NAME: &[u8] = b"\"refresh_token\":\"";
     let begin = memmem::find(received, NAME)? + NAME.len();
     let end = begin + memchr::memchr(b'"', &received[begin..])?;

@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use client::Client;
+pub use client::{Client, refresh_token};
 pub use histogram::Histogram;
 pub use http2::Http2Client;
 pub use request::{build_request, post_form, post_json};
