@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::options::Options;
 use crate::report::Report;
 use crate::storm::{HASH_JOB, HashJob, HashOutcome, MEMORY_KIB, STORM_JOB, SignIns, StormJob, StormOutcome};
-use crate::support::http::{build_request, post_json, send, verify_request};
+use crate::support::http::{post_json, verify_request};
 use crate::support::job::JobProcess;
 use crate::support::load::Histogram;
 use crate::support::signet::{Signet, SignetSettings};
@@ -54,12 +54,12 @@ pub(crate) fn run(options: &Options, report: &mut Report) {
         let hash_rate = f64::midpoint(hash_before, hash_after);
         huge_page_ratios.push(hash_rate_in_huge_pages(options, seconds / 2.0) / hash_rate);
         saturated_ratios.push(saturated.accepted.count() as f64 / saturated.seconds / hash_rate);
-        let hashes_before = metric(&signet, "signet_hashes_total");
+        let hashes_before = signet.metric("signet_hashes_total");
         let storm = users.start_storm(options, &signet, seconds, SignIns::PerSecond(STORM_FACTOR * hash_rate));
         sleep(Duration::from_secs_f64(seconds * 0.8));
         peak_memory = peak_memory.max(signet.process.memory().anonymous);
         let storm: StormOutcome = storm.wait();
-        let hashes = metric(&signet, "signet_hashes_total") - hashes_before;
+        let hashes = signet.metric("signet_hashes_total") - hashes_before;
         assert_eq!(hashes as u64, storm.accepted.count(), "exactly the accepted sign-ins are hashed");
         // Over the time until the last response: sign-ins that were queued at the end of the storm are served too.
         storm_ratios.push(hashes / storm.seconds / hash_rate);
@@ -126,12 +126,6 @@ fn hash_rate_in_huge_pages(options: &Options, seconds: f64) -> f64 {
         outcome.huge_fraction * 100.0
     );
     outcome.per_second
-}
-
-fn metric(signet: &Signet, series: &str) -> f64 {
-    let (_, page) = send(signet.management, &build_request("GET", "/metrics", "", ""));
-    let value = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-    value.and_then(|value| value.parse().ok()).expect("a number for this series")
 }
 
 /// Requests of the users who sign in, and of one other user who only verifies a token.

@@ -70,6 +70,8 @@ pub(crate) fn run(options: &Options, report: &mut Report) {
 
     report.add(PART, "requests that use the cores for 60 %", rate, "/s", None);
     report.add(PART, "sign-ins beside them", sign_ins as f64 / seconds / rounds as f64, "/s", None);
+    let raised = signet.metric("signet_hash_priority_raised_total");
+    report.add(PART, "hashing jobs at the priority of the process", raised, "", None);
     for path in [Path::Verify, Path::Refresh] {
         let merge = |outcomes: &[TailOutcome]| {
             let mut all = Histogram::default();

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::http::{build_request, send};
 use super::process::{Process, pinned_command};
 use super::{free_port, temp_folder};
 
@@ -130,6 +131,15 @@ pub(crate) struct Signet {
     pub(crate) process: Process,
     pub(crate) address: SocketAddr,
     pub(crate) management: SocketAddr,
+}
+
+impl Signet {
+    /// The value of a series of `/metrics`.
+    pub(crate) fn metric(&self, series: &str) -> f64 {
+        let (_, page) = send(self.management, &build_request("GET", "/metrics", "", ""));
+        let value = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        value.and_then(|value| value.parse().ok()).expect("a number for this series")
+    }
 }
 
 /// A session that `signet seed` opened.
