@@ -54,6 +54,7 @@ over_both_stores_in_process!(
     disconnect_verifies_or_leaves_the_code_valid,
     disconnect_opens_a_session_with_a_notice_or_neither,
     concurrent_changes_leave_claims_equal_to_the_row,
+    sign_in_under_way_gets_the_claims_of_the_row,
     reset_does_not_verify_a_changed_address,
 );
 
@@ -327,6 +328,19 @@ async fn concurrent_changes_leave_claims_equal_to_the_row(fleet: &TestFleet) {
         assert!(claims_match_row(&ctx, user.id).await);
         assert_eq!(list_sessions(&ctx, user.id).await.unwrap().len(), 3);
     }
+}
+
+async fn sign_in_under_way_gets_the_claims_of_the_row(fleet: &TestFleet) {
+    let ctx = fleet.node().await;
+    let (by, before) = (user(&ctx, "changer").await, user(&ctx, "changing").await);
+    let plan = UpdateUser { custom_claims: Some(r#"{"plan":"pro"}"#.parse().unwrap()), ..UpdateUser::default() };
+    for change in [change_email("changed@example.org".to_owned()), plan] {
+        update_user(&ctx, &by, before.id, change, request_ctx(&ctx)).await.unwrap();
+        // `before` is the row as the sign-in read it.
+        open_session(&ctx, &before, None, request_ctx(&ctx)).await.unwrap();
+        assert!(claims_match_row(&ctx, before.id).await);
+    }
+    assert_eq!(list_sessions(&ctx, before.id).await.unwrap().len(), 2);
 }
 
 async fn reset_does_not_verify_a_changed_address(fleet: &TestFleet) {

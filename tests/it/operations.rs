@@ -192,7 +192,8 @@ mod counting {
         assert_eq!(stored("store=\"ephemeral\",operation=\"open_session\""), 1.0);
         assert_eq!(stored("store=\"ephemeral\",operation=\"present\""), 1.0);
         assert_eq!(stored("store=\"ephemeral\",operation=\"end_sessions\""), 1.0);
-        assert_eq!(stored("store=\"accounts\",operation=\"user\""), 2.0);
+        // A sign-in that succeeds reads the row again once the session is open.
+        assert_eq!(stored("store=\"accounts\",operation=\"user\""), 3.0);
         assert!(after.iter().all(|(name, value)| !name.starts_with("signet_store_errors_total") || *value == 0.0));
         assert_eq!(after["signet_revocations"], 1.0);
         assert!((0.0..5.0).contains(&after["signet_revocation_lag_seconds"]));

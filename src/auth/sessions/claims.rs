@@ -7,8 +7,9 @@
 //! tokens carry the old claims until the next change or sign-in. Access tokens already issued carry them until they
 //! expire, within minutes.
 //!
-//! A sign-in that read the row before the change can still open a session with the old claims. Reading the row again
-//! would cost every sign-in another round trip.
+//! A sign-in may have read the row before the change, and open its session after the others were rewritten. Once the
+//! session is open, the sign-in therefore reads the row again (`refresh_changed_claims`): a change that it does not see
+//! rewrites this session too.
 
 use std::borrow::Cow;
 
@@ -97,13 +98,22 @@ pub fn session_email(session: &Session) -> Result<String, Error> {
 
 /// Rewrites the claims of all open sessions of the user from the row. A failure is logged and not returned: see above.
 pub(in crate::auth) async fn refresh_session_claims(ctx: &Context, user: UserId) {
-    if let Err(error) = rewrite_claims(ctx, user).await {
+    log_failure(user, rewrite_claims(ctx, user, None).await);
+}
+
+/// Like [`refresh_session_claims`], after a session was opened with `claims`: does nothing if the row still has these.
+pub(in crate::auth) async fn refresh_changed_claims(ctx: &Context, user: UserId, claims: SessionClaims) {
+    log_failure(user, rewrite_claims(ctx, user, Some(claims)).await);
+}
+
+fn log_failure(user: UserId, rewritten: Result<(), Error>) {
+    if let Err(error) = rewritten {
         tracing::warn!(%user, %error, "cannot update the claims stored in open sessions");
     }
 }
 
-async fn rewrite_claims(ctx: &Context, user: UserId) -> Result<(), Error> {
-    let mut written = None;
+/// `written`: the claims that the sessions have, as far as the caller knows.
+async fn rewrite_claims(ctx: &Context, user: UserId, mut written: Option<SessionClaims>) -> Result<(), Error> {
     // Of two concurrent changes, the first may get here last and overwrite the newer claims. Repeat until the row is as
     // written.
     while let Some(row) = ctx.accounts.user(Find::Id(user)).await? {

@@ -13,7 +13,7 @@ use crate::auth::one_time::CheckedSecret;
 use crate::auth::request_context::RequestContext;
 use crate::auth::retention::first_session_after;
 use crate::auth::run_to_completion::run_to_completion;
-use crate::auth::sessions::claims::session_claims;
+use crate::auth::sessions::claims::{refresh_changed_claims, session_claims};
 use crate::auth::sessions::tokens::{TokenPair, issue_tokens};
 use crate::auth::{Error, mailing, mfa};
 use crate::clock::Timestamp;
@@ -186,7 +186,8 @@ impl<'a> AuthorizedLogin<'a> {
 }
 
 /// Stores the session, applies the revocations of sessions that the store ended for it, and notifies the owner of a
-/// verified address if the network is new. An address that is not verified may be that of somebody else.
+/// verified address if the network is new. An address that is not verified may be that of somebody else. Then updates
+/// the claims of the session if the row has changed since it was read.
 ///
 /// To be run to completion. Otherwise a thief who disconnects in time would make the network a known one without a
 /// notice, and the next sign-in from there would not cause one.
@@ -208,6 +209,8 @@ fn store_session(
             if let (true, Some((user, origin))) = (from_new_network, notice) {
                 mailing::queue_notice(&ctx, &user, Letter::NewSignIn, &origin).await;
             }
+            let Session { user, claims, custom_claims, .. } = session;
+            refresh_changed_claims(&ctx, user, SessionClaims { claims, custom_claims }).await;
         }
         Ok(opened)
     }

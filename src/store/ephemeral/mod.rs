@@ -128,8 +128,8 @@ pub trait Ephemeral: Send + Sync + 'static {
     /// session changes: none is revived or extended. Every later refresh of these sessions gets the new claims.
     ///
     /// Access tokens issued before keep the old claims until they expire, which is minutes. A sign-in under way that
-    /// read the user row before it changed can still open a session with the old claims; preventing that would take
-    /// one more read of the row in each sign-in.
+    /// read the user row before it changed can open a session with the old claims afterwards, so its caller then reads
+    /// the row again.
     async fn set_claims(&self, user: UserId, claims: &SessionClaims, now: Timestamp) -> Result<u64>;
 
     /// Ends sessions of `user`; another user's session in `scope` is ignored. When this returns, no refresh of them can
