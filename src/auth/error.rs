@@ -72,6 +72,9 @@ pub enum Error {
     /// Another user has this address.
     #[error("the e-mail address is taken")]
     EmailTaken,
+    /// The user has another address than the one that the request is about.
+    #[error("the user has another e-mail address by now")]
+    EmailChanged,
     /// Another user has this name.
     #[error("the username is taken")]
     UsernameTaken,

@@ -1,11 +1,13 @@
-//! Verifying an address by a mailed code, tested by calling the operations: lifetime and scope of a code.
+//! Verifying an address, tested by calling the operations: lifetime and scope of a mailed code, and verifying by hand.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use signet::auth::Error;
 use signet::auth::accounts::create::{CreateUser, create_user};
+use signet::auth::accounts::update::{UpdateUser, update_user_as_operator};
 use signet::auth::accounts::verify_email_code::{send_code, verify_email_with_code};
+use signet::auth::audit::Origin;
 use signet::auth::context::Context;
 use signet::auth::request_context::{ExtraClaims, RequestContext};
 use signet::auth::sessions::list::list_sessions;
@@ -20,6 +22,7 @@ over_both_stores_in_process!(
     code_is_valid_on_every_node,
     concurrent_uses_verify_once,
     code_is_bound_to_its_address,
+    operator_verifies_no_address_that_was_not_read,
     open_sessions_get_the_verified_claim,
 );
 
@@ -109,6 +112,21 @@ async fn code_is_bound_to_its_address(fleet: &TestFleet) {
     let next = user(&ctx, "moves").await;
     assert_invalid(verify(&ctx, &next, &code).await);
     assert!(!is_verified(&ctx, &one).await && !is_verified(&ctx, &next).await);
+}
+
+async fn operator_verifies_no_address_that_was_not_read(fleet: &TestFleet) {
+    let ctx = fleet.node().await;
+    let before = user(&ctx, "known-to-the-operator").await;
+    let changes = Changes { email: Some("of-somebody-else@example.org".to_owned()), ..Changes::default() };
+    ctx.accounts.change_user(before.id, &changes, fleet.clock.now()).await.unwrap();
+    let verify = async |user: &User| {
+        let update = UpdateUser { verified: Some(true), ..UpdateUser::default() };
+        update_user_as_operator(&ctx, user, update, Origin::process()).await
+    };
+    assert!(matches!(verify(&before).await, Err(Error::EmailChanged)));
+    assert!(!is_verified(&ctx, &before).await);
+    let now = ctx.accounts.user(Find::Id(before.id)).await.unwrap().unwrap();
+    assert!(verify(&now).await.unwrap().verified);
 }
 
 async fn open_sessions_get_the_verified_claim(fleet: &TestFleet) {

@@ -136,6 +136,7 @@ fn error_reply(error: &Error) -> ErrorReply {
         Error::Internal(_) => Infrastructure(500, "INTERNAL_ERROR"),
         // No call of this dialect returns these.
         Error::UsernameTaken
+        | Error::EmailChanged
         | Error::Mfa(MfaError::EnableFailed | MfaError::DisableFailed)
         | Error::InvalidLink(LinkKind::MagicLink | LinkKind::PasswordReset | LinkKind::EmailVerification)
         | Error::WrongCurrentPassword

@@ -88,6 +88,7 @@ fn render(error: Error, call: Call) -> Response {
             Call::Create => detail(400, "The user with this username already exists in the system."),
             Call::Any | Call::SignIn | Call::Reset | Call::Toggle => detail(409, "This username is not available."),
         },
+        Error::EmailChanged => detail(409, "The user has another email address by now."),
         Error::InvalidInput(InputError::Email(error)) => {
             invalid_field("email", format!("value is not a valid email address: {}", wire_text::email(error)))
         }

@@ -176,6 +176,9 @@ fn render_error(error: Error) -> Response {
         Error::NotFound => problem(404, "not_found", "The requested object does not exist.", cause),
         Error::EmailTaken => problem(409, "email_taken", "Another account has this email address.", cause),
         Error::UsernameTaken => problem(409, "username_taken", "Another account has this username.", cause),
+        Error::EmailChanged => {
+            problem(409, "email_changed", "The user has another email address by now; nothing was changed.", cause)
+        }
         Error::InvalidInput(InputError::Email(_)) => {
             problem(400, "invalid_email", "The email address is invalid.", cause)
         }

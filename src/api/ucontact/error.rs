@@ -62,6 +62,7 @@ fn render(error: &Error) -> Response {
         ) => detail(403, "Forbidden"),
         Error::EmailTaken => detail(409, "User with this email already exist"),
         Error::UsernameTaken => detail(409, "User with this username already exists"),
+        Error::EmailChanged => detail(409, "the user has another email address"),
         Error::InvalidTarget | Error::InvalidSubjectToken(_) => detail(400, "the token cannot be issued"),
         Error::Idempotency(_) => detail(409, "the request was sent before"),
         Error::BalanceOutOfRange => detail(409, "the balance would be out of range"),

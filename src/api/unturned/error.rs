@@ -121,6 +121,7 @@ fn render(error: Error) -> Response {
         Error::NotFound => failure(404, "not_found", "There is no such thing."),
         Error::EmailTaken => failure(409, "email_taken", "Another user has that e-mail address."),
         Error::UsernameTaken => failure(409, "username_taken", "Another user has that username."),
+        Error::EmailChanged => failure(409, "email_changed", "The user has another e-mail address by now."),
         Error::InvalidInput(InputError::Email(_)) => failure(400, "invalid_email", "That is not an e-mail address."),
         Error::InvalidInput(InputError::Username(_)) => failure(400, "invalid_username", "That is not a username."),
         Error::InvalidInput(InputError::Password(_)) => failure(400, "weak_password", "That password will not do."),

@@ -115,6 +115,7 @@ fn render(error: &Error) -> Response {
         }
         Error::EmailTaken => error_with_details(409, "register email exists", "the e-mail address is taken"),
         Error::UsernameTaken => error_with_details(409, "register username exists", "the username is taken"),
+        Error::EmailChanged => error_with_details(409, "conflict", "the user has another e-mail address"),
         Error::Mfa(error @ (MfaError::AlreadyEnabled | MfaError::AlreadyDisabled)) => {
             error_with_details(409, "conflict", wire_text::mfa(*error))
         }

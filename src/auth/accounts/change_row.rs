@@ -8,7 +8,7 @@
 use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::id::UserId;
-use crate::store::accounts::{Changed, Changes, User};
+use crate::store::accounts::{Changed, Changes, Find, User};
 
 /// Changes the row. If the changes end the sign-ins, the caller ends the sessions.
 pub(super) async fn change_row(ctx: &Context, user: UserId, changes: &Changes) -> Result<User, Error> {
@@ -20,6 +20,13 @@ pub(super) async fn change_row(ctx: &Context, user: UserId, changes: &Changes) -
         Changed::Changed(user) => Ok(*user),
         Changed::EmailTaken => Err(Error::EmailTaken),
         Changed::UsernameTaken => Err(Error::UsernameTaken),
-        Changed::NotFound => Err(Error::NotFound),
+        Changed::NotFound => Err(not_changed(ctx, user, changes).await?),
     }
+}
+
+/// Why the store changed nothing.
+async fn not_changed(ctx: &Context, user: UserId, changes: &Changes) -> Result<Error, Error> {
+    let Some(required) = &changes.only_if_email else { return Ok(Error::NotFound) };
+    let row = ctx.accounts.user(Find::Id(user)).await?;
+    Ok(if row.is_some_and(|row| row.email != *required) { Error::EmailChanged } else { Error::NotFound })
 }

@@ -68,6 +68,9 @@ pub struct UpdateUser {
     pub password: Option<Password>,
     /// True if the address is verified. Ignored if the address changes.
     pub verified: Option<bool>,
+    /// The address that the user must have; otherwise nothing changes. If it is absent and `verified` is true, the one
+    /// in the row that was read.
+    pub only_if_email: Option<Email>,
     /// Whether sign-in is disabled.
     pub disabled: Option<bool>,
     /// Whether the user has every permission. Only superusers may change it.
@@ -253,6 +256,7 @@ fn to_changes(
         ends_sign_ins: loses_permission(user, &update),
         ends_api_keys_with: ended_scopes(&update),
         only_if_valid_after,
+        only_if_email: required_address(user, &update),
         full_name: update.full_name,
         username: update.username.map(|name| name.as_ref().map(new_username)),
         email: update.email.map(|email| email.as_str().to_owned()),
@@ -263,6 +267,13 @@ fn to_changes(
         roles: update.roles,
         custom_claims: update.custom_claims.map(CustomClaims::into_stored),
     }
+}
+
+/// The address that the user must still have. An address that the user has changed to in the meantime may be that of
+/// another person, and nobody has decided to verify it.
+fn required_address(user: &User, update: &UpdateUser) -> Option<String> {
+    let named = update.only_if_email.as_ref().map(|email| email.as_str().to_owned());
+    named.or_else(|| (update.verified == Some(true)).then(|| user.email.clone()))
 }
 
 /// Mails the old address what has changed, and the new address a link that verifies it.

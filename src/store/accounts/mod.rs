@@ -44,7 +44,7 @@ pub enum Changed {
     EmailTaken,
     /// Another user has that username; nothing was changed.
     UsernameTaken,
-    /// There is no such user, or its sign-ins have ended since [`Changes::only_if_valid_after`].
+    /// There is no such user, or [`Changes::only_if_valid_after`] or [`Changes::only_if_email`] excludes it.
     NotFound,
 }
 
@@ -174,9 +174,9 @@ pub trait Accounts: Send + Sync + 'static {
     /// never undoes a concurrent password change. Ends no session.
     async fn upgrade_hash(&self, user: UserId, old: &PasswordHash, new: &PasswordHash) -> Result<bool>;
 
-    /// Applies all changes or none, in one step; none to a user whom [`Changes::only_if_valid_after`] excludes. Of any
-    /// number of concurrent callers that want one address or username, to change or to create a user, exactly one gets
-    /// it; if both are taken, the result is `EmailTaken`.
+    /// Applies all changes or none, in one step; none to a user whom [`Changes::only_if_valid_after`] or
+    /// [`Changes::only_if_email`] excludes. Of any number of concurrent callers that want one address or username, to
+    /// change or to create a user, exactly one gets it; if both are taken, the result is `EmailTaken`.
     ///
     /// If [`Changes::end_sign_ins`] holds (a password is given or the user is disabled, even again), raises
     /// [`User::sessions_valid_after`] to `now`, or by a millisecond if that is later. Deactivates the user's API keys

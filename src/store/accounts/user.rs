@@ -218,6 +218,8 @@ pub struct Changes {
     /// Changes nothing if the user's [`User::sessions_valid_after`] differs: the session that asks for the change may
     /// have ended since the row was read.
     pub only_if_valid_after: Option<Timestamp>,
+    /// Changes nothing if the user has another address: what is to change may be right for this one only.
+    pub only_if_email: Option<String>,
     /// Ends all sign-ins whatever else changes, because a permission that tokens state is lost.
     pub ends_sign_ins: bool,
     /// Deactivates the user's API keys that have one of these scopes.

@@ -79,6 +79,7 @@ pub(super) async fn many_fields_change_in_one_step(store: Arc<dyn Accounts>) {
         custom_claims: Some(None),
         ends_sign_ins: false,
         only_if_valid_after: None,
+        only_if_email: None,
         ends_api_keys_with: &[],
     };
     let expected = User {
@@ -334,10 +335,10 @@ pub(super) async fn verifying_the_old_email_never_verifies_the_new(store: Arc<dy
     run_concurrently(MANY, |number| {
         let (store, user) = (store.clone(), users[number / 2].clone());
         async move {
-            if number % 2 == 0 {
-                store.verify_email(user.id, &user.email, at(1)).await.unwrap();
-            } else {
-                changed(&*store, user.id, &to_email(&format!("new-{}", user.email)), at(1)).await;
+            match number % 4 {
+                0 => drop(store.verify_email(user.id, &user.email, at(1)).await.unwrap()),
+                2 => drop(store.change_user(user.id, &verified_as(&user.email), at(1)).await.unwrap()),
+                _ => drop(changed(&*store, user.id, &to_email(&format!("new-{}", user.email)), at(1)).await),
             }
         }
     })
@@ -345,6 +346,21 @@ pub(super) async fn verifying_the_old_email_never_verifies_the_new(store: Arc<dy
     for user in store.users(0, 100).await.unwrap() {
         assert!(user.email.starts_with("new-") && !user.verified, "{user:?}");
     }
+}
+
+fn verified_as(email: &str) -> Changes {
+    Changes { verified: Some(true), only_if_email: Some(email.to_owned()), ..Changes::default() }
+}
+
+pub(super) async fn change_for_another_email_changes_nothing(store: Arc<dyn Accounts>) {
+    let ada = create(&*store, &NewUser { verified: false, ..new_user("ada") }).await;
+    let moved = changed(&*store, ada.id, &to_email("new@example.org"), at(1)).await;
+    assert_eq!(store.change_user(ada.id, &verified_as(&ada.email), at(2)).await.unwrap(), Changed::NotFound);
+    assert_eq!(row(&*store, ada.id).await, moved);
+    let expected = User { verified: true, updated_at: at(2), ..moved.clone() };
+    assert_eq!(changed(&*store, ada.id, &verified_as(&moved.email), at(2)).await, expected);
+    let away = Changes { email: Some(ada.email.clone()), ..verified_as(&moved.email) };
+    assert_eq!(changed(&*store, ada.id, &away, at(3)).await.email, ada.email, "the address as it was before");
 }
 
 pub(super) async fn users_are_paged_by_offset(store: Arc<dyn Accounts>) {

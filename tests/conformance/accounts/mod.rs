@@ -90,6 +90,7 @@ suite! {
         one_of_many_verifies_an_email
         former_email_is_not_verified
         verifying_the_old_email_never_verifies_the_new
+        change_for_another_email_changes_nothing
         users_are_paged_by_offset
     }
     search {

@@ -7,9 +7,9 @@ use crate::reauthentication::grow_old;
 use crate::support::server::{HttpResponse, PASSWORD, SendRequest, TestServer, over_both_stores};
 
 over_both_stores!(|plan| plan;
-    superuser_reads_and_changes_a_user, lost_rights_end_sessions, invalid_changes_are_refused,
-    other_callers_are_forbidden, users_are_searched_in_pages, created_user_can_sign_in, details_name_what_a_user_has,
-    superuser_deletes_a_user, sensitive_changes_need_a_recent_sign_in);
+    superuser_reads_and_changes_a_user, address_is_verified_only_if_the_user_has_it, lost_rights_end_sessions,
+    invalid_changes_are_refused, other_callers_are_forbidden, users_are_searched_in_pages, created_user_can_sign_in,
+    details_name_what_a_user_has, superuser_deletes_a_user, sensitive_changes_need_a_recent_sign_in);
 
 async fn patch(server: &TestServer, bearer: &str, user: &str, body: &Value) -> HttpResponse {
     server.request(Method::PATCH, &format!("/admin/users/{user}")).bearer_auth(bearer).json(body).send_checked().await
@@ -76,6 +76,23 @@ async fn superuser_reads_and_changes_a_user(server: &TestServer) {
         let path = format!("/admin/users/{unknown}");
         server.get(&path).bearer_auth(&access).send_checked().await.is_problem(404, "not_found");
     }
+}
+
+async fn address_is_verified_only_if_the_user_has_it(server: &TestServer) {
+    let root = server.sign_in(&server.create_user(&["--superuser"])).await.access;
+    let user = server.create_user(&[]);
+    let access = server.sign_in(&user).await.access;
+    let moved = format!("moved-{}", user.email);
+    let change = json!({"email": moved, "original": PASSWORD});
+    let request = server.request(Method::PUT, "/auth/users/me").bearer_auth(&access).json(&change);
+    request.send_checked().await.is(200);
+    let verify = |email: &str| json!({"email_verified": true, "full_name": "Zoe Tam", "email": email});
+    patch(server, &root, &user.id, &verify(&user.email)).await.is_problem(409, "email_changed");
+    let row = server.plan().json(&["users", "show", &moved], "");
+    assert_eq!((&row["verified"], &row["full_name"]), (&json!(false), &Value::Null));
+    patch(server, &root, &user.id, &verify("nobody")).await.is_problem(400, "invalid_email");
+    let verified = patch(server, &root, &user.id, &verify(&moved.to_uppercase())).await.is(200).json();
+    assert_eq!((&verified["email_verified"], &verified["email"]), (&json!(true), &json!(moved)));
 }
 
 async fn lost_rights_end_sessions(server: &TestServer) {

@@ -18,7 +18,7 @@ use crate::auth::accounts::update::{CustomClaims, UpdateUser, update_user};
 use crate::auth::accounts::{MAX_FULL_NAME, MAX_ROLES};
 use crate::auth::context::Context;
 use crate::auth::error::Denial;
-use crate::auth::identity::{EmailError, Username, UsernameError};
+use crate::auth::identity::{Email, EmailError, Username, UsernameError};
 use crate::auth::passwords::Password;
 use crate::auth::tokens::caller::authenticate;
 use crate::http::json::{self, BoundedList};
@@ -95,8 +95,11 @@ struct UpdateUserRequest {
     superuser: Option<bool>,
     /// True to refuse sign-ins and end the user's sessions.
     disabled: Option<bool>,
-    /// True to mark the address as verified; false removes the mark.
+    /// True to mark the address as verified; false removes the mark. Send `email` with it.
     email_verified: Option<bool>,
+    /// The address that you have read. If the user has changed it since, the call fails and changes nothing.
+    #[schema(value_type = Option<String>, format = Email, max_length = 254)]
+    email: Option<String>,
     /// The full name; null removes it.
     #[serde(default, deserialize_with = "json::double_option")]
     #[schema(value_type = Option<String>, max_length = 255)]
@@ -265,6 +268,7 @@ async fn update(ctx: Context, mut request: Request) -> Result<Response, Problem>
         superuser: body.superuser,
         disabled: body.disabled,
         verified: body.email_verified,
+        only_if_email: body.email.as_deref().map(Email::parse).transpose()?,
         username: body.username.map(|name| name.as_deref().map(Username::parse).transpose()).transpose()?,
         full_name: body.full_name.map(|name| name.map(checked_full_name).transpose()).transpose()?,
         ..UpdateUser::default()
@@ -282,6 +286,8 @@ pub(super) const UPDATE: Endpoint = endpoint! {
         Error::NotFound,
         Error::RecentSignInRequired,
         Error::UsernameTaken,
+        Error::EmailChanged,
+        EmailError::NoAt,
         UsernameError::Character,
     ],
 };

@@ -115,6 +115,7 @@ fn render_error(error: Error) -> Response {
         | Error::Idempotency(_)
         | Error::BalanceOutOfRange
         | Error::EmailTaken
+        | Error::EmailChanged
         | Error::UsernameTaken
         | Error::InvalidInput(_) => respond(400, "invalid_request", &cause),
         Error::RateLimited { retry_after } => {

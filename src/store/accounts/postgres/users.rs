@@ -100,6 +100,7 @@ static CHANGE_USER: NamedStatement = NamedStatement::new(
                 updated_at = {now}
             WHERE id = {id} AND NOT EXISTS (SELECT FROM taken WHERE email_taken OR username_taken)
                 AND sessions_valid_after = COALESCE({only_if_valid_after}, sessions_valid_after)
+                AND email = COALESCE({only_if_email}, email)
             RETURNING *
         )
         SELECT ",
@@ -148,6 +149,7 @@ pub(super) async fn change(
             ("verified", &changes.verified),
             ("ends_sign_ins", &ends_sign_ins),
             ("only_if_valid_after", &changes.only_if_valid_after),
+            ("only_if_email", &changes.only_if_email),
             ("now", &now),
         ],
     );

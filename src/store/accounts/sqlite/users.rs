@@ -149,7 +149,8 @@ pub(super) fn change(tx: &Connection, user: UserId, changes: &Changes, now: Time
     let rest = concat!(
         "verified = coalesce(:given_verified, verified AND email = coalesce(:given_email, email)), ",
         raise_valid_after!(":ends_sign_ins"),
-        " WHERE id = :id AND sessions_valid_after = coalesce(:only_if_valid_after, sessions_valid_after) RETURNING ",
+        " WHERE id = :id AND sessions_valid_after = coalesce(:only_if_valid_after, sessions_valid_after)
+            AND email = coalesce(:only_if_email, email) RETURNING ",
         user_select_list!("users")
     );
     let ends_sign_ins = changes.end_sign_ins();
@@ -160,6 +161,7 @@ pub(super) fn change(tx: &Connection, user: UserId, changes: &Changes, now: Time
         ":now": now,
         ":id": user,
         ":only_if_valid_after": changes.only_if_valid_after,
+        ":only_if_email": changes.only_if_email,
     });
     let Some(user) = find_one(tx, &format!("UPDATE users SET {assignments}{rest}"), &values[..])? else {
         return Ok(Changed::NotFound);

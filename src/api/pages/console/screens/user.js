@@ -97,6 +97,8 @@ function Edit({ user, path, close, done }) {
       ['claims', parsed, user.claims ?? {}], ['superuser', superuser.value, user.superuser],
       ['email_verified', verified.value, user.email_verified]];
     const changed = fields.filter(([, value, old]) => JSON.stringify(value) !== JSON.stringify(old));
+    // Only the address on this page may be verified. The user may have changed it since.
+    if (verified.value && !user.email_verified) changed.push(['email', user.email, user.email]);
     return change('PATCH', path, Object.fromEntries(changed.map(([field, value]) => [field, value])));
   };
   return html`<${FormDialog} title=${t('user.edit')} label=${t('action.save')} send=${send} close=${close} done=${done}>
