@@ -21,6 +21,7 @@ use signet::auth::sessions::sign_out::sign_out;
 use signet::auth::sessions::tokens::TokenPair;
 use signet::auth::sign_in::mailed_code;
 use signet::auth::sign_in::open_session::open_session;
+use signet::auth::tokens::caller::authenticate;
 use signet::auth::tokens::client_credentials::issue_for_api_key;
 use signet::auth::tokens::introspect::{Introspection, introspect_in_dialect};
 use signet::auth::tokens::revoke::revoke;
@@ -164,6 +165,20 @@ fn request_ctx(dialect_config: &signet::config::Dialect) -> RequestContext<'_> {
         extra_claims: ExtraClaims::None,
         audience: None,
     }
+}
+
+/// The owner has set a new password on another node: the session may be that of a thief.
+#[tokio::test]
+async fn row_ends_the_session_of_a_superuser_before_the_revocation() {
+    let node = node().await;
+    let superuser = Changes { superuser: Some(true), ..Changes::default() };
+    node.ctx.accounts.change_user(node.user.id, &superuser, node.ctx.now()).await.unwrap();
+    let access = open_native_session(&node).await.access_token;
+    let require = async || authenticate(&node.ctx, Some(&access)).await.unwrap().require_superuser(&node.ctx).await;
+    require().await.unwrap();
+    node.ctx.accounts.end_sign_ins(node.user.id, node.ctx.now()).await.unwrap();
+    assert!(verify_access_token(&node.ctx, &access).is_ok(), "the node does not know of it yet");
+    assert!(matches!(require().await, Err(Error::InvalidToken(VerifyError::Revoked))));
 }
 
 async fn try_refresh(node: &Node, tokens: &TokenPair) -> Result<TokenPair, Error> {

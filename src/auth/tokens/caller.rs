@@ -54,15 +54,11 @@ pub async fn authenticate_user(ctx: &Context, credential: Option<&str>) -> Resul
         result => result?,
     };
     let user = ctx.accounts.user(Find::Id(caller.user)).await?.ok_or(Error::NotFound)?;
-    // The row records that the user's sign-ins were ended, possibly before this node has applied the revocation.
-    let opened_at = caller.session.and_then(|session| session.created_at());
     if user.disabled {
-        Err(Error::AccountDisabled)
-    } else if opened_at.is_some_and(|opened_at| opened_at <= user.sessions_valid_after) {
-        Err(VerifyError::Revoked.into())
-    } else {
-        Ok((caller, user))
+        return Err(Error::AccountDisabled);
     }
+    caller.require_open_session(&user)?;
+    Ok((caller, user))
 }
 
 /// The error for a refused refresh token: [`Error::AccountDisabled`] if its user is disabled, which ended all sessions,
@@ -164,12 +160,23 @@ impl Caller {
         Ok(user)
     }
 
-    /// Requires a superuser by the current row. An API key, or a token issued from one, also needs one of `scopes`.
+    /// Requires a superuser whose session has not ended, both by the current row. An API key, or a token issued from
+    /// one, also needs one of `scopes`.
     pub async fn require_superuser_with(&self, ctx: &Context, scopes: &[&str]) -> Result<User, Error> {
         if self.session.is_none() && scopes.iter().all(|scope| self.require_scope(scope).is_err()) {
             return Err(Error::Forbidden(Denial::MissingPermission));
         }
         let user = ctx.accounts.user(Find::Id(self.user)).await?;
-        user.filter(|user| user.superuser && !user.disabled).ok_or(Error::Forbidden(Denial::MissingPermission))
+        let user = user.filter(|user| user.superuser && !user.disabled);
+        let user = user.ok_or(Error::Forbidden(Denial::MissingPermission))?;
+        self.require_open_session(&user)?;
+        Ok(user)
+    }
+
+    /// Refuses a session that the caller's row says was ended, possibly before this node has applied the revocation.
+    fn require_open_session(&self, user: &User) -> Result<(), VerifyError> {
+        let opened_at = self.session.and_then(|session| session.created_at());
+        let is_ended = opened_at.is_some_and(|opened_at| opened_at <= user.sessions_valid_after);
+        if is_ended { Err(VerifyError::Revoked) } else { Ok(()) }
     }
 }
