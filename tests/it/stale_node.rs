@@ -167,18 +167,36 @@ fn request_ctx(dialect_config: &signet::config::Dialect) -> RequestContext<'_> {
     }
 }
 
+/// An access token of the user, who is a superuser from now on.
+async fn superuser_token(node: &Node) -> String {
+    let superuser = Changes { superuser: Some(true), ..Changes::default() };
+    node.ctx.accounts.change_user(node.user.id, &superuser, node.ctx.now()).await.unwrap();
+    open_native_session(node).await.access_token
+}
+
 /// The owner has set a new password on another node: the session may be that of a thief.
 #[tokio::test]
 async fn row_ends_the_session_of_a_superuser_before_the_revocation() {
     let node = node().await;
-    let superuser = Changes { superuser: Some(true), ..Changes::default() };
-    node.ctx.accounts.change_user(node.user.id, &superuser, node.ctx.now()).await.unwrap();
-    let access = open_native_session(&node).await.access_token;
+    let access = superuser_token(&node).await;
     let require = async || authenticate(&node.ctx, Some(&access)).await.unwrap().require_superuser(&node.ctx).await;
     require().await.unwrap();
     node.ctx.accounts.end_sign_ins(node.user.id, node.ctx.now()).await.unwrap();
     assert!(verify_access_token(&node.ctx, &access).is_ok(), "the node does not know of it yet");
     assert!(matches!(require().await, Err(Error::InvalidToken(VerifyError::Revoked))));
+}
+
+#[tokio::test]
+async fn sign_in_by_a_clock_that_was_ahead_is_not_recent() {
+    let node = node().await;
+    let ahead = 3600 * SECOND;
+    node.advance_fresh(ahead);
+    let access = superuser_token(&node).await;
+    let require =
+        async || authenticate(&node.ctx, Some(&access)).await.unwrap().require_recent_superuser(&node.ctx).await;
+    require().await.unwrap();
+    node.clock.set_back(ahead);
+    assert!(matches!(require().await, Err(Error::RecentSignInRequired)));
 }
 
 async fn try_refresh(node: &Node, tokens: &TokenPair) -> Result<TokenPair, Error> {

@@ -10,7 +10,7 @@ use crate::auth::passwords::{Password, QueueSlot, Verdict};
 use crate::auth::rate_limit::AttemptPermit;
 use crate::auth::request_context::RequestContext;
 use crate::auth::{Error, rate_limit};
-use crate::clock::Timestamp;
+use crate::clock::{MAX_CLOCK_SKEW, Timestamp};
 use crate::store::accounts::{PasswordHash, User};
 
 /// Proof, besides an access token, that the caller is the user.
@@ -82,9 +82,11 @@ fn require_recent_sign_in(
     Err(Error::RecentSignInRequired)
 }
 
-/// Returns true if the user authenticated at `auth_time` and less than `tokens.recent_sign_in` ago.
+/// Returns true if the user authenticated at `auth_time` and less than `tokens.recent_sign_in` ago. A time that is in
+/// the future by more than the clock skew comes from a wrong clock, and does not show how long ago the sign-in was.
 pub(in crate::auth) fn is_recent(ctx: &Context, auth_time: Option<Timestamp>) -> bool {
-    auth_time.is_some_and(|auth_time| ctx.now().since(auth_time) <= ctx.node.config.tokens.recent_sign_in)
+    let (now, longest) = (ctx.now(), ctx.node.config.tokens.recent_sign_in);
+    auth_time.is_some_and(|at| now.since(at) <= longest && at.since(now) <= MAX_CLOCK_SKEW)
 }
 
 /// An attempt that was counted, so that its password may be compared.
