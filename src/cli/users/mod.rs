@@ -133,6 +133,13 @@ async fn update(ctx: &Context, output: &mut Output<'_>, options: UpdateUser) -> 
         Err(error) => return Err(error.into()),
     };
     output.one(&UserRow::from(&user), COLUMNS)?;
+    if options.superuser == Some(true) && !user.verified {
+        // The command that creates a superuser refuses the address of an account, and this one is the way around it.
+        output.warn(
+            "the address is not verified: a stranger may have signed up with it, set the password, and be a superuser \
+             now. If in doubt, disable the user",
+        )?;
+    }
     if user.sessions_valid_after > before { wait_for_nodes(ctx, output).await } else { Ok(()) }
 }
 

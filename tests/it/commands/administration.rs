@@ -37,6 +37,11 @@ async fn user_is_updated(server: &TestServer) {
     assert!(refused(plan, &["users", "update", &other.email], 2).contains("--claims"));
     assert!(refused(plan, &["users", "update", &user.email, "--superuser", "false"], 1).contains("last superuser"));
     assert_eq!(update(&["--superuser", "false", "--yes"])["superuser"], false);
+    for (email, warns) in [(&user.email, false), (&other.email, true)] {
+        let output = plan.run(&["users", "update", email, "--superuser", "true"], "");
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr).contains("not verified"), warns, "{output:?}");
+    }
 }
 
 async fn sessions_are_listed_and_ended(server: &TestServer) {
