@@ -160,6 +160,18 @@ pub async fn check_user(ctx: &Context, action: LimitedAction, user: UserId) -> R
     check(ctx, action, &user.to_string(), Some(user), audit::Origin::process).await
 }
 
+/// Counts one call that costs far more than its size: it reads or writes up to a hundred rows of an account, or draws
+/// an image. Over HTTP/2 a client repeats a request in some twenty bytes. Counts against the network too, because
+/// anyone can have many accounts.
+pub(in crate::auth) async fn check_costly(
+    ctx: &Context,
+    user: UserId,
+    request_ctx: RequestContext<'_>,
+) -> Result<(), Error> {
+    check_client(ctx, LimitedAction::CostlyClient, request_ctx).await?;
+    check_user(ctx, LimitedAction::CostlyAccount, user).await
+}
+
 /// Counts one action of the client's network.
 pub async fn check_client(ctx: &Context, action: LimitedAction, request_ctx: RequestContext<'_>) -> Result<(), Error> {
     let network = request_ctx.rate_limit_ip.to_string();

@@ -263,7 +263,7 @@ async fn only_the_latest_enrollment_can_be_confirmed(fleet: &TestFleet) {
     assert_refused(enable(Some(&password), "123456").await);
     let TotpEnrollment { key: first, .. } = start_enrollment(&ctx, &user, SESSION).await.unwrap();
     let TotpEnrollment { key, uri } = start_enrollment(&ctx, &user, SESSION).await.unwrap();
-    assert_eq!(enrollment_uri(&ctx, &user, SESSION).await.unwrap(), uri);
+    assert_eq!(enrollment_uri(&ctx, &user, SESSION, request_ctx(&ctx, 1)).await.unwrap(), uri);
     assert!(uri.starts_with("otpauth://totp/Signet:pending%40example.org?") && uri.contains(&key), "{uri}");
     assert!(reload(&ctx, &user).await.totp.is_none());
     assert_refused(enable(Some(&password), &fleet.code(&first, 0)).await);
@@ -272,7 +272,7 @@ async fn only_the_latest_enrollment_can_be_confirmed(fleet: &TestFleet) {
     assert_refused(enable(Some(&Password::new("not the password".to_owned())), &fleet.code(&key, 0)).await);
     let codes = enable(Some(&password), &fleet.code(&key, 0)).await.unwrap();
     assert_eq!(codes.iter().collect::<BTreeSet<_>>().len(), 10);
-    assert!(matches!(enrollment_uri(&ctx, &user, SESSION).await, Err(Error::NotFound)));
+    assert!(matches!(enrollment_uri(&ctx, &user, SESSION, request_ctx(&ctx, 1)).await, Err(Error::NotFound)));
     // The code that confirmed the enrollment is used up.
     let row = reload(&ctx, &user).await;
     assert_wrong_code(sign_in(&ctx, &row, &fleet.code(&key, 0)).await);
@@ -295,9 +295,9 @@ async fn enrollment_expires_after_ten_minutes(fleet: &TestFleet) {
     let user = user(&ctx, "waiting").await;
     start_enrollment(&ctx, &user, SESSION).await.unwrap();
     fleet.clock.advance(Duration::from_secs(10 * 60 - 1));
-    enrollment_uri(&ctx, &user, SESSION).await.unwrap();
+    enrollment_uri(&ctx, &user, SESSION, request_ctx(&ctx, 1)).await.unwrap();
     fleet.clock.advance(Duration::from_secs(1));
-    assert!(matches!(enrollment_uri(&ctx, &user, SESSION).await, Err(Error::NotFound)));
+    assert!(matches!(enrollment_uri(&ctx, &user, SESSION, request_ctx(&ctx, 1)).await, Err(Error::NotFound)));
 }
 
 async fn recovery_codes_work_once_in_any_spelling(fleet: &TestFleet) {

@@ -180,7 +180,8 @@ async fn list(ctx: Context, request: Request) -> Result<Response, Problem> {
     let skip = number(&query, "skip", 0, 0..=MAX_SKIP)?;
     let limit = number(&query, "limit", MAX_PAGE, 1..=MAX_PAGE)?;
     let project = project(&ctx, &caller, &request).await?;
-    let (keys, total) = list_own(&ctx, &caller, project, skip, limit).await?;
+    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
+    let (keys, total) = list_own(&ctx, &caller, project, (skip, limit), request_ctx).await?;
     let now = ctx.now();
     let api_keys = keys.into_iter().map(|key| ProjectApiKey::new(key, now)).collect();
     Ok(Response::json(StatusCode::OK, &ApiKeys { api_keys, total }).no_store())
@@ -189,7 +190,7 @@ async fn list(ctx: Context, request: Request) -> Result<Response, Problem> {
 pub(super) const LIST: Endpoint = endpoint! {
     handler: list,
     metric_label: "native.api-keys",
-    errors: [FORBIDDEN, Error::Forbidden(Denial::OtherProject), Error::NotFound],
+    errors: [FORBIDDEN, Error::Forbidden(Denial::OtherProject), Error::NotFound, RATE_LIMITED],
 };
 
 /// Create an API key

@@ -8,11 +8,12 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::Problem;
 use super::query::{Limit, invalid_query, limit, number};
+use super::{NAME, Problem};
 use crate::api::endpoint::{Endpoint, endpoint};
-use crate::api::{FORBIDDEN, credential, session_token};
+use crate::api::{FORBIDDEN, RATE_LIMITED, credential, request_context, session_token};
 use crate::auth::Error;
+use crate::auth::accounts::activity;
 use crate::auth::audit::{self, EventFilter, EventPage, EventRange, ListedEvent, Party, Position};
 use crate::auth::context::Context;
 use crate::auth::tokens::caller::{authenticate, authenticate_user};
@@ -226,14 +227,15 @@ async fn list_activity(ctx: Context, request: Request) -> Result<Response, Probl
     let (caller, user) = authenticate_user(&ctx, session_token(&request)?).await?;
     caller.require_session()?;
     let query = request.query()?;
-    let page = audit::list_of_user(&ctx, user.id, range(&query)?, limit(&query)?).await?;
+    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
+    let page = activity::list_activity(&ctx, user.id, range(&query)?, limit(&query)?, request_ctx).await?;
     Ok(Response::json(StatusCode::OK, &EventList::new(&page, &Emails::new())).no_store())
 }
 
 pub(super) const LIST_ACTIVITY: Endpoint = endpoint! {
     handler: list_activity,
     metric_label: "native.activity",
-    errors: [FORBIDDEN, Error::AccountDisabled],
+    errors: [FORBIDDEN, Error::AccountDisabled, RATE_LIMITED],
 };
 
 fn range(query: &FormFields) -> Result<EventRange, Rejection> {

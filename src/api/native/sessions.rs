@@ -213,7 +213,8 @@ pub(super) fn tokens(pair: &TokenPair, now: Timestamp) -> Tokens<'_> {
 async fn list_sessions(ctx: Context, request: Request) -> Result<Response, Problem> {
     let caller = authenticate(&ctx, session_token(&request)?).await?;
     let current = caller.require_session()?;
-    let sessions = list::list_sessions(&ctx, caller.user).await?;
+    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
+    let sessions = list::list_own_sessions(&ctx, caller.user, request_ctx).await?;
     let sessions = sessions.iter().map(|session| Session::new(session, Some(current))).collect();
     Ok(Response::json(StatusCode::OK, &Sessions { sessions }).no_store())
 }
@@ -221,7 +222,7 @@ async fn list_sessions(ctx: Context, request: Request) -> Result<Response, Probl
 pub(super) const LIST_SESSIONS: Endpoint = endpoint! {
     handler: list_sessions,
     metric_label: "native.sessions",
-    errors: [FORBIDDEN],
+    errors: [FORBIDDEN, RATE_LIMITED],
 };
 
 impl<'a> Session<'a> {

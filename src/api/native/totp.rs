@@ -116,7 +116,8 @@ async fn qr_code(ctx: Context, request: Request) -> Result<Response, Problem> {
         }
     };
     let (caller, user) = require_user(&ctx, session_token(&request)?).await?;
-    let uri = mfa::enrollment_uri(&ctx, &user, caller.require_session()?).await?;
+    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
+    let uri = mfa::enrollment_uri(&ctx, &user, caller.require_session()?, request_ctx).await?;
     let code = qr::QrImage::encode(&uri).ok_or(Error::Internal("the enrollment URI is too long for a QR code"))?;
     let response = match format {
         QrFormat::Png => {
@@ -131,7 +132,7 @@ async fn qr_code(ctx: Context, request: Request) -> Result<Response, Problem> {
 pub(super) const QR_CODE: Endpoint = endpoint! {
     handler: qr_code,
     metric_label: "native.totp-qr",
-    errors: [FORBIDDEN, Error::AccountDisabled, Error::NotFound],
+    errors: [FORBIDDEN, Error::AccountDisabled, Error::NotFound, RATE_LIMITED],
 };
 
 /// The format that `Accept` weighs highest (RFC 9110, 12.5.1); PNG by default.

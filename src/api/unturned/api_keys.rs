@@ -207,7 +207,8 @@ async fn list(ctx: Context, request: Request) -> Result<Response, UnturnedError>
     let (page, project) = both(page, project_id(&request))?;
     let (LaxInteger(page), LaxInteger(limit)) = (page.page, page.limit);
     let skip = u32::try_from((page - 1).saturating_mul(limit)).unwrap_or(u32::MAX);
-    let (keys, total) = list_own(&ctx, &caller, project, skip, u32::try_from(limit).unwrap_or_default()).await?;
+    let range = (skip, u32::try_from(limit).unwrap_or_default());
+    let (keys, total) = list_own(&ctx, &caller, project, range, request_context(&ctx, &request)).await?;
     let now = ctx.now();
     let items = keys.into_iter().map(|key| ApiKeyResponse::new(key, None, now)).collect();
     let pages = total.div_ceil(limit.unsigned_abs());
@@ -217,7 +218,7 @@ async fn list(ctx: Context, request: Request) -> Result<Response, UnturnedError>
 pub(super) const LIST: Endpoint = endpoint! {
     handler: list,
     metric_label: "unturned.api-keys",
-    errors: [FORBIDDEN, Error::Forbidden(Denial::OtherProject)],
+    errors: [FORBIDDEN, Error::Forbidden(Denial::OtherProject), RATE_LIMITED],
 };
 
 /// Create a new API key.

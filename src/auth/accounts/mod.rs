@@ -1,5 +1,6 @@
 //! Accounts: creating, changing and deleting users, verifying addresses, projects and billing, and who may manage whom.
 
+pub mod activity;
 pub(in crate::auth) mod address_owner;
 pub mod billing;
 pub mod change_email;

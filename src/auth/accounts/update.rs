@@ -106,6 +106,10 @@ pub async fn update_self(
     if changed.email.is_none() && changed.password.is_none() && !changes_profile {
         return Ok(user.clone());
     }
+    if changes_profile {
+        // The claims in each of the user's sessions are written.
+        rate_limit::check_costly(ctx, user.id, request_ctx).await?;
+    }
     if let Some(Some(_)) = &changed.username {
         // As a sign-up with a username, because the response tells whether another account has it.
         rate_limit::check_client(ctx, LimitedAction::SignUpClient, request_ctx).await?;

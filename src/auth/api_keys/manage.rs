@@ -47,14 +47,16 @@ pub struct ApiKeyRequest {
     pub expires_in_days: Option<u32>,
 }
 
-/// Lists a project's keys, newest first: `limit` of them after the first `skip`, and how many there are.
+/// Lists a project's keys, newest first: `limit` of them after the first `skip`, and how many there are. Rate-limited,
+/// because a hundred keys with the most scopes have half a megabyte.
 pub async fn list_own(
     ctx: &Context,
     caller: &Caller,
     project: ProjectId,
-    skip: u32,
-    limit: u32,
+    (skip, limit): (u32, u32),
+    request_ctx: RequestContext<'_>,
 ) -> Result<(Vec<ApiKey>, u64), Error> {
+    rate_limit::check_costly(ctx, caller.user, request_ctx).await?;
     match caller.project() {
         Some(own) if own != project => return Err(Error::Forbidden(Denial::OtherProject)),
         Some(_) => {}

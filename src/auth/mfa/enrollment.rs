@@ -49,8 +49,14 @@ pub async fn start_enrollment(ctx: &Context, user: &User, session: SessionId) ->
     Ok(TotpEnrollment { key: secret.key(), uri: secret.uri()? })
 }
 
-/// The `otpauth://` URI of the pending secret of the session.
-pub async fn enrollment_uri(ctx: &Context, user: &User, session: SessionId) -> Result<String, Error> {
+/// The `otpauth://` URI of the pending secret of the session. Rate-limited, because the caller draws a QR code of it.
+pub async fn enrollment_uri(
+    ctx: &Context,
+    user: &User,
+    session: SessionId,
+    request_ctx: RequestContext<'_>,
+) -> Result<String, Error> {
+    rate_limit::check_costly(ctx, user.id, request_ctx).await?;
     let claim = claim(user, session);
     pending_secret(ctx, user, &claim).await?.ok_or(Error::NotFound)?.for_account(ctx, &user.email)?.uri()
 }

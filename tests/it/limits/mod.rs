@@ -4,6 +4,7 @@
 
 mod attempts;
 mod calls;
+mod costly;
 mod defaults;
 mod failing;
 mod lockout;

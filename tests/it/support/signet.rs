@@ -21,8 +21,15 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) const SECRET: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 /// The rate limits that count clients and not accounts, for [`Plan::limits`].
-pub(crate) const CLIENT_LIMITS: [&str; 6] =
-    ["SIGN_IN_ADDRESS", "SIGN_UP_ADDRESS", "MAIL_ADDRESS", "CODE_ADDRESS", "REVOKE_ADDRESS", "CREATE_ADDRESS"];
+pub(crate) const CLIENT_LIMITS: [&str; 7] = [
+    "SIGN_IN_ADDRESS",
+    "SIGN_UP_ADDRESS",
+    "MAIL_ADDRESS",
+    "CODE_ADDRESS",
+    "REVOKE_ADDRESS",
+    "CREATE_ADDRESS",
+    "COSTLY_ADDRESS",
+];
 
 /// A rate that no test reaches, for [`Plan::limits`].
 pub(crate) const NEVER_REACHED: &str = "1000000 per 1s";

@@ -1,0 +1,66 @@
+//! Limits of calls that cost far more than their size: they read or write a hundred rows of an account, or draw an
+//! image.
+
+use super::*;
+use crate::support::server::over_both_stores;
+use crate::support::signet::Plan;
+
+const HOME: &str = "198.51.100.7";
+const ELSEWHERE: &str = "203.0.113.1";
+const THIRD: &str = "192.0.2.1";
+
+fn plan(plan: Plan) -> Plan {
+    plan.limits(&["COSTLY_ACCOUNT"], "7 per 1d")
+        .limits(&["COSTLY_ADDRESS"], "10 per 1d")
+        .set("SIGNET_SERVER__TRUSTED_PROXIES", "127.0.0.1")
+}
+
+over_both_stores!(plan; costly_calls_of_one_account_share_a_limit, one_network_makes_a_limited_number_of_costly_calls);
+
+async fn new_access(server: &TestServer) -> String {
+    server.sign_in(&server.create_user(&[])).await.access
+}
+
+async fn costly_calls_of_one_account_share_a_limit(server: &TestServer) {
+    let (one, other) = (new_access(server).await, new_access(server).await);
+    let projects = server.get("/projects").bearer_auth(&one).send_checked().await.is(200).json();
+    let project = text(&projects["projects"][0], "id");
+    server.post("/totp").bearer_auth(&one).send_checked().await.is(201);
+    let rename =
+        |method: Method, path: &str, name: &str| server.request(method, path).json(&json!({"full_name": name}));
+    let calls = |round: usize| {
+        [
+            (Dialect::Native, server.get("/sessions")),
+            (Dialect::Native, server.get("/me/activity")),
+            (Dialect::Native, server.get("/projects/personal/api-keys")),
+            (Dialect::Native, server.get("/totp/qr?format=svg")),
+            (Dialect::Native, rename(Method::PATCH, "/me", &format!("Ann {round}"))),
+            (Dialect::Myauth, rename(Method::PUT, "/auth/users/me", &format!("Bob {round}"))),
+            (Dialect::Unturned, server.get("/auth/api-keys/").header("x-project-id", &project)),
+        ]
+    };
+    for (_, call) in calls(1) {
+        send_from(HOME, call.bearer_auth(&one)).await.is(200);
+    }
+    for (dialect, call) in calls(2) {
+        dialect.assert_rate_limited(&send_from(ELSEWHERE, call.bearer_auth(&one)).await);
+    }
+    // A change that changes nothing costs nothing, and the calls of other accounts have a limit of their own.
+    send_from(THIRD, rename(Method::PATCH, "/me", "Bob 1").bearer_auth(&one)).await.is(200);
+    send_from(THIRD, server.get("/sessions").bearer_auth(&other)).await.is(200);
+}
+
+async fn one_network_makes_a_limited_number_of_costly_calls(server: &TestServer) {
+    let accesses = [new_access(server).await, new_access(server).await];
+    let list =
+        async |network: &str, access: &str| send_from(network, server.get("/sessions").bearer_auth(access)).await;
+    for _ in 0..5 {
+        for access in &accesses {
+            list(HOME, access).await.is(200);
+        }
+    }
+    for access in &accesses {
+        Dialect::Native.assert_rate_limited(&list(HOME, access).await);
+        list(ELSEWHERE, access).await.is(200);
+    }
+}
