@@ -16,7 +16,8 @@ use signet::token::api_key::NewApiKey;
 over_both_stores!(|plan| plan;
     forms_and_queries_have_few_fields, json_bodies_have_few_values, errors_at_the_end_of_a_batch_are_all_reported,
     demanded_scopes_are_bounded, credential_that_is_repeated_is_verified_once, unknown_keys_are_looked_up_once,
-    key_works_at_once_beside_remembered_unknown_keys, key_of_an_owner_who_is_enabled_again_works_at_once);
+    deactivated_key_is_looked_up_once, key_works_at_once_beside_remembered_unknown_keys,
+    key_of_an_owner_who_is_enabled_again_works_at_once);
 
 const FORMS: [&str; 3] = ["/oauth/token", "/oauth/introspect", "/oauth/revoke"];
 
@@ -171,6 +172,21 @@ async fn unknown_keys_are_looked_up_once(server: &TestServer) {
     assert_eq!(server.rejection_reason(&other[0]).await, "unknown_api_key");
     batch(server, &other).await;
     assert_eq!(queries(server).await, before + 2);
+}
+
+/// Over HTTP/2 repeating it takes thirteen bytes.
+async fn deactivated_key_is_looked_up_once(server: &TestServer) {
+    let access = server.sign_in(&server.create_user(&[])).await.access;
+    let keys = "/projects/personal/api-keys";
+    let request = server.post(keys).bearer_auth(&access).json(&json!({"name": "a key"}));
+    let created = request.send_checked().await.is(201).json();
+    let (key, id) = (created["key"].as_str().unwrap(), created["id"].as_str().unwrap());
+    server.delete(&format!("{keys}/{id}")).bearer_auth(&access).send_checked().await.is(204);
+    let before = queries(server).await;
+    for _ in 0..3 {
+        assert_eq!(server.rejection_reason(key).await, "unknown_api_key");
+    }
+    assert_eq!(queries(server).await, before + 1);
 }
 
 async fn key_works_at_once_beside_remembered_unknown_keys(server: &TestServer) {

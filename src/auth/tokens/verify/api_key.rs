@@ -32,7 +32,7 @@ pub async fn verify_api_key(ctx: &Context, key: &str) -> Result<Arc<VerifiedApiK
 }
 
 /// Verifies `keys`, each of which occurs once, and returns the results in their order. Costs one query for all that are
-/// not in the cache, and none for keys that were looked up a moment ago and do not exist.
+/// not in the cache, and none for keys that were looked up a moment ago and do not exist or are deactivated.
 pub(super) async fn verify_api_keys(
     ctx: &Context,
     keys: &[&str],
@@ -118,6 +118,9 @@ async fn read_keys(
                 if let Some(verified) = check_row(row, owner, read_at).map(Arc::new) {
                     node.api_key_cache.insert(key.digest, verified.clone());
                     found[key.at] = Some(verified);
+                } else if row.deactivated_at.is_some() {
+                    // No call activates it again, so repeating it must not cost a query each time.
+                    node.api_key_cache.insert_unknown(key.digest);
                 }
             }
             _ => node.api_key_cache.insert_unknown(key.digest),

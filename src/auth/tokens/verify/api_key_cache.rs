@@ -1,5 +1,5 @@
-//! API keys that were verified before, keys that do not exist, and when each key was last used. Knows nothing of
-//! revocations: a hit is checked again by [`super::api_key`].
+//! API keys that were verified before, keys that do not exist or are deactivated, and when each key was last used. Knows
+//! nothing of revocations: a hit is checked again by [`super::api_key`].
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -25,7 +25,7 @@ const FIXED_SIZE: usize = 512;
 /// Maximum number of remembered keys that do not exist: 64 full batches, some 10 MB.
 const UNKNOWN_CAPACITY: u64 = 64 * 1024;
 
-/// Time for which a key that does not exist is not looked up again. A key that is created in the meantime is another
+/// Time for which a key that does not exist or is deactivated is not looked up again. A key that is created in the meantime is another
 /// one, because 220 of its bits are drawn when it is created: nobody can have presented it before. Short nevertheless,
 /// so that a key whose row is restored from a backup works soon.
 const UNKNOWN_TTL: Duration = Duration::from_secs(10);
@@ -105,13 +105,13 @@ impl ApiKeyCache {
         self.by_digest.invalidate(digest);
     }
 
-    /// Returns true if no key has this digest, as of a moment ago.
+    /// Returns true if no key that is not deactivated has this digest, as of a moment ago.
     pub(super) fn is_unknown(&self, digest: &[u8; 32]) -> bool {
         self.unknown.contains_key(digest)
     }
 
-    /// Remembers that no key has this digest. Not for the key of a disabled owner, which works again as soon as the
-    /// owner is enabled.
+    /// Remembers that no key has this digest, or that the key is deactivated. Not for the key of a disabled owner, which
+    /// works again as soon as the owner is enabled.
     pub(super) fn insert_unknown(&self, digest: [u8; 32]) {
         self.unknown.insert(digest, ());
     }
