@@ -34,6 +34,11 @@ use crate::token::api_key::NewApiKey;
 /// which must not take longer than the store may: somebody else may have created them. Concurrent calls may exceed it.
 const MAX_ACTIVE: u64 = 1000;
 
+/// The most API keys of a user that are kept once they are deactivated and every node has read so. Their owner could
+/// otherwise have any number of rows, which the deletion of the account and the first proof of its address must read in
+/// one step too.
+const MAX_DEACTIVATED: u32 = 1000;
+
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The input to [`create_own`].
@@ -88,6 +93,9 @@ pub async fn create_own(
     if ctx.accounts.count_api_keys_of_user(caller.user).await? >= MAX_ACTIVE {
         return Err(Error::Forbidden(Denial::TooManyApiKeys));
     }
+    // Twice the time for which a node needs the row, because the clocks of nodes differ.
+    let forget_before = ctx.now() - ctx.node.retention.revocation_ttl() * 2;
+    ctx.accounts.forget_api_keys(caller.user, forget_before, MAX_DEACTIVATED).await?;
     let new_key = CreateApiKey {
         user: caller.user,
         project,

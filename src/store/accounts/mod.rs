@@ -318,6 +318,10 @@ pub trait Accounts: Send + Sync + 'static {
     /// such key.
     async fn deactivate_api_key(&self, project: ProjectId, key: ApiKeyId, now: Timestamp) -> Result<Option<ApiKey>>;
 
+    /// Deletes the API keys of a user that were deactivated before `before`, except the newest `keep` of them: at most
+    /// 100 in one call. Returns how many.
+    async fn forget_api_keys(&self, user: UserId, before: Timestamp, keep: u32) -> Result<u64>;
+
     /// Lists the API keys that were deactivated, and when, except those deleted with their user. Sorted and paged as
     /// [`Accounts::revocations_since`].
     async fn deactivated_since(

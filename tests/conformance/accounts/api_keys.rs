@@ -256,6 +256,54 @@ pub(super) async fn api_key_is_deactivated_only_by_its_project(store: Arc<dyn Ac
     assert_eq!(store.api_key("sk_1").await.unwrap(), Some((given, owner)));
 }
 
+pub(super) async fn oldest_deactivated_api_keys_are_forgotten(store: Arc<dyn Accounts>) {
+    let (ada, eve) = (new_user("ada"), new_user("eve"));
+    create(&*store, &ada).await;
+    create(&*store, &eve).await;
+    let other = ProjectId::new(START, &Rng::system());
+    assert!(store.create_project(ada.id, other, "Other", START).await.unwrap());
+    // In another order than the one in which they are created, and in two projects.
+    let mut stored = vec![key(&ada, "sk_active", at(0)), key(&eve, "sk_eve", at(0))];
+    stored[1].deactivated_at = Some(at(1));
+    for (number, millis) in [3, 1, 5, 2, 4, 9].into_iter().enumerate() {
+        let project = if millis % 2 == 0 { other } else { ada.project };
+        let deactivated_at = Some(at(millis));
+        stored.push(ApiKey { project, deactivated_at, ..key(&ada, &format!("sk_{millis}"), at(number as i64)) });
+    }
+    for key in &stored {
+        assert!(store.create_api_key(key, None).await.unwrap());
+    }
+    let left = async || {
+        let mut keys = store.api_keys_of_user(ada.id, 100).await.unwrap();
+        keys.sort_by_key(|key| key.deactivated_at);
+        keys.into_iter().map(|key| key.prefix).collect::<Vec<_>>()
+    };
+    let all = ["sk_active", "sk_1", "sk_2", "sk_3", "sk_4", "sk_5", "sk_9"];
+    assert_eq!(left().await, all);
+    for (before, keep) in [(at(1), 0), (at(9), 5), (at(9), u32::MAX)] {
+        assert_eq!(store.forget_api_keys(ada.id, before, keep).await.unwrap(), 0);
+    }
+    assert_eq!(store.forget_api_keys(unknown_user(), at(100), 0).await.unwrap(), 0);
+    assert_eq!(store.forget_api_keys(ada.id, at(9), 2).await.unwrap(), 3, "five were deactivated before, two stay");
+    assert_eq!(left().await, ["sk_active", "sk_4", "sk_5", "sk_9"]);
+    assert_eq!(store.forget_api_keys(ada.id, at(100), 0).await.unwrap(), 3);
+    assert_eq!(left().await, ["sk_active"]);
+    assert_eq!(store.api_keys_of_user(eve.id, 100).await.unwrap(), stored[1..2]);
+
+    let results = run_concurrently(50, |number| {
+        let (store, ada) = (store.clone(), ada.clone());
+        let row = ApiKey { deactivated_at: Some(at(1)), ..key(&ada, &format!("sk_raced_{number}"), START) };
+        async move {
+            assert!(store.create_api_key(&row, None).await.unwrap());
+            store.forget_api_keys(ada.id, at(2), 0).await.unwrap()
+        }
+    })
+    .await;
+    let rest = store.forget_api_keys(ada.id, at(2), 0).await.unwrap();
+    assert_eq!(results.iter().sum::<u64>() + rest, 50, "each is deleted by one caller");
+    assert_eq!(left().await, ["sk_active"]);
+}
+
 pub(super) async fn deactivated_api_keys_are_listed_in_pages(store: Arc<dyn Accounts>) {
     let (ada, eve) = (new_user("ada"), new_user("eve"));
     create(&*store, &ada).await;

@@ -165,6 +165,7 @@ suite! {
         api_key_is_deactivated_once
         api_key_is_deactivated_only_by_its_project
         deactivated_api_keys_are_listed_in_pages
+        oldest_deactivated_api_keys_are_forgotten
         last_use_never_goes_back
         concurrent_uses_are_recorded_without_deadlock
     }

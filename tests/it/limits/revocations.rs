@@ -16,6 +16,7 @@ use signet::auth::tokens::caller::authenticate;
 use signet::auth::tokens::client_credentials::issue_for_api_key;
 use signet::auth::tokens::revoke::revoke;
 use signet::auth::tokens::verify::verify_access_token;
+use signet::clock::Timestamp;
 use signet::config::{LimitedAction, Rate};
 use signet::id::{ApiKeyId, ProjectId};
 use signet::rng::Rng;
@@ -57,6 +58,26 @@ impl Owner {
     async fn token(&self, ctx: &Context) -> String {
         issue_for_api_key(ctx, &self.key, None, native_request(ctx)).await.unwrap().access
     }
+
+    /// Writes the rows of more keys to the store.
+    async fn create_copies(&self, ctx: &Context, count: u128, deactivated_at: Option<Timestamp>) {
+        let (first, _) = ctx.accounts.api_key_by_id(self.id).await.unwrap().unwrap();
+        for number in 1..=count {
+            let (id, prefix) = (ApiKeyId(uuid::Uuid::from_u128(number)), format!("sk_{number}"));
+            let key = ApiKey { id, prefix, digest: Rng::system().bytes(), deactivated_at, ..first.clone() };
+            assert!(ctx.accounts.create_api_key(&key, None).await.unwrap());
+        }
+    }
+
+    /// Creates one more key, in a new session of the user.
+    async fn create_another(&self, ctx: &Context) -> Result<(), Error> {
+        let (_, user) = ctx.accounts.api_key_by_id(self.id).await.unwrap().unwrap();
+        let pair = open_session(ctx, &user, None, native_request(ctx)).await.unwrap();
+        let caller = authenticate(ctx, Some(&pair.access_token)).await.unwrap();
+        let (name, proof) = ("one more".to_owned(), IdentityProof::default());
+        let request = ApiKeyRequest { name, scopes: Vec::new(), expires_in_days: None };
+        create_own(ctx, &caller, self.project, request, proof, native_request(ctx)).await.map(drop)
+    }
 }
 
 /// The number of published revocations.
@@ -80,7 +101,8 @@ mod by_account {
         repeated_deactivation_is_published_once,
         old_deactivation_is_not_published_again,
         unaware_node_publishes_a_deactivation_again,
-        active_keys_of_one_account_are_limited
+        active_keys_of_one_account_are_limited,
+        old_deactivated_keys_of_one_account_are_deleted
     );
 
     async fn limited(fleet: &TestFleet) -> Context {
@@ -171,22 +193,24 @@ mod by_account {
     async fn active_keys_of_one_account_are_limited(fleet: &TestFleet) {
         let ctx = fleet.node().await;
         let owner = Owner::create(&ctx, "collector").await;
-        let (first, user) = ctx.accounts.api_key_by_id(owner.id).await.unwrap().unwrap();
-        for number in 1..1000 {
-            let (id, prefix) = (ApiKeyId(uuid::Uuid::from_u128(number)), format!("sk_{number}"));
-            let key = ApiKey { id, prefix, digest: Rng::system().bytes(), ..first.clone() };
-            assert!(ctx.accounts.create_api_key(&key, None).await.unwrap());
-        }
-        let pair = open_session(&ctx, &user, None, native_request(&ctx)).await.unwrap();
-        let caller = authenticate(&ctx, Some(&pair.access_token)).await.unwrap();
-        let create = async || {
-            let (name, proof) = ("one more".to_owned(), IdentityProof::default());
-            let request = ApiKeyRequest { name, scopes: Vec::new(), expires_in_days: None };
-            create_own(&ctx, &caller, owner.project, request, proof, native_request(&ctx)).await
-        };
-        assert!(matches!(create().await, Err(Error::Forbidden(Denial::TooManyApiKeys))));
+        owner.create_copies(&ctx, 999, None).await;
+        assert!(matches!(owner.create_another(&ctx).await, Err(Error::Forbidden(Denial::TooManyApiKeys))));
         deactivate(&ctx, owner.project, owner.id, Origin::process()).await.unwrap();
-        create().await.unwrap();
+        owner.create_another(&ctx).await.unwrap();
+    }
+
+    /// Otherwise an owner who creates and deactivates keys in turn would have any number of rows.
+    async fn old_deactivated_keys_of_one_account_are_deleted(fleet: &TestFleet) {
+        let ctx = fleet.node().await;
+        let owner = Owner::create(&ctx, "rotator").await;
+        owner.create_copies(&ctx, 1003, Some(ctx.now())).await;
+        let total = async || ctx.accounts.api_keys(owner.project, 0, 1).await.unwrap().1;
+        assert_eq!(total().await, 1004);
+        owner.create_another(&ctx).await.unwrap();
+        assert_eq!(total().await, 1005, "a node may not have read yet that they are deactivated");
+        fleet.clock.advance(ctx.node.retention.revocation_ttl() * 2 + Duration::from_millis(1));
+        owner.create_another(&ctx).await.unwrap();
+        assert_eq!(total().await, 1003, "a thousand of them, and three that are active");
     }
 }
 
@@ -251,7 +275,7 @@ mod over_http {
         }
     }
 
-    /// Every deactivated key must be remembered too, and its row is never deleted.
+    /// Every deactivated key must be remembered too.
     async fn key_creation_is_limited(server: &TestServer) {
         let (one, other) = (create_project_owner(server).await, create_project_owner(server).await);
         let keys = "/auth/api-keys/";

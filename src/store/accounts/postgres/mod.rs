@@ -298,6 +298,11 @@ impl Accounts for Postgres {
         self.connections.query(&statements::DEACTIVATE_API_KEY, &[&project, &key, &now], rows::optional_api_key).await
     }
 
+    async fn forget_api_keys(&self, user: UserId, before: Timestamp, keep: u32) -> Result<u64> {
+        let values: [&(dyn ToSql + Sync); 3] = [&user, &before, &i64::from(keep)];
+        self.connections.query(&statements::FORGET_API_KEYS, &values, |rows| Ok(rows.len() as u64)).await
+    }
+
     async fn deactivated_since(
         &self,
         since: Timestamp,

@@ -175,6 +175,18 @@ pub(super) fn deactivate(
     )
 }
 
+/// The `+` keeps the condition from the index by time, which would read the keys of all users.
+pub(super) fn forget(tx: &Connection, user: UserId, before: Timestamp, keep: u32) -> rusqlite::Result<u64> {
+    tx.prepare_cached(
+        "DELETE FROM api_keys WHERE id IN (
+             SELECT id FROM api_keys WHERE user_id = ?1 AND +deactivated_at < ?2
+             ORDER BY +deactivated_at DESC, id DESC LIMIT 100 OFFSET ?3
+         )",
+    )?
+    .execute(params![user, before, keep])
+    .map(|deleted| deleted as u64)
+}
+
 pub(super) fn deactivated_since(
     tx: &Connection,
     (since, after): (Timestamp, ApiKeyId),

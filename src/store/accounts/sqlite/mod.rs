@@ -249,6 +249,10 @@ impl Accounts for SqliteAccounts {
         self.engine.write(Operation::DeactivateApiKey, move |tx| api_keys::deactivate(tx, project, key, now)).await
     }
 
+    async fn forget_api_keys(&self, user: UserId, before: Timestamp, keep: u32) -> Result<u64> {
+        self.engine.write(Operation::CreateApiKey, move |tx| api_keys::forget(tx, user, before, keep)).await
+    }
+
     async fn deactivated_since(
         &self,
         since: Timestamp,

@@ -120,6 +120,19 @@ pub(in crate::store::accounts::postgres) const DEACTIVATE_API_KEY: Statement = S
     ),
 );
 
+/// `NULLS LAST` is not the order of the index by time, which would read the keys of all users. Locks the rows in the
+/// order of their ids, as [`TOUCH_API_KEYS`] does, and leaves those that another call is deleting.
+pub(in crate::store::accounts::postgres) const FORGET_API_KEYS: Statement = Statement::new(
+    Operation::CreateApiKey,
+    "WITH forgotten AS (
+        SELECT id FROM api_keys WHERE id IN (
+            SELECT id FROM api_keys WHERE user_id = $1 AND deactivated_at < $2
+            ORDER BY deactivated_at DESC NULLS LAST, id DESC OFFSET $3 LIMIT 100
+        ) ORDER BY id FOR UPDATE SKIP LOCKED
+    )
+    DELETE FROM api_keys k USING forgotten WHERE k.id = forgotten.id RETURNING k.id",
+);
+
 pub(in crate::store::accounts::postgres) const DEACTIVATED_SINCE: Statement = Statement::new(
     Operation::DeactivatedSince,
     "SELECT id, deactivated_at AS ended_at FROM api_keys
