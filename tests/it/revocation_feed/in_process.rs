@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use signet::auth::accounts::create::{CreateUser, create_user};
 use signet::auth::audit::Origin;
 use signet::auth::context::Context;
@@ -25,6 +26,7 @@ over_both_stores_in_process! {
     position_beyond_the_history_is_gone,
     idle_feed_is_signed_once_a_second,
     follower_behind_gets_all_entries_in_frames,
+    large_response_is_signed_once_although_its_follower_disconnects,
     followers_at_several_positions_get_what_each_lacks,
     revocations_of_two_seconds_are_no_segment,
     segment_is_signed_once_by_each_key,
@@ -161,6 +163,26 @@ async fn follower_behind_gets_all_entries_in_frames(fleet: &TestFleet) {
         assert_eq!(position, publisher.position().1);
         assert_eq!(found, expected.iter().map(|session| hash(&session.to_string())).collect());
     }
+}
+
+/// Otherwise followers that connect and disconnect would have any number of them signed at the same time.
+async fn large_response_is_signed_once_although_its_follower_disconnects(fleet: &TestFleet) {
+    let publisher = Publisher::start(fleet).await;
+    let ctx = &publisher.ctx;
+    let (epoch, start) = publisher.position();
+    // So few at a time that each reading is one page, and one frame.
+    for count in [1, 600, 600] {
+        publisher.revoke(count).await;
+        publisher.read().await;
+    }
+    // From here on nothing is read, so nothing but responses is signed.
+    let before = ctx.node.metrics.value(Counter::FeedFrames);
+    let disconnects = after(ctx, &epoch, &start).now_or_never();
+    assert!(disconnects.is_none(), "it is being signed on another thread");
+    let body = after(ctx, &epoch, &start).await.unwrap();
+    let frames = payloads(std::str::from_utf8(&body).unwrap());
+    assert_eq!(frames.iter().map(|frame| revoked(frame).len()).sum::<usize>(), 1201);
+    assert_eq!(ctx.node.metrics.value(Counter::FeedFrames) - before, frames.len() as u64);
 }
 
 async fn idle_feed_is_signed_once_a_second(fleet: &TestFleet) {

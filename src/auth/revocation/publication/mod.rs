@@ -94,7 +94,7 @@ pub struct Publication {
     on_demand: Mutex<OnDemand>,
     /// Its one permit is held while a large response is signed, so that followers that return together do not take
     /// every thread.
-    pub(in crate::auth) large_response: Semaphore,
+    pub(in crate::auth) large_response: Arc<Semaphore>,
     pub(in crate::auth) snapshots: SnapshotCache,
     pub(in crate::auth) segments: SegmentCache,
 }
@@ -131,7 +131,7 @@ impl Publication {
             live: watch::Sender::new(Live::default()),
             responses: AtomicU32::new(0),
             on_demand: Mutex::default(),
-            large_response: Semaphore::new(1),
+            large_response: Arc::new(Semaphore::new(1)),
             snapshots: SnapshotCache::default(),
             segments: SegmentCache::default(),
         }

@@ -14,7 +14,7 @@ pub(in crate::auth) const MAX_KEYS: usize = 64;
 pub(in crate::auth) const MAX_PER_FRAME: usize = MAX_ENTRIES - MAX_KEYS;
 
 /// A range of up to this many entries is signed by the worker that was asked: about 0.1 ms, 30 KB.
-const SMALL: usize = 1024;
+pub(in crate::auth) const SMALL: usize = 1024;
 
 /// Entries between two positions, divided into frames.
 pub(in crate::auth) struct Range {
@@ -56,10 +56,6 @@ impl Range {
             None => frames.push(FrameEntries { entries: Vec::new(), to, published_at: Timestamp::default() }),
         }
         Self { epoch: history.epoch().clone(), from, to, time, frames }
-    }
-
-    pub(in crate::auth) fn is_small(&self) -> bool {
-        self.frames.iter().map(|frame| frame.entries.len()).sum::<usize>() <= SMALL
     }
 }
 

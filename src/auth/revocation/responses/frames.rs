@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::auth::context::{Context, Node};
+use crate::auth::context::Node;
 use crate::auth::retention::key_policy;
 use crate::auth::revocation::publication::range::{MAX_KEYS, Range};
 use crate::clock::MAX_CLOCK_SKEW;
@@ -106,13 +106,4 @@ pub(super) fn encode_head(node: &Node, range: &Range, ends: Vec<String>) -> Opti
     let mut out = String::new();
     signer.append(&mut out, &frame)?;
     Some(out.into())
-}
-
-/// Signs a range of the live feed; a large one on another thread.
-pub(super) async fn assemble(ctx: &Context, range: Range) -> Option<Bytes> {
-    if range.is_small() {
-        return encode(&ctx.node, &range, true);
-    }
-    let node = ctx.node.clone();
-    tokio::task::spawn_blocking(move || encode(&node, &range, true)).await.ok().flatten()
 }

@@ -6,10 +6,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::frames::{assemble, encode, jwks_hash};
-use crate::auth::context::Context;
+use super::frames::{encode, jwks_hash};
+use crate::auth::context::{Context, Node};
 use crate::auth::revocation::publication::history::Lookup;
-use crate::auth::revocation::publication::{FeedError, LiveFrame, MAX_BEHIND, Publication};
+use crate::auth::revocation::publication::range::SMALL;
+use crate::auth::revocation::publication::{FeedError, LiveFrame, MAX_BEHIND, Publication, State};
 use crate::store::ephemeral::Position;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::Counter;
@@ -169,28 +170,50 @@ async fn catch_up(ctx: &Context, live: &Arc<LiveFrame>, position: Position) -> R
     if let Some(body) = known(publication) {
         return Ok(body);
     }
-    let range = |publication: &Publication| {
+    let behind = {
         let state = publication.state();
-        match state.history.find(position) {
-            Lookup::At(index) if state.history.len() - index <= MAX_BEHIND && live.epoch == *state.history.epoch() => {
-                state.range_to_end(position, index).ok_or(FeedError::Stale)
-            }
-            _ => Err(FeedError::Gone),
-        }
+        state.history.len() - index_of(&state, live, position)?
     };
-    let mut range_to_sign = range(publication)?;
-    let mut _permit = None;
-    if !range_to_sign.is_small() {
-        _permit = publication.large_response.acquire().await.ok();
-        // Another follower may have had it signed meanwhile.
-        if let Some(body) = known(publication) {
-            return Ok(body);
-        }
-        range_to_sign = range(publication)?;
+    if behind <= SMALL {
+        return sign_after(&ctx.node, live, position);
     }
-    let body = assemble(ctx, range_to_sign).await.ok_or(FeedError::Stale)?;
-    publication.on_demand(live).add(position, &body);
+    // The entries are copied after the wait, because any number of followers may wait.
+    let permit = publication.large_response.clone().acquire_owned().await;
+    // Another follower may have had it signed meanwhile.
+    if let Some(body) = known(publication) {
+        return Ok(body);
+    }
+    let (node, live) = (ctx.node.clone(), live.clone());
+    // The permit is held until the end even if this follower disconnects: otherwise followers that disconnect would
+    // take every thread.
+    let signed = tokio::task::spawn_blocking(move || {
+        let body = sign_after(&node, &live, position);
+        drop(permit);
+        body
+    });
+    signed.await.unwrap_or(Err(FeedError::Stale))
+}
+
+/// Signs the entries after a position, and keeps the response for other followers at it.
+fn sign_after(node: &Node, live: &Arc<LiveFrame>, position: Position) -> Result<Bytes, FeedError> {
+    let range = {
+        let state = node.publication.state();
+        let index = index_of(&state, live, position)?;
+        state.range_to_end(position, index).ok_or(FeedError::Stale)?
+    };
+    let body = encode(node, &range, true).ok_or(FeedError::Stale)?;
+    node.publication.on_demand(live).add(position, &body);
     Ok(body)
+}
+
+/// The index in the history after which the entries come that a follower at this position lacks.
+fn index_of(state: &State, live: &LiveFrame, position: Position) -> Result<usize, FeedError> {
+    match state.history.find(position) {
+        Lookup::At(index) if state.history.len() - index <= MAX_BEHIND && live.epoch == *state.history.epoch() => {
+            Ok(index)
+        }
+        _ => Err(FeedError::Gone),
+    }
 }
 
 #[cfg(test)]
