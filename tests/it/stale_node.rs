@@ -28,9 +28,10 @@ use signet::auth::tokens::revoke::revoke;
 use signet::auth::tokens::verify::{Requirements, VerifyError, flush_api_key_usage, verify, verify_access_token};
 use signet::clock::{Clock, Timestamp};
 use signet::config::{Config, WhenStale};
+use signet::id::ApiKeyId;
 use signet::node::build;
 use signet::node::stores::Stores;
-use signet::store::accounts::{Changes, Find, PasswordHash, User};
+use signet::store::accounts::{ApiKey, Changes, Find, PasswordHash, User};
 use signet::store::ephemeral::{Cursor, SignOutScope, Target};
 
 use crate::conformance::Follow;
@@ -315,6 +316,22 @@ async fn last_use_of_keys_is_written_in_batches() {
     assert_eq!(last_used_at().await, Some(START + 2 * SECOND));
     flush_api_key_usage(&node.ctx).await;
     assert_eq!(last_used_at().await, Some(START + 2 * SECOND), "nothing is written without a use");
+}
+
+#[tokio::test]
+async fn last_use_of_more_keys_than_a_batch_has_is_written() {
+    let node = node().await;
+    let (ctx, rng) = (&node.ctx, &node.ctx.node.rng);
+    let (first, _) = ctx.accounts.api_key(node.key.prefix()).await.unwrap().unwrap();
+    for _ in 0..1001 {
+        let key = NewApiKey::generate(rng);
+        let (id, prefix, digest) = (ApiKeyId::new(START, rng), key.prefix().to_owned(), key.digest());
+        assert!(ctx.accounts.create_api_key(&ApiKey { id, prefix, digest, ..first.clone() }, None).await.unwrap());
+        verify(ctx, key.reveal(), Requirements::default()).await.unwrap();
+    }
+    flush_api_key_usage(ctx).await;
+    let (keys, _) = ctx.accounts.api_keys(first.project, 0, 2000).await.unwrap();
+    assert_eq!(keys.iter().filter(|key| key.last_used_at == Some(START)).count(), 1001);
 }
 
 #[tokio::test]

@@ -25,6 +25,10 @@ use crate::token::scopes::ScopeSet;
 /// A query for up to this many keys needs no permit. A larger batch may have to wait for one.
 const FEW_KEYS: usize = 16;
 
+/// The most keys whose last use is written in one statement. One for all of them would fail once it takes longer than
+/// the store may, and keep other writes of the embedded store waiting.
+const MAX_WRITTEN: usize = 1000;
+
 /// Verifies `key`. Costs a query unless the key is in the cache.
 pub async fn verify_api_key(ctx: &Context, key: &str) -> Result<Arc<VerifiedApiKey>, Error> {
     let verified = verify_api_keys(ctx, &[key]).await?.pop();
@@ -132,11 +136,12 @@ async fn read_keys(
 /// Writes when keys were last used. Called every minute, and at shutdown.
 pub async fn flush_api_key_usage(ctx: &Context) {
     let used = ctx.node.api_key_cache.take_used();
-    if used.is_empty() {
-        return;
-    }
-    if let Err(error) = ctx.accounts.touch_api_keys(&used).await {
-        tracing::warn!(%error, keys = used.len(), "last use of API keys not written");
+    for (number, part) in used.chunks(MAX_WRITTEN).enumerate() {
+        if let Err(error) = ctx.accounts.touch_api_keys(part).await {
+            let keys = used.len() - number * MAX_WRITTEN;
+            tracing::warn!(%error, keys, "last use of API keys not written");
+            return;
+        }
     }
 }
 
