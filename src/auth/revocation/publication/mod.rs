@@ -10,10 +10,12 @@
 //! | `range` | entries between two positions, divided into frames |
 //! | `snapshot_cache` | the last snapshot |
 //! | `segment_cache` | the segments that were asked for last |
+//! | `large_bodies` | the bytes of large responses that clients have not read |
 //!
 //! Knows nothing of signatures: [`super::responses`] signs.
 
 pub(in crate::auth) mod history;
+pub(in crate::auth) mod large_bodies;
 pub(in crate::auth) mod range;
 pub mod segment_cache;
 pub mod snapshot_cache;
@@ -32,6 +34,7 @@ use crate::store::ephemeral::{Position, StreamPage};
 use crate::telemetry::metrics::RevocationFeed;
 
 use history::History;
+use large_bodies::LargeBodies;
 use range::Range;
 use segment_cache::SegmentCache;
 use snapshot_cache::SnapshotCache;
@@ -50,7 +53,7 @@ pub enum FeedError {
     Off,
     /// This node has lost contact with its store.
     Stale,
-    /// The epoch or the position is not kept, or never existed.
+    /// The epoch or the position is not kept, or never existed, or clients keep too many large responses.
     Gone,
 }
 
@@ -95,6 +98,7 @@ pub struct Publication {
     /// Its one permit is held while a large response is signed, so that followers that return together do not take
     /// every thread.
     pub(in crate::auth) large_response: Arc<Semaphore>,
+    pub(in crate::auth) large_bodies: LargeBodies,
     pub(in crate::auth) snapshots: SnapshotCache,
     pub(in crate::auth) segments: SegmentCache,
 }
@@ -132,6 +136,7 @@ impl Publication {
             responses: AtomicU32::new(0),
             on_demand: Mutex::default(),
             large_response: Arc::new(Semaphore::new(1)),
+            large_bodies: LargeBodies::default(),
             snapshots: SnapshotCache::default(),
             segments: SegmentCache::default(),
         }

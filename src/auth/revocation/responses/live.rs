@@ -175,7 +175,9 @@ async fn catch_up(ctx: &Context, live: &Arc<LiveFrame>, position: Position) -> R
         state.history.len() - index_of(&state, live, position)?
     };
     if behind <= SMALL {
-        return sign_after(&ctx.node, live, position);
+        let body = sign_after(&ctx.node, live, position)?;
+        publication.on_demand(live).add(position, &body);
+        return Ok(body);
     }
     // The entries are copied after the wait, because any number of followers may wait.
     let permit = publication.large_response.clone().acquire_owned().await;
@@ -183,27 +185,31 @@ async fn catch_up(ctx: &Context, live: &Arc<LiveFrame>, position: Position) -> R
     if let Some(body) = known(publication) {
         return Ok(body);
     }
+    if publication.large_bodies.is_full() {
+        return Err(FeedError::Gone);
+    }
     let (node, live) = (ctx.node.clone(), live.clone());
     // The permit is held until the end even if this follower disconnects: otherwise followers that disconnect would
     // take every thread.
     let signed = tokio::task::spawn_blocking(move || {
-        let body = sign_after(&node, &live, position);
+        let body = sign_after(&node, &live, position).map(|body| node.publication.large_bodies.count(body));
+        if let Ok(body) = &body {
+            node.publication.on_demand(&live).add(position, body);
+        }
         drop(permit);
         body
     });
     signed.await.unwrap_or(Err(FeedError::Stale))
 }
 
-/// Signs the entries after a position, and keeps the response for other followers at it.
-fn sign_after(node: &Node, live: &Arc<LiveFrame>, position: Position) -> Result<Bytes, FeedError> {
+/// Signs the entries after a position.
+fn sign_after(node: &Node, live: &LiveFrame, position: Position) -> Result<Bytes, FeedError> {
     let range = {
         let state = node.publication.state();
         let index = index_of(&state, live, position)?;
         state.range_to_end(position, index).ok_or(FeedError::Stale)?
     };
-    let body = encode(node, &range, true).ok_or(FeedError::Stale)?;
-    node.publication.on_demand(live).add(position, &body);
-    Ok(body)
+    encode(node, &range, true).ok_or(FeedError::Stale)
 }
 
 /// The index in the history after which the entries come that a follower at this position lacks.

@@ -29,6 +29,9 @@ pub async fn segment(ctx: &Context, epoch: &str, from: &str, to: &str) -> Result
     if let Some(segment) = cache.get(&key) {
         return Ok(segment);
     }
+    if node.publication.large_bodies.is_full() {
+        return Err(FeedError::Gone);
+    }
     let node = node.clone();
     // The lock is held until the end even if this caller disconnects: otherwise the next one would sign it too.
     let signed = tokio::task::spawn_blocking(move || {
@@ -73,5 +76,6 @@ fn sign(node: &Node, key: SegmentKey) -> Result<Segment, FeedError> {
     };
     let body = encode(node, &range, false).ok_or(FeedError::Stale)?;
     let gzip = (body.len() >= MIN_COMPRESSED).then(|| gzip(&body).into());
-    Ok(Segment { key, body, gzip })
+    let count = |bytes| node.publication.large_bodies.count(bytes);
+    Ok(Segment { key, body: count(body), gzip: gzip.map(count) })
 }
