@@ -41,15 +41,13 @@ async fn request_that_wakes_a_connection_gets_its_response() {
 #[tokio::test]
 async fn head_that_wakes_a_connection_gets_the_header_timeout() {
     let short = Duration::from_millis(150);
-    let server = serve(config::Server { header_timeout: short, ..settings() });
+    let server = serve(config::Server { header_timeout: short, idle_timeout: HOUR, ..settings() });
     let mut stream = server.connect().await;
     stream.write_all(b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     read_response(&mut stream).await.unwrap();
     wait_for_hibernation(&server, 1).await;
     stream.write_all(b"GET /he").await.unwrap();
-    let began = Instant::now();
     assert_eq!(read_to_close(&mut stream).await, "");
-    assert!(began.elapsed() < TIMEOUT / 2, "it got the idle time-out");
 }
 
 #[tokio::test]
@@ -67,7 +65,19 @@ async fn response_the_client_has_not_read_is_kept() {
         }
         write
     });
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    // Another connection hibernates, and meanwhile no other request is answered: this one would hibernate too if it
+    // could.
+    let (mut other, mut answered) = (server.connect().await, 0);
+    loop {
+        let hibernated = server.log.hibernated.load(Ordering::SeqCst);
+        other.write_all(b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        read_response(&mut other).await.unwrap();
+        wait_for_hibernation(&server, hibernated + 1).await;
+        let before = std::mem::replace(&mut answered, server.log.completed.lock().unwrap().len());
+        if answered == before + 1 {
+            break;
+        }
+    }
     assert!(!sender.is_finished(), "the server accepted more than it can respond to");
     let (mut received, mut buffer) = (0, vec![0; 1 << 16]);
     while received < REQUESTS * 60_000 {
@@ -81,15 +91,13 @@ async fn response_the_client_has_not_read_is_kept() {
 
 #[tokio::test]
 async fn hibernating_connection_does_not_delay_the_drain() {
-    let server = serve(settings());
+    let server = serve(config::Server { idle_timeout: HOUR, drain_timeout: HOUR, ..settings() });
     let mut stream = server.connect().await;
     stream.write_all(b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     read_response(&mut stream).await.unwrap();
     wait_for_hibernation(&server, 1).await;
-    let began = Instant::now();
     let drain = tokio::spawn(server.drain());
     assert_eq!(read_to_close(&mut stream).await, "");
     drop(stream);
-    assert_eq!(drain.await.unwrap(), 0);
-    assert!(began.elapsed() < TIMEOUT / 2);
+    assert_eq!(tokio::time::timeout(TIMEOUT, drain).await.expect("the drain ends").unwrap(), 0);
 }

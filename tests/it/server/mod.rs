@@ -28,6 +28,9 @@ use tokio::sync::watch;
 /// Time limit of every step of a test.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
+/// A time-out that no test reaches.
+const HOUR: Duration = Duration::from_secs(3600);
+
 /// The context of the handlers: a gate that tests open, and the number of requests that wait for it.
 #[derive(Clone)]
 struct WorkerContext {
