@@ -204,17 +204,16 @@ async fn calls_of_one_request_share_its_time_budget() {
     let lock_holder = server.client().await;
     lock_holder.batch_execute("BEGIN; SELECT FROM users FOR UPDATE").await.unwrap();
     let slow_call = || store.end_sign_ins(ada.id, Timestamp::from_millis(1));
-    let second_wait = request_budget::with_budget(async {
+    request_budget::with_budget(async {
         expect_unavailable(slow_call().await);
-        let began = Instant::now();
+        // With time of its own it would succeed: no lock keeps a row from being read.
         let detail = expect_unavailable(store.user(Find::Id(ada.id)).await);
         assert!(detail.contains("no response within 1s"), "{detail}");
         // A call in another task shares the budget.
         let other_task = request_budget::continue_budget(store.user(Find::Id(ada.id)));
         expect_unavailable(other_task.await);
-        began.elapsed()
-    });
-    assert!(second_wait.await < SHORT / 2);
+    })
+    .await;
     // The next request has its own budget, and so has each call outside a request.
     request_budget::with_budget(store.user(Find::Id(ada.id))).await.unwrap();
     expect_unavailable(slow_call().await);
