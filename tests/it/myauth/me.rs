@@ -8,7 +8,7 @@ use super::{
     Member, OTHER_PASSWORD, assert_error, assert_msg, expected, field_errors, me, member, member_with, new_address,
     request_as, sign_in, sign_up, try_sign_in,
 };
-use crate::support::outbox::{mails, wait_for_mail};
+use crate::support::outbox::{mails, wait_for_mail, wait_until_queue_is_empty};
 use crate::support::server::{HttpResponse, PASSWORD, SendRequest, TestServer, over_both_stores};
 
 over_both_stores!(
@@ -116,6 +116,7 @@ async fn address_or_password_change_needs_current_password(server: &TestServer) 
         assert_error(&update(server, &zoe, change).await, 400, "Unable to authenticate this update.");
     }
     assert_eq!(me(server, &zoe.access).await["full_name"], Value::Null, "a refused update changes nothing");
+    wait_until_queue_is_empty(server).await;
     assert!(mails(server, &zoe.email).is_empty());
 }
 

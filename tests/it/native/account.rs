@@ -42,6 +42,7 @@ async fn sign_up_refuses_what_it_cannot_take(server: &TestServer) {
     ] {
         sign_up(&body).await.is_problem(status, kind);
     }
+    outbox::wait_until_queue_is_empty(server).await;
     assert_eq!(outbox::mails(server, "new@example.org").len(), 0);
     for body in [json!({"password": PASSWORD}), json!({"email": "x@example.org"}), json!({"code": "000000"})] {
         server.post("/sessions").json(&body).send_checked().await.is_problem(400, "invalid_fields");
