@@ -10,7 +10,7 @@ use crate::support::{postgres, redis};
 over_both_stores!(|plan| plan;
     changed_address_is_claimed_after_the_next_refresh,
     admin_changes_are_claimed_after_the_next_refresh,
-    first_magic_link_verifies_the_address_and_ends_other_sessions,
+    first_magic_link_verifies_the_address_and_ends_sessions,
 );
 
 /// Refreshes, and returns the claims of the new access token.
@@ -87,7 +87,7 @@ async fn admin_changes_are_claimed_after_the_next_refresh(server: &TestServer) {
     assert_email(&refresh_and_get_claims(server, &mut tokens).await, &to, false);
 }
 
-async fn first_magic_link_verifies_the_address_and_ends_other_sessions(server: &TestServer) {
+async fn first_magic_link_verifies_the_address_and_ends_sessions(server: &TestServer) {
     let user = server.create_user(&[]);
     let tokens = server.sign_in(&user).await;
     assert_email(&claims(server, &tokens).await, &user.email, false);
