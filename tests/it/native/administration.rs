@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
+use crate::reauthentication::grow_old;
 use crate::support::outbox::{mails, wait_for_mail, wait_until_queue_is_empty};
 use crate::support::server::{PASSWORD, SendRequest, TestServer, over_both_stores, tamper_signature};
 use crate::support::totp;
@@ -14,7 +15,7 @@ over_both_stores!(|plan| plan;
     sessions_of_a_user_are_ended,
     second_factor_and_password_are_reset,
     api_keys_are_listed_by_last_use, signing_keys_are_rotated_and_revoked, settings_are_listed_with_their_source,
-    mail_is_tested_listed_and_read, plain_users_are_forbidden);
+    mail_is_tested_listed_and_read, sensitive_calls_need_a_recent_sign_in, plain_users_are_forbidden);
 
 async fn get(server: &TestServer, bearer: &str, path: &str) -> Value {
     let response = server.get(path).bearer_auth(bearer).send_checked().await;
@@ -286,6 +287,38 @@ async fn mail_is_tested_listed_and_read(server: &TestServer) {
     }
     let bad = server.get("/admin/mail/outbox?limit=0").bearer_auth(&root).send_checked().await;
     bad.is_problem(400, "invalid_fields");
+}
+
+/// Those that change users are tested in `native/users`. An API key of the scope `admin` needs none.
+async fn sensitive_calls_need_a_recent_sign_in(server: &TestServer) {
+    let root = server.create_user(&["--superuser"]);
+    let (key, _) = server.api_key(&root, &["admin"]);
+    let user = server.create_user(&[]);
+    server.post("/codes").json(&json!({"email": user.email})).send_checked().await.is(202);
+    wait_for_mail(server, &user.email, 0).await;
+    let letters = get(server, &key, "/admin/mail/outbox?limit=1").await;
+    let letter = letters["letters"][0]["name"].as_str().unwrap();
+    let keys = get(server, &key, "/admin/keys").await;
+    let signing = keys["keys"].as_array().unwrap().iter().find(|key| key["state"] == "signing").unwrap();
+    let calls = [
+        (Method::GET, format!("/admin/mail/outbox/{letter}")),
+        (Method::POST, format!("/admin/users/{}/reset-mfa", user.id)),
+        (Method::POST, "/admin/keys/rotate".to_owned()),
+        (Method::POST, format!("/admin/keys/{}/revoke", signing["kid"].as_str().unwrap())),
+    ];
+    let tokens = server.sign_in(&root).await;
+    let stolen = grow_old(server, &tokens.access, &tokens.refresh).await.access;
+    for (method, path) in &calls {
+        let response = server.request(method.clone(), path).bearer_auth(&stolen).send_checked().await;
+        response.is_problem(401, "insufficient_user_authentication");
+    }
+    for path in ["/admin/mail/outbox", "/admin/keys"] {
+        get(server, &stolen, path).await;
+    }
+    for (method, path) in calls {
+        let status = server.request(method, &path).bearer_auth(&key).send_checked().await.status;
+        assert!((200..300).contains(&status), "{path}: {status}");
+    }
 }
 
 async fn plain_users_are_forbidden(server: &TestServer) {
