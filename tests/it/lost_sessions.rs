@@ -1,6 +1,7 @@
 //! Signing out of a session whose record the store has lost, for example in a failover: an acknowledged sign-out holds,
 //! and repeating it adds no further revocation.
 
+use reqwest::RequestBuilder;
 use serde_json::json;
 
 use crate::support::server::{SendRequest, TestServer, TokenPair, over_both_stores};
@@ -9,6 +10,7 @@ over_both_stores!(
     |plan| plan;
     sign_out_of_a_lost_session_holds,
     revoking_the_refresh_token_of_a_lost_session_holds,
+    lost_session_is_not_listed_and_ends_with_all_others,
     id_of_a_lost_session_proves_nothing,
 );
 
@@ -68,6 +70,23 @@ async fn revoking_the_refresh_token_of_a_lost_session_holds(server: &TestServer)
         }
         assert_eq!(published_count(server), before + 1, "{path}");
     }
+}
+
+/// The accepted limit in `docs/security.md`.
+async fn lost_session_is_not_listed_and_ends_with_all_others(server: &TestServer) {
+    let user = server.create_user(&[]);
+    let lost = server.sign_in(&user).await;
+    lose_sessions(server).await;
+    let current = server.sign_in(&user).await;
+    let send = async |request: RequestBuilder| request.bearer_auth(&current.access).send_checked().await;
+    let listed = send(server.get("/sessions")).await.is(200).json();
+    let ids = listed["sessions"].as_array().unwrap().iter().map(|session| &session["id"]).collect::<Vec<_>>();
+    assert_eq!(ids, [&json!(current.session)]);
+    send(server.delete(&format!("/sessions/{}", lost.session))).await.is_problem(404, "not_found");
+    assert_eq!(send(server.delete("/sessions?except=current")).await.is(200).json(), json!({"ended": 0}));
+    server.verify(&lost.access).await.is(200);
+    send(server.delete("/sessions")).await.is(200);
+    assert_ended(server, &lost).await;
 }
 
 /// Naming the id of another user's session does not end it.
