@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use super::{Client, Fleet, PASSWORD, TokenPair, kid, print_timings, wait_until_refused};
+use super::{Client, Fleet, PASSWORD, TokenPair, kid, print_timings, text, wait_until_refused};
 use crate::support::redis::Server;
 use crate::support::signet::Signet;
 use crate::support::until;
@@ -19,6 +19,11 @@ struct PopulatedFleet {
     unseen: Vec<TokenPair>,
     /// Signed out.
     ended: TokenPair,
+    /// An API key, and a token that was issued to it.
+    key: String,
+    key_token: String,
+    /// An API key that was deactivated.
+    deactivated: String,
 }
 
 impl PopulatedFleet {
@@ -34,10 +39,23 @@ impl PopulatedFleet {
             unseen.push(b.sign_in("ann@example.org").await);
         }
         a.sign_out(&ended).await;
+        let create = ["api-keys", "create", "--user", "ann@example.org", "--name", "k"];
+        let [(key, _), (deactivated, prefix)] = [(); 2].map(|()| {
+            let created = fleet.plan.json(&create, "");
+            (text(&created["full_key"]), text(&created["prefix"]))
+        });
+        let issued = a.post("/oauth/token").header("x-api-key", &key).form(&[("grant_type", "client_credentials")]);
+        let key_token = text(&a.send(issued).await.expect("the node is up").is(200).body["access_token"]);
         for client in &clients {
-            assert_eq!(client.verify(&cached.access).await.status, 200);
+            for credential in [&cached.access, &key, &key_token, &deactivated] {
+                assert_eq!(client.verify(credential).await.status, 200);
+            }
         }
-        Self { fleet, _nodes: nodes, clients, cached, unseen, ended }
+        fleet.plan.json(&["api-keys", "deactivate", &prefix], "");
+        for client in &clients {
+            wait_until_refused(client, &deactivated).await;
+        }
+        Self { fleet, _nodes: nodes, clients, cached, unseen, ended, key, key_token, deactivated }
     }
 }
 
@@ -63,6 +81,10 @@ async fn emptied_redis_invalidates_tokens_and_keeps_keys() {
         for pair in populated.unseen.iter().chain([&last, &populated.ended]) {
             assert_eq!(client.verify(&pair.access).await.rejection_reason(), Some("revoked"));
         }
+        // Keys are in Postgres, and those that had ended are not valid again.
+        assert_eq!(client.verify(&populated.key_token).await.rejection_reason(), Some("revoked"));
+        assert_eq!(client.verify(&populated.key).await.status, 200);
+        assert_eq!(client.verify(&populated.deactivated).await.rejection_reason(), Some("unknown_api_key"));
     }
     let restored = async || populated.fleet.redis.cli(&["EXISTS", "signet:{fleet}:ring"]) == "1";
     until("the keyring is in Redis again", restored).await;
