@@ -11,13 +11,18 @@ export const AUDIENCE = 'orders';
 /** How long a request of the live feed waits here; the real server waits a second. */
 const LONG_POLL = 30;
 
-/** A clock that tests move. */
+/** A clock that tests move, and stop where the time that they take would count. */
 export class TestClock {
   offset = 0;
-  now = () => Date.now() + this.offset;
-  monotonic = () => performance.now() + this.offset;
+  #stopped = undefined;
+  now = () => (this.#stopped?.now ?? Date.now()) + this.offset;
+  monotonic = () => (this.#stopped?.monotonic ?? performance.now()) + this.offset;
   advance(milliseconds) {
     this.offset += milliseconds;
+  }
+  stop() {
+    // Whole numbers, so that sums of them are exact.
+    this.#stopped = { now: Date.now(), monotonic: Math.ceil(performance.now()) };
   }
 }
 
