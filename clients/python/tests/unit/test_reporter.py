@@ -122,7 +122,7 @@ def test_the_thread_reports() -> None:
     live = Live()
     client = httpx.Client(transport=httpx.MockTransport(live.handle))
     with Verifier(http_client=client, **live.options()):
-        assert live.reported.wait(10)
+        assert live.reported.wait(60)
 
 
 def test_the_task_reports() -> None:
@@ -131,6 +131,6 @@ def test_the_task_reports() -> None:
     async def run() -> bool:
         client = httpx.AsyncClient(transport=httpx.MockTransport(live.handle))
         async with AsyncVerifier(http_client=client, **live.options()):
-            return await asyncio.to_thread(live.reported.wait, 10)
+            return await asyncio.to_thread(live.reported.wait, 60)
 
     assert asyncio.run(run())

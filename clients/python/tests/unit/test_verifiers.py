@@ -124,7 +124,8 @@ def test_a_sign_out_reaches_the_thread(live: Live) -> None:
 
 
 def wait_for(condition: Any) -> None:
-    for _ in range(1000):
+    """Wait until a condition holds; at most a minute, which is much even for a busy machine."""
+    for _ in range(12_000):
         if condition():
             return
         threading.Event().wait(0.005)
@@ -141,7 +142,7 @@ def test_the_task(live: Live) -> None:
             assert (await verifier.verify_header(f"Bearer {token}")).sub == "user-1"
             assert await code_async(verifier, None) == "missing"
             live.revoke(claims["sid"])
-            for _ in range(1000):
+            for _ in range(12_000):
                 if await code_async(verifier, token) == "revoked":
                     break
                 await asyncio.sleep(0.005)
@@ -220,12 +221,23 @@ def test_what_happens_while_the_feed_is_stale(live: Live, when_stale: Any, expec
         assert not verifier.health.ready
 
 
+class Waiting(dict[str, Any]):
+    """The tokens that are asked about. Counts the threads that ask."""
+
+    threads = 0
+
+    def setdefault(self, key: str, default: Any = None, /) -> Any:
+        self.threads += 1
+        return super().setdefault(key, default)
+
+
 def test_questions_of_threads_are_asked_together(live: Live) -> None:
     with live.verifier(when_stale="ask") as verifier:
         tokens = [live.server.token(sub=str(number)) for number in range(10)]
         assert {code(verifier, token) for token in tokens} == {""}
         stale(live)
         live.hold_batches.clear()
+        verifier._waiting = waiting = Waiting()
         codes: list[str] = []
 
         def ask(token: str) -> None:
@@ -234,12 +246,13 @@ def test_questions_of_threads_are_asked_together(live: Live) -> None:
         threads = [threading.Thread(target=ask, args=(token,)) for token in [*tokens, *tokens]]
         for thread in threads:
             thread.start()
-        wait_for(lambda: len(verifier._waiting) + sum(live.batches) >= 10)
+        wait_for(lambda: waiting.threads == 20)
         live.hold_batches.set()
         for thread in threads:
             thread.join()
         assert codes == [""] * 20
-        assert len(live.batches) <= 3
+        # One is under way when the others come, and all of those are in the next.
+        assert len(live.batches) <= 2
 
 
 def test_questions_of_tasks_are_asked_together(live: Live) -> None:
