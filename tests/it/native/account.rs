@@ -338,8 +338,15 @@ async fn repeated_request_creates_one_object(server: &TestServer) {
             }
         }
         None => {
-            let file = std::fs::read(server.signet.data_dir().join("signet.db-wal")).unwrap_or_default();
-            assert!(!file.windows(secret.len()).any(|bytes| bytes == secret.as_bytes()));
+            let database = rusqlite::Connection::open(server.signet.data_dir().join("signet.db")).unwrap();
+            let select = "SELECT response FROM idempotency_keys WHERE response IS NOT NULL";
+            let mut rows = database.prepare(select).unwrap();
+            let responses = rows.query_map([], |row| row.get::<_, Vec<u8>>(0)).unwrap().map(Result::unwrap);
+            let responses = responses.collect::<Vec<_>>();
+            assert!(responses.len() >= 4, "{}", responses.len());
+            for (response, clear) in responses.iter().flat_map(|it| [(it, secret), (it, "once@example.org")]) {
+                assert!(!response.windows(clear.len()).any(|bytes| bytes == clear.as_bytes()), "{clear}");
+            }
         }
     }
 }
