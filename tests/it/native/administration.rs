@@ -8,7 +8,7 @@ use time::{Duration, OffsetDateTime};
 use crate::reauthentication::grow_old;
 use crate::support::outbox::{mails, wait_for_mail, wait_until_queue_is_empty};
 use crate::support::server::{PASSWORD, SendRequest, TestServer, over_both_stores, tamper_signature};
-use crate::support::totp;
+use crate::support::{smtp, totp};
 
 over_both_stores!(|plan| plan;
     credentials_are_inspected, session_that_ended_alone_is_inspected, sessions_that_ended_together_are_inspected,
@@ -157,6 +157,28 @@ async fn second_factor_and_password_are_reset(server: &TestServer) {
     server.try_sign_in(&user.email, other).await.is(201);
     server.plan().json(&["users", "disable", &user.email], "");
     act("password-reset").await.is_problem(403, "account_disabled");
+    for action in ["reset-mfa", "password-reset"] {
+        let path = format!("/admin/users/00000000-0000-7000-8000-000000000000/{action}");
+        server.post(&path).bearer_auth(&root).send_checked().await.is_problem(404, "not_found");
+    }
+}
+
+mod limited {
+    use super::*;
+
+    over_both_stores!(|plan| plan.limits(&["MAIL_ACCOUNT"], "1 per 1h"); mails_of_administrators_are_limited);
+
+    async fn mails_of_administrators_are_limited(server: &TestServer) {
+        let root = server.sign_in(&server.create_user(&["--superuser"])).await.access;
+        let user = server.create_user(&["--verified"]);
+        let reset = format!("/admin/users/{}/password-reset", user.id);
+        for (path, body) in [(reset.as_str(), json!({})), ("/admin/mail/test", json!({"to": "one@example.org"}))] {
+            let send = async || server.post(path).bearer_auth(&root).json(&body).send_checked().await;
+            let status = send().await.status;
+            assert!((200..300).contains(&status), "{path}: {status}");
+            send().await.is_problem(429, "rate_limited");
+        }
+    }
 }
 
 async fn api_keys_are_listed_by_last_use(server: &TestServer) {
@@ -287,6 +309,17 @@ async fn mail_is_tested_listed_and_read(server: &TestServer) {
     }
     let bad = server.get("/admin/mail/outbox?limit=0").bearer_auth(&root).send_checked().await;
     bad.is_problem(400, "invalid_fields");
+}
+
+#[tokio::test]
+async fn server_that_sends_mails_has_no_outbox() {
+    let receiver = smtp::Server::start();
+    let server = TestServer::embedded(|plan| plan.set("SMTP_URL", &receiver.url()));
+    let root = server.sign_in(&server.create_user(&["--superuser"])).await.access;
+    assert_eq!(get(&server, &root, "/admin/mail").await["outbox"], false);
+    for path in ["/admin/mail/outbox", "/admin/mail/outbox/x"] {
+        server.get(path).bearer_auth(&root).send_checked().await.is_problem(404, "not_found");
+    }
 }
 
 /// Those that change users are tested in `native/users`. An API key of the scope `admin` needs none.

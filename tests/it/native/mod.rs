@@ -20,6 +20,7 @@ mod projects;
 mod published;
 mod read_only_postgres;
 mod refresh;
+mod refused;
 mod request_bounds;
 mod sessions;
 mod sign_out;

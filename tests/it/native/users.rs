@@ -136,6 +136,9 @@ async fn invalid_changes_are_refused(server: &TestServer) {
         response.is_problem(400, "invalid_fields");
         assert!(response.text.contains(why), "{body}: {}", response.text);
     }
+    patch(server, &root, &user.id, &json!({"username": "a@b"})).await.is_problem(400, "invalid_username");
+    let taken = json!({"username": server.create_user(&[]).username.to_uppercase()});
+    patch(server, &root, &user.id, &taken).await.is_problem(409, "username_taken");
     assert_eq!(server.plan().json(&["users", "show", &user.email], "")["claims"], json!({"plan": "pro"}));
 }
 
