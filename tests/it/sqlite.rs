@@ -28,6 +28,8 @@ use signet::store::{Accounts, Ephemeral};
 
 const NOW: Timestamp = Timestamp::from_secs(1_763_130_320);
 const EMBEDDED: Embedded = Embedded { durability: Durability::Process, timeout: Duration::from_secs(2) };
+/// For tests that are not about waiting: beside other tests, a process can wait for seconds for the file.
+const PATIENT: Embedded = Embedded { durability: Durability::Process, timeout: Duration::from_secs(20) };
 const DAY: Duration = Duration::from_secs(86_400);
 const NETWORK: &str = "192.0.2.1";
 
@@ -37,7 +39,11 @@ struct Stores {
 }
 
 fn open(dir: &Path) -> Arc<Stores> {
-    let engine = Engine::open(dir, &EMBEDDED, NOW).unwrap();
+    open_with(dir, &PATIENT)
+}
+
+fn open_with(dir: &Path, embedded: &Embedded) -> Arc<Stores> {
+    let engine = Engine::open(dir, embedded, NOW).unwrap();
     let (accounts, ephemeral) = (SqliteAccounts::new(engine.clone()), SqliteEphemeral::new(engine));
     Arc::new(Stores { accounts, ephemeral })
 }
@@ -143,10 +149,10 @@ async fn child_process() {
     let dir = Path::new(&dir);
     match read_command().split(' ').collect::<Vec<_>>()[..] {
         ["write-until-killed", round] => write_until_killed(&open(dir), round).await,
-        ["start-and-make-users", count, name] => {
+        [start @ ("start-and-make-users" | "start-in-time-and-make-users"), count, name] => {
             print_line("ready");
             assert_eq!(read_command(), "proceed");
-            let stores = open(dir);
+            let stores = open_with(dir, if start == "start-and-make-users" { &PATIENT } else { &EMBEDDED });
             for index in 0..count.parse::<u32>().unwrap() {
                 let created = stores.accounts.create_user(&new_user(&format!("{name}-{index}"))).await.unwrap();
                 assert!(matches!(created, Created::Created(_)));
@@ -271,7 +277,7 @@ async fn ten_processes_start_on_an_empty_folder() {
 async fn other_process_can_write_beside_a_busy_one() {
     let dir = tempfile::tempdir().unwrap();
     let stores = open(dir.path());
-    let mut other = ChildProcess::start(dir.path(), "start-and-make-users 20 beside");
+    let mut other = ChildProcess::start(dir.path(), "start-in-time-and-make-users 20 beside");
     assert_eq!(other.next_line().as_deref(), Some("ready"));
     let done = Arc::new(AtomicBool::new(false));
     // Enough callers that the writer always has waiting calls.
