@@ -7,7 +7,7 @@ use super::*;
 use crate::conformance::Follow;
 use signet::id::{ApiKeyId, TokenId};
 
-/// The time in which a waiting follower must be woken. Nothing else depends on real time.
+/// The real time in which a waiting follower must return. Nothing else depends on real time.
 const SOON: Duration = Duration::from_secs(5);
 
 fn revocation(number: u128) -> Revocation {
@@ -113,7 +113,7 @@ pub(super) async fn waiting_follower_wakes_on_publish(store: Store) {
     let waiting: Vec<_> = (0..3)
         .map(|_| {
             let (store, cursor) = (store.clone(), cursor.clone());
-            tokio::spawn(async move { store.follow(&cursor, SOON * 4).await.unwrap() })
+            tokio::spawn(async move { store.follow(&cursor, HOUR).await.unwrap() })
         })
         .collect();
     // Other calls are answered during the wait, and no follower has returned.
@@ -121,12 +121,11 @@ pub(super) async fn waiting_follower_wakes_on_publish(store: Store) {
         open(&store, &session(number)).await;
         assert!(waiting.iter().all(|follower| !follower.is_finished()));
     }
-    let began = Instant::now();
     publish(&store, 1..2, START).await;
     for follower in waiting {
-        assert_eq!(follower.await.unwrap().0, [revocation(1)]);
+        let found = tokio::time::timeout(MINUTE, follower).await.expect("the follower is woken");
+        assert_eq!(found.unwrap().0, [revocation(1)]);
     }
-    assert!(began.elapsed() < SOON, "woken after {:?}", began.elapsed());
 }
 
 pub(super) async fn follow_returns_after_its_maximum_wait(store: Store) {
