@@ -18,6 +18,9 @@ use super::totp::code_at;
 /// The beginning of a TOTP step of 30 seconds.
 const START: Timestamp = Timestamp::from_secs(1_763_130_330);
 
+/// For in-process nodes: on a machine that is busy with other tests, a write to the file may take seconds.
+pub(crate) const EMBEDDED_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// A request to the native API.
 pub(crate) fn native_request(ctx: &Context) -> RequestContext<'_> {
     let address = std::net::IpAddr::from([192, 0, 2, 1]);
@@ -51,6 +54,7 @@ impl TestFleet {
     pub(crate) async fn at(start: Timestamp, servers: Option<(redis::Server, Database)>) -> Self {
         let data = tempfile::tempdir().unwrap();
         let mut config = Config { data_dir: data.path().to_owned(), ..Config::default() };
+        config.embedded.timeout = EMBEDDED_TIMEOUT;
         if let Some((redis, postgres)) = &servers {
             let timeout = Duration::from_secs(5);
             let url = SecretUrl(redis.url());
