@@ -297,7 +297,9 @@ async fn the_outbox_is_its_owners_and_in_order() {
     }
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&mailer.dir.path().join("outbox")), 0o700);
-    for (number, file) in mailer.outbox().iter().enumerate() {
+    let files = mailer.outbox();
+    assert_eq!(files.len(), 30);
+    for (number, file) in files.iter().enumerate() {
         assert_eq!((mode(file), file.extension().unwrap().to_str()), (0o600, Some("eml")));
         let mail = std::fs::read_to_string(file).unwrap();
         assert!(mail.lines().any(|line| line == format!("{number:06}")), "{}", file.display());
