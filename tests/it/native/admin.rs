@@ -21,7 +21,7 @@ async fn superuser_signs_out_a_user(server: &TestServer) {
     assert_eq!(signed_out["ended"], 2);
     let [node] = &signed_out["nodes"].as_array().unwrap()[..] else { panic!("{signed_out}") };
     assert!(!node["node"].as_str().unwrap().is_empty());
-    assert!(node["acknowledged_ms"].as_u64().is_some_and(|millis| millis < 2_000), "{signed_out}");
+    assert!(node["acknowledged_ms"].is_u64(), "{signed_out}");
     for tokens in &all {
         assert_eq!(server.rejection_reason(&tokens.access).await, "revoked");
         server.refresh(&tokens.refresh).await.is_oauth_error(400, "invalid_grant");
