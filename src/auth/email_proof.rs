@@ -6,7 +6,7 @@
 //! the store. The owner gets a notice by mail. An account that was verified before keeps everything. A second factor
 //! that was not confirmed yet belongs to a session, and so ends with it.
 //!
-//! The links and codes that only confirm an address ([`crate::auth::accounts::verify_email`],
+//! The links and codes that only verify an address ([`crate::auth::accounts::verify_email`],
 //! [`crate::auth::accounts::verify_email_code`]) are no such proof. They complete the sign-up that they were mailed
 //! for, so they keep its password.
 
@@ -25,14 +25,18 @@ use crate::store::accounts::{EmailProved, NewPassword, PasswordHash, RemovedCred
 /// step runs to completion.
 pub(super) struct EmailProof {
     user: User,
-    origin: NoticeOrigin,
-    request: Origin,
+    notice_origin: NoticeOrigin,
+    origin: Origin,
 }
 
 impl EmailProof {
     /// `user`: the row with the address, as it was when the code or link was checked.
     pub(super) fn new(user: &User, request_ctx: RequestContext<'_>) -> Self {
-        Self { user: user.clone(), origin: NoticeOrigin::client(request_ctx), request: Origin::request(request_ctx) }
+        Self {
+            user: user.clone(),
+            notice_origin: NoticeOrigin::client(request_ctx),
+            origin: Origin::request(request_ctx),
+        }
     }
 
     /// Verifies the address, and sets a new password if one is given. Call it only while the code or link is held.
@@ -42,7 +46,7 @@ impl EmailProof {
         let ctx = ctx.clone();
         let new_password = new_password.map(|hash| NewPassword { hash, ends_api_keys_with: RESERVED_SCOPES });
         run_to_completion(async move {
-            let Self { user: before, origin, .. } = &self;
+            let Self { user: before, notice_origin, .. } = &self;
             let (id, valid_after) = (before.id, before.sessions_valid_after);
             let proving = ctx.accounts.prove_email(id, &before.email, valid_after, new_password.as_ref(), ctx.now());
             let (user, removed) = match proving.await? {
@@ -52,8 +56,8 @@ impl EmailProof {
             };
             // Before the sessions end, so that the notices do not depend on the ephemeral store.
             if new_password.is_some() {
-                mailing::queue_notice(&ctx, &user, Letter::PasswordChanged, origin).await;
-                audit::record(&ctx, Event::of_user(EventType::PasswordReset, user.id, self.request.clone()));
+                mailing::queue_notice(&ctx, &user, Letter::PasswordChanged, notice_origin).await;
+                audit::record(&ctx, Event::of_user(EventType::PasswordReset, user.id, self.origin.clone()));
             }
             if let Some(removed) = removed {
                 self.report_removal(&ctx, removed, new_password.is_some()).await;
@@ -69,11 +73,11 @@ impl EmailProof {
     /// Records what was removed, and notifies the owner. If only a password was removed and a new one replaces it, the
     /// notice about the new one is enough.
     async fn report_removal(&self, ctx: &Context, removed: RemovedCredentials, replaces_password: bool) {
-        let Self { user, origin, request } = self;
+        let Self { user, notice_origin, origin } = self;
         let RemovedCredentials { password, second_factor, api_keys } = removed;
-        audit::record(ctx, Event::of_user(EventType::EmailVerified, user.id, request.clone()));
+        audit::record(ctx, Event::of_user(EventType::EmailVerified, user.id, origin.clone()));
         if password || second_factor || api_keys > 0 {
-            let event = Event::of_user(EventType::CredentialsRemoved, user.id, request.clone());
+            let event = Event::of_user(EventType::CredentialsRemoved, user.id, origin.clone());
             let event = event.detail("password", password).detail("second_factor", second_factor);
             audit::record(ctx, event.detail("api_keys", api_keys));
         }
@@ -84,7 +88,7 @@ impl EmailProof {
                 second_factors: count(second_factor),
                 api_keys: api_keys.to_string(),
             };
-            mailing::queue_notice(ctx, user, letter, origin).await;
+            mailing::queue_notice(ctx, user, letter, notice_origin).await;
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Requests that create something, and that a client may repeat because it does not know whether the first attempt
-//! succeeded. Such a request carries a key that the client has chosen. The first success is stored with it for a day,
-//! and a repetition gets the stored response instead of a second object.
+//! succeeded. Such a request carries a key that the client has chosen. The first success is stored with it, and a
+//! repetition gets the stored response instead of a second object.
 //!
 //! Only a success is stored: a request that failed has created nothing, so its repetition is executed. A key belongs to
 //! its requester and its operation. With another content it is refused, because it can only be a mistake. The stored

@@ -56,7 +56,7 @@ impl OwnedRequestContext {
     }
 }
 
-/// The origin of a request: the part of a [`RequestContext`] that rate limits and log lines need. Without a lifetime,
+/// The client of a request: the part of a [`RequestContext`] that rate limits and log lines need. Without a lifetime,
 /// so that work that outlives a client that disconnects can keep it.
 #[derive(Clone, Copy, Debug)]
 pub struct Client {
@@ -94,7 +94,7 @@ impl<'a> RequestContext<'a> {
         self.user_agent.map(|agent| agent.chars().take(MAX_USER_AGENT).collect())
     }
 
-    /// The origin of the request.
+    /// The client of the request.
     pub fn client(&self) -> Client {
         let Self { dialect, client_ip, rate_limit_ip, .. } = *self;
         Client { dialect, client_ip, rate_limit_ip }

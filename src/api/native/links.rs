@@ -54,7 +54,7 @@ enum ConfirmationStatus {
 async fn confirm_email(ctx: Context, mut request: Request) -> Result<Response, Problem> {
     let body: ConfirmEmail = request.json().await?;
     let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
-    let status = match change_email::confirm_email(&ctx, &body.token, request_ctx).await? {
+    let status = match change_email::verify_linked_address(&ctx, &body.token, request_ctx).await? {
         Verification::Verified => ConfirmationStatus::Confirmed,
         Verification::AlreadyVerified => ConfirmationStatus::AlreadyConfirmed,
     };

@@ -1,4 +1,4 @@
-//! The owner of an address whose mail the client has just proved to read, by a mailed code or a magic link.
+//! The owner of an address. The client has just proved, by a mailed code or a magic link, that it reads the mail.
 
 use crate::auth::Error;
 use crate::auth::accounts::create::{CreateUser, create_user};
@@ -46,7 +46,8 @@ async fn find_or_create(
     let new_user = CreateUser { email: address.to_owned(), verified: true, ..CreateUser::default() };
     match create_user(ctx, new_user, Policy::for_dialect(request_ctx.dialect_config, &ctx.node.config.passwords)).await
     {
-        // Another request created an account with the address meanwhile. This client has proved to read its mail.
+        // Another request created an account with the address meanwhile. This client has proved that it reads the mail
+        // of the address.
         Err(Error::EmailTaken) => match ctx.accounts.user(Find::Email(address)).await? {
             Some(user) => prove(ctx, user, request_ctx).await,
             None => Ok(None),

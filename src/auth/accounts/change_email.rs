@@ -1,5 +1,5 @@
 //! Changes the address of a user who gives the password, or has signed in recently if there is none. The change takes
-//! effect when the new address is confirmed: until then the user signs in with the old one, and is not locked out by a
+//! effect when the new address is verified: until then the user signs in with the old one, and is not locked out by a
 //! misspelt address. The old address gets a notice when the change is requested, and another when it takes effect.
 //!
 //! The new address is stored beside the token, because a token in a URL must not contain it. A new password, or
@@ -32,7 +32,7 @@ use crate::store::accounts::{Changes, Find, User};
 
 const INVALID_LINK: Error = Error::InvalidLink(LinkKind::EmailVerification);
 
-/// A change that is not confirmed yet.
+/// A change that has not taken effect yet.
 #[derive(Serialize, Deserialize)]
 struct PendingChange {
     email: String,
@@ -40,8 +40,8 @@ struct PendingChange {
     valid_after: i64,
 }
 
-/// Mails the new address a link that makes it the user's, in place of an earlier one, and tells the old address. Returns
-/// the lifetime of the link.
+/// Mails the new address a link that makes it the user's, in place of an earlier one, and tells the old address.
+/// Returns the lifetime of the link.
 pub async fn request_email_change(
     ctx: &Context,
     user: &User,
@@ -84,8 +84,12 @@ async fn store_and_send(
     Ok(())
 }
 
-/// Confirms the address that `token` was mailed to: the user's, or the one that the user changes to.
-pub async fn confirm_email(ctx: &Context, token: &str, request_ctx: RequestContext<'_>) -> Result<Verification, Error> {
+/// Verifies the address that `token` was mailed to: the user's, or the one that the user changes to.
+pub async fn verify_linked_address(
+    ctx: &Context,
+    token: &str,
+    request_ctx: RequestContext<'_>,
+) -> Result<Verification, Error> {
     let (user, digest) = verify_email::read_link(ctx, token).await?;
     let user = ctx.accounts.user(Find::Id(user)).await?.ok_or(Error::NotFound)?;
     if subject_of(&user.email) == digest {
@@ -95,7 +99,7 @@ pub async fn confirm_email(ctx: &Context, token: &str, request_ctx: RequestConte
     let pending = ctx.ephemeral.peek_claim(&claim, ctx.now()).await?;
     let pending: Option<PendingChange> = pending.and_then(|bytes| serde_json::from_slice(&bytes).ok());
     let pending = pending.filter(|pending| subject_of(&pending.email) == digest).ok_or(INVALID_LINK)?;
-    let (ctx, origin, request) = (ctx.clone(), NoticeOrigin::client(request_ctx), Origin::request(request_ctx));
+    let (ctx, notice_origin, origin) = (ctx.clone(), NoticeOrigin::client(request_ctx), Origin::request(request_ctx));
     run_to_completion(async move {
         let changes = Changes {
             email: Some(pending.email.clone()),
@@ -107,8 +111,8 @@ pub async fn confirm_email(ctx: &Context, token: &str, request_ctx: RequestConte
             Error::NotFound => INVALID_LINK,
             other => other,
         })?;
-        audit::record(&ctx, Event::of_user(EventType::EmailChanged, user.id, request));
-        mailing::queue_notice(&ctx, &user, Letter::EmailChanged { new: pending.email }, &origin).await;
+        audit::record(&ctx, Event::of_user(EventType::EmailChanged, user.id, origin));
+        mailing::queue_notice(&ctx, &user, Letter::EmailChanged { new: pending.email }, &notice_origin).await;
         if let Err(error) = ctx.ephemeral.delete_claim(&claim).await {
             // The change has taken effect. The claim is not found any more, because its key contains the old address.
             tracing::warn!(user = %user.id, %error, "cannot delete a change of address that has taken effect");

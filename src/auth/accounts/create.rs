@@ -23,11 +23,11 @@ pub struct CreateUser {
     pub full_name: Option<String>,
     /// The password. Without one, the user signs in by other means.
     pub password: Option<Password>,
-    /// Whether the address is known to be the user's.
+    /// True if the address is verified.
     pub verified: bool,
-    /// Whether sign-in is disabled.
+    /// True if sign-in is disabled.
     pub disabled: bool,
-    /// Whether the user has every permission.
+    /// True if the user has every permission.
     pub superuser: bool,
     /// The roles.
     pub roles: Vec<String>,

@@ -21,7 +21,8 @@ impl CredentialEpoch {
         user.map_or(Self::NoAccount, |user| Self::Of(user.sessions_valid_after))
     }
 
-    /// Whether no sign-in of the user was revoked since. For an account created since: whether none was ever revoked.
+    /// Returns true if no sign-in of the user was revoked since. For an account that was created since, returns true if
+    /// none was ever revoked.
     pub(in crate::auth) fn is_current(self, user: &User) -> bool {
         let issued_at = match self {
             Self::Of(valid_after) => valid_after,

@@ -35,14 +35,13 @@ pub async fn delete_user(ctx: &Context, user: UserId, origin: Origin) -> Result<
 ///
 /// If the ephemeral store fails after that, the call succeeds all the same, because it cannot be repeated: there is no
 /// such user any more. Nodes learn from the record of the deletion that the sessions have ended, within a minute, and
-/// this node repeats the end until the store accepts it.
+/// this node repeats ending them until the store accepts it.
 async fn delete(
     ctx: &Context,
     user: UserId,
     origin: Origin,
     notify: impl Future<Output = ()>,
 ) -> Result<Deleted, Error> {
-    // This tries a write: a store may refuse writes and answer everything else.
     ctx.ephemeral.check().await?;
     let now = ctx.now();
     let forget_before = now - ctx.node.retention.durable_revocation_ttl();
@@ -80,11 +79,16 @@ pub async fn delete_self_with_proof(
 
 /// Deletes a user and queues the notice. Runs to completion, so that a thief cannot suppress the notice by
 /// disconnecting.
-async fn delete_and_notify(ctx: &Context, user: &User, origin: NoticeOrigin, request: Origin) -> Result<(), Error> {
+async fn delete_and_notify(
+    ctx: &Context,
+    user: &User,
+    notice_origin: NoticeOrigin,
+    origin: Origin,
+) -> Result<(), Error> {
     let (ctx, user) = (ctx.clone(), user.clone());
     run_to_completion(async move {
-        let notify = mailing::queue_notice(&ctx, &user, Letter::AccountDeleted, &origin);
-        delete(&ctx, user.id, request, notify).await.map(drop)
+        let notify = mailing::queue_notice(&ctx, &user, Letter::AccountDeleted, &notice_origin);
+        delete(&ctx, user.id, origin, notify).await.map(drop)
     })
     .await
 }
@@ -101,7 +105,7 @@ pub async fn delete_user_as_admin(
     if user.id == by.id {
         delete_self(ctx, by, request_ctx).await
     } else {
-        let request = Origin::request_of(by.id, request_ctx);
-        delete_and_notify(ctx, &user, NoticeOrigin::operator(request_ctx.language), request).await
+        let origin = Origin::request_of(by.id, request_ctx);
+        delete_and_notify(ctx, &user, NoticeOrigin::operator(request_ctx.language), origin).await
     }
 }

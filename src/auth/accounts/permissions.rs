@@ -1,4 +1,4 @@
-//! Rules for managing other users. Decided by the row as it is now, not by the claims of the token.
+//! Rules for managing other users. They depend on the row of the caller as it is now, not on the claims of the token.
 
 use crate::auth::Error;
 use crate::auth::context::Context;

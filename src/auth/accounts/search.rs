@@ -2,20 +2,20 @@
 
 use crate::auth::Error;
 use crate::auth::context::Context;
-use crate::auth::identity::Login;
+use crate::auth::identity::{Login, MAX_EMAIL};
 use crate::id::UserId;
 use crate::store::accounts::{Find, User, UserPage, UserSearch};
 
 pub use crate::store::accounts::UserStatus;
 
 /// The longest text to search for, in characters: as long as an address can be.
-pub const MAX_TEXT: usize = 254;
+pub const MAX_TEXT: usize = MAX_EMAIL;
 
 /// The most statements of one request, each of which reads a bounded number of rows. A request that finds too few users
 /// with them returns those, and where to continue.
 const MAX_STATEMENTS: usize = 5;
 
-/// What to search for.
+/// A search for users.
 #[derive(Clone, Debug, Default)]
 pub struct Query<'a> {
     /// A whole id, or a part of an address, username or full name. The case of letters does not matter, except that of

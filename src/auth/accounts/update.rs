@@ -37,7 +37,7 @@ use crate::store::accounts::{Changes, Find, NewUsername, PasswordHash, User};
 
 pub use crate::token::custom_claims::CustomClaims;
 
-/// What users may change about themselves. `None` leaves a field unchanged.
+/// The changes that users may make to themselves. `None` leaves a field unchanged.
 #[derive(Clone, Debug, Default)]
 pub struct UpdateSelf {
     /// The full name; `Some(None)` removes it.
@@ -55,7 +55,7 @@ pub struct UpdateSelf {
     pub auth_time: Option<Timestamp>,
 }
 
-/// What an administrator may change. `None` leaves a field unchanged.
+/// The changes that an administrator may make to a user. `None` leaves a field unchanged.
 #[derive(Clone, Debug, Default)]
 pub struct UpdateUser {
     /// The full name; `Some(None)` removes it.
@@ -71,9 +71,9 @@ pub struct UpdateUser {
     /// The address that the user must have; otherwise nothing changes. If it is absent and `verified` is true, the one
     /// in the row that was read.
     pub only_if_email: Option<Email>,
-    /// Whether sign-in is disabled.
+    /// True if sign-in is disabled.
     pub disabled: Option<bool>,
-    /// Whether the user has every permission. Only superusers may change it.
+    /// True if the user has every permission. Only superusers may change it.
     pub superuser: Option<bool>,
     /// The roles.
     pub roles: Option<Vec<String>>,
@@ -194,8 +194,8 @@ async fn apply(
     }
     let changes = to_changes(user, update, password_hash, own_session);
     let (ctx, before) = (ctx.clone(), user.clone());
-    let request = Origin::request_of(by, request_ctx);
-    let origin = match own_session {
+    let origin = Origin::request_of(by, request_ctx);
+    let notice_origin = match own_session {
         Some(_) => NoticeOrigin::client(request_ctx),
         None => NoticeOrigin::operator(request_ctx.language),
     };
@@ -204,10 +204,10 @@ async fn apply(
             Err(Error::NotFound) if own_session.is_some() => return Err(VerifyError::Revoked.into()),
             changed => changed?,
         };
-        record_changes(&ctx, &before, &changes, &request);
+        record_changes(&ctx, &before, &changes, &origin);
         let sessions = update_sessions(&ctx, &after, &changes).await;
         // Also if the ephemeral store fails, so that the notice does not depend on it.
-        notify(&ctx, &before, &after, &changes, &origin).await?;
+        notify(&ctx, &before, &after, &changes, &notice_origin).await?;
         sessions.map(|()| after)
     })
     .await
@@ -286,15 +286,15 @@ async fn notify(
     before: &User,
     after: &User,
     changes: &Changes,
-    origin: &NoticeOrigin,
+    notice_origin: &NoticeOrigin,
 ) -> Result<(), Error> {
     if changes.password_hash.is_some() {
-        mailing::queue_notice(ctx, before, Letter::PasswordChanged, origin).await;
+        mailing::queue_notice(ctx, before, Letter::PasswordChanged, notice_origin).await;
     }
     if after.email != before.email {
-        mailing::queue_notice(ctx, before, Letter::EmailChanged { new: after.email.clone() }, origin).await;
+        mailing::queue_notice(ctx, before, Letter::EmailChanged { new: after.email.clone() }, notice_origin).await;
         let link = |token: &str| verify_email::page_link(&ctx.node.config, token);
-        verify_email::send_link(ctx, after, &after.email, link, origin.language())?;
+        verify_email::send_link(ctx, after, &after.email, link, notice_origin.language())?;
     }
     Ok(())
 }

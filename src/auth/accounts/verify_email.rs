@@ -57,14 +57,14 @@ pub fn send_link(
     Ok(())
 }
 
-/// A link to the page that confirms an address, and when it expires.
+/// A link to the page that verifies an address, and when it expires.
 pub(super) struct PageLink {
     letter: Letter,
     expires_at: Timestamp,
 }
 
 impl PageLink {
-    /// Creates a link that confirms `address`, in canonical form, as the user's.
+    /// Creates a link that verifies `address`, in canonical form, as the user's.
     pub(super) async fn create(ctx: &Context, user: &User, address: &str) -> Result<Self, Error> {
         let claims = LinkClaims { user: user.id, address: subject_of(address) };
         let (kind, lifetime) = (ActionKind::ConfirmEmail, ctx.node.config.mailed.confirm);
@@ -73,13 +73,13 @@ impl PageLink {
         Ok(Self { letter: Letter::ConfirmEmail { link: page_link(&ctx.node.config, &text) }, expires_at })
     }
 
-    /// Mails it to the address that it confirms.
+    /// Mails it to the address that it verifies.
     pub(super) fn send(self, ctx: &Context, address: &str, language: Option<&str>) {
         mailing::queue_mail(ctx, address, self.letter, self.expires_at, language);
     }
 }
 
-/// The link to the page that confirms an address with `token`.
+/// The link to the page that verifies an address with `token`.
 pub(super) fn page_link(config: &Config, token: &str) -> String {
     let page = format!("{}{}/links/confirm", config.server.public_url, config.api.native.prefix);
     mailing::link_with_token(&page, token)
@@ -114,7 +114,7 @@ pub async fn send_sign_up_page_link(ctx: &Context, user: &User, request_ctx: Req
     Ok(())
 }
 
-/// Mails the user another link that confirms the address. Mails nothing if the address is confirmed.
+/// Mails the user another link that verifies the address. Mails nothing if the address is verified.
 pub async fn request_link(ctx: &Context, user: &User, request_ctx: RequestContext<'_>) -> Result<(), Error> {
     let subject = subject_of(&user.email);
     let permit = rate_limit::check_mail(ctx, MailKind::EmailLink, &subject, request_ctx).await?;

@@ -104,12 +104,12 @@ pub async fn create_own(
         expires_at: request.expires_in_days.map(|days| ctx.now() + DAY * days),
         owner_valid_after: owner.sessions_valid_after,
     };
-    let (ctx, origin) = (ctx.clone(), NoticeOrigin::client(request_ctx));
-    let request = audit::Origin::request(request_ctx);
+    let (ctx, notice_origin) = (ctx.clone(), NoticeOrigin::client(request_ctx));
+    let origin = audit::Origin::request(request_ctx);
     // To completion, so that a thief cannot suppress the notice by disconnecting.
     run_to_completion(async move {
-        let (key, full_key) = create(&ctx, new_key, request).await?;
-        mailing::queue_notice(&ctx, &owner, Letter::ApiKeyCreated { prefix: key.prefix.clone() }, &origin).await;
+        let (key, full_key) = create(&ctx, new_key, origin).await?;
+        mailing::queue_notice(&ctx, &owner, Letter::ApiKeyCreated { prefix: key.prefix.clone() }, &notice_origin).await;
         Ok((key, full_key))
     })
     .await

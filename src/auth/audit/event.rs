@@ -49,7 +49,7 @@ pub struct Origin {
 #[derive(Clone, Debug)]
 struct ClientRecord {
     ip: IpAddr,
-    /// What rate limits count by.
+    /// The address or network that rate limits count by.
     network: IpAddr,
     user_agent: Option<String>,
     dialect: &'static str,
@@ -196,7 +196,7 @@ pub struct EventRecord {
     /// The user concerned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<Party>,
-    /// Who did it, if that is not the user concerned.
+    /// The user or operator that did it, if that is not the user concerned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<Party>,
     /// The session concerned.

@@ -48,10 +48,10 @@ pub struct EventPage {
     pub newest: Position,
 }
 
-/// An event and its place.
+/// An event and its position.
 #[derive(Clone, Debug)]
 pub struct ListedEvent {
-    /// Its place in the list.
+    /// Its position in the stored events.
     pub position: Position,
     /// The event.
     pub record: EventRecord,
@@ -89,14 +89,13 @@ fn is_named(event_type: &str, name: &str) -> bool {
 pub async fn list(
     ctx: &Context,
     filter: &EventFilter,
-    range: EventRange,
+    mut range: EventRange,
     limit: u32,
     wait: Duration,
 ) -> Result<EventPage, Error> {
     let scope = filter.user.map_or(EventScope::Fleet, EventScope::User);
     let until = tokio::time::Instant::now() + wait.min(MAX_WAIT);
     let mut written = ctx.node.audit.written.subscribe();
-    let mut range = range;
     loop {
         // Marked before the read, so that an event written during it ends the wait below.
         let is_closed = *written.borrow_and_update();

@@ -2,10 +2,10 @@
 //! finds a queue full is lost there and counted; the log still has it. A request records a few events. A command that
 //! records more than a queue holds stores them in between, because nothing else does so in its process.
 //!
-//! What one client or user can cause in any number is bounded: of such events, only the first of its kind in a minute is
-//! stored and sent, and logged at info. The others are logged at debug. Otherwise anyone could fill the disk with lines,
-//! or displace the events of others. Anyone can have many accounts, so the network that they are used from has a bound
-//! too; beyond it, events are stored for the user concerned alone. The metrics count every refusal by a limit.
+//! Some events can be caused in any number by one client or user. Of these, only the first of its kind in a minute is
+//! stored and sent, and logged at info. The others are logged at debug. Otherwise anyone could fill the disk with
+//! lines, or displace the events of others. Anyone can have many accounts, so the network that they are used from has a
+//! bound too; beyond it, events are stored for the user concerned alone. The metrics count every refusal by a limit.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -145,7 +145,7 @@ impl Recorder {
     ) -> Repetition {
         let is_unlimited = match event_type {
             EventType::LimitExceeded => true,
-            // What an administrator does to a user is always recorded.
+            // Every action of an administrator on a user is recorded.
             EventType::ReauthenticationRefused | EventType::TokenRevoked | EventType::UserUpdated => {
                 record.actor.is_none()
             }

@@ -33,8 +33,11 @@ pub enum EmailError {
     TooLong,
 }
 
-/// The longest text that is parsed, in bytes: a few times the 254 of an address, because normalizing shortens some
-/// texts. Normalizing takes longer than reading, so it must not be given whole bodies.
+/// The longest address, in bytes (RFC 5321, 4.5.3.1).
+pub const MAX_EMAIL: usize = 254;
+
+/// The longest text that is parsed, in bytes: a few times an address, because normalizing shortens some texts.
+/// Normalizing takes longer than reading, so it must not be given whole bodies.
 const MAX_UNPARSED: usize = 1024;
 
 /// The most characters of a domain, as a domain in ASCII has at most 253 (RFC 1035, 2.3.4). Encoding a label by
@@ -58,7 +61,7 @@ impl Email {
         }
         let local = canonical_local(local)?;
         let domain = canonical_domain(domain)?;
-        if local.len() > 64 || local.len() + 1 + domain.len() > 254 {
+        if local.len() > 64 || local.len() + 1 + domain.len() > MAX_EMAIL {
             return Err(EmailError::TooLong);
         }
         Ok(Self(format!("{local}@{domain}")))

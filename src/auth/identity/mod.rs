@@ -5,7 +5,7 @@
 mod email;
 mod username;
 
-pub use email::{Email, EmailError};
+pub use email::{Email, EmailError, MAX_EMAIL};
 pub use username::{Username, UsernameError};
 
 use super::invisible::is_displayed_as_nothing;

@@ -1,10 +1,10 @@
 //! Enabling and disabling the second factor.
 //!
-//! Enabling takes two steps: the first generates a secret that is pending for ten minutes, the second confirms it with
-//! a code. Only the stored pending secret counts, never one in the request. It belongs to the session that began the
-//! enrollment: a thief with another session of the user can neither read it nor put another one in its place. A
-//! published API enables it in one step instead. The owner gets a notice by mail of every change, even if the client
-//! disconnects: a thief must not be able to suppress the notice.
+//! Enabling takes two steps: the first generates a pending secret, the second confirms it with a code. Only the stored
+//! pending secret counts, never one in the request. It belongs to the session that began the enrollment: a thief with
+//! another session of the user can neither read it nor put another one in its place. A published API enables it in one
+//! step instead. The owner gets a notice by mail of every change, even if the client disconnects: a thief must not be
+//! able to suppress the notice.
 
 use std::time::Duration;
 
@@ -111,15 +111,15 @@ async fn enable_and_notify(
     recovery: Vec<RecoveryCode>,
     request_ctx: RequestContext<'_>,
 ) -> Result<(), Error> {
-    let (ctx, user, origin) = (ctx.clone(), user.clone(), NoticeOrigin::client(request_ctx));
-    let request = Origin::request(request_ctx);
+    let (ctx, user, notice_origin) = (ctx.clone(), user.clone(), NoticeOrigin::client(request_ctx));
+    let origin = Origin::request(request_ctx);
     run_to_completion(async move {
         let valid_after = Some(user.sessions_valid_after);
         if !ctx.accounts.enable_totp(user.id, &secret, step, &recovery, valid_after, ctx.now()).await? {
             return Err(Error::Mfa(MfaError::AlreadyEnabled));
         }
-        mailing::queue_notice(&ctx, &user, Letter::SecondFactorOn, &origin).await;
-        audit::record(&ctx, Event::of_user(EventType::MfaEnabled, user.id, request));
+        mailing::queue_notice(&ctx, &user, Letter::SecondFactorOn, &notice_origin).await;
+        audit::record(&ctx, Event::of_user(EventType::MfaEnabled, user.id, origin));
         Ok(())
     })
     .await
@@ -175,14 +175,14 @@ pub async fn disable(
         return Err(Error::Mfa(MfaError::AlreadyDisabled));
     }
     let _counted = rate_limit::check_mfa(ctx, user, &mfa_subject(&user.email), request_ctx).await?;
-    let (ctx, user, origin) = (ctx.clone(), user.clone(), NoticeOrigin::client(request_ctx));
-    let request = Origin::request(request_ctx);
+    let (ctx, user, notice_origin) = (ctx.clone(), user.clone(), NoticeOrigin::client(request_ctx));
+    let origin = Origin::request(request_ctx);
     run_to_completion(async move {
         if !ctx.accounts.disable_totp(user.id, ctx.now()).await? {
             return Err(Error::Mfa(MfaError::AlreadyDisabled));
         }
-        mailing::queue_notice(&ctx, &user, Letter::SecondFactorOff, &origin).await;
-        audit::record(&ctx, Event::of_user(EventType::MfaDisabled, user.id, request));
+        mailing::queue_notice(&ctx, &user, Letter::SecondFactorOff, &notice_origin).await;
+        audit::record(&ctx, Event::of_user(EventType::MfaDisabled, user.id, origin));
         Ok(())
     })
     .await
@@ -202,15 +202,15 @@ pub async fn replace_recovery_codes(
     // Each costs a mail, so it counts as an attempt at the second factor.
     let _counted = rate_limit::check_mfa(ctx, user, &mfa_subject(&user.email), request_ctx).await?;
     let (codes, hashes) = recovery::generate(ctx, ctx.node.config.second_factor.recovery_codes);
-    let (ctx, user, origin) = (ctx.clone(), user.clone(), NoticeOrigin::client(request_ctx));
-    let request = Origin::request(request_ctx);
+    let (ctx, user, notice_origin) = (ctx.clone(), user.clone(), NoticeOrigin::client(request_ctx));
+    let origin = Origin::request(request_ctx);
     run_to_completion(async move {
         let valid_after = user.sessions_valid_after;
         if !ctx.accounts.replace_recovery_codes(user.id, &hashes, valid_after, ctx.now()).await? {
             return Err(VerifyError::Revoked.into());
         }
-        mailing::queue_notice(&ctx, &user, Letter::RecoveryCodesReplaced, &origin).await;
-        audit::record(&ctx, Event::of_user(EventType::RecoveryCodesReplaced, user.id, request));
+        mailing::queue_notice(&ctx, &user, Letter::RecoveryCodesReplaced, &notice_origin).await;
+        audit::record(&ctx, Event::of_user(EventType::RecoveryCodesReplaced, user.id, origin));
         Ok(codes)
     })
     .await

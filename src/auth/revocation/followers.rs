@@ -62,7 +62,7 @@ pub async fn report(ctx: &Context, report: Report) -> Result<(), Error> {
     }
 }
 
-/// The followers that have reported during the last minutes, by name.
+/// The followers whose last report is kept, by name.
 pub async fn followers(ctx: &Context) -> Result<Vec<Follower>, Error> {
     let reports = ctx.ephemeral.followers(ctx.now()).await?;
     let keys = ctx.node.keyring.keys();

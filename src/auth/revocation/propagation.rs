@@ -1,12 +1,11 @@
 //! Propagation: lets a command wait until every running node has applied what it has just revoked.
 //!
-//! Each node reports in the ephemeral store how far it has applied the stream: when it has applied something, and every
-//! second otherwise. A command that ends sessions, users or keys reads the newest entry of the stream, which is its own
-//! or a later one, and waits until every reported position is at or past it. Reports of a node that has gone lapse
+//! Each node reports in the ephemeral store how far it has applied the stream: when it has applied something, and
+//! regularly otherwise. A command that ends sessions, users or keys reads the newest entry of the stream, which is its
+//! own or a later one, and waits until every reported position is at or past it. Reports of a node that has gone lapse
 //! (Redis: after 5 s without a report; SQLite: when the process ends), so it is not waited for. A node that is cut off
-//! from the store is not waited for either: it becomes stale, and `revocation.when_stale` decides what it does.
-//! Nodes older than this mechanism do not report. HTTP operations do not wait: other nodes apply them within
-//! milliseconds.
+//! from the store is not waited for either: it becomes stale, and `revocation.when_stale` decides what it does. Nodes
+//! older than this mechanism do not report. HTTP operations do not wait: other nodes apply them within milliseconds.
 
 use std::time::Duration;
 

@@ -50,12 +50,12 @@ struct Entry {
 pub enum RevokedBy {
     /// Everyone was signed out: everything that was issued before this moment.
     Everyone {
-        /// The moment.
-        before: Timestamp,
+        /// The moment, which is not revoked itself.
+        not_before: Timestamp,
     },
     /// The user was signed out: everything that was issued up to this moment.
     User {
-        /// The moment.
+        /// The moment, which is revoked too.
         before: Timestamp,
     },
     /// Its session has ended.
@@ -118,7 +118,7 @@ impl RevocationSet {
         let (began, by_user) = compared_times(token);
         let covering = |id: Option<&[u8; 16]>| self.covering(id?, began);
         if began < self.global_not_before() {
-            Some(RevokedBy::Everyone { before: self.global_not_before() })
+            Some(RevokedBy::Everyone { not_before: self.global_not_before() })
         } else if let Some(entry) = covering(token.session.as_ref().map(|id| id.as_bytes())) {
             Some(RevokedBy::Session { until: entry.expires_at })
         } else if covering(token.token_id.as_ref().map(|id| id.as_bytes())).is_some() {
@@ -130,10 +130,11 @@ impl RevocationSet {
         }
     }
 
-    /// What ended a session: the same checks as [`is_session_ended`](Self::is_session_ended), for people who ask why.
+    /// The revocation that ended a session: the same checks as [`is_session_ended`](Self::is_session_ended), to be
+    /// shown to people.
     pub fn session_cause(&self, user: UserId, session: SessionId, opened_at: Timestamp) -> Option<RevokedBy> {
         if opened_at < self.global_not_before() {
-            Some(RevokedBy::Everyone { before: self.global_not_before() })
+            Some(RevokedBy::Everyone { not_before: self.global_not_before() })
         } else if let Some(entry) = self.covering(session.as_bytes(), opened_at) {
             Some(RevokedBy::Session { until: entry.expires_at })
         } else {

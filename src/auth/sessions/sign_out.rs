@@ -66,9 +66,9 @@ pub async fn sign_out_durably(ctx: &Context, user: UserId, valid_after: Timestam
     ended
 }
 
-/// Repeats the end of the sessions until the store accepts it. A sign-in that read the row before the change and is
-/// still hashing could open its session as soon as the store is back. This node refuses that session until the store
-/// has the revocation.
+/// Repeats ending the sessions until the store accepts it. A sign-in that read the row before the change and is still
+/// hashing could open its session as soon as the store is back. This node refuses that session until the store has the
+/// revocation.
 async fn retry_sign_out(ctx: Context, user: UserId, valid_after: Timestamp) {
     let give_up_at = ctx.node.clock.monotonic() + RETRY_FOR;
     while ctx.node.clock.monotonic() < give_up_at {

@@ -13,7 +13,7 @@ use crate::store::ephemeral::SessionSnapshot;
 use crate::token::access::{IssuedFrom, NewAccessToken};
 use crate::token::refresh::RefreshToken;
 
-/// What a sign-in or a refresh returns. Not `Debug`, because both tokens are secrets.
+/// The tokens that a sign-in or a refresh returns. Not `Debug`, because both are secrets.
 #[derive(Clone)]
 pub struct TokenPair {
     /// The access token.
@@ -40,7 +40,7 @@ pub(in crate::auth) fn issue_tokens(
         ExtraClaims::UidAndType => format!(r#","uid":"{}","token_type":"access""#, session.user),
     };
     let access = request_ctx.dialect_config.access;
-    let access_token = AccessToken {
+    let access_token = SessionAccessToken {
         session: &session,
         audience: request_ctx.audience,
         more_claims: &more_claims,
@@ -59,7 +59,7 @@ pub(in crate::auth) fn issue_tokens(
 }
 
 /// An access token of a session to mint.
-pub(in crate::auth) struct AccessToken<'a> {
+pub(in crate::auth) struct SessionAccessToken<'a> {
     /// The session.
     pub(in crate::auth) session: &'a SessionSnapshot,
     /// The audience; `None`: `tokens.audience`.
@@ -73,9 +73,12 @@ pub(in crate::auth) struct AccessToken<'a> {
 }
 
 /// Mints an access token of a session, and returns its lifetime with it. Costs one signature.
-pub(in crate::auth) fn mint_access_token(ctx: &Context, new: &AccessToken<'_>) -> Result<(String, Duration), Error> {
+pub(in crate::auth) fn mint_access_token(
+    ctx: &Context,
+    new: &SessionAccessToken<'_>,
+) -> Result<(String, Duration), Error> {
     let node = &ctx.node;
-    let &AccessToken { session, audience, more_claims, issued_at: now, expires_at } = new;
+    let &SessionAccessToken { session, audience, more_claims, issued_at: now, expires_at } = new;
     let keys = node.keyring.keys();
     let algorithm = audience.map_or(SigningAlgorithm::EdDsa, |audience| audience.algorithm);
     let key = keys.signer(algorithm, now).ok_or(Error::Internal("no signing key is active"))?;

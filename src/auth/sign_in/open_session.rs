@@ -206,8 +206,8 @@ fn store_session(
         let opened = ctx.ephemeral.open_session(&session, &network, valid_after, max_sessions, expires_at).await?;
         if let Opened::Opened { ended, from_new_network } = &opened {
             ended.iter().for_each(|revocation| _ = ctx.node.revocations.apply(revocation));
-            if let (true, Some((user, origin))) = (from_new_network, notice) {
-                mailing::queue_notice(&ctx, &user, Letter::NewSignIn, &origin).await;
+            if let (true, Some((user, notice_origin))) = (from_new_network, notice) {
+                mailing::queue_notice(&ctx, &user, Letter::NewSignIn, &notice_origin).await;
             }
             let Session { user, claims, custom_claims, .. } = session;
             refresh_changed_claims(&ctx, user, SessionClaims { claims, custom_claims }).await;

@@ -1,4 +1,4 @@
-//! What a sign-in uses up: a mailed code or link, and a recovery code.
+//! The secrets that a sign-in uses up: a mailed code or link, and a recovery code.
 //!
 //! The session is stored first. Otherwise a store that fails at this last step would cost the user a recovery code, or
 //! the mail. Of several requests with the same code, each may store a session, and one of them uses up the code. The
@@ -18,7 +18,7 @@ use crate::auth::revocation::sessions::end_sessions;
 use crate::id::{SessionId, UserId};
 use crate::store::ephemeral::SignOutScope;
 
-/// What a sign-in of `user` uses up.
+/// The secrets that a sign-in of `user` uses up.
 pub(super) struct SingleUse {
     pub(super) user: UserId,
     /// The method that `secret` belongs to.
@@ -30,7 +30,7 @@ pub(super) struct SingleUse {
 }
 
 impl SingleUse {
-    /// Uses it up, or ends the session that was stored for it. To be run to completion.
+    /// Uses them up, or ends the session that was stored for the sign-in. To be run to completion.
     pub(super) async fn spend(self, ctx: &Context, session: SessionId) -> Result<(), Error> {
         let user = self.user;
         let spent = self.try_spend(ctx).await;

@@ -51,7 +51,7 @@ fn replace(path: &Path, bytes: &[u8], unique: u32) -> std::io::Result<()> {
     let mut file = create_private_file(&new)?;
     let replaced = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| std::fs::rename(&new, path));
     if replaced.is_err() {
-        // Maintenance tries again every half minute: on a full disk, each attempt would leave a file behind.
+        // Maintenance tries again and again: on a full disk, each attempt would leave a file behind.
         let _ = std::fs::remove_file(&new);
     }
     replaced?;

@@ -26,7 +26,7 @@ use crate::auth::error::{Denial, SubjectTokenError, VerifyError};
 use crate::auth::request_context::RequestContext;
 use crate::auth::reserved_scopes::is_reserved;
 use crate::auth::sessions::list::find_session;
-use crate::auth::sessions::tokens::{AccessToken, mint_access_token};
+use crate::auth::sessions::tokens::{SessionAccessToken, mint_access_token};
 use crate::config::Audience;
 use crate::id::ApiKeyId;
 use crate::token::access::{VerifiedToken, serialize_extra_claims};
@@ -107,7 +107,7 @@ pub async fn exchange(
     let lifetime = audience.lifetime(request_ctx.dialect_config.access);
     let claims = ExchangeClaims { scope: &scope, act: Actor { sub: api_key, act } };
     let claims = serialize_extra_claims(&claims).map_err(|_| Error::Internal("claims cannot be serialized"))?;
-    let token = AccessToken {
+    let token = SessionAccessToken {
         session: &session.snapshot(),
         audience: Some(audience),
         more_claims: &claims,

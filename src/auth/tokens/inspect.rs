@@ -303,7 +303,7 @@ impl Revoked {
             Some(at).filter(|at| *at <= ctx.now())
         };
         let (what, at) = match cause {
-            RevokedBy::Everyone { before } => ("everyone", Some(before)),
+            RevokedBy::Everyone { not_before } => ("everyone", Some(not_before)),
             RevokedBy::User { before } => ("user", Some(before)),
             RevokedBy::Session { until } => ("session", began(until)),
             // Kept until the token expires.

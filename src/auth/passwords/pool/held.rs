@@ -11,8 +11,8 @@ use tokio::sync::oneshot;
 
 /// The most requests that are held at the same time. Others are refused at once.
 ///
-/// A held request takes a few kilobytes, so these take less memory than one hash. At half a second each they make 8,192
-/// refusals a second, which take a third of a core.
+/// A held request takes a few kilobytes, so these take less memory than one hash. At half a second each, twice as many
+/// are refused in a second, which takes a third of a core.
 pub(super) const MAX_HELD: usize = 4_096;
 
 /// The held requests, the oldest first. Each gets a `T`, or an error.

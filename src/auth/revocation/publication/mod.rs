@@ -115,7 +115,7 @@ pub(in crate::auth) struct State {
 pub(in crate::auth) struct OnDemand {
     live: Option<Arc<LiveFrame>>,
     pub(in crate::auth) head: Option<Bytes>,
-    /// What comes after a position, by position.
+    /// The responses with everything after a position, by position.
     pub(in crate::auth) after: Vec<(Position, Bytes)>,
 }
 

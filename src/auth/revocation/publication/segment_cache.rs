@@ -7,15 +7,15 @@ use bytes::Bytes;
 
 use crate::store::ephemeral::Position;
 
-/// The most segments that are kept: those of a minute. A head lists the last sixteen seconds, and followers ask for the
-/// segments of the last few.
+/// The most segments that are kept: those of a minute. A head lists fewer (`MAX_ENDS`), and followers ask for the last
+/// few of these.
 const MAX_SEGMENTS: usize = 64;
 
-/// The most bytes that are kept, of both forms together. Of a segment with all entries of a full history (131,072, and
-/// 40 bytes for each on the wire) the plain form takes a third, and the compressed one less.
+/// The most bytes that are kept, of both forms together. Of a segment with all entries of a full history (`MAX_KEPT`,
+/// and 40 bytes for each on the wire) the plain form takes a third, and the compressed one less.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 
-/// What determines the bytes of a segment.
+/// The values that determine the bytes of a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::auth) struct SegmentKey {
     pub(in crate::auth) epoch: Arc<str>,

@@ -137,7 +137,7 @@ async fn wait_for_frame(ctx: &Context, epoch: &str, position: &str) -> Result<By
             let next = frame.signed_at + frame.interval;
             let until_next = next.saturating_sub(node.clock.monotonic());
             if frame.interval == MIN_INTERVAL || until_next.is_zero() || has_waited {
-                return catch_up(ctx, &frame, position).await;
+                return frames_since(ctx, &frame, position).await;
             }
             let _waiting = Waiting::begin(&node.metrics);
             let _ = tokio::time::timeout(until_next, live.changed()).await;
@@ -161,7 +161,7 @@ async fn wait_for_frame(ctx: &Context, epoch: &str, position: &str) -> Result<By
 }
 
 /// The entries after a position that is older than the last frame's. Signed once per position and live frame.
-async fn catch_up(ctx: &Context, live: &Arc<LiveFrame>, position: Position) -> Result<Bytes, FeedError> {
+async fn frames_since(ctx: &Context, live: &Arc<LiveFrame>, position: Position) -> Result<Bytes, FeedError> {
     let publication = &ctx.node.publication;
     let known = |publication: &Publication| {
         let on_demand = publication.on_demand(live);

@@ -1,9 +1,8 @@
 //! Signs what this node publishes, as `docs/revocation-feed.md` describes it.
 //!
-//! [`run`] signs a frame of what was recorded at most every 50 ms (250 ms if there are many followers), and once a
-//! second if nothing was revoked, but only after a successful reading: a frame states that it is complete, which a node
-//! without contact to its store cannot know. Every follower that waits gets the same bytes, so a follower costs no
-//! signature.
+//! [`run`] signs a frame soon after a revocation was recorded, and regularly if none was, but only after a successful
+//! reading: a frame states that it is complete, which a node without contact to its store cannot know. Every follower
+//! that waits gets the same bytes, so a follower costs no signature.
 //!
 //! | file | content |
 //! |---|---|

@@ -18,7 +18,7 @@ use crate::token::revocation_frame::{Entry, Frame, IdHash};
 /// such a session is issued after that. Without a limit, a snapshot would have the password changes of a month.
 const DURABLE_MARGIN: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// All revocations in force. Built at most every ten seconds, by one caller at a time.
+/// All revocations in force. Built by one caller at a time, and then returned to every caller for a while.
 pub async fn snapshot(ctx: &Context) -> Result<Arc<Snapshot>, FeedError> {
     let (node, cache) = (&ctx.node, &ctx.node.publication.snapshots);
     let live = node.publication.fresh_frame(&node.clock)?;

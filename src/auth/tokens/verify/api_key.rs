@@ -1,10 +1,10 @@
 //! Verifying API keys.
 //!
 //! A key is found by its visible prefix and compared by its SHA-256 in constant time; 160 random bits need no slow
-//! hash. A verified key is cached for a minute. Each hit checks expiry and revocations again, so the deactivation of a
-//! key or of its owner takes effect as soon as this node applies the revocation. If the owner stops being a superuser,
-//! the user's revocation makes this node read the rows again, and the key loses its reserved scopes. The time of the
-//! last use is recorded in memory and written in batches, never by the request itself.
+//! hash. A verified key is cached. Each hit checks expiry and revocations again, so the deactivation of a key or of its
+//! owner takes effect as soon as this node applies the revocation. If the owner stops being a superuser, the user's
+//! revocation makes this node read the rows again, and the key loses its reserved scopes. The time of the last use is
+//! recorded in memory and written in batches, never by the request itself.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -19,7 +19,7 @@ use crate::token::scopes::ScopeSet;
 /// them. A key that does not exist is never inserted.
 const MAX_BYTES: u64 = 64 << 20;
 
-/// What a key takes besides its texts: its fields, its digest, and its place in the cache.
+/// The bytes that a key takes besides its texts: its fields, its digest, and its place in the cache.
 const FIXED_SIZE: usize = 512;
 
 /// Maximum number of remembered keys that do not exist: 64 full batches, some 10 MB.
