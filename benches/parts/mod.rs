@@ -113,7 +113,7 @@ fn tokens(bench: &mut impl Bench) {
             expires_at: NOW + Duration::from_secs(900),
             extra_claims: r#","email":"someone@example.org","email_verified":true"#,
         };
-        ctx.node.issuer.mint(&token, ctx.node.keyring.keys().signer(algorithm, NOW).unwrap()).unwrap()
+        ctx.node.issuer.mint(&token, ctx.node.keyring.keys().signing_key(algorithm, NOW).unwrap()).unwrap()
     };
     let mint = |ctx: &Context, token_id: TokenId| mint_with(SigningAlgorithm::EdDsa, ctx, token_id);
     let token = mint(&uncached_ctx, id);

@@ -173,7 +173,7 @@ async fn update_readiness(ctx: &Context, was_out: bool) -> Result<Vec<Warning>, 
     set(Condition::Ephemeral, ephemeral.as_ref().err().map(|error| error.to_string()));
     let now = ctx.now();
     let keys = node.keyring.keys();
-    let can_sign = key_policy(&node.config).algorithms().all(|algorithm| keys.signer(algorithm, now).is_some());
+    let can_sign = key_policy(&node.config).algorithms().all(|algorithm| keys.signing_key(algorithm, now).is_some());
     set(Condition::Keyring, (!can_sign).then(|| "no key can sign".to_owned()));
     let staleness = node.revocations.staleness(node.clock.monotonic());
     let lead = node.revocations.global_not_before().since(now);

@@ -45,7 +45,7 @@ fn metrics(node: &Node, logs: &Logs) -> Page {
         hashing: node.hasher.load(),
         revocations: node.revocations.count() as u64,
         revocations_fresh_at: Some(now - node.revocations.staleness(node.clock.monotonic())),
-        signing_since: node.keyring.keys().signer(SigningAlgorithm::EdDsa, now).map(|key| key.signs_from),
+        signing_since: node.keyring.keys().signing_key(SigningAlgorithm::EdDsa, now).map(|key| key.signs_from),
         signing_key_max_age: node.config.keys.rotate_every,
         log_lines_lost: logs.lost(),
         buffered: BufferedBytes {

@@ -248,7 +248,7 @@ mod tests {
     fn keys_of_access_tokens_sign_no_action_token() {
         let (keyring, secrets) = (keyring(), secrets(&[1]));
         let keys = keyring.keys();
-        let (key, published) = (keys.signer(SigningAlgorithm::EdDsa, NOW).unwrap(), keys.ring().keys[0].public);
+        let (key, published) = (keys.signing_key(SigningAlgorithm::EdDsa, NOW).unwrap(), keys.ring().keys[0].public);
         for kind in ActionKind::ALL {
             let (header, payload) = parts(&minted(kind, &secrets));
             for alg in ["EdDSA", "Ed25519", "HS256"] {

@@ -81,7 +81,7 @@ pub(in crate::auth) fn mint_access_token(
     let &SessionAccessToken { session, audience, more_claims, issued_at: now, expires_at } = new;
     let keys = node.keyring.keys();
     let algorithm = audience.map_or(SigningAlgorithm::EdDsa, |audience| audience.algorithm);
-    let key = keys.signer(algorithm, now).ok_or(Error::Internal("no signing key is active"))?;
+    let key = keys.signing_key(algorithm, now).ok_or(Error::Internal("no signing key is active"))?;
     let mut claims = claims_for(session, audience, &node.config.tokens)?;
     if !more_claims.is_empty() {
         claims.to_mut().push_str(more_claims);

@@ -72,7 +72,7 @@ pub async fn issue_for_api_key(
     let expires_at = api_key.expires_at.map_or(now + lifetime, |end| end.min(now + lifetime));
     let keys = ctx.node.keyring.keys();
     let algorithm = audience.map_or(SigningAlgorithm::EdDsa, |audience| audience.algorithm);
-    let signer = keys.signer(algorithm, now).ok_or(Error::Internal("no signing key"))?;
+    let signing_key = keys.signing_key(algorithm, now).ok_or(Error::Internal("no signing key"))?;
     let token = NewAccessToken {
         user: api_key.user,
         audience: audience.map(|audience| audience.name.as_str()),
@@ -82,5 +82,9 @@ pub async fn issue_for_api_key(
         expires_at,
         extra_claims: &claims,
     };
-    Ok(IssuedAccessToken { access: ctx.node.issuer.mint(&token, signer)?, expires_in: expires_at.since(now), scope })
+    Ok(IssuedAccessToken {
+        access: ctx.node.issuer.mint(&token, signing_key)?,
+        expires_in: expires_at.since(now),
+        scope,
+    })
 }

@@ -63,7 +63,7 @@ fn token_signed_with(algorithm: SigningAlgorithm, keyring: &Keyring) -> String {
         expires_at: NOW + Duration::from_secs(900),
         extra_claims: r#","email":"a@example.org","scope":"read write""#,
     };
-    issuer().mint(&new, keyring.keys().signer(algorithm, NOW).unwrap()).unwrap()
+    issuer().mint(&new, keyring.keys().signing_key(algorithm, NOW).unwrap()).unwrap()
 }
 
 /// The result of the reference, with the same rules and the same time.
@@ -103,7 +103,7 @@ fn reference_accepts_minted_tokens() {
     {
         let token = token_signed_with(algorithm, &keyring);
         let verified = issuer().check(&token, &keys, NOW).unwrap();
-        let read = reference(&token, keys.ring().signer(algorithm, NOW).unwrap()).unwrap();
+        let read = reference(&token, keys.ring().signing_key(algorithm, NOW).unwrap()).unwrap();
         assert_eq!(serde_json::from_str::<Value>(&verified.claims).unwrap(), read);
         let header = jsonwebtoken::decode_header(&token).unwrap();
         assert_eq!((header.alg, header.typ.as_deref()), (name, Some("at+jwt")));
@@ -119,7 +119,8 @@ fn reference_accepts_minted_tokens() {
 fn token_cannot_choose_another_algorithm() {
     let keyring = keyring();
     let keys = keyring.keys();
-    let [ed25519, p256] = [SigningAlgorithm::EdDsa, SigningAlgorithm::Es256].map(|one| keys.signer(one, NOW).unwrap());
+    let [ed25519, p256] =
+        [SigningAlgorithm::EdDsa, SigningAlgorithm::Es256].map(|one| keys.signing_key(one, NOW).unwrap());
     let check = |token: &str| issuer().check(token, &keys, NOW).map(|_| ());
     let payload = claims().to_string();
     for (key, other) in [(ed25519, p256), (p256, ed25519)] {
@@ -156,7 +157,7 @@ fn es256_takes_no_other_form_of_signature() {
     use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
     let keyring = keyring();
     let keys = keyring.keys();
-    let key = keys.ring().signer(SigningAlgorithm::Es256, NOW).unwrap();
+    let key = keys.ring().signing_key(SigningAlgorithm::Es256, NOW).unwrap();
     let token = token_signed_with(SigningAlgorithm::Es256, &keyring);
     let (message, signature) = token.rsplit_once('.').unwrap();
     let (private, public) = (key.private.as_slice(), key.public.as_bytes());
@@ -181,7 +182,7 @@ fn tokens_of_the_reference_are_accepted() {
     let keyring = keyring();
     let keys = keyring.keys();
     let [ed25519, p256] =
-        [SigningAlgorithm::EdDsa, SigningAlgorithm::Es256].map(|one| keys.ring().signer(one, NOW).unwrap());
+        [SigningAlgorithm::EdDsa, SigningAlgorithm::Es256].map(|one| keys.ring().signing_key(one, NOW).unwrap());
     let pkcs8 = SigningKey::from_bytes(&ed25519.private).to_pkcs8_der().unwrap();
     let pem = crate::token::keyring::pem::write(p256).unwrap();
     for (key, algorithm, encoding_key) in [
@@ -220,7 +221,7 @@ fn no_mangled_token_is_accepted() {
 fn assert_no_mangled_token_is_accepted(algorithm: SigningAlgorithm) {
     let keyring = keyring();
     let keys = keyring.keys();
-    let key = keys.ring().signer(algorithm, NOW).unwrap();
+    let key = keys.ring().signing_key(algorithm, NOW).unwrap();
     let token = token_signed_with(algorithm, &keyring);
     let mut mangled = Vec::new();
     for at in 0..token.len() {
@@ -248,7 +249,7 @@ fn assert_no_mangled_token_is_accepted(algorithm: SigningAlgorithm) {
 fn headers_with_their_own_keys_or_rules_are_refused() {
     let keyring = keyring();
     let keys = keyring.keys();
-    let key = keys.signer(SigningAlgorithm::EdDsa, NOW).unwrap();
+    let key = keys.signing_key(SigningAlgorithm::EdDsa, NOW).unwrap();
     let kid = &*key.kid;
     let good = json!({"alg": "EdDSA", "typ": "at+jwt", "kid": kid});
     assert!(issuer().check(&signed(key, &good, &claims().to_string()), &keys, NOW).is_ok());
@@ -287,7 +288,7 @@ fn headers_with_their_own_keys_or_rules_are_refused() {
 fn claims_of_the_wrong_type_or_value_are_refused() {
     let keyring = keyring();
     let keys = keyring.keys();
-    let key = keys.signer(SigningAlgorithm::EdDsa, NOW).unwrap();
+    let key = keys.signing_key(SigningAlgorithm::EdDsa, NOW).unwrap();
     let header = json!({"alg": "EdDSA", "typ": "at+jwt", "kid": *key.kid});
     let check = |payload: &str| issuer().check(&signed(key, &header, payload), &keys, NOW).map(|_| ());
     let with = |member: &str, value: Value| {
@@ -350,7 +351,7 @@ fn reference_parses_the_jwks() {
     let set: jsonwebtoken::jwk::JwkSet = serde_json::from_slice(&keys.jwks().body).unwrap();
     for (algorithm, name) in [(SigningAlgorithm::EdDsa, Algorithm::EdDSA), (SigningAlgorithm::Es256, Algorithm::ES256)]
     {
-        let jwk = set.find(&keys.signer(algorithm, NOW).unwrap().kid).unwrap();
+        let jwk = set.find(&keys.signing_key(algorithm, NOW).unwrap().kid).unwrap();
         let mut validation = Validation::new(name);
         validation.validate_exp = false;
         validation.set_audience(&["signet"]);

@@ -113,9 +113,9 @@ impl Keys {
         &self.ring
     }
 
-    /// The key that signs with this algorithm now: see [`Ring::signer`].
-    pub fn signer(&self, algorithm: SigningAlgorithm, now: Timestamp) -> Option<&Arc<LoadedKey>> {
-        self.ring.signer(algorithm, now).and_then(|key| self.by_kid(&key.kid))
+    /// The key that signs with this algorithm now: see [`Ring::signing_key`].
+    pub fn signing_key(&self, algorithm: SigningAlgorithm, now: Timestamp) -> Option<&Arc<LoadedKey>> {
+        self.ring.signing_key(algorithm, now).and_then(|key| self.by_kid(&key.kid))
     }
 
     /// The key with exactly this `kid`.

@@ -99,7 +99,7 @@ impl Ring {
 
     /// The key that signs now. If none has begun, the first one to begin: a node whose clock is ahead of this one's has
     /// just generated the ring, and generating another key would not help.
-    pub fn signer(&self, algorithm: SigningAlgorithm, now: Timestamp) -> Option<&Key> {
+    pub fn signing_key(&self, algorithm: SigningAlgorithm, now: Timestamp) -> Option<&Key> {
         self.last_started(algorithm, now).or_else(|| self.usable(algorithm).min_by_key(|key| key.signs_from))
     }
 
@@ -170,11 +170,11 @@ impl Ring {
     /// Adds a signing key if none can sign, and a standby if no key is announced. The standby signs when the signing
     /// key has signed for long enough, or [`rotate`](Self::rotate) or [`revoke`](Self::revoke) make it sign earlier.
     fn fill(&mut self, algorithm: SigningAlgorithm, now: Timestamp, policy: &KeyPolicy, rng: &Rng) -> bool {
-        let signer = self.signer(algorithm, now).map(|signer| signer.signs_from);
-        if signer.is_none() {
+        let signs_from = self.signing_key(algorithm, now).map(|key| key.signs_from);
+        if signs_from.is_none() {
             self.add(Key::new(KeyPair::generate(algorithm, rng), now, now));
         }
-        let signs_since = signer.unwrap_or(now);
+        let signs_since = signs_from.unwrap_or(now);
         let due = signs_since + policy.sign;
         let is_announced = |key: &Key| key.revoked_at.is_none() && key.signs_from > now;
         let mut announced = self.keys.iter_mut().filter(|key| key.algorithm() == algorithm && is_announced(key));
@@ -189,9 +189,9 @@ impl Ring {
                 let due = due.max(standby.announced_at + policy.announce).max(now);
                 let is_late = standby.signs_from > due;
                 standby.signs_from = standby.signs_from.min(due);
-                is_late || signer.is_none()
+                is_late || signs_from.is_none()
             }
-            _ => signer.is_none(),
+            _ => signs_from.is_none(),
         }
     }
 

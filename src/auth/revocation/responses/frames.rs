@@ -22,7 +22,7 @@ pub(super) struct Signer<'a> {
 impl<'a> Signer<'a> {
     /// `None` if no key can sign.
     pub(super) fn new(node: &'a Node, keys: &'a Keys) -> Option<Self> {
-        let key = keys.signer(SigningAlgorithm::EdDsa, node.clock.now())?;
+        let key = keys.signing_key(SigningAlgorithm::EdDsa, node.clock.now())?;
         Some(Self { node, keys, key, jwks: jwks_hash(keys) })
     }
 

@@ -35,19 +35,19 @@ fn states(ring: &Ring, now: Timestamp) -> Vec<KeyState> {
 }
 
 #[test]
-fn ring_always_has_an_announced_signer_and_a_standby() {
+fn ring_always_has_an_announced_signing_key_and_a_standby() {
     let (rng, policy) = (rng(), with_es256());
     let mut ring = running(&policy);
     for algorithm in [EdDsa, Es256] {
-        let mut signers = vec![ring.signer(algorithm, START).unwrap().kid.clone()];
+        let mut signers = vec![ring.signing_key(algorithm, START).unwrap().kid.clone()];
         for hour in 0..365 * 24 {
             let now = START + Duration::from_secs(3600) * hour;
             ring.advance(now, &policy, &rng);
-            let signer = ring.signer(algorithm, now).expect("a signer at every moment");
-            if signers.last() != Some(&signer.kid) {
+            let signing_key = ring.signing_key(algorithm, now).expect("a signing key at every moment");
+            if signers.last() != Some(&signing_key.kid) {
                 // The standby was announced when its predecessor began to sign.
-                assert_eq!(signer.signs_from.since(signer.announced_at), policy.sign);
-                signers.push(signer.kid.clone());
+                assert_eq!(signing_key.signs_from.since(signing_key.announced_at), policy.sign);
+                signers.push(signing_key.kid.clone());
             }
             assert!(ring.next(algorithm, now).is_some(), "no standby");
             assert!(ring.usable(algorithm).count() <= 3);
@@ -93,10 +93,10 @@ fn node_whose_clock_is_behind_uses_the_first_key() {
     let mut ring = Ring::generate(START, &rng);
     let behind = START - Duration::from_millis(20);
     assert!(!ring.advance(behind, &policy(), &rng));
-    assert_eq!(ring.signer(EdDsa, behind), ring.keys.first());
+    assert_eq!(ring.signing_key(EdDsa, behind), ring.keys.first());
     let mut ring = running(&policy());
     assert!(!ring.advance(behind, &policy(), &rng));
-    assert_eq!(ring.signer(EdDsa, behind), ring.keys.first());
+    assert_eq!(ring.signing_key(EdDsa, behind), ring.keys.first());
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn imported_key_signs_before_the_standby() {
     let imported = ring.import(KeyPair::generate(EdDsa, &rng), now, &policy()).unwrap();
     let begins = now + policy().announce;
     assert_eq!(imported.signs_from, begins);
-    assert_eq!(ring.signer(EdDsa, begins).unwrap().kid, imported.kid);
+    assert_eq!(ring.signing_key(EdDsa, begins).unwrap().kid, imported.kid);
     assert_eq!(ring.keys[1].signs_from, begins + policy().sign);
     assert!(!ring.advance(begins, &policy(), &rng), "the standby stays as it is");
     let pair = KeyPair::from_private(EdDsa, imported.private.clone()).unwrap();
@@ -144,21 +144,21 @@ fn imported_key_signs_before_the_standby() {
 }
 
 #[test]
-fn standby_replaces_a_revoked_signer_immediately() {
+fn standby_replaces_a_revoked_signing_key_immediately() {
     for (policy, algorithm) in [(policy(), EdDsa), (with_es256(), EdDsa), (with_es256(), Es256)] {
         let rng = rng();
         let mut ring = running(&policy);
         let now = START + DAY;
-        let (signer, standby) =
-            (ring.signer(algorithm, now).unwrap().clone(), ring.next(algorithm, now).unwrap().clone());
-        ring.revoke(&signer.kid, now, &policy, &rng).unwrap();
-        let promoted = ring.signer(algorithm, now).unwrap();
+        let (signing_key, standby) =
+            (ring.signing_key(algorithm, now).unwrap().clone(), ring.next(algorithm, now).unwrap().clone());
+        ring.revoke(&signing_key.kid, now, &policy, &rng).unwrap();
+        let promoted = ring.signing_key(algorithm, now).unwrap();
         assert_eq!((&promoted.kid, promoted.signs_from), (&standby.kid, now));
         assert_eq!(promoted.announced_at, START, "verifiers have it");
         let next = ring.next(algorithm, now).unwrap();
         assert_eq!((next.announced_at, next.signs_from), (now, now + policy.sign));
         let revoked = ring.clone();
-        ring.revoke(&signer.kid, now, &policy, &rng).unwrap();
+        ring.revoke(&signing_key.kid, now, &policy, &rng).unwrap();
         assert_eq!(ring, revoked, "revoking again changes nothing");
         assert_eq!(ring.revoke("nobody", now, &policy, &rng), Err(RingError::UnknownKey));
     }
@@ -180,9 +180,9 @@ fn key_that_was_announced_first_is_promoted() {
     let mut ring = running(&policy());
     let now = START + DAY;
     ring.import(KeyPair::generate(EdDsa, &rng), now, &policy()).unwrap();
-    let [signer, standby] = [0, 1].map(|at: usize| ring.keys[at].kid.clone());
-    ring.revoke(&signer, now, &policy(), &rng).unwrap();
-    assert_eq!(ring.signer(EdDsa, now).unwrap().kid, standby);
+    let [signing_key, standby] = [0, 1].map(|at: usize| ring.keys[at].kid.clone());
+    ring.revoke(&signing_key, now, &policy(), &rng).unwrap();
+    assert_eq!(ring.signing_key(EdDsa, now).unwrap().kid, standby);
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn unused_p256_key_signs_until_no_node_can_need_it() {
 fn p256_keys_exist_only_while_an_audience_has_es256() {
     let rng = rng();
     let mut ring = running(&policy());
-    assert!(ring.keys.iter().all(|key| key.algorithm() == EdDsa) && ring.signer(Es256, START).is_none());
+    assert!(ring.keys.iter().all(|key| key.algorithm() == EdDsa) && ring.signing_key(Es256, START).is_none());
     assert_eq!(ring.rotate(Es256, START, &policy(), &rng), Err(RingError::UnusedAlgorithm));
     assert_eq!(ring.import(KeyPair::generate(Es256, &rng), START, &policy()), Err(RingError::UnusedAlgorithm));
 
@@ -251,7 +251,7 @@ fn p256_keys_exist_only_while_an_audience_has_es256() {
     ring.advance(used_until, &with_es256(), &rng);
     let later = used_until + UNUSED_AFTER + policy().retain + DAY;
     ring.advance(later, &policy(), &rng);
-    assert!(ring.signer(Es256, later).is_some_and(|key| ring.state(key, later, &policy()) == KeyState::Signing));
+    assert!(ring.signing_key(Es256, later).is_some_and(|key| ring.state(key, later, &policy()) == KeyState::Signing));
 }
 
 #[test]
@@ -260,11 +260,11 @@ fn revoked_p256_keys_are_not_replaced_if_nothing_uses_them() {
     let mut ring = running(&with_es256());
     let now = START + DAY;
     for _ in 0..2 {
-        let kid = ring.signer(Es256, now).unwrap().kid.clone();
+        let kid = ring.signing_key(Es256, now).unwrap().kid.clone();
         ring.revoke(&kid, now, &policy(), &rng).unwrap();
     }
-    assert!(ring.signer(Es256, now).is_none());
-    assert!(ring.signer(EdDsa, now).is_some() && ring.next(EdDsa, now).is_some());
+    assert!(ring.signing_key(Es256, now).is_none());
+    assert!(ring.signing_key(EdDsa, now).is_some() && ring.next(EdDsa, now).is_some());
 }
 
 /// The record as the previous build parses it and writes it.
@@ -308,7 +308,7 @@ fn dropped_p256_keys_are_restored() {
     let dropped: PreviousRecord = serde_json::from_slice(&held.to_bytes().unwrap()).unwrap();
     let mut ring = Ring::from_bytes(&serde_json::to_vec(&dropped).unwrap()).unwrap();
     ring.rotate(EdDsa, START + DAY, &policy(), &rng).unwrap();
-    assert!(ring.signer(Es256, START + DAY).is_none());
+    assert!(ring.signing_key(Es256, START + DAY).is_none());
 
     let dropped = ring.clone();
     ring.restore_dropped_keys_of(&held, START, &with_es256());
