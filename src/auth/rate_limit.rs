@@ -19,7 +19,7 @@ use std::time::Duration;
 use super::Error;
 use crate::auth::audit::{self, Event};
 use crate::auth::context::Context;
-use crate::auth::identity::Login;
+use crate::auth::identity::LoginName;
 use crate::auth::request_context::{Client, RequestContext};
 pub use crate::config::LimitedAction;
 use crate::config::{DAILY_TRIES, OnFailure, Rate};
@@ -70,7 +70,7 @@ pub async fn check_sign_in(ctx: &Context, request_ctx: RequestContext<'_>) -> Re
 pub async fn check_account(
     ctx: &Context,
     user: Option<UserId>,
-    login: Option<&Login>,
+    login: Option<&LoginName>,
     request_ctx: RequestContext<'_>,
 ) -> Result<AttemptPermit, Error> {
     let subject = match (user, login) {

@@ -2,7 +2,7 @@
 
 use crate::auth::Error;
 use crate::auth::context::Context;
-use crate::auth::identity::{Login, MAX_EMAIL};
+use crate::auth::identity::{LoginName, MAX_EMAIL};
 use crate::id::UserId;
 use crate::store::accounts::{Find, User, UserPage, UserSearch};
 
@@ -59,10 +59,10 @@ pub async fn search_users(ctx: &Context, query: Query<'_>) -> Result<UserPage, E
 
 /// The user whose id, address or username the text is.
 async fn find_exactly(ctx: &Context, text: &str) -> Result<Option<User>, Error> {
-    Ok(match (UserId::parse(text), Login::parse(text)) {
+    Ok(match (UserId::parse(text), LoginName::parse(text)) {
         (Some(id), _) => ctx.accounts.user(Find::Id(id)).await?,
-        (None, Some(Login::Email(email))) => ctx.accounts.user(Find::Email(email.as_str())).await?,
-        (None, Some(Login::Username(username))) => ctx.accounts.user(Find::UsernameKey(username.key())).await?,
+        (None, Some(LoginName::Email(email))) => ctx.accounts.user(Find::Email(email.as_str())).await?,
+        (None, Some(LoginName::Username(username))) => ctx.accounts.user(Find::UsernameKey(username.key())).await?,
         (None, None) => None,
     })
 }

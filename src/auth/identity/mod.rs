@@ -12,14 +12,14 @@ use super::invisible::is_displayed_as_nothing;
 
 /// A login name: an address if it contains an `@`, a username otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Login {
+pub enum LoginName {
     /// An address.
     Email(Email),
     /// A username.
     Username(Username),
 }
 
-impl Login {
+impl LoginName {
     /// Parses a login name. `None` if it can belong to no user.
     pub fn parse(text: &str) -> Option<Self> {
         if text.contains('@') {

@@ -16,7 +16,7 @@ use super::open_session::open_session;
 use super::record_refusal;
 use crate::auth::audit::SignInMethod;
 use crate::auth::context::Context;
-use crate::auth::identity::Login;
+use crate::auth::identity::LoginName;
 use crate::auth::passwords::{Password, QueueSlot, Verdict};
 use crate::auth::request_context::RequestContext;
 use crate::auth::sessions::tokens::TokenPair;
@@ -55,14 +55,14 @@ pub async fn check_password(
     request_ctx: RequestContext<'_>,
 ) -> Result<User, Error> {
     let start = Instant::now();
-    let login = Login::parse(login);
+    let login = LoginName::parse(login);
     rate_limit::check_sign_in(ctx, request_ctx).await?;
     // Before the user is looked up and before the account's limit is counted: if the queue is full, the response
     // reveals nothing about the login, and the attempt does not count against the account.
     let slot = ctx.node.hasher.acquire_slot().await?;
     let user = match &login {
-        Some(Login::Email(email)) => ctx.accounts.user(Find::Email(email.as_str())).await?,
-        Some(Login::Username(username)) => ctx.accounts.user(Find::UsernameKey(username.key())).await?,
+        Some(LoginName::Email(email)) => ctx.accounts.user(Find::Email(email.as_str())).await?,
+        Some(LoginName::Username(username)) => ctx.accounts.user(Find::UsernameKey(username.key())).await?,
         None => None,
     };
     let checked = count_and_compare(ctx, user, login.as_ref(), password, slot, request_ctx).await;
@@ -79,7 +79,7 @@ pub async fn check_password(
 async fn count_and_compare(
     ctx: &Context,
     user: Option<User>,
-    login: Option<&Login>,
+    login: Option<&LoginName>,
     password: &Password,
     slot: QueueSlot<'_>,
     request_ctx: RequestContext<'_>,

@@ -20,7 +20,7 @@ use crate::auth::accounts::disable;
 use crate::auth::accounts::update::{self, update_user_as_operator};
 use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
-use crate::auth::identity::{Login, Username};
+use crate::auth::identity::{LoginName, Username};
 use crate::auth::mfa::reset_as_operator;
 use crate::auth::passwords::Password;
 use crate::auth::sessions::sign_out::sign_out_user_as_admin;
@@ -251,10 +251,10 @@ async fn other_superuser_exists(ctx: &Context, user: UserId) -> Result<bool, Cli
 
 /// Finds the user by id, e-mail address or username, in any spelling.
 pub(super) async fn find(ctx: &Context, name: &str) -> Result<User, CliError> {
-    let user = match (UserId::parse(name), Login::parse(name)) {
+    let user = match (UserId::parse(name), LoginName::parse(name)) {
         (Some(id), _) => ctx.accounts.user(Find::Id(id)).await?,
-        (None, Some(Login::Email(email))) => ctx.accounts.user(Find::Email(email.as_str())).await?,
-        (None, Some(Login::Username(username))) => ctx.accounts.user(Find::UsernameKey(username.key())).await?,
+        (None, Some(LoginName::Email(email))) => ctx.accounts.user(Find::Email(email.as_str())).await?,
+        (None, Some(LoginName::Username(username))) => ctx.accounts.user(Find::UsernameKey(username.key())).await?,
         (None, None) => None,
     };
     user.ok_or_else(|| not_found(name))
