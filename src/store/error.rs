@@ -18,7 +18,7 @@ pub enum Error {
     Corrupt {
         /// The name of the store.
         store: &'static str,
-        /// What was found instead.
+        /// The data that was found.
         detail: String,
     },
 }

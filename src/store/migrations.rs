@@ -19,11 +19,11 @@ pub struct Migration {
     pub name: &'static str,
     /// The text to execute.
     pub sql: &'static str,
-    /// What it means for programs that do not know it.
+    /// The effect on programs that do not know it.
     pub effect: Effect,
 }
 
-/// What a migration means for the programs that do not know it.
+/// The effect of a migration on the programs that do not know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// They go on working: it only adds what they need neither read nor write.

@@ -26,7 +26,7 @@ pub async fn list_all(
     limit: u32,
 ) -> Result<ApiKeyPage, Error> {
     let keys = ctx.accounts.all_api_keys(order, after, limit).await?;
-    let next = keys.last().filter(|_| keys.len() >= limit as usize).map(|(key, _)| order.place(key));
+    let next = keys.last().filter(|_| keys.len() >= limit as usize).map(|(key, _)| order.position(key));
     Ok(ApiKeyPage { keys, next })
 }
 

@@ -54,8 +54,8 @@ pub enum ApiKeyOrder {
 }
 
 impl ApiKeyOrder {
-    /// The place of a key in this order.
-    pub fn place(self, key: &ApiKey) -> (Timestamp, ApiKeyId) {
+    /// The position of a key in this order.
+    pub fn position(self, key: &ApiKey) -> (Timestamp, ApiKeyId) {
         match self {
             Self::Created => (Timestamp::default(), key.id),
             Self::LastUsed => (key.last_used_at.unwrap_or_default(), key.id),

@@ -75,7 +75,7 @@ pub enum EmailProved {
     First {
         /// The row after the change.
         user: Box<User>,
-        /// What was removed.
+        /// The credentials that were removed.
         removed: RemovedCredentials,
     },
     /// It was verified before. The row, with the new password if one was given.
@@ -87,9 +87,9 @@ pub enum EmailProved {
 /// The credentials that the first proof of an address removed from the account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RemovedCredentials {
-    /// Whether there was a password.
+    /// True if there was a password.
     pub password: bool,
-    /// Whether there was a second factor. Its recovery codes are removed with it.
+    /// True if there was a second factor. Its recovery codes are removed with it.
     pub second_factor: bool,
     /// The number of API keys that were active.
     pub api_keys: u64,
@@ -104,7 +104,7 @@ pub struct RecoveryCode {
     pub hash: PasswordHash,
 }
 
-/// What to add to a user's [`Billing`].
+/// A change of a user's [`Billing`].
 #[derive(Clone, Debug, Default)]
 pub struct BillingChange {
     /// Added to the balance; negative for a debit.
@@ -188,12 +188,12 @@ pub trait Accounts: Send + Sync + 'static {
     /// gets `Verified`.
     async fn verify_email(&self, user: UserId, email: &str, now: Timestamp) -> Result<EmailVerified>;
 
-    /// Verifies `email` for someone who has proved to read its mail, and sets `new_password` if one is given. Changes
-    /// nothing unless `email` still is the user's address and `valid_after` its [`User::sessions_valid_after`]. If the
-    /// address was not verified, the credentials of the account may have been set by somebody else: the same step
-    /// removes the earlier password, the second factor and its recovery codes, deactivates all of the user's API keys,
-    /// as [`Accounts::change_user`] does those with some scopes, and raises [`User::sessions_valid_after`]. If it was
-    /// verified, only a new password changes anything, also as in [`Accounts::change_user`]. So of any number of
+    /// Verifies `email` for a client that has proved that it reads the mail, and sets `new_password` if one is given.
+    /// Changes nothing unless `email` still is the user's address and `valid_after` its [`User::sessions_valid_after`].
+    /// If the address was not verified, the credentials of the account may have been set by somebody else: the same
+    /// step removes the earlier password, the second factor and its recovery codes, deactivates all of the user's API
+    /// keys, as [`Accounts::change_user`] does those with some scopes, and raises [`User::sessions_valid_after`]. If it
+    /// was verified, only a new password changes anything, also as in [`Accounts::change_user`]. So of any number of
     /// concurrent callers exactly one gets `First`, and one sets a password.
     async fn prove_email(
         &self,
@@ -295,9 +295,9 @@ pub trait Accounts: Send + Sync + 'static {
     /// Lists the API keys of a project, newest first: at most `limit` after skipping the first `skip`; and counts all.
     async fn api_keys(&self, project: ProjectId, skip: u32, limit: u32) -> Result<(Vec<ApiKey>, u64)>;
 
-    /// Lists the API keys of all users, each with its owner's row, in an order, after a place in it: at most `limit`. In
-    /// [`ApiKeyOrder::LastUsed`] only the newest [`SEARCH_SCAN`] keys: the time of last use changes often and is in no
-    /// index.
+    /// Lists the API keys of all users, each with its owner's row, in an order, after a position in it: at most
+    /// `limit`. In [`ApiKeyOrder::LastUsed`] only the newest [`SEARCH_SCAN`] keys: the time of last use changes often
+    /// and is in no index.
     async fn all_api_keys(
         &self,
         order: ApiKeyOrder,

@@ -17,7 +17,7 @@ pub enum UserStatus {
     Unverified,
 }
 
-/// What to search for.
+/// A search for users.
 #[derive(Clone, Debug, Default)]
 pub struct UserSearch {
     /// A text that the address, the username or the full name contains, in any case.

@@ -18,11 +18,11 @@ pub struct User {
     pub full_name: Option<String>,
     /// A PHC string or an imported hash; absent if the user signs in without a password.
     pub password_hash: Option<PasswordHash>,
-    /// Whether the address was verified.
+    /// True if the address is verified.
     pub verified: bool,
-    /// Whether sign-in is disabled.
+    /// True if sign-in is disabled.
     pub disabled: bool,
-    /// Whether the user has every permission.
+    /// True if the user has every permission.
     pub superuser: bool,
     /// The user's roles.
     pub roles: Vec<String>,
@@ -142,11 +142,11 @@ pub struct NewUser {
     pub full_name: Option<String>,
     /// See [`User::password_hash`].
     pub password_hash: Option<PasswordHash>,
-    /// Whether the address is known to be the user's.
+    /// True if the address is verified.
     pub verified: bool,
-    /// Whether sign-in is disabled.
+    /// True if sign-in is disabled.
     pub disabled: bool,
-    /// Whether the user has every permission.
+    /// True if the user has every permission.
     pub superuser: bool,
     /// The user's roles.
     pub roles: Vec<String>,
@@ -233,7 +233,7 @@ impl Changes {
         (new.map(|new| new.map(|new| &new.username)), new.map(|new| new.map(|new| &new.key)))
     }
 
-    /// Whether these changes end all earlier sign-ins.
+    /// Returns true if these changes end all earlier sign-ins.
     pub fn end_sign_ins(&self) -> bool {
         self.password_hash.is_some() || self.disabled == Some(true) || self.ends_sign_ins
     }

@@ -40,11 +40,11 @@ pub struct RedeemRequest<'a> {
     pub digest: [u8; 32],
     /// The number of wrong attempts that the subject has in a day, over all purposes and claims.
     pub daily_attempts: u32,
-    /// What happens to the claim if the secret is correct.
+    /// The effect on the claim if the secret is correct.
     pub on_match: OnMatch,
 }
 
-/// What happens to a claim whose secret is correct.
+/// The effect on a claim whose secret is correct.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnMatch {
     /// It stays as it was, for a sign-in that still needs a second factor.

@@ -72,7 +72,7 @@ pub struct EventQuery {
 /// An event that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredEvent {
-    /// Its place among the events of its list. An event that is appended later has a greater one.
+    /// Its position among the events of its list. An event that is appended later has a greater one.
     pub position: Position,
     /// The event, as it was appended.
     pub text: String,

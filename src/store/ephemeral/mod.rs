@@ -181,8 +181,8 @@ pub trait Ephemeral: Send + Sync + 'static {
     async fn newest_revocation(&self) -> Result<Cursor>;
 
     /// Reports that the process `node` runs and has applied every revocation up to `applied`. The report lapses when
-    /// the process is gone: 5 s after the last report where the store cannot know earlier, so a node repeats it every
-    /// second.
+    /// the process is gone. A store that cannot know this lets it lapse some seconds after the last report, so a node
+    /// repeats it more often than that.
     async fn report_node(&self, node: &str, applied: &Cursor) -> Result<()>;
 
     /// Removes the report of `node`.

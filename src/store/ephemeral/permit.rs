@@ -36,8 +36,8 @@ pub enum Allowance {
 /// A permit of one requester, and of all requesters together.
 #[derive(Clone, Copy, Debug)]
 pub struct RequesterPermit<'a> {
-    /// What is limited, and for whom. [`Ephemeral::take_permit`](super::Ephemeral::take_permit) with this key takes
-    /// from the total.
+    /// The limited action and its subject. [`Ephemeral::take_permit`](super::Ephemeral::take_permit) with this key
+    /// takes from the total.
     pub key: &'a str,
     /// The requester.
     pub requester: &'a str,
@@ -71,7 +71,7 @@ pub struct NetworkPermit<'a> {
     pub user: UserId,
     /// The client's network.
     pub network: &'a str,
-    /// What is limited.
+    /// The limited action.
     pub name: &'a str,
     /// The limit of each known network.
     pub limit: Limit,

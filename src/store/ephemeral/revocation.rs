@@ -30,7 +30,7 @@ pub enum Target {
 /// A revocation and its lifetime.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Revocation {
-    /// What is revoked.
+    /// The target of the revocation.
     pub target: Target,
     /// When the last token concerned has expired, after which the revocation can be forgotten.
     pub expires_at: Timestamp,
@@ -47,9 +47,9 @@ impl Cursor {
     }
 }
 
-/// The place of an entry among those of one epoch of the stream. Later entries have greater positions, and no position
-/// is used for two entries, not even if the store loses entries and continues from an earlier one: it contains the
-/// time of publishing.
+/// The position of an entry among those of one epoch of the stream. Later entries have greater positions, and no
+/// position is used for two entries, not even if the store loses entries and continues from an earlier one: it contains
+/// the time of publishing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
     /// The part that is compared first.
@@ -81,7 +81,7 @@ fn parse_number(text: &str) -> Option<u64> {
 /// An entry of the stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamEntry {
-    /// Its place. A notice by which a store reports that it has lost entries has none.
+    /// Its position. A notice by which a store reports that it has lost entries has none.
     pub position: Option<Position>,
     /// When it was published, by the publisher's clock.
     pub published_at: Timestamp,

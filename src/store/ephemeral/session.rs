@@ -121,12 +121,12 @@ pub struct RotateRequest {
     pub not_before: Timestamp,
     /// The expiry of the revocation that is published if this is reuse.
     pub revocation_expires_at: Timestamp,
-    /// What the session must fulfil for the token to be exchanged.
+    /// The conditions that the session must fulfil for the token to be exchanged.
     pub conditions: SessionConditions,
 }
 
-/// What a session must fulfil, apart from being open, for its refresh token to be exchanged. They do not affect the
-/// detection of reuse. By default there are none.
+/// Conditions that a session must fulfil, apart from being open, for its refresh token to be exchanged. They do not
+/// affect the detection of reuse. By default there are none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SessionConditions {
     /// Where it must have been opened; a session opened elsewhere is `NotFound`.

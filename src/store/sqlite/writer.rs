@@ -28,7 +28,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 
 /// A unit of work. It runs in its own savepoint; after the commit of the group it replies to its caller.
 pub(super) trait Job: Send {
-    /// Whether the caller has stopped waiting.
+    /// Returns true if the caller has stopped waiting.
     fn is_abandoned(&self) -> bool;
     /// Does the work; `false` rolls back its savepoint.
     fn run(&mut self, connection: &Connection) -> bool;

@@ -159,7 +159,7 @@ pub(super) async fn all_api_keys_are_listed_in_both_orders(store: Arc<dyn Accoun
             loop {
                 let page = store.all_api_keys(order, after, limit).await.unwrap();
                 assert!(page.len() <= limit as usize);
-                after = page.last().map(|(key, _)| order.place(key));
+                after = page.last().map(|(key, _)| order.position(key));
                 listed.extend(page);
                 if after.is_none() {
                     break;

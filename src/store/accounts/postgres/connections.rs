@@ -69,8 +69,8 @@ impl QueryError {
         }
     }
 
-    /// Whether the server rejected only the values (classes 22, data, and 23, constraints), so that the connection is
-    /// still good.
+    /// Returns true if the server rejected only the values (classes 22, data, and 23, constraints), so that the
+    /// connection is still good.
     fn is_about_values(&self) -> bool {
         self.code().is_some_and(|code| matches!(code.code().get(..2), Some("22" | "23")))
     }

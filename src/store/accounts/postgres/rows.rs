@@ -58,7 +58,7 @@ fn user(row: &Row) -> QueryResult<User> {
     Ok(read_user!(read, row, "u"))
 }
 
-/// Whether the outer join found a user.
+/// Returns true if the outer join found a user.
 fn has_user(row: &Row) -> QueryResult<bool> {
     Ok(read::<Option<Uuid>>(row, "u.id")?.is_some())
 }

@@ -24,15 +24,16 @@
 //! | `{fleet}:node_states` | hash | the nodes' descriptions of themselves: by name, server time and JSON |
 //! | `{fleet}:followers` | hash | the reports of followers of the published feed: by name, see `followers` |
 //! | `{fleet}:born` | string | the stream's epoch: the server's time when the stream was created |
+//! | `{fleet}:check` | string | written by health checks, to find out that writes are accepted |
 //!
 //! The fields of a session: `c`ounter, `o`pened, `u`sed, `r`otated, `i`dle, `e`nds (times in milliseconds), `d`ialect,
-//! `a`ddress, a`g`ent, `p`rofile, `t`ime of authentication (absent if an older build opened it); `k`ept until; `l`ast
-//! replay; `s`erver time of the rotation; `x`: the session is over (`ended`, `reused`), but its revocation is not yet
-//! published.
+//! `a`ddress, a`g`ent, `p`rofile, `t`ime of authentication (absent if an older build opened it); `m`: the custom claims
+//! (absent without any); `k`ept until; `l`ast replay; `s`erver time of the rotation; `x`: the session is over (`ended`,
+//! `reused`), but its revocation is not yet published.
 //!
-//! Every key has a TTL except those of the fleet other than `nodes`, `node_states`, `followers`, `events` and
-//! `attempts`: if the keyring, the global `not_before` or the stream expired, everyone would be signed out. They are few
-//! and small, and `forget_revocations` trims the stream.
+//! Every key has a TTL except those of the fleet other than `nodes`, `node_states`, `followers`, `events`, `attempts`
+//! and `check`: if the keyring, the global `not_before` or the stream expired, everyone would be signed out. They are
+//! few and small, and `forget_revocations` trims the stream.
 
 use std::fmt::Write;
 use std::sync::Arc;

@@ -4,7 +4,7 @@
 //! between them. Those that come during a call wait until it ends, and are then sent as one batch. A batch that is full
 //! is sent at once. (Nagle's algorithm decides in the same way when TCP sends a segment.) So nothing is delayed when
 //! there is little to do, and batches grow with the load. A rotation waits for one call at most, unless the dialects
-//! have different terms: then the batches of each are sent in turn.
+//! need different shared arguments: then the batches of each are sent in turn.
 //!
 //! A call does not end with its callers. One that is under way when its caller stops waiting goes on in a task, and the
 //! batch that waits for it is sent. If a token was reused, the reuse is published nevertheless. For a caller that has
@@ -64,7 +64,7 @@ struct Queue {
     in_flight: usize,
     /// When the latest call began.
     called_at: Instant,
-    /// The oldest first. No two have the same terms, and none is full.
+    /// The oldest first. No two have the same shared arguments, and none is full.
     batches: VecDeque<Vec<Waiting>>,
 }
 
@@ -219,7 +219,7 @@ impl Redis {
         let (caller, result) = oneshot::channel();
         let waiting = Waiting { presented, caller };
         let accepts = |batch: &Vec<Waiting>| {
-            batch.first().is_some_and(|first| has_same_terms(&first.presented.request, &presented.request))
+            batch.first().is_some_and(|first| has_same_shared_args(&first.presented.request, &presented.request))
         };
         let Some(position) = queue.batches.iter().position(accepts) else {
             queue.batches.push_back(vec![waiting]);
@@ -277,22 +277,22 @@ impl Redis {
     /// Runs the script on one rotation.
     async fn run_one(&self, Presented { request, now, started_at }: &Presented) -> Result<Value> {
         let session = self.keys.session(request.user, request.session);
-        let (terms, next_counter) = (Terms::of(request), next_counter(request));
-        let [grace, not_before, opened_in, required_of, required_text] = terms.args();
+        let (shared_args, next_counter) = (SharedArgs::of(request), next_counter(request));
+        let [grace, not_before, opened_in, required_of, required_text] = shared_args.list();
         let args = [grace, not_before, opened_in, required_of, required_text, now, &request.counter, &next_counter];
         self.runner.run_since(*started_at, &ROTATE_REFRESH_TOKENS, &[&session], *now, &args).await
     }
 
-    /// Runs the script on rotations with the same terms.
+    /// Runs the script on rotations with the same shared arguments.
     async fn run_batch(&self, batch: &[Waiting]) -> Result<ReplyReader> {
         let rotations = || batch.iter().map(|waiting| &waiting.presented);
         let Some(first) = rotations().next() else { return Err(corrupt("a batch is empty")) };
-        let terms = Terms::of(&first.request);
+        let shared_args = SharedArgs::of(&first.request);
         let sessions: Vec<_> =
             rotations().map(|Presented { request, .. }| self.keys.session(request.user, request.session)).collect();
         let next_counters: Vec<_> = rotations().map(|Presented { request, .. }| next_counter(request)).collect();
         let mut args: Vec<&dyn RedisArg> = Vec::with_capacity(5 + 3 * batch.len());
-        args.extend(terms.args());
+        args.extend(shared_args.list());
         for (Presented { request, now, .. }, next_counter) in rotations().zip(&next_counters) {
             args.extend([now as &dyn RedisArg, &request.counter, next_counter]);
         }
@@ -336,14 +336,14 @@ impl Redis {
     }
 }
 
-/// The arguments that a call has once.
-struct Terms<'a> {
+/// The arguments that all rotations of a call share.
+struct SharedArgs<'a> {
     request: &'a RotateRequest,
     required_of: Option<OpenedIn>,
     required_text: Option<&'static str>,
 }
 
-impl<'a> Terms<'a> {
+impl<'a> SharedArgs<'a> {
     fn of(request: &'a RotateRequest) -> Self {
         let required = request.conditions.required;
         Self {
@@ -353,16 +353,16 @@ impl<'a> Terms<'a> {
         }
     }
 
-    fn args(&self) -> [&dyn RedisArg; 5] {
+    fn list(&self) -> [&dyn RedisArg; 5] {
         let RotateRequest { grace, not_before, conditions, .. } = self.request;
         [grace, not_before, &conditions.opened_in, &self.required_of, &self.required_text]
     }
 }
 
-/// True if the arguments that a call has once are equal. They depend on settings and on the dialect.
-fn has_same_terms(one: &RotateRequest, other: &RotateRequest) -> bool {
-    let terms = |request: &RotateRequest| (request.grace, request.not_before, request.conditions);
-    terms(one) == terms(other)
+/// Returns true if the shared arguments are equal. They depend on settings and on the dialect.
+fn has_same_shared_args(one: &RotateRequest, other: &RotateRequest) -> bool {
+    let shared = |request: &RotateRequest| (request.grace, request.not_before, request.conditions);
+    shared(one) == shared(other)
 }
 
 /// The counter after a rotation; `None` if the token stays.

@@ -44,8 +44,8 @@ impl NodeFiles {
     fn create(&self, node: &str, applied: i64) -> io::Result<File> {
         create_private_folder(&self.dir)?;
         let incomplete = self.dir.join(format!("{INCOMPLETE}{node}"));
-        // What an earlier attempt left over, or a link that somebody has put there: a new file replaces it, and nothing
-        // is written through the link.
+        // A file that an earlier attempt left over, or a link that somebody has put there: a new file replaces it, and
+        // nothing is written through the link.
         if let Err(error) = std::fs::remove_file(&incomplete)
             && error.kind() != io::ErrorKind::NotFound
         {
