@@ -8,18 +8,18 @@ use super::{Config, Durability, SecretUrl};
 /// and writing the response.
 const MAX_TIMEOUT: Duration = Duration::from_millis(450);
 
-/// Returns whether mails may be sent in clear text over the network.
+/// Returns true if mails may be sent in clear text over the network.
 fn in_the_clear(smtp_url: &SecretUrl) -> bool {
     let Ok(url) = url::Url::parse(&smtp_url.0) else { return false };
     !is_local(&url) && url.query_pairs().any(|(name, value)| name == "tls" && value != "required")
 }
 
-/// Returns whether security events are sent in clear text over the network.
+/// Returns true if security events are sent in clear text over the network.
 fn is_plain_and_remote(url: &SecretUrl) -> bool {
     url::Url::parse(&url.0).is_ok_and(|url| url.scheme() == "http" && !is_local(&url))
 }
 
-/// Returns whether the host is this machine.
+/// Returns true if the host is this machine.
 fn is_local(url: &url::Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())

@@ -1,4 +1,4 @@
-//! Rate limits: each is one row of the table below, with its setting, its built-in rate, its key in the store, what
+//! Rate limits: each is one row of the table below, with its setting, its default rate, its key in the store, what
 //! happens if the store fails, and its message. The metric of refused requests has a series for each row.
 //!
 //! To add one, add a row here and a line to `config.toml`, and call `check_user` or `check_client` of

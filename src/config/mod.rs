@@ -150,8 +150,8 @@ pub struct Server {
     pub max_connections: usize,
     /// Maximum size of a request body.
     pub max_body: usize,
-    /// Budget of a worker for larger bodies and responses; one of the same size for smaller bodies that arrive in
-    /// pieces or are larger than 4 KiB, and one for everything else that connections make it hold.
+    /// Size of each of a worker's three memory budgets: one for bodies and responses larger than `max_body`, one for
+    /// smaller bodies that take memory of their own, and one for everything else that connections make it hold.
     pub max_held: usize,
     /// Time limit for a request's head.
     pub header_timeout: Duration,

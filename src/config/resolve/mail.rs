@@ -1,4 +1,4 @@
-//! The settings of mail: each once, with its kind, its bounds and its built-in value.
+//! The settings of mail: each once, with its type, its bounds and its default.
 
 use super::super::reader::Section;
 use super::super::{Logo, Mail};

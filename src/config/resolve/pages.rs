@@ -1,4 +1,4 @@
-//! The settings of the pages, each once, with its kind and its built-in value.
+//! The settings of the pages: each once, with its type and its default.
 
 use super::super::reader::Section;
 use super::super::{Home, Pages};

@@ -1,4 +1,4 @@
-//! The settings of sign-in and of the dialects: each once, with its kind, its bounds and its built-in value.
+//! The settings of sign-in and of the dialects: each once, with its type, its bounds and its default.
 
 use super::super::reader::{Reader, Section};
 use super::super::{
