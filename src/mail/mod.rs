@@ -53,7 +53,7 @@ pub struct Mail {
     pub language: Language,
     /// The content.
     pub letter: Letter,
-    /// What caused it. Notices show it.
+    /// Its cause. Notices show it.
     pub origin: Origin,
     /// The moment of expiry: the mail is not sent after it.
     pub until: Timestamp,
@@ -104,7 +104,7 @@ pub enum DeliveryError {
 /// The same, with the reason that the mail server or the connection gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeliveryFailure {
-    /// What happened.
+    /// The kind of failure.
     pub error: DeliveryError,
     /// Why. Never a text that quotes the mail.
     pub reason: Option<String>,
@@ -131,7 +131,7 @@ pub struct Mailer {
     queue_sender: mpsc::UnboundedSender<QueuedMail>,
     /// Number of unfinished mails, which bounds the queue. Includes mails that wait for a retry.
     pending: watch::Sender<usize>,
-    /// Whether the queue is closed.
+    /// True if the queue is closed.
     closing: watch::Sender<bool>,
     capacity: usize,
     languages: Arc<[String]>,

@@ -1,4 +1,4 @@
-//! What caused a mail: the time, and the device and address of the client. Notices show it, so that the owner of an
+//! The cause of a mail: the time, and the device and address of the client. Notices show it, so that the owner of an
 //! account can tell a stranger's act from their own.
 
 use std::net::IpAddr;
@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use crate::clock::Timestamp;
 use crate::device;
 
-/// What caused a mail.
+/// The cause of a mail.
 #[derive(Clone, Debug)]
 pub struct Origin {
     /// When.
@@ -15,7 +15,7 @@ pub struct Origin {
     pub by: OriginBy,
 }
 
-/// Who caused a mail.
+/// The client or operator that caused a mail.
 #[derive(Clone, Debug)]
 pub enum OriginBy {
     /// A client.

@@ -79,7 +79,7 @@ pub(super) fn remove_older(folder: &Path, keep: Duration, now: Timestamp) -> std
     Ok(removed)
 }
 
-/// Whether a file of that name is a mail, complete or partial, from before `oldest`.
+/// Returns true if a file of that name is a mail, complete or partial, from before `oldest`.
 fn is_older(name: &str, oldest: &str) -> bool {
     let mail = name.strip_prefix('.').or_else(|| name.strip_suffix(".eml"));
     let written = mail.and_then(split_stamp).map(|(written, _)| written);

@@ -13,7 +13,7 @@ use time::PrimitiveDateTime;
 use super::outbox::{STAMP, split_stamp};
 use crate::clock::Timestamp;
 
-/// What is read of a file for its header, in bytes. Ours are shorter than 1 KiB.
+/// The most bytes that are read of a file for its header. Ours are shorter than 1 KiB.
 const MAX_HEADER: u64 = 8 * 1024;
 
 /// The largest letter that is read, in bytes. Ours are shorter than 32 KiB, and templates may be longer.

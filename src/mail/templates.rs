@@ -47,7 +47,7 @@ pub enum TemplateError {
     Unexpected {
         /// The file or directory.
         path: PathBuf,
-        /// What is expected instead.
+        /// A description of the expected files.
         expected: String,
     },
     /// A file's content is invalid.
