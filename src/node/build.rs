@@ -30,10 +30,10 @@ use super::secret_file;
 use super::start_retry::retry_while_unavailable;
 use super::stores::{COMMAND_TIMEOUT, Stores, require_embedded};
 
-/// The things a command needs that may not exist.
+/// The files and keys that a command needs, and those that it may create.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Needs {
-    /// It may create the embedded file, where the stores are not both servers.
+    /// True if it may create the embedded file, which exists unless both stores are servers.
     pub new_file: bool,
     /// Its use of the signing keys.
     pub keyring: KeyringUse,

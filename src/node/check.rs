@@ -245,7 +245,7 @@ async fn find_running(config: &Config, store: Option<&dyn Ephemeral>) -> Option<
     nodes.into_iter().map(|node| node.name).find(|name| name.starts_with(&prefix))
 }
 
-/// `free`: whether this process can listen on the address.
+/// `free`: the result of listening on the address.
 fn check_listener(
     setting: &'static str,
     address: SocketAddr,

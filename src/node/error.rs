@@ -21,7 +21,7 @@ pub struct NoStore {
 }
 
 impl NoStore {
-    /// What to do.
+    /// How to solve the problem.
     pub const REMEDY: &str = "set SIGNET_DATA_DIR, or name the settings with --config; the first start of the server \
                               and `signet users create` make a new store";
 }

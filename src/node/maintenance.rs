@@ -140,10 +140,10 @@ async fn reseal(ctx: &Context) {
 
 /// Keeps readiness up to date. Never returns. Logs each warning of a store once, when it begins.
 pub async fn watch_readiness(ctx: &Context) {
-    let (mut known, mut is_out) = (Vec::new(), false);
+    let (mut known, mut is_unavailable) = (Vec::new(), false);
     every(READINESS_INTERVAL, async || {
-        let ephemeral = update_readiness(ctx, is_out).await;
-        is_out = ephemeral.is_err();
+        let ephemeral = update_readiness(ctx, is_unavailable).await;
+        is_unavailable = ephemeral.is_err();
         let Ok(warnings) = ephemeral else { return };
         warnings.iter().filter(|warning| !known.contains(*warning)).for_each(|warning| tracing::warn!("{warning}"));
         known = warnings;
@@ -151,9 +151,9 @@ pub async fn watch_readiness(ctx: &Context) {
     .await;
 }
 
-/// Checks every condition except draining. Returns the warnings of the ephemeral store. `was_out`: it was unavailable
-/// at the previous check.
-async fn update_readiness(ctx: &Context, was_out: bool) -> Result<Vec<Warning>, Error> {
+/// Checks every condition except draining. Returns the warnings of the ephemeral store. `was_unavailable`: it was
+/// unavailable at the previous check.
+async fn update_readiness(ctx: &Context, was_unavailable: bool) -> Result<Vec<Warning>, Error> {
     let node = &ctx.node;
     let (accounts, ephemeral) = tokio::join!(ctx.accounts.check(), ctx.ephemeral.check());
     // A store that logs its own outage is one log line, not one for each condition that it affects. Revocations are
@@ -164,7 +164,7 @@ async fn update_readiness(ctx: &Context, was_out: bool) -> Result<Vec<Warning>, 
         (Condition::Ephemeral, Some(problem)) if outage_is_logged => {
             node.readiness.not_ready_by_logged_outage(condition, problem);
         }
-        (Condition::Revocations, Some(problem)) if outage_is_logged || was_out => {
+        (Condition::Revocations, Some(problem)) if outage_is_logged || was_unavailable => {
             node.readiness.not_ready_by_logged_outage(condition, problem);
         }
         (condition, Some(problem)) => node.readiness.not_ready(condition, problem),

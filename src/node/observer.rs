@@ -27,24 +27,24 @@ impl RequestObserver {
 pub(super) struct ManagementObserver;
 
 impl Observer for ManagementObserver {
-    fn request_completed(&self, answered: &CompletedRequest<'_>) {
+    fn request_completed(&self, request: &CompletedRequest<'_>) {
         // 503 of `/readyz` is no failure of a request, and its condition is logged.
-        if answered.metric_label != "readyz" {
-            log_failure(answered);
+        if request.metric_label != "readyz" {
+            log_failure(request);
         }
     }
 }
 
 /// Logs a request that failed. A client's mistakes, and errors that the log reports in summaries, are logged at debug
 /// only, because anyone can cause them as often as they like.
-fn log_failure(answered: &CompletedRequest<'_>) {
-    let status = answered.response.status().as_u16();
+fn log_failure(request: &CompletedRequest<'_>) {
+    let status = request.response.status().as_u16();
     if status < 400 {
         return;
     }
-    let cause = answered.response.cause().map(tracing::field::display);
-    let (route, id, client) = (answered.metric_label, answered.id.as_str(), answered.client_ip);
-    if status >= 500 && !answered.response.is_summarized() {
+    let cause = request.response.cause().map(tracing::field::display);
+    let (route, id, client) = (request.metric_label, request.id.as_str(), request.client_ip);
+    if status >= 500 && !request.response.is_summarized() {
         tracing::error!(request_id = id, route, status, %client, cause, "request failed");
     } else {
         tracing::debug!(request_id = id, route, status, %client, cause, "request rejected");
@@ -52,10 +52,10 @@ fn log_failure(answered: &CompletedRequest<'_>) {
 }
 
 impl Observer for RequestObserver {
-    fn request_completed(&self, answered: &CompletedRequest<'_>) {
-        let status = answered.response.status().as_u16();
-        self.metrics.request_completed(answered.route, status, answered.elapsed);
-        log_failure(answered);
+    fn request_completed(&self, request: &CompletedRequest<'_>) {
+        let status = request.response.status().as_u16();
+        self.metrics.request_completed(request.route, status, request.elapsed);
+        log_failure(request);
     }
 
     fn connection_opened(&self, _worker: usize) {

@@ -123,8 +123,8 @@ pub fn serve(config: Config) -> Result<(), ServeError> {
     })
 }
 
-/// Runs the server until `work` is done, for commands in the foreground. Returns once it has stopped. A signal ends a
-/// start; from then on `work` decides what it does about one. Closing the terminal is a signal too.
+/// Runs the server until `work` is done, for commands in the foreground. Returns once it has stopped. A signal during
+/// the start stops it. After the start, `work` decides what a signal does. Closing the terminal is a signal too.
 pub fn serve_during<E: From<ServeError>>(
     config: Config,
     work: impl AsyncFnOnce(Running<'_>) -> Result<(), E>,

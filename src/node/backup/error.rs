@@ -28,15 +28,15 @@ pub enum BackupError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The error in the file.
         error: FormatError,
     },
     /// The backup was made with other stores.
     #[error("the backup holds {has}, but with these settings the embedded file holds {wanted}")]
     OtherStores {
-        /// What the backup holds.
+        /// The stores in the backup.
         has: String,
-        /// What it should hold.
+        /// The stores that it should hold.
         wanted: String,
     },
     /// There are users already.
@@ -66,7 +66,7 @@ pub enum BackupError {
     /// Reading or writing failed.
     #[error("{action}: {cause}")]
     Io {
-        /// What was being done.
+        /// The action that failed.
         action: String,
         /// The system's error.
         cause: io::Error,
@@ -80,7 +80,7 @@ impl BackupError {
         move |cause| Self::Io { action, cause }
     }
 
-    /// What to do.
+    /// How to solve the problem.
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::Servers => "see above for what to do",
