@@ -44,7 +44,7 @@ pub struct Frame<'a> {
     pub from: Option<String>,
     /// The frame has everything up to and including this position.
     pub to: String,
-    /// What is not part of the sequence; `None` in a segment, which never changes.
+    /// The state that is not part of the sequence; `None` in a segment, which never changes.
     pub state: Option<State<'a>>,
     /// The revocations, [`MAX_ENTRIES`] at most.
     pub entries: &'a [Entry],

@@ -36,9 +36,9 @@ pub struct Issuer {
     other_audiences: Box<[Box<str>]>,
     leeway: Duration,
     /// The beginning of the payload, which is the same in every token for `audience`.
-    opening: String,
+    payload_start: String,
     /// The beginning of the payload of other tokens, before the audience.
-    other_opening: String,
+    other_payload_start: String,
     /// `client_id` of tokens that are not issued from an API key, as a member; empty if they have none.
     client: String,
 }
@@ -50,7 +50,7 @@ pub struct NewAccessToken<'a> {
     pub user: UserId,
     /// `aud`, if it is not that of the settings.
     pub audience: Option<&'a str>,
-    /// What it is issued from.
+    /// The session or API key that it is issued from.
     pub issued_from: IssuedFrom,
     /// `jti`.
     pub token_id: TokenId,
@@ -62,7 +62,7 @@ pub struct NewAccessToken<'a> {
     pub extra_claims: &'a str,
 }
 
-/// What a token is issued from, and the claims that say so.
+/// The session or API key that a token is issued from, and the claims that name it.
 #[derive(Clone, Copy, Debug)]
 pub enum IssuedFrom {
     /// A session. `client_id` is that of the settings.
@@ -125,7 +125,7 @@ impl Issuer {
     pub fn new(settings: &config::Tokens) -> Self {
         Self {
             other_audiences: Box::default(),
-            other_opening: format!(r#"{{"iss":{},"aud":"#, quoted(&settings.issuer)),
+            other_payload_start: format!(r#"{{"iss":{},"aud":"#, quoted(&settings.issuer)),
             issuer: settings.issuer.clone(),
             audience: settings.audience.clone(),
             leeway: settings.leeway,
@@ -134,7 +134,7 @@ impl Issuer {
                 .as_deref()
                 .map(|id| format!(r#","client_id":{}"#, quoted(id)))
                 .unwrap_or_default(),
-            opening: format!(r#"{{"iss":{},"aud":{}"#, quoted(&settings.issuer), quoted(&settings.audience)),
+            payload_start: format!(r#"{{"iss":{},"aud":{}"#, quoted(&settings.issuer), quoted(&settings.audience)),
         }
     }
 
@@ -147,10 +147,11 @@ impl Issuer {
     /// Mints a token: one signature, three allocations, and another one for the name of another audience.
     pub fn mint(&self, new: &NewAccessToken<'_>, key: &LoadedKey) -> Result<String, SigningError> {
         use std::fmt::Write;
-        let mut payload = String::with_capacity(self.opening.len() + self.client.len() + new.extra_claims.len() + 256);
+        let mut payload =
+            String::with_capacity(self.payload_start.len() + self.client.len() + new.extra_claims.len() + 256);
         match new.audience {
-            None => payload.push_str(&self.opening),
-            Some(audience) => payload.extend([self.other_opening.as_str(), &quoted(audience)]),
+            None => payload.push_str(&self.payload_start),
+            Some(audience) => payload.extend([self.other_payload_start.as_str(), &quoted(audience)]),
         }
         // Writing to a String cannot fail.
         let _ = write!(payload, r#","sub":"{}""#, new.user);

@@ -20,7 +20,7 @@ pub struct InvalidPem;
 
 const LABEL: &str = "PRIVATE KEY";
 
-/// What precedes the seed of an Ed25519 key in PKCS#8, version 1 (RFC 8410, 7).
+/// The bytes before the seed of an Ed25519 key in PKCS#8, version 1 (RFC 8410, 7).
 const ED25519_PREFIX: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
 
 /// Parses the private key.

@@ -49,7 +49,7 @@ fn vectors_have_the_expected_results() {
             Err(error) => json!({"error": error.code()}),
             Ok(token) => {
                 let claims: Value = serde_json::from_str(&token.claims).unwrap();
-                // Whether a user is required is decided by the calls, not by this check.
+                // The calls decide if a user is required, not this check.
                 let is_user = claims["sid"].is_string();
                 let is_other = options["subject"].as_str().is_some_and(|subject| (subject == "user") != is_user);
                 if is_other {
