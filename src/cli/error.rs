@@ -21,9 +21,9 @@ pub enum CliError {
     /// The arguments are invalid.
     #[error("{problem}")]
     Usage {
-        /// What is wrong.
+        /// The problem.
         problem: String,
-        /// What to do.
+        /// How to solve it.
         remedy: String,
     },
     /// The object named on the command line does not exist.
@@ -37,17 +37,17 @@ pub enum CliError {
     /// The command was refused or did not succeed.
     #[error("{problem}")]
     Failed {
-        /// What is wrong.
+        /// The problem.
         problem: String,
-        /// What to do.
+        /// How to solve it.
         remedy: String,
     },
     /// The command did what it could, and somebody else must do the rest.
     #[error("{problem}")]
     Incomplete {
-        /// What is missing.
+        /// The part that is missing.
         problem: String,
-        /// What to do.
+        /// How to solve it.
         remedy: String,
     },
     /// A store call failed.
@@ -56,7 +56,7 @@ pub enum CliError {
     /// Reading or writing failed.
     #[error("{action}: {cause}")]
     Io {
-        /// What the command was doing.
+        /// The action that failed.
         action: String,
         /// The system's error.
         cause: io::Error,
@@ -70,7 +70,7 @@ impl CliError {
         move |cause| Self::Io { action, cause }
     }
 
-    /// What to do about it.
+    /// How to solve the problem.
     pub fn remedy(&self) -> Option<&str> {
         match self {
             Self::Settings(_) => Some("config.toml describes every setting; nothing was started or changed"),

@@ -204,10 +204,10 @@ pub struct UpdateUser {
     /// Remove all roles.
     #[arg(long, conflicts_with = "roles")]
     pub no_roles: bool,
-    /// Whether the user is a superuser, who has every permission.
+    /// True if the user is a superuser, who has every permission.
     #[arg(long, value_name = "true|false")]
     pub superuser: Option<bool>,
-    /// Whether the address is verified.
+    /// True if the address is verified.
     #[arg(long, value_name = "true|false")]
     pub verified: Option<bool>,
     /// The custom claims, which replace all earlier ones: a JSON object of at most 1 KiB.
