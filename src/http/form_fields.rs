@@ -145,7 +145,7 @@ mod tests {
     fn a_form_with_too_many_fields_is_refused() {
         let names = |count: usize| (0..count).map(|name| format!("{name}=&")).collect::<String>();
         assert_eq!(parse(&names(MAX_FIELDS)).len(), MAX_FIELDS);
-        // What follows is not decoded, or this would be the other error.
+        // The text that follows is not decoded, or this would be the other error.
         let more = names(MAX_FIELDS) + "x=&y=%ff";
         assert_eq!(FormFields::parse_urlencoded(more.as_bytes(), ParamLocation::Body), Err(InvalidFields::TooMany));
         assert_eq!(parse(&"&".repeat(60_000)), [], "empty pieces are no fields");

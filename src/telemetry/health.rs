@@ -85,7 +85,7 @@ impl Readiness {
         self.set(condition, Some(reason.into()), false);
     }
 
-    /// Returns whether every condition holds.
+    /// Returns true if every condition holds.
     pub fn is_ready(&self) -> bool {
         self.reasons().iter().all(Option::is_none)
     }

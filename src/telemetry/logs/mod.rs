@@ -124,7 +124,8 @@ struct Lines {
     counters: Arc<Counters>,
 }
 
-/// What bounds the queue. A bounded channel of the standard library allocates all of its places at once, 256 KiB.
+/// The counters that bound the queue. A bounded channel of the standard library allocates all of its places at once,
+/// 256 KiB.
 #[derive(Default)]
 struct Counters {
     waiting: AtomicUsize,
