@@ -57,7 +57,7 @@ impl Memory {
     }
 
     /// Returns true if memory is allocated.
-    pub(super) fn is_held(&self) -> bool {
+    pub(super) fn is_allocated(&self) -> bool {
         self.map.is_some()
     }
 
@@ -107,6 +107,6 @@ mod tests {
             blocks.fill(Block::new());
         }
         memory.release_excess();
-        assert!(!memory.is_held());
+        assert!(!memory.is_allocated());
     }
 }

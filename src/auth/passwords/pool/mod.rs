@@ -275,7 +275,7 @@ impl Shared {
             let (times, now) = (stopwatch.stop(), Instant::now());
             let mut state = self.lock();
             state.record_done(now, hashes, times, priority);
-            if memory.is_held() {
+            if memory.is_allocated() {
                 state.unused.push((memory, now));
             }
         }
