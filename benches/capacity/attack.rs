@@ -1,4 +1,5 @@
-//! One megabit a second of the dearest requests that anyone may send: what they do to the response time of `/verify`.
+//! One megabit a second of the most expensive requests that anyone may send: their effect on the response time of
+//! `/verify`.
 //!
 //! The limits of the server are those of its defaults, and each request comes from another client network, so that no
 //! limit of a network stops it. The header field that names the network is not counted as traffic.
@@ -25,16 +26,16 @@ use crate::traffic::{Connections, JOB, TrafficJob, TrafficOutcome};
 
 const PART: &str = "attack";
 
-/// What the attacker's line sends: a megabit a second.
+/// The rate at which the attacker sends: a megabit a second.
 const BYTES_PER_SECOND: f64 = 125_000.0;
 
-/// What it receives: a gigabit a second.
+/// The rate at which the attacker receives: a gigabit a second.
 const RECEIVED_PER_SECOND: f64 = 125_000_000.0;
 
 /// Credentials in a batch, at most.
 const BATCH: u64 = 1_024;
 
-/// What the attacker knows: an access token, whose header is that of a valid one.
+/// The knowledge of the attacker: an access token, whose header is that of a valid one.
 struct Context {
     token_head: String,
 }

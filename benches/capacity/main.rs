@@ -1,6 +1,6 @@
 //! Measures the capacity of a node: a storm of sign-ins, idle connections, cached tokens, sessions, growth of memory,
-//! the cost of single operations, what a megabit a second of the dearest requests does to `/verify`, and the slowest
-//! responses of a mixed load.
+//! the cost of single operations, the effect of a megabit a second of the most expensive requests on `/verify`, and the
+//! slowest responses of a mixed load.
 //!
 //!     cargo bench --bench capacity -- [--quick] [--only PART,PART] [--minutes N] [--server PATH] [--out DIR]
 //!

@@ -96,7 +96,7 @@ pub(crate) fn run(options: &Options, report: &mut Report) {
     report.add(PART, "memory at the end", memory[rounds - 1], "MB", None);
 }
 
-/// What the clients do.
+/// The operations of the clients.
 #[derive(Clone, Copy)]
 enum Path {
     Verify,

@@ -176,7 +176,7 @@ fn measure(options: &Options, cores: &Cores, rate: f64) {
     }
     let (sampled, others) = sessions.split_at(samples);
     let ended = Arc::new(AtomicBool::new(false));
-    // What starting costs is not counted.
+    // The cost of starting is not counted.
     let started = Instant::now();
     while traffic.clients() < options.clients() {
         assert!(started.elapsed() < START_TIMEOUT, "{} clients have a response", traffic.clients());

@@ -39,7 +39,7 @@ impl Traffic {
     }
 }
 
-/// What a poller reads of a frame.
+/// The members of a frame that a poller reads.
 #[derive(Deserialize)]
 struct Frame {
     epoch: String,

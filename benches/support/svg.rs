@@ -90,7 +90,7 @@ pub(crate) struct Bar {
 pub(crate) struct Bars<'a> {
     /// The text alternative says this first, and then the bars.
     pub(crate) label: &'a str,
-    /// What stands below the axis: the quantity and its unit.
+    /// The text below the axis: the quantity and its unit.
     pub(crate) axis: &'a str,
     /// The unit after each value.
     pub(crate) unit: &'a str,

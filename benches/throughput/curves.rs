@@ -60,7 +60,7 @@ pub(crate) fn curves(setup: &Setup) -> Vec<Finding> {
     let (rounds, seconds) = if setup.quick { (1, 0.2) } else { (3, 0.5) };
     let plan = Plan { connections: &CONNECTIONS, seconds, rounds };
     let panel = |title: &str, path: PreparedPath<'_>| {
-        let panel = compare_with_floor(setup, &plan, title, path);
+        let panel = compare_with_baseline(setup, &plan, title, path);
         print_rows(&panel);
         panel
     };
@@ -82,9 +82,9 @@ pub(crate) fn curves(setup: &Setup) -> Vec<Finding> {
     Vec::new()
 }
 
-fn compare_with_floor(setup: &Setup, plan: &Plan<'_>, title: &str, path: PreparedPath<'_>) -> Panel {
-    let floor = setup.start_floor(&path.floor, Protocol::Http1);
-    let sides = [&setup.side("Signet", path.signet), &floor.side("baseline", &setup.cores)];
+fn compare_with_baseline(setup: &Setup, plan: &Plan<'_>, title: &str, path: PreparedPath<'_>) -> Panel {
+    let baseline = setup.start_baseline(&path.baseline, Protocol::Http1);
+    let sides = [&setup.side("Signet", path.signet), &baseline.side("baseline", &setup.cores)];
     measure(plan, title, sides, &mut path.workload(1, Protocol::Http1))
 }
 

@@ -1,4 +1,4 @@
-//! Measures the overhead of Signet: drives the server and the baseline ([`floor`]) in turn, with the same client, in
+//! Measures the overhead of Signet: drives the server and the baseline ([`baseline`]) in turn, with the same client, in
 //! one run.
 //!
 //! The baseline is the cheapest possible server for a request. `cargo bench --bench throughput` starts the server,
@@ -16,10 +16,10 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a bench")]
 
+mod baseline;
 mod comparison;
 mod curves;
 mod durability;
-mod floor;
 mod hash;
 mod html;
 mod memory;
@@ -58,8 +58,8 @@ fn main() {
     let mut args = std::env::args().skip(1).peekable();
     match args.peek().map(String::as_str) {
         Some(support::load::JOB) => return support::load::serve(),
-        Some("floor") => return floor::serve(false),
-        Some("floor-http2") => return floor::serve(true),
+        Some("baseline") => return baseline::serve(false),
+        Some("baseline-http2") => return baseline::serve(true),
         Some(hash::JOB) => return support::job::serve(hash::measure),
         _ => {}
     }

@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
+use crate::baseline::{Baseline, Session};
 use crate::comparison::{Comparison, RequestSource, Side, Workload, compare};
 use crate::curves;
 use crate::durability;
-use crate::floor::{Floor, Session};
 use crate::memory;
 use crate::report::Finding;
 use crate::setup::{PreparedPath, ROTATED, SESSIONS, Setup, refresh_request};
@@ -64,7 +64,7 @@ fn jwks(setup: &Setup) -> Vec<Finding> {
 }
 
 fn compare_jwks(setup: &Setup, connections: usize, protocol: Protocol) -> Comparison {
-    with_jwks(setup, |path| setup.compare_with_floor(path, connections, protocol))
+    with_jwks(setup, |path| setup.compare_with_baseline(path, connections, protocol))
 }
 
 pub(crate) fn with_jwks<T>(setup: &Setup, run: impl FnOnce(PreparedPath<'_>) -> T) -> T {
@@ -73,8 +73,8 @@ pub(crate) fn with_jwks<T>(setup: &Setup, run: impl FnOnce(PreparedPath<'_>) -> 
     let (_, body) = http::send(signet.address, &request);
     run(PreparedPath {
         signet: &signet,
-        floor: Floor::Canned { body },
-        floor_name: "canned response",
+        baseline: Baseline::Canned { body },
+        baseline_name: "canned response",
         expected_text: JWKS_TEXT,
         source: RequestSource::Same(vec![request]),
         redis_pid: None,
@@ -87,7 +87,7 @@ fn verify_seen(setup: &Setup) -> Vec<Finding> {
 }
 
 fn compare_verify_seen(setup: &Setup, connections: usize, protocol: Protocol) -> Comparison {
-    with_verify_seen(setup, |path| setup.compare_with_floor(path, connections, protocol))
+    with_verify_seen(setup, |path| setup.compare_with_baseline(path, connections, protocol))
 }
 
 pub(crate) fn with_verify_seen<T>(setup: &Setup, run: impl FnOnce(PreparedPath<'_>) -> T) -> T {
@@ -99,8 +99,8 @@ pub(crate) fn with_verify_seen<T>(setup: &Setup, run: impl FnOnce(PreparedPath<'
     };
     run(PreparedPath {
         signet: &signet,
-        floor: Floor::LookUp { known: sessions.iter().map(response).collect() },
-        floor_name: "parse + lookup",
+        baseline: Baseline::LookUp { known: sessions.iter().map(response).collect() },
+        baseline_name: "parse + lookup",
         expected_text: ACTIVE,
         source: RequestSource::Same(requests),
         redis_pid: None,
@@ -124,7 +124,7 @@ fn http2(setup: &Setup) -> Vec<Finding> {
 }
 
 fn verify_unseen(setup: &Setup, name: &str, title: &str, connections: usize, target: Target) -> Vec<Finding> {
-    let comparison = with_verify_unseen(setup, |path| setup.compare_with_floor(path, connections, Protocol::Http1));
+    let comparison = with_verify_unseen(setup, |path| setup.compare_with_baseline(path, connections, Protocol::Http1));
     vec![Finding::cpu(name, title, target, comparison)]
 }
 
@@ -135,8 +135,8 @@ pub(crate) fn with_verify_unseen<T>(setup: &Setup, run: impl FnOnce(PreparedPath
     let mut fresh = || verify_request(&minter.next());
     run(PreparedPath {
         signet: &signet,
-        floor: Floor::Verify { key },
-        floor_name: "parse + one verification",
+        baseline: Baseline::Verify { key },
+        baseline_name: "parse + one verification",
         expected_text: ACTIVE,
         source: RequestSource::Fresh(&mut fresh),
         redis_pid: None,
@@ -153,14 +153,14 @@ fn verify_batch(setup: &Setup) -> Vec<Finding> {
     };
     let path = PreparedPath {
         signet: &signet,
-        floor: Floor::Batch { key },
-        floor_name: "256 single verifications",
+        baseline: Baseline::Batch { key },
+        baseline_name: "256 single verifications",
         expected_text: r#"{"results":[{"active":true,"#,
         source: RequestSource::Fresh(&mut fresh),
         redis_pid: None,
     };
     // Few connections, because each request is a batch already.
-    let comparison = setup.compare_with_floor(path, 4, Protocol::Http1);
+    let comparison = setup.compare_with_baseline(path, 4, Protocol::Http1);
     vec![Finding::cpu("verify_batch_256", "/verify/batch, 256 new tokens", Target::AtMost(0.60), comparison)]
 }
 
@@ -171,7 +171,7 @@ fn rotating<'a>(first: &[SeededSession], second: &[SeededSession]) -> RequestSou
 }
 
 fn refresh(setup: &Setup) -> Vec<Finding> {
-    let comparison = with_refresh(setup, |path| setup.compare_with_floor(path, CONNECTIONS, Protocol::Http1));
+    let comparison = with_refresh(setup, |path| setup.compare_with_baseline(path, CONNECTIONS, Protocol::Http1));
     vec![Finding::cpu("refresh", "refresh (myauth, Redis)", Target::AtMost(1.25), comparison)]
 }
 
@@ -190,7 +190,7 @@ pub(crate) fn with_refresh<T>(setup: &Setup, run: impl FnOnce(PreparedPath<'_>) 
     };
     let known =
         sessions.iter().map(|session| Session { token: session.refresh_token.clone(), claims: split(session).1 });
-    let floor = Floor::Refresh {
+    let baseline = Baseline::Refresh {
         redis: redis.port(),
         seed: minter.seed,
         header: minter.header.clone(),
@@ -199,8 +199,8 @@ pub(crate) fn with_refresh<T>(setup: &Setup, run: impl FnOnce(PreparedPath<'_>) 
     };
     run(PreparedPath {
         signet: &signet,
-        floor,
-        floor_name: "parse + one script + one signature",
+        baseline,
+        baseline_name: "parse + one script + one signature",
         expected_text: ROTATED,
         source: rotating(&sessions, &sessions),
         redis_pid: Some(redis.process.pid()),

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::support::svg::{Anchor, Svg, WIDTH, tick_step};
 
-/// What a server did with a number of connections.
+/// The results of a server with a number of connections.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Point {
     pub(crate) connections: usize,

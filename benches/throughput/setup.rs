@@ -8,8 +8,8 @@ use std::process::Stdio;
 
 use tempfile::TempDir;
 
+use crate::baseline::Baseline;
 use crate::comparison::{Comparison, RequestSource, Schedule, Side, Workload, compare};
-use crate::floor::Floor;
 use crate::support::cores::Cores;
 use crate::support::http;
 use crate::support::load::Protocol;
@@ -36,9 +36,9 @@ pub(crate) struct Setup {
 /// A path that is ready to be driven: the server, the work of the baseline, and the load for both.
 pub(crate) struct PreparedPath<'a> {
     pub(crate) signet: &'a Signet,
-    pub(crate) floor: Floor,
+    pub(crate) baseline: Baseline,
     /// Describes the work of the baseline.
-    pub(crate) floor_name: &'static str,
+    pub(crate) baseline_name: &'static str,
     pub(crate) expected_text: &'static str,
     pub(crate) source: RequestSource<'a>,
     /// The process of a Redis that serves both.
@@ -80,38 +80,38 @@ impl Setup {
     }
 
     /// Compares a server with the baseline.
-    pub(crate) fn compare_with_floor(
+    pub(crate) fn compare_with_baseline(
         &self,
         path: PreparedPath<'_>,
         connections: usize,
         protocol: Protocol,
     ) -> Comparison {
-        let floor = self.start_floor(&path.floor, protocol);
-        let sides = [&self.side("signet", path.signet), &floor.side(path.floor_name, &self.cores)];
+        let baseline = self.start_baseline(&path.baseline, protocol);
+        let sides = [&self.side("signet", path.signet), &baseline.side(path.baseline_name, &self.cores)];
         compare(self.schedule, sides, &mut path.workload(connections, protocol))
     }
 
-    pub(crate) fn start_floor(&self, floor: &Floor, protocol: Protocol) -> FloorServer {
-        FloorServer::start(floor, matches!(protocol, Protocol::Http2 { .. }), &self.cores)
+    pub(crate) fn start_baseline(&self, baseline: &Baseline, protocol: Protocol) -> BaselineServer {
+        BaselineServer::start(baseline, matches!(protocol, Protocol::Http2 { .. }), &self.cores)
     }
 }
 
-/// The baseline in its own process: this program with the argument `floor` or `floor-http2`.
-pub(crate) struct FloorServer {
+/// The baseline in its own process: this program with the argument `baseline` or `baseline-http2`.
+pub(crate) struct BaselineServer {
     process: Process,
     address: SocketAddr,
     _folder: TempDir,
 }
 
-impl FloorServer {
-    fn start(floor: &Floor, http2: bool, cores: &Cores) -> Self {
+impl BaselineServer {
+    fn start(baseline: &Baseline, http2: bool, cores: &Cores) -> Self {
         let folder = temp_folder();
         let log = folder.path().join("log");
         let program = std::env::current_exe().expect("the path of the running bench");
         let mut command = pinned_command(&cores.server(), program, &log);
-        command.arg(if http2 { "floor-http2" } else { "floor" }).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.arg(if http2 { "baseline-http2" } else { "baseline" }).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = Process::start(command, &log);
-        serde_json::to_writer(process.stdin(), floor).expect("the baseline reads its description");
+        serde_json::to_writer(process.stdin(), baseline).expect("the baseline reads its description");
         let mut line = String::new();
         BufReader::new(process.stdout()).read_line(&mut line).expect("the baseline writes text");
         let address = line.trim().strip_prefix("listening on ").and_then(|address| address.parse().ok());

@@ -30,9 +30,9 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
 use uuid::Uuid;
 
-/// What the baseline does with every request. It ignores the path.
+/// The work of the baseline for every request. It ignores the path.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) enum Floor {
+pub(crate) enum Baseline {
     /// Responds with a fixed body.
     Canned { body: String },
     /// Parses a token from JSON, looks it up, and responds with the body that belongs to it.
@@ -72,32 +72,32 @@ impl<F: Future<Output: 'static> + 'static> hyper::rt::Executor<F> for LocalExecu
     }
 }
 
-/// Runs in the process of the baseline: reads a [`Floor`] from stdin and serves it until the process is killed.
+/// Runs in the process of the baseline: reads a [`Baseline`] from stdin and serves it until the process is killed.
 pub(crate) fn serve(http2: bool) {
-    let floor: Floor = serde_json::from_reader(std::io::stdin().lock()).expect("a description of a baseline");
+    let baseline: Baseline = serde_json::from_reader(std::io::stdin().lock()).expect("a description of a baseline");
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).expect("a runtime");
     runtime.block_on(async {
         let listener = Listener { socket: TcpListener::bind("127.0.0.1:0").await.expect("a port"), http2 };
-        match floor {
-            Floor::Canned { body } => {
+        match baseline {
+            Baseline::Canned { body } => {
                 let body = Bytes::from(body);
                 accept(listener, move |_| std::future::ready(json(body.clone()))).await;
             }
-            Floor::LookUp { known } => {
+            Baseline::LookUp { known } => {
                 let known: HashMap<String, Bytes> =
                     known.into_iter().map(|(token, body)| (token, Bytes::from(body))).collect();
                 let known = Rc::new(known);
                 accept(listener, move |request| look_up(known.clone(), request)).await;
             }
-            Floor::Verify { key } => {
+            Baseline::Verify { key } => {
                 let key = Rc::new(VerifyingKey::from_bytes(&key).expect("a key"));
                 accept(listener, move |request| verify(key.clone(), request)).await;
             }
-            Floor::Batch { key } => {
+            Baseline::Batch { key } => {
                 let key = Rc::new(VerifyingKey::from_bytes(&key).expect("a key"));
                 accept(listener, move |request| batch(key.clone(), request)).await;
             }
-            Floor::Refresh { redis, seed, header, opening, sessions } => {
+            Baseline::Refresh { redis, seed, header, opening, sessions } => {
                 let rotation = Rc::new(Rotation::new(redis, &seed, header, opening, &sessions).await);
                 accept(listener, move |request| refresh(rotation.clone(), request)).await;
             }
@@ -232,7 +232,7 @@ impl Rotation {
             ConnectionConfig { tcp: TcpConfig { nodelay: Some(true), ..TcpConfig::default() }, ..Default::default() };
         let client = Client::new(config, None, Some(connection), None);
         client.init().await.expect("a connection to Redis");
-        let script = client.script_load(include_str!("floor.lua")).await.expect("a valid script");
+        let script = client.script_load(include_str!("baseline.lua")).await.expect("a valid script");
         let key = Ed25519KeyPair::from_seed_unchecked(seed).expect("a seed");
         let month = 30 * 86_400_000_i64;
         let ends = now().as_millis() as i64 + 3 * month;
@@ -268,7 +268,7 @@ impl RefreshToken {
     }
 
     fn key(&self) -> String {
-        format!("floor:{{{}}}:s:{}", self.user, self.session)
+        format!("baseline:{{{}}}:s:{}", self.user, self.session)
     }
 }
 
