@@ -28,7 +28,7 @@ pub fn run(bytes: &[u8]) {
 
     let params = Params::new(memory_kib, passes, lanes, None).unwrap();
     let hash = |implementation, fill: u64| {
-        // What is in the memory before must not matter.
+        // The content of the memory before must not matter.
         let mut memory = vec![Block::new(); memory_kib as usize];
         memory.iter_mut().for_each(|block| block.as_mut().fill(fill));
         let mut out = vec![0; output];

@@ -1,4 +1,4 @@
-//! What parsing costs before anyone is authenticated: no text takes a parser more CPU time than its size justifies.
+//! The cost of parsing before anyone is authenticated: no text takes a parser more CPU time than its size justifies.
 //!
 //! An input is a recipe, because a quadratic parser is slow only on long texts, which mutations rarely produce: a letter
 //! that names the parser, then a beginning, a unit and an end, separated by [`SEPARATOR`]. The unit is repeated up to
@@ -46,7 +46,7 @@ pub const COUNT: usize = 8;
 
 static SLOWDOWN: LazyLock<f64> = LazyLock::new(cpu_time::slowdown);
 
-/// What a text cost.
+/// The cost of a text.
 #[derive(Clone, Copy, Debug)]
 pub struct Cost {
     /// The parser, from 0 to [`COUNT`] exclusive.

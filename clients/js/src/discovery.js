@@ -8,7 +8,7 @@ const PATH = '/.well-known/oauth-authorization-server';
 const MAX_BYTES = 256 * 1024;
 const TIMEOUT = 5_000;
 
-/** Milliseconds for which metadata are used without asking again. */
+/** Milliseconds for which metadata is used without asking again. */
 const LIFETIME = 3_600_000;
 
 /**

@@ -30,7 +30,7 @@ export type FeedErrorCode =
   | 'unreachable';
 
 export interface VerifierOptions {
-  /** The issuer: the `iss` of tokens. Its metadata say where the keys and the feed are. */
+  /** The issuer: the `iss` of tokens. Its metadata says where the keys and the feed are. */
   issuer: string;
   /** The audience of this service: one that `aud` of a token must contain. */
   audience: string;

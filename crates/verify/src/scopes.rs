@@ -22,7 +22,7 @@ pub fn is_scope(text: &str) -> bool {
 #[derive(Clone, Default)]
 pub struct ScopeSet {
     text: Box<str>,
-    /// The place of each scope in the text, sorted by scope.
+    /// The range of each scope in the text, sorted by scope.
     sorted: Box<[Range<usize>]>,
 }
 
@@ -30,30 +30,30 @@ impl ScopeSet {
     /// The scopes of a claim, separated by spaces.
     pub fn parse(text: &str) -> Self {
         let mut end = 0;
-        let places = text.split(' ').map(|scope| {
+        let ranges = text.split(' ').map(|scope| {
             let begin = end;
             end = begin + scope.len() + 1;
             begin..begin + scope.len()
         });
-        Self::new(text.into(), places.filter(|place| !place.is_empty()).collect())
+        Self::new(text.into(), ranges.filter(|range| !range.is_empty()).collect())
     }
 
     /// The scopes of a list. One with a space in it stays one scope, which no request can demand.
     pub fn from_list<'s>(scopes: impl IntoIterator<Item = &'s String>) -> Self {
-        let (mut text, mut places) = (String::new(), Vec::new());
+        let (mut text, mut ranges) = (String::new(), Vec::new());
         for scope in scopes {
-            if !places.is_empty() {
+            if !ranges.is_empty() {
                 text.push(' ');
             }
-            places.push(text.len()..text.len() + scope.len());
+            ranges.push(text.len()..text.len() + scope.len());
             text.push_str(scope);
         }
-        Self::new(text.into(), places)
+        Self::new(text.into(), ranges)
     }
 
-    fn new(text: Box<str>, mut places: Vec<Range<usize>>) -> Self {
-        places.sort_unstable_by(|one, other| text[one.clone()].cmp(&text[other.clone()]));
-        Self { text, sorted: places.into() }
+    fn new(text: Box<str>, mut ranges: Vec<Range<usize>>) -> Self {
+        ranges.sort_unstable_by(|one, other| text[one.clone()].cmp(&text[other.clone()]));
+        Self { text, sorted: ranges.into() }
     }
 
     /// All of them, separated by spaces, in the order in which they were given.

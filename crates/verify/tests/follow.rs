@@ -364,11 +364,11 @@ async fn users_and_programs_are_told_apart() {
 }
 
 #[tokio::test]
-async fn metadata_of_another_issuer_are_refused() {
+async fn metadata_of_another_issuer_is_refused() {
     let issuer = FakeIssuer::start().await;
     let other = issuer.url.replace("127.0.0.1", "localhost");
     let verifier = Verifier::builder(&other).audience("api").start().unwrap();
-    until("the metadata are refused", || {
+    until("the metadata is refused", || {
         verifier.last_error() == Some(FollowError::Metadata("they are of another issuer"))
     })
     .await;

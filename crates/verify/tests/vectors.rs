@@ -129,7 +129,7 @@ fn frames_have_the_expected_results() {
     assert!(failed.is_empty(), "{failed:#?}");
 }
 
-/// What `follow::Verifier` keeps, without its requests.
+/// The state of a `follow::Verifier`, without its requests.
 struct Follower {
     issuer: String,
     keys: KeySet,

@@ -69,7 +69,7 @@ impl VerifierBuilder {
         self
     }
 
-    /// What happens to tokens when revocations may have been missed. By default they are refused.
+    /// Sets the treatment of tokens when revocations may have been missed. By default they are refused.
     pub fn policy(mut self, policy: StalePolicy) -> Self {
         self.policy = policy;
         self

@@ -1,4 +1,4 @@
-//! Discovery: the metadata of the issuer (RFC 8414) say where its keys and its feed are.
+//! Discovery: the metadata of the issuer (RFC 8414) says where its keys and its feed are.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use url::Url;
 use super::error::FollowError;
 use super::http::Client;
 
-/// Metadata have a few kilobytes.
+/// Metadata has a few kilobytes.
 const MAX_LENGTH: usize = 64 * 1024;
 
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -29,7 +29,7 @@ struct Metadata {
     verification_endpoint: Option<String>,
 }
 
-/// Where the metadata of this issuer are: RFC 8414, 3 puts the well-known path before that of the issuer.
+/// Where the metadata of this issuer is: RFC 8414, 3 puts the well-known path before that of the issuer.
 pub(super) fn metadata_url(issuer: &Url) -> Url {
     let mut url = issuer.clone();
     let path = issuer.path().trim_end_matches('/');
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn metadata_are_at_the_well_known_path() {
+    fn metadata_is_at_the_well_known_path() {
         for (issuer, expected) in [
             ("https://id.example.org", "https://id.example.org/.well-known/oauth-authorization-server"),
             ("https://id.example.org/", "https://id.example.org/.well-known/oauth-authorization-server"),

@@ -28,7 +28,7 @@ const MAX_SNAPSHOT: usize = 256 * 1024 * 1024;
 /// The longest response of the live feed: 400,000 revocations.
 const MAX_LIVE: usize = 16 * 1024 * 1024;
 
-/// After so many failures the metadata are read again: the documents may have moved.
+/// After so many failures the metadata is read again: the documents may have moved.
 const FAILURES_BEFORE_DISCOVERY: u32 = 8;
 
 /// A cache keeps the head for a second.

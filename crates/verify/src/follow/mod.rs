@@ -50,7 +50,7 @@ use state::State;
 /// The longest wait of a verification for keys that are being read.
 const KEYS_DEADLINE: Duration = Duration::from_secs(2);
 
-/// What happens to tokens when revocations may have been missed for longer than the limit.
+/// The treatment of tokens when revocations may have been missed for longer than the limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StalePolicy {
     /// Tokens are still accepted from signature, claims and the known revocations.
@@ -123,7 +123,7 @@ impl Verifier {
         result
     }
 
-    /// What [`verify`](Self::verify) returns, if that needs no network. Otherwise `None`, and nothing is counted.
+    /// The result of [`verify`](Self::verify), if that needs no network. Otherwise `None`, and nothing is counted.
     #[cfg(feature = "tower")]
     pub(crate) fn verify_from_memory(&self, token: &str) -> Option<Result<Arc<VerifiedToken>, VerifyError>> {
         let result = match self.check(token) {

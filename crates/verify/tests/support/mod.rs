@@ -16,7 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// What happens to responses of the feed.
+/// The faults of the responses of the feed.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Fault {
     #[default]

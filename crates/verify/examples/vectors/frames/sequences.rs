@@ -27,7 +27,7 @@ impl Feed<'_> {
         let after = |frames: &[String]| Self::after("e1/after/p0", frames);
         let mut all = Vec::new();
         let mut add = |name: &str, steps: Vec<Step>| all.push(Sequence { name: name.to_owned(), steps });
-        // What revokes a token.
+        // The entries that revoke a token.
         const UNDATED: [&str; 5] = [
             "client",
             "client with jti of version 4",

@@ -6,7 +6,7 @@ use super::*;
 const MAX_INTEGER: i64 = (1 << 53) - 1;
 
 impl Cases<'_> {
-    /// What no implementation may read in its own way, whether it uses the member or not.
+    /// Texts that no implementation may read in its own way, whether it uses the member or not.
     pub(super) fn json(&mut self) {
         let (payload, header) = (object(&claims()), header("EdDSA", "ed"));
         let put = |json: &str, members: &str| json.replacen('{', &format!("{{{members},"), 1);
