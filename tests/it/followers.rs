@@ -75,7 +75,7 @@ async fn revocations_reach_a_follower(server: &TestServer) {
     for session in &sessions[1..] {
         until_refused(&verifier, &session.access, VerifyError::Revoked).await;
     }
-    // What is opened afterwards is accepted.
+    // Sessions that are opened afterwards are accepted.
     let again = server.sign_in(&user).await;
     assert_eq!(result(&verifier, &again.access), Ok(()));
     // An API key.

@@ -69,7 +69,7 @@ async fn notice_of_a_new_network_can_be_switched_off() {
     assert_eq!(outbox::mails(&server, &user.email).len(), 0);
 }
 
-/// What the page says of the server.
+/// The facts about the server on the page.
 fn facts(page: &HttpResponse) -> Value {
     let facts = page.is(200).text.split_once("data-facts=\"").expect("it has facts").1;
     let facts = facts

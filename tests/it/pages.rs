@@ -8,7 +8,7 @@ use crate::support::server::{HttpResponse, SendRequest, TestServer};
 
 const PAGES: [&str; 5] = ["/docs", "/account", "/links/magic", "/links/reset", "/links/confirm"];
 
-/// What no page allows, whatever else its policy says.
+/// The directives that the policy of every page has.
 const POLICY: [&str; 6] = [
     "default-src 'none'",
     "script-src 'self'",

@@ -14,7 +14,7 @@ over_both_stores!(
     works_beside_the_next_release_until_the_schema_excludes_it,
 );
 
-/// What the next release adds to the tables of accounts. No statement of this program names these columns.
+/// The changes of the next release to the tables of accounts. No statement of this program names these columns.
 const EXPANSION: &str = "
     ALTER TABLE users ADD COLUMN next_release text NOT NULL DEFAULT 'x';
     ALTER TABLE projects ADD COLUMN next_release text;
@@ -22,8 +22,8 @@ const EXPANSION: &str = "
     ALTER TABLE deleted_users ADD COLUMN next_release text;
     CREATE TABLE next_release (a text);";
 
-/// What it adds to the other tables of the embedded store, and what it writes into them: a revocation and an event of
-/// kinds that this program does not know.
+/// Its changes to the other tables of the embedded store, and the rows that it writes into them: a revocation and an
+/// event of kinds that this program does not know.
 const EMBEDDED_EXPANSION: &str = r#"
     ALTER TABLE sessions ADD COLUMN next_release text;
     ALTER TABLE revocations ADD COLUMN next_release text;
@@ -134,7 +134,7 @@ async fn use_accounts(server: &TestServer, name: &str) {
     server.delete("/auth/users/me").bearer_auth(&pair.access).send_checked().await.is(200);
 }
 
-/// What `signet check` prints.
+/// The output of `signet check`.
 fn check(server: &TestServer) -> String {
     let output = server.plan().run(&["check"], "");
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))

@@ -266,7 +266,7 @@ async fn tokens_are_refused_in_wrong_positions(server: &TestServer) {
     accepted_tokens_get_another_response(server, &token_set).await;
 }
 
-/// Whether a call accepts refresh tokens of sessions whose dialect rotates them. The two dialects that do not rotate
+/// True if a call accepts refresh tokens of sessions whose dialect rotates them. The two dialects that do not rotate
 /// accept only those of their own sessions.
 fn rotates(operation: &Operation) -> bool {
     operation.path != "/auth/refresh" && !operation.path.starts_with("/api/v1/")

@@ -133,7 +133,7 @@ async fn a_backup_under_load_has_everything_from_before_it() {
     }
 }
 
-/// What a store holds.
+/// The content of a store.
 struct Restored {
     emails: Vec<String>,
     /// The counter of each session.

@@ -1,4 +1,4 @@
-//! What commands create: no store and no keys where others are expected, and files that the service can use.
+//! Commands create no store and no keys where others are expected, and only files that the service can use.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};

@@ -51,7 +51,7 @@ fn user(plan: &Plan, name: &str) -> Value {
     found.next().unwrap_or_else(|| panic!("no {name} among {lines}"))
 }
 
-/// What the report says of a record: the result and the codes of its reasons.
+/// The entry of the report for a record: the result and the codes of its reasons.
 fn reasons(lines: &[Value], record: u64) -> String {
     let Some(line) = lines.iter().find(|line| line["record"] == record) else { return String::new() };
     let codes = line["reasons"].as_array().unwrap().iter().map(|reason| reason["code"].as_str().unwrap());

@@ -1,5 +1,5 @@
-//! What a request may cost. The bounds hold for a release build; an unoptimized program on any machine gets more time
-//! by the same factor by which it is slower at a linear loop.
+//! The bounds on the cost of a request. The bounds hold for a release build; an unoptimized program on any machine gets
+//! more time by the same factor by which it is slower at a linear loop.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    /// The release terms if the caller names a program, which then is a release build. Otherwise the program was built
+    /// The bounds of a release build if the caller names a program, which then is one. Otherwise the program was built
     /// in the same way as this test, so it is as much slower as a linear loop of this test.
     #[allow(clippy::disallowed_methods, reason = "the caller selects another program by SIGNET_BIN")]
     pub(super) fn of_program() -> Self {

@@ -1,5 +1,5 @@
-//! What a request costs the server process: CPU time of its threads, and growth of its peak memory. Both are read from
-//! `/proc`. CPU time is independent of what else runs on the machine, except for the state of the caches.
+//! The cost of a request to the server process: CPU time of its threads, and growth of its peak memory. Both are read
+//! from `/proc`. CPU time is independent of what else runs on the machine, except for the state of the caches.
 
 use std::fs;
 use std::path::PathBuf;

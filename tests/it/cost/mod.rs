@@ -1,11 +1,11 @@
-//! What a single request costs. Every operation of the document is driven with requests of adversarial shapes at its
+//! The cost of a single request. Every operation of the document is driven with requests of adversarial shapes at its
 //! size limit, on a server with default limits, and none may take more CPU time or memory than its size justifies.
 //!
-//! One test per family of shapes; each prints its ten dearest requests. `./test cost` drives every operation by every
-//! family and attacks every field, takes the minimum of several repetitions, and judges a release build by the bounds
-//! as they are stated. In `./test`, a family drives all operations that read what it is about and an eighth of the
-//! others, each by a third of its shapes and each shape against a third of the operations, by turns. A shape attacks one
-//! field of an operation, by turns, and is repeated only if it seems too dear.
+//! One test per family of shapes; each prints its ten most expensive requests. `./test cost` drives every operation by
+//! every family and attacks every field, takes the minimum of several repetitions, and judges a release build by the
+//! bounds as they are stated. In `./test`, a family drives all operations that read what it is about and an eighth of
+//! the others, each by a third of its shapes and each shape against a third of the operations, by turns. A shape
+//! attacks one field of an operation, by turns, and is repeated only if it seems too expensive.
 
 mod bounds;
 mod meter;
@@ -34,7 +34,7 @@ struct Family {
     concerns: fn(&Operation) -> bool,
 }
 
-/// Repetitions in the long form, and for a request that seems too dear.
+/// Repetitions in the long form, and for a request that seems too expensive.
 const REPETITIONS: usize = 5;
 /// A request that takes so many times its bound is not repeated.
 const HOPELESS: u32 = 4;
@@ -83,7 +83,7 @@ families! {
     frames_cost_no_more_than_their_size: shapes::frames::http2, |_| false;
 }
 
-/// Sends every shape of a family to every operation, and asserts that none is too dear.
+/// Sends every shape of a family to every operation, and asserts that none is too expensive.
 async fn measure(family: &Family) {
     let bounds = Bounds::of_program();
     // Time is measured as in production. Memory is measured on a server that returns freed memory to the system at

@@ -7,7 +7,7 @@ use super::bounds::{Bounds, SMALL};
 /// The rows that are printed.
 const ROWS: usize = 10;
 
-/// What one request cost.
+/// The cost of one request.
 #[derive(Clone, Debug)]
 pub(super) struct Cost {
     pub(super) time: Duration,
@@ -35,23 +35,23 @@ impl Report {
         self.costs.push(cost);
     }
 
-    /// The share of its bounds that a request took: more than 1 is too dear.
+    /// The share of its bounds that a request took: more than 1 is too expensive.
     fn share(&self, cost: &Cost) -> f64 {
         let time = cost.time.as_secs_f64() / self.bounds.time(cost.size).as_secs_f64();
         time.max(cost.memory as f64 / self.bounds.memory() as f64)
     }
 
-    fn dearest(&self) -> Vec<&Cost> {
+    fn most_expensive_first(&self) -> Vec<&Cost> {
         let mut costs: Vec<&Cost> = self.costs.iter().collect();
         costs.sort_by(|one, other| self.share(other).total_cmp(&self.share(one)));
         costs
     }
 
-    /// Prints one line for each of the dearest requests, which begins with the share of its bounds: `./test cost` sorts
-    /// the lines of all families by it.
+    /// Prints one line for each of the most expensive requests, which begins with the share of its bounds: `./test
+    /// cost` sorts the lines of all families by it.
     pub(super) fn print(&self) {
         println!("{}: {} requests, on a program {:.1} times slower", self.name, self.costs.len(), self.bounds.slowdown);
-        self.dearest().into_iter().take(ROWS).for_each(|cost| println!("{}", self.line(cost)));
+        self.most_expensive_first().into_iter().take(ROWS).for_each(|cost| println!("{}", self.line(cost)));
     }
 
     fn line(&self, cost: &Cost) -> String {
@@ -68,9 +68,18 @@ impl Report {
     }
 
     pub(super) fn assert_within_bounds(&self) {
-        let too_dear: Vec<String> =
-            self.dearest().into_iter().filter(|cost| self.share(cost) > 1.0).map(|cost| self.line(cost)).collect();
-        let first = too_dear.iter().take(ROWS * 3).map(String::as_str).collect::<Vec<_>>().join("\n");
-        assert!(too_dear.is_empty(), "{} of {} requests cost too much:\n{first}", too_dear.len(), self.costs.len());
+        let too_expensive: Vec<String> = self
+            .most_expensive_first()
+            .into_iter()
+            .filter(|cost| self.share(cost) > 1.0)
+            .map(|cost| self.line(cost))
+            .collect();
+        let first = too_expensive.iter().take(ROWS * 3).map(String::as_str).collect::<Vec<_>>().join("\n");
+        assert!(
+            too_expensive.is_empty(),
+            "{} of {} requests cost too much:\n{first}",
+            too_expensive.len(),
+            self.costs.len()
+        );
     }
 }

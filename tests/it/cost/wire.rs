@@ -69,7 +69,7 @@ impl Message {
     }
 }
 
-/// What shows that the server has processed everything.
+/// The sign that the server has processed everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Protocol {
     /// It closes the connection.

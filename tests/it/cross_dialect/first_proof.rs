@@ -45,7 +45,7 @@ const SUBJECT: &str = "Earlier credentials of your Signet account were removed";
 const SIGN_UPS: [Option<SignUp>; 6] =
     [Some(SignUp::Myauth), Some(SignUp::Codes), Some(SignUp::Ucontact), Some(SignUp::V1), Some(SignUp::Native), None];
 
-/// What somebody set on an account whose address is another person's.
+/// The credentials that somebody set on an account whose address is another person's.
 struct Planted {
     email: String,
     id: String,
@@ -165,7 +165,7 @@ async fn assert_sign_in_removes(server: &TestServer, sign_in: SignIn) {
         assert_eq!(server.rejection_reason(&own.access).await, "", "{case}: the owner stays signed in");
         server.refresh(&own.refresh).await.is(200);
 
-        // What the owner sets from now on stays.
+        // Credentials that the owner sets from now on stay.
         let body = json!({"password": PASSWORD});
         let update = server.request(Method::PUT, "/auth/users/me").bearer_auth(&own.access).json(&body);
         update.send_checked().await.is(200);

@@ -6,7 +6,7 @@ use signet::cli::Arguments;
 
 use super::{code, current_pages};
 
-/// What ends a command within a line of the shell.
+/// The characters that end a command within a line of the shell.
 const ENDS: &[&str] = &["|", "||", "&&", ";", "<", ">", "&", "#"];
 
 /// The words of a line of the shell, without quotes. `$(…)` is part of a word.

@@ -52,7 +52,7 @@ fn wrapped(text: &str, indent: &str) -> String {
     text.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// Whether a line of config.toml, without the `#` of a comment, is a setting.
+/// True if a line of config.toml, without the `#` of a comment, is a setting.
 fn is_setting(line: &str) -> bool {
     line.split_once(" = ").is_some_and(|(key, _)| key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'))
 }
@@ -101,7 +101,7 @@ fn settings_page() -> String {
         for line in block.lines() {
             let shown = line.strip_prefix('#').map_or(line, |rest| rest.strip_prefix(' ').unwrap_or(rest));
             if shown.starts_with('[') && shown.ends_with(']') {
-                // What stands before the first table of a section describes the section.
+                // The text before the first table of a section describes the section.
                 section = shown.trim_matches(['[', ']']).to_owned();
                 let mut about = std::mem::take(&mut comments);
                 writeln!(page, "## `[{section}]`\n").unwrap();

@@ -80,7 +80,7 @@ pub(super) struct Refusal {
     pub(super) response: String,
 }
 
-/// What the servers acknowledged to one client.
+/// The effects that the servers acknowledged to one client.
 #[derive(Default)]
 pub(super) struct ClientLedger {
     pub(super) name: String,
@@ -95,7 +95,7 @@ pub(super) struct ClientLedger {
     pub(super) stop_reason: Option<String>,
 }
 
-/// What the servers acknowledged to all clients.
+/// The effects that the servers acknowledged to all clients.
 #[derive(Default)]
 pub(super) struct Ledger {
     pub(super) clients: Vec<ClientLedger>,
@@ -105,7 +105,7 @@ pub(super) struct Ledger {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum AuditScope {
-    /// What has changed since the last audit.
+    /// The parts that have changed since the last audit.
     Changed,
     All,
 }

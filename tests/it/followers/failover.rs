@@ -38,7 +38,7 @@ async fn follower_outlives_a_failover_of_redis() {
     let (ended, lost) = (server.sign_in(&user).await, server.sign_in(&user).await);
     let kept = server.sign_in(&user).await;
     let verifier = follower(&issuer, Duration::from_secs(10)).await;
-    // What counts as stale soon.
+    // A follower that counts itself as stale soon.
     let impatient = follower(&issuer, Duration::from_secs(2)).await;
     let watches = [Watch::start(&verifier), Watch::start(&impatient)];
     let before = epoch(&nodes[0]).await;

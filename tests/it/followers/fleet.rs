@@ -126,7 +126,7 @@ async fn follower_notices_that_its_fleet_lost_redis() {
         pairs.push(server.sign_in(&user).await);
     }
     let verifier = follower(&issuer, Duration::from_secs(10)).await;
-    // What counts as stale soon.
+    // A follower that counts itself as stale soon.
     let impatient = follower(&issuer, Duration::from_secs(2)).await;
     let watch = Watch::start(&verifier);
     let other = Client::new(&other);

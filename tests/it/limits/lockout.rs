@@ -319,7 +319,7 @@ async fn strangers_do_not_keep_a_user_from_changing_the_password(server: &TestSe
 
 async fn new_password_forgets_networks_and_knows_the_owners(server: &TestServer) {
     let user = owner(server).await;
-    // Whoever signed in at home may have been the thief. The owner resets the password elsewhere.
+    // The sign-in at home may have been that of a thief. The owner resets the password elsewhere.
     let claim = MailRequest::Reset.send(server, ELSEWHERE, &user.email).await.is(200).json();
     let token = outbox::wait_for_mail(server, &user.email, 0).await.token();
     let body = json!({"token": token, "claim": claim["claim"], "new_password": NEW_PASSWORD});

@@ -1,5 +1,5 @@
-//! What a stranger can cause with accounts of their own, of which anyone can have many: mails to an address whose owner
-//! has nothing to do with the account, and rows and events that are kept.
+//! The effects that a stranger can cause with accounts of their own, of which anyone can have many: mails to an address
+//! whose owner has nothing to do with the account, and rows and events that are kept.
 
 use super::*;
 use crate::support::outbox;

@@ -1,5 +1,5 @@
-//! What `packaging` and the documentation give an operator to watch Signet with: the dashboard, the rules of alerts,
-//! and the reference of log messages. Each is compared with the code.
+//! The means of watching Signet in `packaging` and the documentation: the dashboard, the rules of alerts, and the
+//! reference of log messages. Each is compared with the code.
 
 mod alerts;
 mod dashboard;

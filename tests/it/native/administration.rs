@@ -1,4 +1,4 @@
-//! What administrators see and do beside users: credentials, sessions, keys, settings.
+//! The calls of administrators that are not about users: credentials, sessions, keys, settings.
 
 use reqwest::Method;
 use serde_json::{Value, json};

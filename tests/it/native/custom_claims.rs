@@ -81,7 +81,7 @@ async fn unlisted_claims_stay_out(server: &TestServer) {
     assert_eq!(names(&with_claims), names(&without));
 }
 
-/// Whatever a token of any dialect carries, and whatever verification adds.
+/// Every claim that a token of any dialect carries, and every one that verification adds.
 async fn names_that_tokens_have_are_reserved(server: &TestServer) {
     let set_of_tokens = TokenSet::make(server).await;
     let access_tokens = set_of_tokens.tokens.iter().filter(|token| token.kind.is_access());

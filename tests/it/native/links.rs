@@ -164,7 +164,7 @@ async fn mailed_links_are_short_and_bound(server: &TestServer) {
     assert_eq!(token.split('.').count(), 3, "{token}");
 }
 
-/// What the store of sessions keeps in files, or in hashes, as text.
+/// The content of the store of sessions in files, or in hashes, as text.
 fn stored(server: &TestServer) -> String {
     let Some(redis) = server.redis() else {
         let folder = std::fs::read_dir(server.signet.data_dir()).unwrap().map(|file| file.unwrap().path());

@@ -15,7 +15,7 @@ async fn patch(server: &TestServer, bearer: &str, user: &str, body: &Value) -> H
     server.request(Method::PATCH, &format!("/admin/users/{user}")).bearer_auth(bearer).json(body).send_checked().await
 }
 
-/// What lists and changes return of a user that was read alone.
+/// The part of a user, as it is read alone, that lists and changes return.
 fn without_details(user: &Value) -> Value {
     let mut user = user.clone();
     for detail in ["sessions_open", "projects", "api_keys"] {
@@ -177,7 +177,7 @@ async fn users_are_searched_in_pages(server: &TestServer) {
     assert_eq!(search("query=zoe+tam&status=active").await, (emails(&[4, 2, 1]), Value::Null));
     assert_eq!(search("status=disabled").await, (emails(&[3]), Value::Null));
     assert_eq!(search("query=NOBODY").await, (vec![], Value::Null));
-    // Who is named exactly comes first.
+    // The user who is named exactly comes first.
     let (found, _) = search(&format!("query={}", users[1].username.to_uppercase())).await;
     assert_eq!(found.first(), Some(&users[1].email));
     for exact in [&users[2].id, &users[2].email] {

@@ -122,7 +122,7 @@ async fn every_event_type_is_produced_by_a_real_action(server: &TestServer) {
         let outcome = if of.outcome() == Outcome::Success { "success" } else { "refused" };
         assert_eq!(event["outcome"], outcome);
         assert!(event["id"].as_str().is_some_and(|id| id.len() == 36) && event["time"].is_string(), "{event}");
-        // What the command line does is in its own log.
+        // The actions of the command line are in its own log.
         if event["actor"]["id"] != "cli" {
             let id = event["id"].as_str().unwrap();
             assert_eq!(logged.iter().filter(|line| line.contains(id)).count(), 1, "{event} is one line of the log");
@@ -198,7 +198,7 @@ async fn credentials(server: &TestServer, secrets: &mut Secrets) {
     let body = json!({"token": token, "device_secret": secret, "new_password": new});
     post(server, "/password-resets/redeem", body).await;
 
-    // Somebody else signed up with the address of a person, who proves to read its mail.
+    // Somebody else signed up with the address of a person, who proves that they read its mail.
     let planted = server.create_user(&[]);
     post(server, "/codes", json!({"email": planted.email})).await;
     let code = outbox::wait_for_mail(server, &planted.email, 0).await.code();
@@ -230,7 +230,7 @@ async fn second_factor(server: &TestServer, secrets: &mut Secrets) {
     server.plan().json(&["users", "reset-mfa", &person.email], "");
 }
 
-/// What administrators and the command line do.
+/// The actions of administrators and of the command line.
 async fn administration(server: &TestServer, secrets: &mut Secrets, admin: &str) {
     let plan = server.plan();
     let other = server.create_user(&["--superuser"]);

@@ -1,4 +1,4 @@
-//! What a start shows: a banner on a terminal, one log line elsewhere, and one line on stdout for scripts.
+//! The output of a start: a banner on a terminal, one log line elsewhere, and one line on stdout for scripts.
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;

@@ -29,7 +29,7 @@ for word; do
 done
 "#;
 
-/// What a command line is preceded with to run as the user of the service.
+/// The words before a command line that make it run as the user of the service.
 const AS_SIGNET: [&str; 6] = ["--reuid", "signet", "--regid", "signet", "--init-groups", "--"];
 
 /// The command line and the variables of the installed unit, as `key=value`.
@@ -70,7 +70,7 @@ fn stop(mut service: Child) {
     service.wait().unwrap();
 }
 
-/// What systemd was asked to do since the last call, without repetitions.
+/// The requests to systemd since the last call, without repetitions.
 fn requests(root: &Root) -> Vec<String> {
     let log = root.path("/run/systemctl.log");
     let mut actions: Vec<_> = std::fs::read_to_string(&log).unwrap_or_default().lines().map(str::to_owned).collect();
@@ -132,7 +132,7 @@ fn the_debian_package_is_installed_upgraded_and_purged() {
     assert!(signet(&root, &["users", "list"], "").contains("a@example.org"));
     stop(service);
 
-    // Who has disabled the service, or has chosen other owners, finds it so after the next upgrade.
+    // An upgrade leaves a disabled service disabled, and keeps owners that the administrator has chosen.
     root.run(&format!("rm {wanted} /run/active"));
     root.run("dpkg-statoverride --add --update root root 0600 /etc/signet/config.toml");
     root.run("dpkg --install /tmp/2.0-1.deb");

@@ -90,8 +90,8 @@ fn the_archive_takes_no_dynamic_program() {
     assert!(String::from_utf8(refused.stderr).unwrap().contains("is not static"));
 }
 
-/// What `systemd-analyze security` may say at most, of 100. Signet needs the network, a writable folder and
-/// `setpriority`.
+/// The highest exposure that `systemd-analyze security` may report, of 100. Signet needs the network, a writable folder
+/// and `setpriority`.
 const MAX_EXPOSURE: &str = "15";
 
 #[test]

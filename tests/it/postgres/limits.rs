@@ -74,7 +74,7 @@ async fn check_names_the_limits_that_a_pooler_drops() {
     };
     let named = notes();
     assert_eq!(named.len(), 2, "{named:?}");
-    // What they say mends it.
+    // The statements in the notes solve the problem.
     for (note, name) in named.iter().zip(["statement_timeout", "idle_in_transaction_session_timeout"]) {
         let (found, statement) = note.split_once(": a pooler has dropped it; run ").unwrap();
         assert!(found == format!("{name} is 0, not 10000"), "{note}");

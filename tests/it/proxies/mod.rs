@@ -103,7 +103,7 @@ impl Proxy {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    /// What the program has written.
+    /// The output of the program.
     fn log(&self) -> String {
         let read = |file: &str| fs::read_to_string(self.dir.path().join(file)).unwrap_or_default();
         read("output.log") + &read("error.log")

@@ -70,8 +70,8 @@ async fn unfinished_requests_are_cut_off_and_counted() {
 #[derive(Default, Debug)]
 struct Tally {
     completed: usize,
-    /// The server closed a idle-alive connection cleanly, before the first byte of the response, while it was being
-    /// reused.
+    /// The server closed a connection that was kept alive cleanly, before the first byte of the response, while it was
+    /// being reused.
     closed: usize,
     errors: Vec<ErrorKind>,
 }

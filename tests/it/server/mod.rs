@@ -59,7 +59,7 @@ struct Log {
     cut_off: std::sync::Mutex<Vec<CutOffReason>>,
     streams_timed_out: AtomicUsize,
     stalls: std::sync::Mutex<Vec<Duration>>,
-    /// Whether connections are exhausted, each time that it changed.
+    /// True if connections are exhausted, false if not: each change of it.
     exhausted: std::sync::Mutex<Vec<bool>>,
 }
 

@@ -1,6 +1,6 @@
 //! A small private disk to fill: a tmpfs in a mount namespace of its own, which goes away with the test.
 //!
-//! A child process script the namespace; only processes started on the disk are in it. Nothing is unmounted explicitly:
+//! A child process keeps the namespace; only processes started on the disk are in it. Nothing is unmounted explicitly:
 //! the namespace ends with its last process.
 
 use std::fs::OpenOptions;
@@ -24,7 +24,7 @@ impl Disk {
     /// An empty disk of this size.
     pub(crate) fn with_mebibytes(mebibytes: u32) -> Arc<Self> {
         let folder = tempfile::Builder::new().prefix("signet-disk-").tempdir().expect("a temporary folder");
-        // The child exits when its stdin, which this process script open, is closed.
+        // The child exits when its stdin, which this process keeps open, is closed.
         let script = format!("mount -t tmpfs -o size={mebibytes}m,mode=755 disk \"$0\" && echo mounted && read -r _");
         let mut holder = Command::new("unshare");
         holder.args(["--mount", "sh", "-c", &script]).arg(folder.path());

@@ -19,7 +19,7 @@ pub(crate) struct ExampleService {
     client: reqwest::Client,
 }
 
-/// What the service says: the status, the challenge and the text.
+/// A response of the service: the status, the challenge and the text.
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) challenge: String,
@@ -82,7 +82,7 @@ impl ExampleService {
         Some(Reply { status, challenge: challenge.unwrap_or_default(), text: response.text().await.unwrap() })
     }
 
-    /// What the service says of a token: the `type` of the problem, or `accepted`.
+    /// The verdict of the service on a token: the `type` of the problem, or `accepted`.
     pub(crate) async fn result(&self, token: &str) -> String {
         match self.send(Method::GET, "/me", token).await {
             Some(reply) if reply.status == 200 => "accepted".to_owned(),

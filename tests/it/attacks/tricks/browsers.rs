@@ -80,7 +80,7 @@ async fn assert_not_redirected(path: &str, request: reqwest::Request) -> u16 {
     status
 }
 
-/// Whatever a query, path, body or header contains, the response has no `Location` and no `Refresh`.
+/// No content of a query, path, body or header makes the response have a `Location` or a `Refresh`.
 async fn no_call_redirects(server: &TestServer) {
     let query = REDIRECT_PARAMETERS.map(|name| format!("{name}={FOREIGN_URL}")).join("&");
     let mut paths: Vec<_> =

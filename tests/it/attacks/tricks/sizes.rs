@@ -103,7 +103,7 @@ fn any_length_allowed(call: &ApiCall, name: &str) -> bool {
         ("PUT /auth/login/totp", "uri")
         // The response must not reveal whether the address exists.
         | ("POST /api/v1/password-reset" | "POST /auth/login/recover/{email}", _)
-        // What is no token of ours is reported as such.
+        // A text that is no token of Signet is reported as such.
         | ("POST /admin/inspect", "token")
         // The address takes precedence; a batch has a result for each token.
         | ("POST /sessions", "username") | ("POST /verify/batch", _)

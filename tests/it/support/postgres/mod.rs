@@ -36,7 +36,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 /// Settings of a server.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Options {
-    /// Whether commits are synced to the disk.
+    /// True to sync commits to the disk.
     pub(crate) durable: bool,
     /// Certificate chain and key as PEM. With them the server requires TLS.
     pub(crate) tls: Option<(String, String)>,

@@ -12,8 +12,8 @@ use tempfile::TempDir;
 use super::{PASSWORD, TIMEOUT, USER, as_postgres_user, end_with, pid, run, signal, spawn};
 use crate::support::ports::free_port;
 
-/// What docs/operate/servers.md says that the role needs: PgBouncer drops the limits that Signet asks for. The first is
-/// that of [`Database::settings`](super::Database::settings).
+/// The settings that the role needs, by docs/operate/servers.md: PgBouncer drops the limits that Signet asks for. The
+/// first is that of [`Database::settings`](super::Database::settings).
 pub(super) const ROLE_SETTINGS: [&str; 2] = [
     "ALTER ROLE signet SET statement_timeout = '20s'",
     "ALTER ROLE signet SET idle_in_transaction_session_timeout = '10s'",
