@@ -31,7 +31,7 @@ const USERS: [(&str, &str, &[&str], bool); 3] = [
     ("grace@demo.test", "Grace Hopper", &[], false),
 ];
 
-/// The user of the first thing to try.
+/// The user who signs in in the printed commands.
 const FIRST: usize = 1;
 
 /// The parts of the demo, as printed.

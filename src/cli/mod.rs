@@ -143,7 +143,7 @@ fn dispatch(
     }
 }
 
-/// Starts the log of a command, unless the process has one.
+/// [`start_log`], or a function that starts none.
 type StartLog = fn(&Config) -> Result<Option<Logs>, CliError>;
 
 /// Starts the log of a command. A process has one log, so a test that runs several commands starts none.

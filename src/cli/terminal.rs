@@ -80,7 +80,7 @@ fn read_typed(input: &mut dyn Read) -> io::Result<Option<Zeroizing<String>>> {
             CTRL_D => break,
             CTRL_U => typed.clear(),
             erase if BACKSPACE.contains(&erase) => {
-                // A character is its last byte that does not continue another.
+                // Removes the bytes of one character: in UTF-8, all but its first one begin with the bits 10.
                 while typed.pop().is_some_and(|removed| removed & 0b1100_0000 == 0b1000_0000) {}
             }
             _ if typed.len() as u64 >= MAX_PASSWORD_BYTES => {

@@ -130,7 +130,7 @@ pub struct ImportUsers {
     /// Read and check everything, say what an import would do, and create nobody.
     #[arg(long)]
     pub dry_run: bool,
-    /// Write a JSON line to this file for each user who cannot come or comes in part. It is replaced if it exists.
+    /// Write a JSON line to this file for each user who is not imported, or only in part. It is replaced if it exists.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
     /// Auth0: the file of password hashes that its support sends on request.

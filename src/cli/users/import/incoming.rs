@@ -41,7 +41,7 @@ pub(super) struct Incoming {
     pub(super) roles: Vec<String>,
     pub(super) claims: Map<String, Value>,
     pub(super) created_at: Option<Timestamp>,
-    /// The reasons why data cannot come.
+    /// The reasons why data is not imported.
     pub(super) missing: Vec<Reason>,
 }
 

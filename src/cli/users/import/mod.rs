@@ -8,6 +8,7 @@ mod auth0;
 mod bytes;
 mod clerk;
 mod csv;
+mod dry_run;
 mod fields;
 mod firebase;
 mod incoming;
@@ -15,7 +16,6 @@ mod json;
 mod keycloak;
 mod options;
 mod reason;
-mod rehearsal;
 mod report;
 mod source;
 mod supabase;
@@ -31,10 +31,10 @@ use super::record::{UserRecord, validate_record};
 use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
 use crate::store::accounts::{Created, Find, NewUser};
+use dry_run::DryRun;
 use fields::Fields;
 use options::Options;
 use reason::{Reason, ReasonCode};
-use rehearsal::Rehearsal;
 use report::{ImportReport, Named, RecordPosition};
 use source::{Record, Source};
 
@@ -68,8 +68,8 @@ struct Import<'a> {
     options: Options,
     report: ImportReport,
     batch: Vec<PendingUser>,
-    /// In a dry run, who would have been created.
-    rehearsal: Option<Rehearsal>,
+    /// Set in a dry run.
+    dry_run: Option<DryRun>,
 }
 
 pub(super) async fn run(ctx: &Context, output: &mut Output<'_>, arguments: &ImportUsers) -> Result<(), CliError> {
@@ -79,8 +79,8 @@ pub(super) async fn run(ctx: &Context, output: &mut Output<'_>, arguments: &Impo
         ImportFrom::Firebase | ImportFrom::Supabase | ImportFrom::Keycloak | ImportFrom::Clerk => "record",
     };
     let report = ImportReport::create(arguments.dry_run, unit, arguments.report.as_deref())?;
-    let rehearsal = arguments.dry_run.then(Rehearsal::default);
-    let mut import = Import { ctx, options, report, batch: Vec::new(), rehearsal };
+    let dry_run = arguments.dry_run.then(DryRun::default);
+    let mut import = Import { ctx, options, report, batch: Vec::new(), dry_run };
     let result = import.read_files(arguments).await;
     let imported = import.report.imported();
     if !arguments.dry_run && (imported > 0 || result.is_ok()) {
@@ -175,9 +175,9 @@ impl Import<'_> {
             return self.report.flush();
         }
         let users: Vec<_> = batch.iter().map(|pending| pending.user.clone()).collect();
-        match &mut self.rehearsal {
-            Some(rehearsal) => {
-                let taken = rehearsal.create(self.ctx, &users).await?;
+        match &mut self.dry_run {
+            Some(dry_run) => {
+                let taken = dry_run.check(self.ctx, &users).await?;
                 for (pending, taken) in batch.into_iter().zip(taken) {
                     self.add(pending, taken)?;
                 }
@@ -214,8 +214,8 @@ impl Import<'_> {
             let found = try_join_all(some.iter().map(look_up)).await?;
             ids.extend(found.into_iter().flatten().map(|user| user.id));
         }
-        if let Some(rehearsal) = &self.rehearsal {
-            ids.extend(batch.iter().map(|pending| pending.user.id).filter(|id| rehearsal.has_id(*id)));
+        if let Some(dry_run) = &self.dry_run {
+            ids.extend(batch.iter().map(|pending| pending.user.id).filter(|id| dry_run.has_id(*id)));
         }
         let mut new = Vec::with_capacity(batch.len());
         for pending in batch {

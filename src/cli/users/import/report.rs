@@ -1,5 +1,5 @@
-//! The report of an import: a summary for the terminal or as JSON, and a file with a line for each user who did not
-//! come or came in part.
+//! The report of an import: a summary for the terminal or as JSON, and a file with a line for each user who was not
+//! imported, or only in part.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -32,7 +32,7 @@ pub(super) struct Named {
     pub(super) email: Option<String>,
 }
 
-/// The result for a user who did not come in full.
+/// The result for a user who was not imported in full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum RecordResult {
@@ -80,10 +80,10 @@ pub(super) struct ImportReport {
     /// Records left out that `left_out` does not list.
     #[serde(skip_serializing_if = "is_zero")]
     more_left_out: u64,
-    /// Imported users who came in part.
+    /// Users who were imported in part.
     #[serde(skip_serializing_if = "is_zero")]
     in_part: u64,
-    /// The reasons why users were left out or came in part. A user can have several.
+    /// The reasons why users were left out or imported in part. A user can have several.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     reasons: BTreeMap<ReasonCode, u64>,
     /// Imported users who had a second factor in the other system and have none here.
@@ -240,7 +240,7 @@ impl ImportReport {
             ))?;
         }
         if !self.reasons.is_empty() {
-            output.note(&format!("{} came in part. Of these and those left out:", self.in_part))?;
+            output.note(&format!("{} imported in part. Of these and those left out:", self.in_part))?;
         }
         for (code, count) in &self.reasons {
             output.note(&format!("  {}", code.describe(*count)))?;

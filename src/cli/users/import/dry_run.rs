@@ -1,4 +1,4 @@
-//! A dry run: who would be created, without creating anybody.
+//! A dry run: finds the users who would be created, and creates nobody.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
@@ -16,7 +16,7 @@ const CONCURRENCY: usize = 16;
 
 /// The ids, addresses and usernames of the users who would have been created. Holds eight bytes for each name, not the names.
 #[derive(Default)]
-pub(super) struct Rehearsal {
+pub(super) struct DryRun {
     state: RandomState,
     taken: HashSet<u64>,
 }
@@ -29,13 +29,13 @@ enum Unique<'a> {
     Username(&'a str),
 }
 
-impl Rehearsal {
+impl DryRun {
     pub(super) fn has_id(&self, id: UserId) -> bool {
         self.is_taken(&Unique::Id(id))
     }
 
-    /// For each user what is taken; `None` if the user would be created.
-    pub(super) async fn create(
+    /// The value of each user that is taken; `None` if the user would be created.
+    pub(super) async fn check(
         &mut self,
         ctx: &Context,
         users: &[NewUser],
