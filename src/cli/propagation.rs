@@ -9,6 +9,7 @@ use crate::auth::context::Context;
 use crate::auth::revocation::followers::{WaitError, wait_for_keys};
 use crate::auth::revocation::propagation::{CONFIRMATION_TIMEOUT, wait_until_applied};
 use crate::config::format_duration;
+use crate::store::ephemeral::FOLLOWER_REPORT_TTL;
 
 /// The most names in a message: there can be thousands of followers.
 const MAX_NAMED: usize = 20;
@@ -54,8 +55,10 @@ pub(super) async fn wait_for_nodes_and_followers(
     let lists = lists.map(|(what, names)| format!("these {what}: {}", shortened(names))).collect::<Vec<_>>();
     Err(CliError::Failed {
         problem: format!("the change is stored, but after {} {}", format_duration(timeout), lists.join("; ")),
-        remedy: "a service that cannot reach Signet reports nothing; one that has stopped is forgotten after 150 s"
-            .into(),
+        remedy: format!(
+            "a service that cannot reach Signet reports nothing; one that has stopped is forgotten after {} s",
+            FOLLOWER_REPORT_TTL.as_secs()
+        ),
     })
 }
 
