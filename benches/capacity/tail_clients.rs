@@ -74,8 +74,9 @@ struct Schedule {
 }
 
 impl Schedule {
-    /// Waits until the request of this number is due, and returns the time from which its latency counts. What is late
-    /// because the response before it was late counts as slow; a thread that wakes late is no matter of the server.
+    /// Waits until the request of this number is due, and returns the time from which its latency counts. A request
+    /// that is late because the response before it was late counts as slow; a thread that wakes late is no matter of
+    /// the server.
     fn wait(&mut self, number: usize) -> Option<Instant> {
         let now = Instant::now();
         // Somewhere in its interval, so that the clients are not in step.

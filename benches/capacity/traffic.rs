@@ -85,8 +85,8 @@ pub(crate) fn run(job: TrafficJob) -> TrafficOutcome {
     })
 }
 
-/// Verifies 200 times a second. What is late because the response before it was late counts as slow, as it is for a
-/// client that does not know of the other.
+/// Verifies 200 times a second. A request that is late because the response before it was late counts as slow, as it is
+/// for a client that does not know of the other.
 fn verify(job: &TrafficJob, finished: &AtomicBool) -> Histogram {
     let (mut stream, mut latencies) = (TcpStream::connect(job.address).unwrap(), Histogram::default());
     stream.set_nodelay(true).unwrap();

@@ -192,7 +192,7 @@ pub enum Denial {
     TooManyApiKeys,
 }
 
-/// Which input is not accepted, and why.
+/// The input that is not accepted, and the reason.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum InputError {
     /// Not an address that mail can be sent to.

@@ -296,7 +296,7 @@ pub enum Sessions {
     },
 }
 
-/// Which security events to print.
+/// The security events to print.
 #[derive(Args, Debug)]
 pub struct Audit {
     /// Only those that concern this user: an e-mail address, a username or an id.

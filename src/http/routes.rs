@@ -255,8 +255,8 @@ impl<C: 'static> RouteGroup<'_, C> {
         self.add(method, path, metric_label, Handler::Async(handler))
     }
 
-    /// Adds a route that takes every method, OPTIONS included, at `path` and at all paths below it. What follows `path`
-    /// and a slash is the parameter `tail`, as sent. `method` is the one by which the route is listed.
+    /// Adds a route that takes every method, OPTIONS included, at `path` and at all paths below it. The text after
+    /// `path` and a slash is the parameter `tail`, as sent. `method` is the one by which the route is listed.
     #[allow(clippy::return_self_not_must_use, reason = "the routes are added whether or not more follow")]
     pub fn on_all_below<H, F>(mut self, method: Method, path: &str, metric_label: &'static str, handler: H) -> Self
     where

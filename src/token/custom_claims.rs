@@ -1,7 +1,7 @@
 //! Custom claims: a JSON object that an administrator gives a user, of which access tokens carry the members that their
 //! audience lists.
 //!
-//! Checked once, when they are set. What is stored is compact JSON, and its members are copied into tokens byte for
+//! Checked once, when they are set. The stored form is compact JSON, and its members are copied into tokens byte for
 //! byte. Knows nothing of users, sessions or audiences.
 
 use std::borrow::Cow;

@@ -4,8 +4,8 @@
 //! Reading order: [`secret`] (the secrets that seal and MAC), [`keyring`] (the signing keys and their lifecycle),
 //! [`access`] (the hot path: issuing and checking a JWT), [`refresh`] (a token that authenticates itself), [`action`]
 //! (action tokens), [`api_key`], [`scopes`], [`custom_claims`], [`jwks`], [`revocation_frame`]. All of it is
-//! computation: no store, no clock but the `now` that is passed in, nothing that awaits. What services outside need
-//! too, to verify access tokens, is in the crate `signet-verify`.
+//! computation: no store, no clock but the `now` that is passed in, nothing that awaits. The part that other services
+//! need to verify access tokens is in the crate `signet-verify`.
 
 pub mod access;
 pub mod action;

@@ -134,8 +134,8 @@ impl<'a> Argon2<'a> {
         Self { secret, ..self }
     }
 
-    /// Computes a hash in `memory`, which needs as many blocks as the parameters say. What it contains does not matter,
-    /// and it is not wiped: that is left to the caller, as with the crate `argon2`.
+    /// Computes a hash in `memory`, which needs as many blocks as the parameters say. Its content does not matter, and
+    /// is not wiped: that is left to the caller, as with the crate `argon2`.
     pub fn hash_into(&self, password: &[u8], salt: &[u8], out: &mut [u8], memory: &mut [Block]) -> Result<()> {
         match self.implementation.0 {
             Kind::Reference => {

@@ -25,7 +25,7 @@ pub enum Users {
     },
     /// Show one user.
     Show(UserName),
-    /// Change a user. What is not given stays as it is.
+    /// Change a user. Options that are not given change nothing.
     ///
     /// Losing a role or the rights of a superuser ends all sessions; see `signet --help`. Otherwise open sessions stay, and
     /// their tokens carry the changes from the next refresh on.

@@ -6,7 +6,7 @@ use super::revocation::Position;
 use crate::clock::Timestamp;
 use crate::id::UserId;
 
-/// Which list of events: that of the fleet, or that of one user.
+/// A list of events: that of the fleet, or that of one user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EventScope {
     /// The events of all.
@@ -43,7 +43,7 @@ pub struct EventBounds {
     pub keep: Duration,
 }
 
-/// Which events to read: older ones from the newest down, or newer ones from the oldest up.
+/// The events to read: older ones from the newest down, or newer ones from the oldest up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventRange {
     /// The newest events.

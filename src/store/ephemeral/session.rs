@@ -193,7 +193,7 @@ pub enum Rotation {
     NotFound,
 }
 
-/// Which of a user's sessions to end.
+/// The sessions of a user to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignOutScope {
     /// This session.

@@ -1,5 +1,5 @@
 //! A copy of this machine's file system to install packages in: an overlay in a mount namespace of its own, which goes
-//! away with the test. What is written there is in memory.
+//! away with the test. Files that are written there are in memory.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};

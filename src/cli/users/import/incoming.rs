@@ -73,7 +73,7 @@ impl Incoming {
         }
     }
 
-    /// Checks the user. What Signet does not take is left out and added to the reasons.
+    /// Checks the user. Data that Signet does not take is left out, and the reason is added to `missing`.
     pub(super) fn into_new_user(
         mut self,
         ctx: &Context,
