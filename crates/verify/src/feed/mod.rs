@@ -32,9 +32,6 @@ pub const FRAME_TYPE: &str = "signet-revocations+jws";
 /// The only `alg` of frames.
 pub const FRAME_ALGORITHM: &str = "EdDSA";
 
-/// The media type of responses.
-pub const MEDIA_TYPE: &str = "application/jose";
-
 /// The longest frame. One with [`MAX_ENTRIES`] of the longer kind has 161 KiB.
 pub const MAX_FRAME_LENGTH: usize = 256 * 1024;
 
