@@ -6,8 +6,8 @@
 //! day's attempts of a user who signs in with password and app, and those of the links for recovery as well.
 //!
 //! The store compares digests, so that its contents are useless to a reader. The plain digest of a six-digit code could
-//! be reversed by trying all codes, so it is keyed with the fleet's secret: while the secret is being replaced, a code
-//! mailed just before may have to be requested again.
+//! be reversed by trying all codes, so it is keyed with the fleet's secret. So while the secret is being replaced, a
+//! code mailed just before may have to be requested again.
 
 use std::time::Duration;
 

@@ -41,9 +41,9 @@ impl Retention {
         }
     }
 
-    /// Retention time of a revocation: the lifetime of the longest-lived access token that a node may still issue from
-    /// an API key in its cache, by the clocks of three nodes (the token's issuer, the one that revokes, and the one
-    /// that drops the revocation).
+    /// Retention time of a revocation: until the last access token has expired that a node may still issue from an API
+    /// key in its cache. Includes the differences between the clocks of three nodes: the one that issues the token, the
+    /// one that revokes, and the one that drops the revocation.
     pub fn revocation_ttl(&self) -> Duration {
         self.revocation_ttl
     }

@@ -1,9 +1,9 @@
 //! Rounds response times up to a fixed step, so that timing does not reveal whether an account exists.
 //!
 //! For a known and an unknown address the same is read, written and hashed. Yet a row that exists takes longer to read
-//! than one that does not, a queued mail wakes the mail worker, and with few cores the worker's next steps show as
-//! well: 0.03 to 0.4 ms of 0.6 ms (two cores, Redis and Postgres, unoptimized), a difference that 200 samples reveal.
-//! Knows nothing of the operations.
+//! than one that does not, a queued mail wakes the mail worker, and with few cores the worker's next steps delay the
+//! response too. The difference was 0.03 to 0.4 ms of 0.6 ms (two cores, Redis and Postgres, unoptimized), which 200
+//! samples reveal. Knows nothing of the operations.
 
 use std::time::Duration;
 

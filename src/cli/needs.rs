@@ -1,5 +1,6 @@
-//! The needs of each command, and the things that it may create: a command in the wrong folder, or with an emptied
-//! Redis, must not succeed on a store, or with signing keys, that it has just made.
+//! The store and the signing keys that each command needs, and whether it may create them. Otherwise a command in the
+//! wrong folder would succeed on an empty store that it has just created, and a command with an emptied Redis would
+//! succeed with new signing keys.
 
 use super::arguments::{Command, Keys, Users};
 use crate::node::build::{KeyringUse, Needs};

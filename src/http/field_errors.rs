@@ -2,7 +2,7 @@
 //!
 //! Serde stops at the first error. So a value of the wrong type is noted and replaced by a placeholder, which satisfies
 //! any type, and the reading goes on. An error that a type reports itself (an address without `@`) and a missing field
-//! end the reading: then the value is read again, with placeholders at the errors that are already known, so that the
+//! end the reading. Then the value is read again, with placeholders at the errors that are already known, so that the
 //! next pass reaches the next error. Values that were read with a placeholder are discarded. Types that validate their
 //! input (an email address, a number from 1) may refuse a placeholder of the right type, so several placeholder
 //! variants are tried. Knows nothing of bodies.

@@ -1,8 +1,9 @@
 //! Timeouts of a connection: request head, idle time, writes, hibernation, drain.
 //!
 //! One timer per request would cost more than routing the request. So each connection has one timer, set to the
-//! earliest deadline that could apply, and the deadlines are computed again when it fires: a connection in use sets
-//! its timer again only when it fires, not at each request. Knows of HTTP only whether it runs and whether it is idle.
+//! earliest deadline that could apply. It is set again only when it fires, or when an earlier deadline applies. A later
+//! deadline, such as that after each request, does not move it. Knows of HTTP only whether it runs and whether it is
+//! idle.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};

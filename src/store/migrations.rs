@@ -2,9 +2,9 @@
 //! it.
 //!
 //! Migrations are only ever added. Each applied one is recorded with a checksum, so that a changed text is refused
-//! before the database is touched. It is also recorded which programs can work on the schema that it leaves: while a
-//! fleet is upgraded, and after it was rolled back, programs of the previous release work on the schema of the next one.
-//! Knows nothing of how an engine locks or applies.
+//! before the database is touched. It is also recorded which programs can work on the schema that it leaves, because
+//! programs of the previous release work on the schema of the next one while a fleet is upgraded, and after it was
+//! rolled back. Knows nothing of how an engine locks or applies.
 
 use crate::encoding::{hex, sha256};
 

@@ -23,8 +23,9 @@ pub const MAX_DEPTH: usize = 4;
 /// The most values, at all levels together.
 pub const MAX_VALUES: usize = 64;
 
-/// Names that an administrator cannot set, in groups: the claims that tokens of any kind and dialect carry or that
-/// `/verify` and introspection add, and those by which libraries decide whom a token is for and what it permits.
+/// Names that an administrator cannot set, in groups. They are the claims that tokens of any kind and dialect carry,
+/// those that `/verify` and introspection add, and those by which libraries decide whom a token is for and what it
+/// permits.
 const RESERVED_NAMES: [&[&str]; 5] = [
     // RFC 7519, 4.1.
     &["iss", "sub", "aud", "exp", "nbf", "iat", "jti"],

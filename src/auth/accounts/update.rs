@@ -4,11 +4,11 @@
 //! it, the owner learns of it by this mail. The notice of a changed password goes to the old address too, because a
 //! thief would change both in one request.
 //!
-//! A new password ends all of the user's sessions everywhere, the caller's included: they end by the row's
-//! `sessions_valid_after`, which must outlive the ephemeral store and has no exceptions, and the caller can sign in
-//! with the password just chosen. Losing a permission ends them too, because tokens state the permissions. Sessions
-//! survive every other change, and their tokens carry the new claims from the next refresh on. API keys with reserved
-//! scopes end with the password, and with the right to grant them.
+//! A new password ends all of the user's sessions everywhere, the caller's included. They end by the row's
+//! `sessions_valid_after`, which must outlive the ephemeral store and has no exceptions. The caller can sign in with
+//! the new password. Losing a permission ends them too, because tokens state the permissions. Sessions survive every
+//! other change, and their tokens carry the new claims from the next refresh on. API keys with reserved scopes end with
+//! the password, and with the right to grant them.
 
 use super::change_events::record_changes;
 use super::change_row::change_row;

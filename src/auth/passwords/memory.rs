@@ -2,8 +2,8 @@
 //! page faults that are a considerable part of the hash itself.
 //!
 //! It is allocated in huge pages if the system provides them. Argon2 reads its blocks in random order, and the TLB
-//! covers too few small pages: with huge ones a hash takes a twentieth less time, and the first hash in new memory,
-//! with ten page faults instead of five thousand, a fifth less (docs/performance.md).
+//! covers too few small pages. With huge pages a hash takes a twentieth less time. The first hash in new memory takes a
+//! fifth less, because it causes ten page faults instead of five thousand (docs/performance.md).
 //!
 //! It is not wiped in between. The next hash overwrites it, and an attacker who can read it can also read the passwords
 //! in requests. Knows nothing of passwords.

@@ -190,11 +190,12 @@ pub trait Accounts: Send + Sync + 'static {
 
     /// Verifies `email` for a client that has proved that it reads the mail, and sets `new_password` if one is given.
     /// Changes nothing unless `email` still is the user's address and `valid_after` its [`User::sessions_valid_after`].
-    /// If the address was not verified, the credentials of the account may have been set by somebody else: the same
-    /// step removes the earlier password, the second factor and its recovery codes, deactivates all of the user's API
-    /// keys, as [`Accounts::change_user`] does those with some scopes, and raises [`User::sessions_valid_after`]. If it
-    /// was verified, only a new password changes anything, also as in [`Accounts::change_user`]. So of any number of
-    /// concurrent callers exactly one gets `First`, and one sets a password.
+    /// If the address was not verified, the credentials of the account may have been set by somebody else. So the same
+    /// step removes the earlier password, the second factor and its recovery codes, and raises
+    /// [`User::sessions_valid_after`]. It also deactivates all of the user's API keys, as [`Accounts::change_user`]
+    /// deactivates those with some scopes. If it was verified, only a new password changes anything, also as in
+    /// [`Accounts::change_user`]. So of any number of concurrent callers exactly one gets `First`, and one sets a
+    /// password.
     async fn prove_email(
         &self,
         user: UserId,

@@ -242,10 +242,10 @@ pub trait Ephemeral: Send + Sync + 'static {
     /// Makes a network a known one of the user, as [`Ephemeral::open_session`] does.
     async fn remember_network(&self, user: UserId, network: &str, now: Timestamp) -> Result<()>;
 
-    /// Takes one permit from the budget that a network has of its own, if it is a known one of the user: if it was
+    /// Takes one permit from the budget that a known network of the user has of its own. A network is known if it was
     /// remembered less than [`KNOWN_NETWORK_TTL`] ago and is among the [`MAX_KNOWN_NETWORKS`] that were remembered
-    /// last. Returns false if it is not known or its budget is exhausted. Other networks share nothing of the budget,
-    /// so nobody else can exhaust it.
+    /// last. Returns false if the network is not known or its budget is exhausted. Other networks share nothing of the
+    /// budget, so nobody else can exhaust it.
     async fn take_network_permit(&self, permit: NetworkPermit<'_>, now: Timestamp) -> Result<bool>;
 
     /// Reserves the key of a request until `reserved_until`. Of any number of concurrent callers exactly one gets

@@ -3,8 +3,8 @@
 //!
 //! **Duration.** The time of a hash consists of its computation and of its thread's waits for the processor. The waits
 //! occur only under load. So a faster hash counts more than a slower one, and after an idle second only the computation
-//! counts: a pessimistic estimate rejects sign-ins that could be served, while an optimistic one only makes some of
-//! them miss their deadline, before anything was hashed for them.
+//! counts. Too long an estimate rejects sign-ins that could be served. Too short an estimate does less harm: some
+//! sign-ins miss their deadline, before anything was hashed for them.
 //!
 //! **Priority.** The threads run at low priority, so that `/verify` does not wait for them. Programs of other processes
 //! at ordinary priority then leave them a tenth of the processor. If hashes are starved in this way for [`WINDOW`], the

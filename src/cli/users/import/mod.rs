@@ -1,8 +1,8 @@
 //! `signet users import`: users of a file in Signet's format (`record`) or of another system's export.
 //!
 //! Files are read record by record and stored in batches, so their size does not matter. Each batch is one transaction
-//! and each user one step of it, so an interrupted import can be repeated: users who are there are left out, recognized
-//! by the id that they have in the other system, or by their address.
+//! and each user one step of it, so an interrupted import can be repeated. Users who exist already are left out: they
+//! are recognized by the id that they have in the other system, or by their address.
 
 mod auth0;
 mod bytes;
