@@ -12,7 +12,7 @@ use std::time::Duration;
 pub struct Rate {
     /// Attempts allowed immediately.
     pub burst: u32,
-    /// Time in which that many become available again.
+    /// Time in which `burst` attempts become available again.
     pub per: Duration,
 }
 

@@ -69,8 +69,8 @@ impl Config {
         Self::resolve(raw)
     }
 
-    /// The built-in settings with these `key=value` flags, of which the last one of a key counts. Reads neither a file
-    /// nor the environment.
+    /// The default settings, changed by these `key=value` flags. If a key occurs twice, its last flag counts. Reads
+    /// neither a file nor the environment.
     pub fn from_flags(flags: &[String]) -> Result<Self, ConfigErrors> {
         let mut raw = RawConfig::default();
         raw.add_flags(flags);

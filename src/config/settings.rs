@@ -32,7 +32,7 @@ pub struct Setting {
     pub value: Option<String>,
     /// The source of the value.
     pub source: Source,
-    /// True if the value is not the default. A settings file may repeat defaults, as that of the packages does.
+    /// True if the value is not the default. A settings file may repeat defaults, as the file of the packages does.
     pub is_changed: bool,
     /// True if the value is secret.
     pub is_secret: bool,

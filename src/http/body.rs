@@ -158,8 +158,8 @@ where
             return Err(Rejection::BodyTooLarge { limit });
         }
         if length > whole.capacity() {
-            // Doubled, so that the bytes are not copied for each piece, but never beyond the limit, and never beyond
-            // the usual size for a body of that size, which must not need the budget for large bodies.
+            // Doubled, so that the bytes are not copied for each piece, but never beyond the limit. While the body has
+            // the usual size, its capacity has it too: otherwise it would need the budget for large bodies.
             let most = if length > limits.max_body { limit } else { limit.min(limits.max_body) };
             whole.reserve_exact((2 * whole.capacity()).clamp(length, most) - whole.len());
         }

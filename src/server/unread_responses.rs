@@ -45,7 +45,8 @@ impl UnreadResponses {
         self.passed_on.iter().any(|count| count.load(Ordering::Relaxed) > 0)
     }
 
-    /// Begins a generation: responses passed on before belong to the previous one, of which none may be left.
+    /// Begins a generation: responses passed on before belong to the previous one. Call it only if no response is left
+    /// of the generation before.
     pub(super) fn begin_generation(&self) {
         let next = self.generation.load(Ordering::Relaxed).wrapping_add(1);
         self.generation.store(if next == NOT_PASSED_ON { 0 } else { next }, Ordering::Relaxed);

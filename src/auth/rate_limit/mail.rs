@@ -98,9 +98,9 @@ pub async fn check_mail(
     check_mail_to(ctx, kind, subject, request_ctx).await
 }
 
-/// Counts the mail of a sign-up, which is limited by [`LimitedAction::SignUpClient`], against the person it goes to:
-/// otherwise a client that creates and deletes the account of an address could send it any number. Returns true if the
-/// mail may be sent. So it may if the store is unavailable, because no account can be deleted then.
+/// Counts the mail of a sign-up against the person it goes to. [`LimitedAction::SignUpClient`] limits the client, but a
+/// client that creates and deletes the account of an address could send it any number of mails. Returns true if the
+/// mail may be sent. It may also be sent if the store is unavailable, because no account can be deleted then.
 pub async fn check_sign_up_mail(ctx: &Context, subject: &str, request_ctx: RequestContext<'_>) -> bool {
     let checked = async {
         let permit = check_mail_to(ctx, MailKind::EmailLink, subject, request_ctx).await?;

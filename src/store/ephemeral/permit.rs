@@ -17,7 +17,7 @@ pub const MAX_KNOWN_NETWORKS: u32 = 16;
 pub struct Limit {
     /// The number of permits that can be taken at one moment.
     pub burst: u32,
-    /// The time in which that many permits are refilled.
+    /// The time in which `burst` permits are refilled.
     pub per: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! The lists of security events: two streams each, of which one script appends to and reads both.
+//! The lists of security events. Each is two streams: one script appends to both, and another reads both.
 
 use fred::types::Value;
 

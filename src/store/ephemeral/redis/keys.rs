@@ -31,9 +31,9 @@
 //! (absent without any); `k`ept until; `l`ast replay; `s`erver time of the rotation; `x`: the session is over (`ended`,
 //! `reused`), but its revocation is not yet published.
 //!
-//! Every key has a TTL except those of the fleet other than `nodes`, `node_states`, `followers`, `events`, `attempts`
-//! and `check`: if the keyring, the global `not_before` or the stream expired, everyone would be signed out. They are
-//! few and small, and `forget_revocations` trims the stream.
+//! Every key has a TTL, except `ring`, `floor`, `revocations` and `born` of the fleet: if the keyring, the global
+//! `not_before` or the stream expired, everyone would be signed out. These keys are small, and `forget_revocations`
+//! trims the stream.
 
 use std::fmt::Write;
 use std::sync::Arc;

@@ -10,11 +10,11 @@
 //! - A lost rotation is healed by [`rotate_refresh_token`](Ephemeral::rotate_refresh_token), which accepts a token
 //!   *ahead* of the store.
 //! - A lost session must be opened again. Its access tokens are valid until they expire or one of them signs out.
-//! - A session that was ended exists again in Redis. Those that must not come back (of a user who was disabled, was
-//!   deleted or has another password, and what an API key that was deactivated authorized) are known from the store of
-//!   accounts, which each node reads at its start, each minute and whenever Redis was away: see
-//!   [`durable`](crate::auth::revocation::durable). A session that its owner signed out is refused by all nodes that
-//!   had read its revocation for as long as they remember it, and must be ended again after that.
+//! - A session that was ended exists again in Redis. Some sessions must not come back: those of a user who was
+//!   disabled, was deleted or has another password. The same holds for tokens of an API key that was deactivated. Each
+//!   node learns of them from the store of accounts, which it reads at its start, each minute and whenever Redis was
+//!   away: see [`durable`](crate::auth::revocation::durable). A session that its owner signed out is refused by all
+//!   nodes that had read its revocation, for as long as they remember it. After that it must be ended again.
 //! - Replaced claims are the old ones again, until the next change or sign-in.
 //!
 //! Until a Cluster has promoted a replica of a dead master, all of it is unavailable instead of one slot in three,
