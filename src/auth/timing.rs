@@ -25,7 +25,7 @@ pub(in crate::auth) async fn respond_on_step<T>(operation: impl Future<Output = 
     result
 }
 
-/// Waits for the next step before a sign-in that began at `start` is refused. The built-in step of five milliseconds
+/// Waits for the next step before a sign-in that began at `start` is refused. The default step of five milliseconds
 /// (`passwords.refusal_step`) is a fraction of the time of a hash, and many times the difference to hide. Imported
 /// hashes take another time, for which operators set a longer step.
 pub(in crate::auth) async fn delay_refusal(start: Instant, step: Duration) {

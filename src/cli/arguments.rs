@@ -43,7 +43,7 @@ config.toml describes every setting. Exit codes: 0 success, 1 failure, 2 invalid
 that is not complete."
 )]
 pub struct Arguments {
-    /// The settings file. Default: ./config.toml if it exists, otherwise the built-in values.
+    /// The settings file. Default: ./config.toml if it exists, otherwise the defaults.
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Sets one setting, overriding the file and the environment. Repeatable.

@@ -114,7 +114,7 @@ pub(super) fn run(
         config
     } else {
         let folder = folder.insert(temporary_folder("signet-bench-")?);
-        load(Settings::BuiltIn(vec![format!("data_dir={}", folder.path().join("data").display())]))?
+        load(Settings::Default(vec![format!("data_dir={}", folder.path().join("data").display())]))?
     };
     serve_during(for_measuring(config), async |running: Running<'_>| {
         let report = measure(options, &running).await?;

@@ -59,7 +59,7 @@ pub(super) fn run(
 ) -> Result<(), CliError> {
     let address = choose_address(options.listen)?;
     let folder = temporary_folder("signet-demo-")?;
-    let config = load(Settings::BuiltIn(settings(address, &folder)))?;
+    let config = load(Settings::Default(settings(address, &folder)))?;
     serve_during(config, async |running: Running<'_>| {
         let users = create_users(running.ctx).await?;
         print(&record(running.ctx, &folder, users), output)?;

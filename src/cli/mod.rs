@@ -81,7 +81,7 @@ pub fn run(args: ArgsOs) -> ExitCode {
     let load = |from: Settings| {
         let loaded = match from {
             Settings::Configured => Config::load(config.as_deref(), &set),
-            Settings::BuiltIn(flags) => Config::from_flags(&[&flags[..], &set].concat()),
+            Settings::Default(flags) => Config::from_flags(&[&flags[..], &set].concat()),
         };
         loaded.map_err(CliError::from)
     };
@@ -102,8 +102,8 @@ pub fn run(args: ArgsOs) -> ExitCode {
 enum Settings {
     /// The file, the environment and `--set`, as a server uses them.
     Configured,
-    /// The built-in ones with these `key=value` flags, and `--set`, which overrides them.
-    BuiltIn(Vec<String>),
+    /// The defaults, changed by these `key=value` flags, and `--set`, which overrides both.
+    Default(Vec<String>),
 }
 
 fn dispatch(
