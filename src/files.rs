@@ -1,4 +1,5 @@
-//! Files and folders that only their owner can read: those of `data_dir`, and of the folders in it.
+//! Files and folders that only their owner can read: those of `data_dir`, and of the folders in it. Also the free space
+//! of their disk.
 //!
 //! A file that root creates belongs to the owner of its folder. So if root runs a command and the folder belongs to the
 //! service's user, the service can read and write the files of the command. SQLite does the same with the files that it
@@ -11,6 +12,11 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 use rustix::process::geteuid;
+
+/// The number of bytes that can still be written to the disk of a file or folder.
+pub fn free_space(path: &Path) -> rustix::io::Result<u64> {
+    rustix::fs::statvfs(path).map(|space| space.f_bavail.saturating_mul(space.f_frsize))
+}
 
 /// The folder that a file is in.
 pub fn folder_of(file: &Path) -> &Path {

@@ -1,7 +1,6 @@
 //! The management listener: `/healthz`, `/readyz` and `/metrics`, and the console with the calls that it makes unless the
 //! settings say otherwise. On a port that must not be public.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use ::http::{HeaderValue, StatusCode};
@@ -9,6 +8,7 @@ use ::http::{HeaderValue, StatusCode};
 use crate::api;
 use crate::auth::context::{Context, Node};
 use crate::config::{Config, ConsoleListener, SigningAlgorithm};
+use crate::files::free_space;
 use crate::http::{self, Rejection, Request, Response, RouteTableError, Router, Routes};
 use crate::telemetry::Page;
 use crate::telemetry::health::healthz;
@@ -33,11 +33,6 @@ fn to_response(page: Page) -> Response {
     Response::bytes(status, HeaderValue::from_static(page.content_type), page.body).no_store()
 }
 
-/// The number of bytes that can still be written to a folder.
-fn free_space(folder: &Path) -> Option<u64> {
-    rustix::fs::statvfs(folder).ok().map(|space| space.f_bavail.saturating_mul(space.f_frsize))
-}
-
 fn metrics(node: &Node, logs: &Logs) -> Page {
     let now = node.clock.now();
     let buffered = http::buffered_bytes();
@@ -55,7 +50,7 @@ fn metrics(node: &Node, logs: &Logs) -> Page {
         },
         revocation_feed: node.publication.size(),
         oldest_mail: node.mailer.oldest(),
-        disk_free: free_space(&node.config.data_dir),
+        disk_free: free_space(&node.config.data_dir).ok(),
     };
     node.metrics.page(&snapshot, &node.readiness, now)
 }

@@ -11,7 +11,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::{OpenError, schema};
 use crate::config::Durability;
-use crate::files::{create_private_file, create_private_folder};
+use crate::files::{create_private_file, create_private_folder, free_space};
 
 pub(super) const NAME: &str = "signet.db";
 
@@ -164,11 +164,6 @@ const MIN_FREE_SPACE: u64 = 1024 * 1024;
 /// True if the disk is full.
 pub(super) fn is_full(path: &Path) -> bool {
     free_space(path).is_ok_and(|free| free < MIN_FREE_SPACE)
-}
-
-/// The number of bytes that can still be written.
-fn free_space(path: &Path) -> rustix::io::Result<u64> {
-    rustix::fs::statvfs(path).map(|space| space.f_bavail.saturating_mul(space.f_frsize))
 }
 
 fn is_busy(error: &rusqlite::Error) -> bool {
