@@ -76,10 +76,10 @@ pub(super) async fn try_once(
     ctx.node.mailer.try_once(mail, max_wait).await
 }
 
-/// A mail that expires at `until`. Only notices show `by`.
-fn mail(ctx: &Context, to: &str, letter: Letter, until: Timestamp, language: Option<&str>, by: OriginBy) -> Mail {
+/// A mail that expires at `expires_at`. Only notices show `by`.
+fn mail(ctx: &Context, to: &str, letter: Letter, expires_at: Timestamp, language: Option<&str>, by: OriginBy) -> Mail {
     let origin = Origin { at: ctx.now(), by };
-    Mail { to: to.to_owned(), language: ctx.node.mailer.language(language), letter, origin, until }
+    Mail { to: to.to_owned(), language: ctx.node.mailer.language(language), letter, origin, expires_at }
 }
 
 /// Queues a notice to a user about something that happened to the account. Addresses that are not verified get a
@@ -94,8 +94,8 @@ pub(super) async fn queue_notice(ctx: &Context, user: &User, letter: Letter, ori
             return;
         }
     }
-    let until = ctx.now() + NOTICE_LIFETIME;
-    ctx.node.mailer.enqueue(mail(ctx, &user.email, letter, until, origin.language(), origin.by.clone()));
+    let expires_at = ctx.now() + NOTICE_LIFETIME;
+    ctx.node.mailer.enqueue(mail(ctx, &user.email, letter, expires_at, origin.language(), origin.by.clone()));
 }
 
 /// Adds `token` to the query of `address`. A token contains only characters that a query may contain.

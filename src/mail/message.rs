@@ -49,8 +49,8 @@ pub(super) fn compose(
         return Err(InvalidMail);
     }
     let to: Address = mail.to.parse().map_err(|_| InvalidMail)?;
-    let left = mail.until.since(now);
-    let (minutes, until) = (left.as_secs().div_ceil(60).max(1).to_string(), format_minute(mail.until));
+    let left = mail.expires_at.since(now);
+    let (minutes, until) = (left.as_secs().div_ceil(60).max(1).to_string(), format_minute(mail.expires_at));
     let masked = match &mail.letter {
         Letter::EmailChanged { new } | Letter::EmailChangeRequested { new } => Some(mask(new)),
         _ => None,

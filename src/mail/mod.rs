@@ -56,7 +56,7 @@ pub struct Mail {
     /// Its cause. Notices show it.
     pub origin: Origin,
     /// The moment of expiry: the mail is not sent after it.
-    pub until: Timestamp,
+    pub expires_at: Timestamp,
 }
 
 /// The mailer cannot be started.

@@ -153,7 +153,7 @@ impl Delivery {
             self.record_failure(reason);
             let wait = with_jitter(pause, rng);
             // A mail that would have expired by then is given up now.
-            if clock.now() + wait > queued.mail.until {
+            if clock.now() + wait > queued.mail.expires_at {
                 return Err(Undelivered(Counter::MailsExpired, DeliveryError::TimedOut, None));
             }
             pause = (pause * 2).min(MAX_PAUSE);
@@ -183,7 +183,7 @@ impl Delivery {
         // The semaphore is never closed.
         let _permit = self.permits.acquire().await;
         let now = clock.now();
-        if now > queued.mail.until {
+        if now > queued.mail.expires_at {
             return Err(Undelivered(Counter::MailsExpired, DeliveryError::TimedOut, None));
         }
         // The caller was told that the mail was not sent, so it must not be sent.

@@ -18,7 +18,7 @@ pub struct ListedMail {
     /// When it was queued.
     pub queued_at: Timestamp,
     /// It is given up after this moment.
-    pub until: Timestamp,
+    pub expires_at: Timestamp,
     /// The number of tries that failed.
     pub failed_tries: u32,
     /// Why the last of them failed: a reply code of the mail server or an error of the connection, never a text that
@@ -43,7 +43,7 @@ impl QueueList {
             letter: mail.letter.kind().name,
             to: mail.to.clone(),
             queued_at: mail.origin.at,
-            until: mail.until,
+            expires_at: mail.expires_at,
             failed_tries: 0,
             last_failure: None,
         };
@@ -95,7 +95,7 @@ mod tests {
             language: Language::default(),
             letter: Letter::SignInCode { code: "031415".to_owned() },
             origin: Origin { at: now, by: OriginBy::Operator },
-            until: now,
+            expires_at: now,
         };
         let list = QueueList::default();
         assert_eq!(list.oldest(), Duration::ZERO);

@@ -110,9 +110,9 @@ async fn successful_delivery_retries_waiting_mails_at_once() {
 async fn expired_mail_is_never_sent() {
     let mut server = smtp::Server::start();
     let mailer = TestMailer::open(&via(&server));
-    mailer.handle.enqueue(Mail { until: NOW - Duration::from_millis(1), ..code("ada@example.org") });
+    mailer.handle.enqueue(Mail { expires_at: NOW - Duration::from_millis(1), ..code("ada@example.org") });
     mailer.wait_for("expired", 1).await;
-    let late = Mail { until: NOW - Duration::from_secs(1), ..code("ada@example.org") };
+    let late = Mail { expires_at: NOW - Duration::from_secs(1), ..code("ada@example.org") };
     assert_eq!(mailer.handle.send_and_wait(late, WAIT_TIMEOUT).await, Err(DeliveryError::TimedOut));
 
     server.kill();

@@ -93,7 +93,7 @@ impl TestMailer {
 }
 
 fn mail(to: &str, letter: Letter) -> Mail {
-    Mail { to: to.to_owned(), language: Language::default(), letter, origin: origin(), until: NOW + TEN_MINUTES }
+    Mail { to: to.to_owned(), language: Language::default(), letter, origin: origin(), expires_at: NOW + TEN_MINUTES }
 }
 
 /// A client with Firefox on Linux.

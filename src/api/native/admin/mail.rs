@@ -300,7 +300,7 @@ pub(super) const SEND_TEST: Endpoint = endpoint! {
 
 impl From<ListedMail> for QueuedLetter {
     fn from(mail: ListedMail) -> Self {
-        let ListedMail { letter, to, queued_at, until, failed_tries, last_failure } = mail;
-        Self { letter, to, queued_at, expires_at: until, failed_tries, last_failure }
+        let ListedMail { letter, to, queued_at, expires_at, failed_tries, last_failure } = mail;
+        Self { letter, to, queued_at, expires_at, failed_tries, last_failure }
     }
 }
