@@ -41,14 +41,17 @@ pub(crate) fn run(options: &Options, report: &mut Report) {
     let verify_p99 = |outcome: &StormOutcome| outcome.verify.percentile_micros(0.99);
     let (mut ratios, mut verify_ratios) = (CONNECTIONS.map(|_| Vec::new()), CONNECTIONS.map(|_| Vec::new()));
     let (mut beside_ratios, mut refusals, mut few_rates) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut verify_calm, mut verify_beside) = (Vec::new(), CONNECTIONS.map(|_| Vec::new()));
     for _ in 0..rounds {
         let calm = verify_p99(&drive(SignIns::None));
+        verify_calm.push(calm);
         let few = rate(&drive(SignIns::Concurrent(FEW)));
         few_rates.push(few);
         for (index, &connections) in CONNECTIONS.iter().enumerate() {
             let outcome = drive(SignIns::Concurrent(connections));
             ratios[index].push(rate(&outcome) / few);
             verify_ratios[index].push(verify_p99(&outcome) / calm);
+            verify_beside[index].push(verify_p99(&outcome));
             if connections == CONNECTIONS[2] {
                 refusals.push(outcome.rejected.count() as f64 / outcome.seconds / connections as f64);
             }
@@ -61,10 +64,13 @@ pub(crate) fn run(options: &Options, report: &mut Report) {
         sleep(Duration::from_secs(1));
     }
     report.add(PART, format!("sign-ins of {FEW} connections without pauses"), median(few_rates), "/s", None);
+    report.add(PART, "p99 of /verify without sign-ins", median(verify_calm), "µs", None);
     for (index, connections) in CONNECTIONS.iter().enumerate() {
         let again = if index + 1 == CONNECTIONS.len() { ", after the 512" } else { "" };
         let title = format!("sign-ins of {connections} connections{again}, against {FEW}");
         report.add(PART, title, median(std::mem::take(&mut ratios[index])), "×", Target::AtLeast(0.95));
+        let title = format!("p99 of /verify beside {connections} connections{again}");
+        report.add(PART, title, median(std::mem::take(&mut verify_beside[index])), "µs", None);
         let title = format!("p99 of /verify beside {connections} connections{again}, against none");
         report.add(PART, title, median(std::mem::take(&mut verify_ratios[index])), "×", Target::AtMost(2.0));
     }

@@ -113,8 +113,8 @@ async fn handle(delivery: Arc<Delivery>, mut queued: QueuedMail) {
             (end, Err(failure))
         }
     };
-    // Otherwise a worker that needs the processor waits for the end of this thread's time slice: the scheduler of Linux
-    // lets a thread finish its slice, whatever its nice value.
+    // Otherwise a worker that needs the processor waits for the end of this thread's time slice: before 6.12, Linux lets
+    // a thread finish its slice, whatever its nice value.
     std::thread::yield_now();
     delivery.worker.list.remove(queued.number);
     metrics.decrement(Counter::MailQueue);

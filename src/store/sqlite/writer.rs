@@ -14,9 +14,9 @@ use crate::store;
 /// The most jobs in one transaction. So many take about ten milliseconds, and each caller waits for all of them.
 const GROUP: usize = 256;
 
-/// After this many jobs the writer yields the processor. Otherwise a worker that needs it waits for the end of the
-/// writer's time slice. Groups that are no larger do not yield: beside a program that wants the whole core, each yield
-/// costs a time slice of that program.
+/// After this many jobs the writer yields the processor. Otherwise, before Linux 6.12, a worker that needs it waits for
+/// the end of the writer's time slice. Groups that are no larger do not yield: beside a program that wants the whole
+/// core, each yield costs a time slice of that program.
 const YIELD_AFTER: usize = 8;
 
 /// After this long without a pause the writer releases the lock for [`PAUSE`], so that another process (the command
