@@ -10,6 +10,7 @@ pub mod build;
 pub mod check;
 pub mod error;
 pub mod events;
+mod failure_log;
 pub mod maintenance;
 mod management;
 mod observer;

@@ -1,8 +1,9 @@
 //! Records each request: counters always, a log line if it failed.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::failure_log::FailureLog;
 use crate::auth::context::Node;
 use crate::clock::Timestamp;
 use crate::server::{CompletedRequest, CutOffReason, Observer};
@@ -14,11 +15,12 @@ pub(super) struct RequestObserver {
     /// The node's metrics, one pointer nearer.
     metrics: Arc<Metrics>,
     node: Arc<Node>,
+    failures: Arc<FailureLog>,
 }
 
 impl RequestObserver {
-    pub(super) fn new(node: &Arc<Node>) -> Self {
-        Self { metrics: node.metrics.clone(), node: node.clone() }
+    pub(super) fn new(node: &Arc<Node>, failures: Arc<FailureLog>) -> Self {
+        Self { metrics: node.metrics.clone(), node: node.clone(), failures }
     }
 }
 
@@ -30,21 +32,21 @@ impl Observer for ManagementObserver {
     fn request_completed(&self, request: &CompletedRequest<'_>) {
         // 503 of `/readyz` is no failure of a request, and its condition is logged.
         if request.metric_label != "readyz" {
-            log_failure(request);
+            log_failure(request, || true);
         }
     }
 }
 
 /// Logs a request that failed. A client's mistakes, and errors that the log reports in summaries, are logged at debug
-/// only, because anyone can cause them as often as they like.
-fn log_failure(request: &CompletedRequest<'_>) {
+/// only, because anyone can cause them as often as they like. So are failures that `admit` does not admit.
+fn log_failure(request: &CompletedRequest<'_>, admit: impl FnOnce() -> bool) {
     let status = request.response.status().as_u16();
     if status < 400 {
         return;
     }
     let cause = request.response.cause().map(tracing::field::display);
     let (route, id, client) = (request.metric_label, request.id.as_str(), request.client_ip);
-    if status >= 500 && !request.response.is_summarized() {
+    if status >= 500 && !request.response.is_summarized() && admit() {
         tracing::error!(request_id = id, route, status, %client, cause, "request failed");
     } else {
         tracing::debug!(request_id = id, route, status, %client, cause, "request rejected");
@@ -55,7 +57,7 @@ impl Observer for RequestObserver {
     fn request_completed(&self, request: &CompletedRequest<'_>) {
         let status = request.response.status().as_u16();
         self.metrics.request_completed(request.route, status, request.elapsed);
-        log_failure(request);
+        log_failure(request, || self.failures.admit(Instant::now()));
     }
 
     fn connection_opened(&self, _worker: usize) {

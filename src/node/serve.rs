@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use super::banner::announce;
 use super::build;
 use super::error::StartError;
+use super::failure_log::FailureLog;
 use super::maintenance::{self, load_revocations, watch_readiness};
 use super::management;
 use super::observer::{ManagementObserver, RequestObserver};
@@ -176,9 +177,11 @@ async fn run<E: From<ServeError>>(
     };
 
     // Maintenance runs from here on, without a gap: revocations made while the workers connect must be applied too.
-    let mut maintenance = pin!(async { tokio::join!(maintenance::run(&ctx, cursor), watch_readiness(&ctx)) });
+    let failures = Arc::<FailureLog>::default();
+    let mut maintenance =
+        pin!(async { tokio::join!(maintenance::run(&ctx, cursor), watch_readiness(&ctx), failures.report()) });
     let listen = async {
-        let server = listen(&ctx, &stores, router.clone()).await?;
+        let server = listen(&ctx, &stores, router.clone(), failures.clone()).await?;
         Ok::<_, ServeError>((server, listen_for_management(&ctx, &stores, logs).await?))
     };
     let (server, management) = tokio::select! {
@@ -229,9 +232,10 @@ async fn listen(
     ctx: &Context,
     stores: &Arc<Stores>,
     router: Arc<Router<Context>>,
+    failures: Arc<FailureLog>,
 ) -> Result<RunningServer, ServeError> {
     let (node, stores) = (ctx.node.clone(), stores.clone());
-    let observer: Arc<dyn Observer> = Arc::new(RequestObserver::new(&node));
+    let observer: Arc<dyn Observer> = Arc::new(RequestObserver::new(&node, failures));
     start_listener("server.listen", move || {
         let settings = node.config.server.clone();
         let rng = node.rng.clone();

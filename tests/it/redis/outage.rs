@@ -1,5 +1,6 @@
 //! The log of a node that loses Redis.
 
+use futures_util::future::join_all;
 use serde_json::Value;
 
 use crate::support::redis::Server;
@@ -43,4 +44,23 @@ async fn lost_redis_is_one_log_line_and_its_return_another() {
     let new = lines(&server).split_off(before);
     let expected = [("WARN", "Redis unavailable; reconnecting"), ("INFO", "Redis available again")];
     assert_eq!(new.iter().map(|(level, message)| (level.as_str(), message.as_str())).collect::<Vec<_>>(), expected);
+}
+
+#[tokio::test]
+async fn failures_beyond_ten_a_second_are_logged_as_a_number() {
+    let (mut redis, postgres) = (Server::options().durable().start(), postgres::Database::create());
+    let server = TestServer::start(Plan::on(&redis, &postgres));
+    let tokens = server.sign_in(&server.create_user(&[])).await;
+    redis.kill();
+    for response in join_all((0..50).map(|_| server.refresh(&tokens.refresh))).await {
+        response.is(503);
+    }
+    server.signet.wait_for_log("more requests failed");
+    let lines = lines(&server);
+    let failures = lines.iter().filter(|(_, message)| message == "request failed").count();
+    let log = server.signet.log();
+    let counted = log.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line is JSON"));
+    let counted = counted.filter(|line| line["message"] == "more requests failed");
+    let counted: u64 = counted.map(|line| line["count"].as_u64().expect("a number")).sum();
+    assert!(failures >= 10 && failures as u64 + counted <= 50, "{failures} lines, and {counted} more");
 }
