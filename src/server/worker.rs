@@ -72,7 +72,7 @@ where
     F: Future<Output = Result<C, E>>,
     E: fmt::Debug + fmt::Display,
 {
-    priority::set_worker_time_slice();
+    priority::shorten_time_slice();
     let mut runtime = Builder::new_current_thread();
     let runtime = match runtime.enable_all().event_interval(EVENT_INTERVAL).build_local(LocalOptions::default()) {
         Ok(runtime) => runtime,

@@ -21,13 +21,13 @@ use rustix::time::{ClockId, Timespec, clock_gettime};
 const FORGET_AFTER: Duration = Duration::from_secs(1);
 
 /// How long hashes run at the priority of the process, after those at low priority were starved. The next ones at low
-/// priority show whether the other programs are still there. Much longer than [`WINDOW`], so that hashes beside a
-/// program that never waits have more than 0.4 of the core on average.
+/// priority show whether the other programs are still there. Ten times as long as [`WINDOW`], so that hashes
+/// beside a program that never waits have more than 0.4 of a core on average.
 const NORMAL_FOR: Duration = Duration::from_secs(10);
 
 /// The time of the hashes, added up, over which starving is judged. Less proves little: Redis and clients on the same
 /// machine can have a core for 40 ms at a time without needing most of it.
-const WINDOW: Duration = Duration::from_millis(700);
+const WINDOW: Duration = Duration::from_secs(1);
 
 /// Hashes are starved if they had the processor for less than a sixth of their time. At low priority a thread has a
 /// tenth beside a program that never waits, and a quarter or more beside programs that are busy for three quarters of
@@ -251,7 +251,7 @@ mod tests {
     #[test]
     fn an_idle_second_forgets_starved_hashes() {
         let (mut hash_times, now) = (HashTimes::new(millis(10), 1), Instant::now());
-        hash_times.record(now, 1, times(600, 12), Priority::Low);
+        hash_times.record(now, 1, times(900, 12), Priority::Low);
         hash_times.idle(now + SECOND);
         hash_times.record(now + SECOND, 1, times(200, 12), Priority::Low);
         assert_eq!(hash_times.priority(now + SECOND), Priority::Low);
