@@ -4,6 +4,9 @@
 //! which the owner signed in has budgets of its own, used when the shared counter is exhausted: a right attempt is
 //! accepted, a wrong one gets the 429 of any other network. So the response reveals neither account nor network.
 //!
+//! **Networks** are IPv4 addresses and IPv6 /64s. One customer of a provider can have 65,536 of the latter, so each
+//! limit of a network also counts its site ([`site_of`]), which gets more. A known network is a /64, never a site.
+//!
 //! **Mails** are limited by requester and in total. A requester over its own limit gets 429. Over the total, the
 //! response is that of a mail that was sent.
 //!
@@ -13,6 +16,7 @@
 mod daily_counter;
 mod mail;
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -22,11 +26,12 @@ use crate::auth::context::Context;
 use crate::auth::identity::LoginName;
 use crate::auth::request_context::{Client, RequestContext};
 pub use crate::config::LimitedAction;
-use crate::config::{DAILY_TRIES, OnFailure, Rate};
+use crate::config::{DAILY_TRIES, OnFailure, Rate, site_of};
 use crate::encoding::short_sha256;
 use crate::id::UserId;
+use crate::store;
 use crate::store::accounts::User;
-use crate::store::ephemeral::{Allowance, Limit, NetworkPermit};
+use crate::store::ephemeral::{Allowance, Limit, NetworkPermit, RequesterAllowance, RequesterPermit};
 use crate::telemetry::metrics::Counter;
 pub(in crate::auth) use daily_counter::DailyCounter;
 pub use mail::{MailKind, MailPermit, check_mail, check_notice, check_sign_up_mail};
@@ -150,7 +155,7 @@ pub(in crate::auth) async fn check_revocation(
     if origin.is_of(user)
         && let Some(network) = origin.network()
     {
-        check(ctx, LimitedAction::RevokeClient, &network.to_string(), None, || origin.clone()).await?;
+        check_network(ctx, LimitedAction::RevokeClient, "", network, || origin.clone()).await?;
     }
     check(ctx, LimitedAction::RevokeAccount, subject, user, audit::Origin::process).await
 }
@@ -174,8 +179,48 @@ pub(in crate::auth) async fn check_costly(
 
 /// Counts one action of the client's network.
 pub async fn check_client(ctx: &Context, action: LimitedAction, request_ctx: RequestContext<'_>) -> Result<(), Error> {
-    let network = request_ctx.rate_limit_ip.to_string();
-    check(ctx, action, &network, None, || audit::Origin::request(request_ctx)).await
+    check_network(ctx, action, "", request_ctx.rate_limit_ip, || audit::Origin::request(request_ctx)).await
+}
+
+/// Counts one action of a network. `prefix`: of the subject, for a counter of its own with the limit of the action.
+async fn check_network(
+    ctx: &Context,
+    action: LimitedAction,
+    prefix: &str,
+    network: IpAddr,
+    origin: impl FnOnce() -> audit::Origin,
+) -> Result<(), Error> {
+    match take_of_client(ctx, action, prefix, network).await? {
+        None => Ok(()),
+        Some(retry_after) => Err(exceeded(ctx, action, retry_after, None, origin())),
+    }
+}
+
+/// Takes one permit of a network and one of its site, in one step of the store. An IPv4 address has no site to count. A
+/// network over its own limit takes nothing from that of the site, so one /64 alone cannot exhaust it.
+async fn take_of_client(
+    ctx: &Context,
+    action: LimitedAction,
+    prefix: &str,
+    network: IpAddr,
+) -> Result<Option<Duration>, Error> {
+    let limits = &ctx.node.config.limits;
+    if network.is_ipv4() || !limits.enabled {
+        return take(ctx, action, &format!("{prefix}{network}")).await;
+    }
+    let permit = RequesterPermit {
+        key: &format!("{}:{prefix}{}/48", action.key(), site_of(network)),
+        requester: &network.to_string(),
+        by_requester: limit(limits[action]),
+        total: limit(limits[action].of_site()),
+    };
+    let taken = ctx.ephemeral.take_requester_permit(permit, ctx.now()).await.map(|allowance| match allowance {
+        RequesterAllowance::Allowed => Allowance::Allowed,
+        RequesterAllowance::Limited { retry_after } | RequesterAllowance::TotalLimited { retry_after } => {
+            Allowance::Limited { retry_after }
+        }
+    });
+    wait_after(ctx, action, taken)
 }
 
 /// Takes from the counter that all clients share and, if it is exhausted, from the budget of a network that `user`
@@ -222,7 +267,17 @@ async fn take(ctx: &Context, action: LimitedAction, subject: &str) -> Result<Opt
         return Ok(None);
     }
     let key = format!("{}:{subject}", action.key());
-    match ctx.ephemeral.take_permit(&key, limit(limits[action]), ctx.now()).await {
+    wait_after(ctx, action, ctx.ephemeral.take_permit(&key, limit(limits[action]), ctx.now()).await)
+}
+
+/// The time until the next permit by the store's decision. `None`: the action is allowed, or the store failed and the
+/// limit is skipped then.
+fn wait_after(
+    ctx: &Context,
+    action: LimitedAction,
+    taken: store::Result<Allowance>,
+) -> Result<Option<Duration>, Error> {
+    match taken {
         Ok(allowance) => {
             IS_SKIPPING.store(false, Ordering::Relaxed);
             Ok(match allowance {

@@ -4,8 +4,14 @@
 //! To add one, add a row here and a line to `config.toml`, and call `check_user` or `check_client` of
 //! `auth::rate_limit` in the operation.
 
+use std::net::{IpAddr, Ipv6Addr};
 use std::ops::{Index, IndexMut};
 use std::time::Duration;
+
+/// How many times the limit of one client network all networks of an IPv6 site get together. A site may be one customer
+/// or, where a provider gives each a /56, 256 of them. 16 is in the middle of both: a customer with a whole site gains
+/// little by it, and those who share one have room.
+const SITE_FACTOR: u32 = 16;
 
 /// Allows `burst` attempts immediately and refills that many evenly over `per`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +25,20 @@ pub struct Rate {
 impl Rate {
     const fn per_minutes(burst: u32, minutes: u64) -> Self {
         Self { burst, per: Duration::from_secs(minutes * 60) }
+    }
+
+    /// The rate of all networks of an IPv6 site together, where this is the rate of each.
+    pub fn of_site(self) -> Self {
+        Self { burst: self.burst.saturating_mul(SITE_FACTOR), ..self }
+    }
+}
+
+/// The site that an address belongs to: the IPv6 /48, which is the most that a customer of a provider usually has
+/// (RFC 6177), and contains 65,536 networks. An IPv4 address is its own site.
+pub fn site_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 80))),
+        v4 => v4,
     }
 }
 
@@ -136,5 +156,28 @@ impl Index<LimitedAction> for Limits {
 impl IndexMut<LimitedAction> for Limits {
     fn index_mut(&mut self, action: LimitedAction) -> &mut Rate {
         &mut self.rates[action as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_site_is_a_48() {
+        let site = |address: &str| site_of(address.parse().unwrap()).to_string();
+        assert_eq!(site("2001:db8:1:2:3:4:5:6"), "2001:db8:1::");
+        assert_eq!(site("2001:db8:1:ffff::"), "2001:db8:1::");
+        assert_eq!(site("2001:db8:2::1"), "2001:db8:2::");
+        assert_eq!(site("198.51.100.1"), "198.51.100.1");
+        assert_eq!(site("::ffff:198.51.100.1"), "198.51.100.1");
+    }
+
+    #[test]
+    fn a_site_gets_sixteen_times_as_much() {
+        let of_site = |burst: u32| Rate::per_minutes(burst, 5).of_site();
+        assert_eq!(of_site(100), Rate::per_minutes(1600, 5));
+        assert_eq!(of_site(0).burst, 0);
+        assert_eq!(of_site(u32::MAX).burst, u32::MAX);
     }
 }

@@ -32,7 +32,7 @@ pub use audiences::{Audience, SigningAlgorithm};
 pub use audit::{Audit, Webhook, WebhookSecret};
 pub use console::{Console, ConsoleListener};
 pub use error::{ConfigError, ConfigErrors, Source};
-pub use limits::{DAILY_TRIES, LimitedAction, Limits, OnFailure, Rate};
+pub use limits::{DAILY_TRIES, LimitedAction, Limits, OnFailure, Rate, site_of};
 pub use mail::{Logo, Mail};
 pub use pages::{Home, Pages};
 pub use settings::{GivenSetting, MASK, Setting};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{LimitedAction, check, check_client, exceeded, limit, skip, take_of_network};
+use super::{LimitedAction, check, check_client, check_network, exceeded, limit, skip, take_of_network};
 use crate::auth::Error;
 use crate::auth::audit::Origin;
 use crate::auth::context::Context;
@@ -127,6 +127,7 @@ async fn check_mail_to(
         return Ok(MailPermit { kind, total_exceeded: None });
     }
     let action = LimitedAction::MailAccount;
+    // Without the requester's site, because the total bounds what all requesters cause.
     let permit = RequesterPermit {
         key: &format!("{}:{}:{subject}", action.key(), kind.name()),
         requester: &request_ctx.rate_limit_ip.to_string(),
@@ -150,8 +151,8 @@ async fn check_mail_to(
 pub async fn check_notice(ctx: &Context, user: UserId, client: Option<Client>, subject: &str) -> Result<(), Error> {
     if let Some(client) = client {
         // Before the person's, so that a client that is over its limit does not use up that of others.
-        let network = format!("notice:{}", client.rate_limit_ip);
-        check(ctx, LimitedAction::MailClient, &network, None, || Origin::client(client)).await?;
+        let origin = || Origin::client(client);
+        check_network(ctx, LimitedAction::MailClient, "notice:", client.rate_limit_ip, origin).await?;
     }
     check(ctx, LimitedAction::MailTotal, &format!("notice:{subject}"), Some(user), Origin::process).await
 }

@@ -10,6 +10,7 @@ mod failing;
 mod lockout;
 mod rates;
 mod revocations;
+mod sites;
 mod strangers;
 mod total;
 
