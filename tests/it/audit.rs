@@ -35,6 +35,7 @@ over_both_stores_in_process!(
     deactivating_all_keys_loses_no_event,
     flood_of_one_limit_is_stored_once_a_minute,
     flood_from_one_network_is_stored_once_a_minute,
+    flood_from_one_site_is_bounded,
     flood_of_own_changes_is_stored_once_a_minute,
     flood_of_changes_of_many_accounts_is_bounded,
     refused_change_of_a_password_is_no_sign_in,
@@ -131,6 +132,28 @@ async fn flood_from_one_network_is_stored_once_a_minute(fleet: &TestFleet) {
     };
     for (network, expected) in [("2001:db8:1:1", 1), ("2001:db8:1:2", 2)] {
         sign_ins(network).await;
+        assert_eq!(list(&ctx, "limit.exceeded").await.len(), expected);
+    }
+}
+
+/// One customer of a provider can have all networks of an IPv6 /48.
+async fn flood_from_one_site_is_bounded(fleet: &TestFleet) {
+    let change = |config: &mut Config| {
+        config.limits.enabled = true;
+        config.limits[LimitedAction::SignInClient] = Rate { burst: 1, per: DAY };
+    };
+    let ctx = fleet.node_with(change).await;
+    let exceed_limits = async |site: &str| {
+        for network in 0..30 {
+            let client_ip = format!("{site}:{network:x}::1").parse().unwrap();
+            let rate_limit_ip = rate_limit_ip(client_ip);
+            let request_ctx = RequestContext { client_ip, rate_limit_ip, ..native_request(&ctx) };
+            _ = check_sign_in(&ctx, request_ctx).await;
+            assert!(check_sign_in(&ctx, request_ctx).await.is_err());
+        }
+    };
+    for (site, expected) in [("2001:db8:1", 20), ("2001:db8:2", 40)] {
+        exceed_limits(site).await;
         assert_eq!(list(&ctx, "limit.exceeded").await.len(), expected);
     }
 }

@@ -37,7 +37,8 @@ pub fn record(ctx: &Context, event: Event) {
     let repetition = recorder.repetition(event_type, &record, network, now);
     let is_for_all = repetition == Repetition::None;
     log::write(event_type, &record, !is_for_all);
-    if repetition != Repetition::OfSubject {
+    // Beyond the bound of its site, an event is for the user concerned alone.
+    if is_for_all || (repetition == Repetition::OfSite && user.is_some()) {
         recorder.queue(QueuedEvent { event_type, user, record: Arc::new(record), is_for_all });
     }
 }

@@ -4,8 +4,9 @@
 //!
 //! Some events can be caused in any number by one client or user. Of these, only the first of its kind in a minute is
 //! stored and sent, and logged at info. The others are logged at debug. Otherwise anyone could fill the disk with
-//! lines, or displace the events of others. Anyone can have many accounts, so the network that they are used from has a
-//! bound too; beyond it, events are stored for the user concerned alone. The metrics count every refusal by a limit.
+//! lines, or displace the events of others. Anyone can have many accounts, and many networks of an IPv6 site, so the
+//! site that they are used from has a bound too; beyond it, events are stored for the user concerned alone. The metrics
+//! count every refusal by a limit.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -18,6 +19,7 @@ use tokio::sync::{mpsc, watch};
 use super::event::EventRecord;
 use super::event_type::EventType;
 use crate::clock::Timestamp;
+use crate::config::site_of;
 use crate::id::UserId;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::Counter;
@@ -28,11 +30,11 @@ const QUEUE: usize = 4_096;
 /// The time in which an event that clients and users can cause in any number is recorded once for each of them.
 const REPEAT_AFTER: Duration = Duration::from_secs(60);
 
-/// The events of one type that one client network causes in [`REPEAT_AFTER`], for all users together: as many as it may
-/// sign in by default.
-const MAX_OF_NETWORK: u32 = 20;
+/// The events of one type that one site ([`site_of`]) causes in [`REPEAT_AFTER`], for all its networks and all users
+/// together.
+const MAX_OF_SITE: u32 = 20;
 
-/// The most clients and users that are remembered for [`REPEAT_AFTER`], and the most networks. When there are more, all
+/// The most clients and users that are remembered for [`REPEAT_AFTER`], and the most sites. When there are more, all
 /// are forgotten.
 const MAX_REMEMBERED: usize = 8_192;
 
@@ -51,8 +53,8 @@ pub(super) struct QueuedEvent {
 pub(super) enum Repetition {
     /// It repeats none of them.
     None,
-    /// Its network has caused [`MAX_OF_NETWORK`] of its type, which concern other users.
-    OfNetwork,
+    /// Its site has caused [`MAX_OF_SITE`] of its type, which concern other users or networks.
+    OfSite,
     /// The same happened to the same user or client less than [`REPEAT_AFTER`] ago.
     OfSubject,
 }
@@ -62,8 +64,8 @@ pub(super) enum Repetition {
 struct Recorded {
     /// When the last event with these properties was recorded.
     subjects: HashMap<String, Timestamp>,
-    /// For each type and network, the beginning of the present [`REPEAT_AFTER`], and the number of events in it.
-    networks: HashMap<(EventType, Option<IpAddr>), (Timestamp, u32)>,
+    /// For each type and site, the beginning of the present [`REPEAT_AFTER`], and the number of events in it.
+    sites: HashMap<(EventType, Option<IpAddr>), (Timestamp, u32)>,
 }
 
 /// The queues of one process.
@@ -161,7 +163,7 @@ impl Recorder {
         let reason = record.reason.as_deref().unwrap_or_default();
         let key = format!("{} {reason} {limit} {changed} {subject}", event_type.name());
         let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
-        let Recorded { subjects, networks } = &mut *recorded;
+        let Recorded { subjects, sites } = &mut *recorded;
         if subjects.get(&key).is_some_and(|at| now.since(*at) < REPEAT_AFTER) {
             return Repetition::OfSubject;
         }
@@ -169,14 +171,14 @@ impl Recorder {
             subjects.clear();
         }
         subjects.insert(key, now);
-        if networks.len() >= MAX_REMEMBERED {
-            networks.clear();
+        if sites.len() >= MAX_REMEMBERED {
+            sites.clear();
         }
-        let (began, count) = networks.entry((event_type, network)).or_insert((now, 0));
+        let (began, count) = sites.entry((event_type, network.map(site_of))).or_insert((now, 0));
         if now.since(*began) >= REPEAT_AFTER {
             (*began, *count) = (now, 0);
         }
         *count += 1;
-        if *count > MAX_OF_NETWORK { Repetition::OfNetwork } else { Repetition::None }
+        if *count > MAX_OF_SITE { Repetition::OfSite } else { Repetition::None }
     }
 }
