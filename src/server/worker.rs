@@ -28,9 +28,7 @@ use super::wire::ConnectionActivity;
 use super::{bind, connection};
 use crate::clock::Clock;
 use crate::config;
-use crate::http::{
-    RequestFactory, RequestIdGenerator, RequestLimits, Router, TrustedProxies, client_ip, connection_counter,
-};
+use crate::http::{RequestFactory, RequestIdGenerator, RequestLimits, Router, TrustedProxies, connection_counter};
 use crate::priority;
 use crate::rng::Rng;
 
@@ -195,9 +193,11 @@ fn spawn_connection<C: Clone + 'static>(
     let slot = ConnectionSlot::new(worker.clone(), activity.clone(), permit);
     let task = tokio::task::spawn_local(async move { connection::serve(&slot, stream, peer).await });
     // The task runs on this thread, so not before its connection has an entry. A proxy forwards requests of many
-    // networks, so its connections count against none.
+    // networks, so its connections count against none. An IPv6 connection counts against the whole /48: a stranger with
+    // one from each of its /64s would never have the most, and anyone with two would. Many people may share a /48, as
+    // they may share an IPv4 address: they lose connections only while these run short, and idle ones first.
     let peer = peer.ip().to_canonical();
-    let network = (!worker.proxies.is_trusted(peer)).then(|| client_ip::rate_limit_ip(peer));
+    let network = (!worker.proxies.is_trusted(peer)).then(|| config::site_of(peer));
     activity.set_entry(worker.registry.insert(network, task.abort_handle(), &activity));
 }
 
