@@ -1,8 +1,8 @@
 //! One megabit a second of the most expensive requests that anyone may send: their effect on the response time of
 //! `/verify`.
 //!
-//! The limits of the server are those of its defaults, and each request comes from another client network, so that no
-//! limit of a network stops it. The header field that names the network is not counted as traffic.
+//! The limits of the server are those of its defaults, and each request comes from another IPv6 /48, so that no limit
+//! of a network stops it. The header field that names the network is not counted as traffic.
 
 use std::fmt::Write;
 
@@ -106,10 +106,10 @@ fn forged(context: &Context, number: u64) -> String {
     format!("{}.{payload}.{}", context.token_head, "A".repeat(86))
 }
 
-/// A header field of fixed length that names the network of the client.
+/// A header field of fixed length that names the network of the client. The range is for documentation (RFC 9637).
 fn network(number: u64) -> String {
     let number = number % 0xff_ffff;
-    format!("x-forwarded-for: 2001:db8:{:04x}:{:04x}::1\r\n", number >> 16, number & 0xffff)
+    format!("x-forwarded-for: 3fff:{:04x}:{:04x}::1\r\n", number >> 16, number & 0xffff)
 }
 
 pub(crate) fn run(options: &Options, report: &mut Report) {
