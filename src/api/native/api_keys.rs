@@ -28,7 +28,7 @@ use crate::id::{ApiKeyId, ProjectId};
 /// Maximum number of characters of a scope, for the same reason as [`MAX_SCOPES`].
 const MAX_SCOPE_LENGTH: usize = 100;
 
-/// The most keys that can be left out: what clients with 32-bit integers can count.
+/// The largest `skip`: clients may have 32-bit integers.
 const MAX_SKIP: u32 = i32::MAX as u32;
 
 /// Maximum number of keys in one response: with the most scopes each, they have half a megabyte.
@@ -47,7 +47,7 @@ pub(super) struct CreateApiKey {
     /// After how many days the key expires; by default never.
     #[schema(minimum = 1, maximum = 36_500)]
     expires_in_days: Option<u32>,
-    /// The password, which reserved scopes need in place of a recent sign-in.
+    /// The password, in place of a recent sign-in, for scopes that need one of them.
     #[schema(value_type = Option<String>, format = Password)]
     password: Option<Password>,
 }
@@ -196,9 +196,9 @@ pub(super) const LIST: Endpoint = endpoint! {
 /// Create an API key
 ///
 /// The response has the whole key, which is not shown again. The owner is told by mail. Only superusers may grant the
-/// reserved scopes `admin`, `billing:write` and `feed:report`, with a token of a recent sign-in or with the password,
-/// which they also need for `introspect`, `revoke` and `tokens:exchange`. A user can have at most 1,000 keys that are
-/// not deactivated; those that have expired count.
+/// reserved scopes `admin`, `billing:write` and `feed:report`. For these, and for `introspect`, `revoke` and
+/// `tokens:exchange`, a superuser needs a token of a recent sign-in, or the password. A user can have at most 1,000
+/// keys that are not deactivated; expired ones count.
 #[utoipa::path(
     post,
     path = "/projects/{id}/api-keys",
@@ -238,7 +238,7 @@ async fn create(ctx: Context, mut request: Request) -> Result<Response, Problem>
             idempotency::to_json(&CreatedApiKey { key: full_key.reveal().to_owned(), api_key })
         }
     };
-    // A key that belongs to another project is another request.
+    // The project is in the path, so the body alone does not identify the request.
     let operation = "create an API key";
     let content = [project.to_string().as_bytes(), &bytes].concat().into();
     idempotency::create(&ctx, &request, operation, Some(caller.user), &content, work).await

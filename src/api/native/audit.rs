@@ -1,4 +1,4 @@
-//! Security events: all of them for administrators, and one's own for everyone.
+//! Security events: all of them for administrators, and their own for users.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -33,7 +33,7 @@ pub(super) struct EventList<'a> {
     /// The cursor of the next page: for `before`, or for `after` if the request had that. Null if there are no
     /// older events.
     next: Option<String>,
-    /// The cursor of the newest event that was looked at: pass it as `after` to read what follows.
+    /// The cursor of the newest event that was examined: pass it as `after` to read the events that follow.
     newest: String,
 }
 
@@ -85,7 +85,7 @@ pub(super) struct Event<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     dialect: Option<&'a str>,
-    /// The way of a sign-in: `password`, `code` or `magic_link`.
+    /// The method of a sign-in: `password`, `code` or `magic_link`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     method: Option<&'a str>,
@@ -154,9 +154,8 @@ impl<'a> EventList<'a> {
 /// List security events
 ///
 /// The newest first, or with `after` the oldest first. With `wait`, a request that finds no event after `after` waits
-/// for one: repeat it with `next` to follow events as they happen. Few of very many events may match a filter; a page
-/// can then be short or empty although `next` is not null. For superusers, and for their API keys with the scope
-/// `admin`.
+/// for one: repeat it with `next` to follow events as they happen. If few events match a filter, a page can be short or
+/// empty although `next` is not null. For superusers, and for their API keys with the scope `admin`.
 #[utoipa::path(
     get,
     path = "/admin/audit",
@@ -167,9 +166,10 @@ impl<'a> EventList<'a> {
         ("before" = Option<String>, Query, pattern = "^(0|[1-9][0-9]{0,14})-(0|[1-9][0-9]{0,8})$",
             description = "Only events before this cursor; ignored with `after`."),
         ("type" = Option<String>, Query,
-            description = "Names of types, or the part before the dot for all of a subject, separated by commas."),
+            description = "Types, separated by commas. The part before the dot stands for all types with it."),
         ("user" = Option<uuid::Uuid>, Query, description = "Only events that concern this user."),
-        ("actor" = Option<String>, Query, description = "Only what this user did to others, or `cli`, or `system`."),
+        ("actor" = Option<String>, Query,
+            description = "Only events that this user caused for others, or that `cli` or `system` caused."),
         Limit,
         ("wait" = Option<u32>, Query, minimum = 0, maximum = 25, description = "Seconds to wait for an event."),
     ),
@@ -206,9 +206,9 @@ pub(super) const LIST_EVENTS: Endpoint = endpoint! {
     errors: [FORBIDDEN],
 };
 
-/// List one's own security events
+/// List your security events
 ///
-/// The newest first, or with `after` the oldest first. They do not tell which administrator did something.
+/// The newest first, or with `after` the oldest first. They do not name the administrator who caused an event.
 #[utoipa::path(
     get,
     path = "/me/activity",

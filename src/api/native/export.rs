@@ -20,7 +20,7 @@ use crate::auth::{Billing, Error};
 use crate::clock::Timestamp;
 use crate::http::{Request, Response};
 
-/// Everything that is stored of a user, except hashes and sealed secrets.
+/// Everything that is stored about a user, except hashes and encrypted secrets.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Export<'a> {
     #[schema(value_type = String, format = DateTime)]
@@ -48,7 +48,7 @@ struct BillingState<'a> {
 
 /// Export your data
 ///
-/// Everything that is stored of the caller, except the hash of the password and what is sealed.
+/// Everything that is stored about the caller, except hashes and encrypted secrets.
 #[utoipa::path(
     get,
     path = "/me/export",

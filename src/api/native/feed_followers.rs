@@ -1,4 +1,4 @@
-//! Reports of the services that follow the revocation feed: `docs/revocation-feed.md` says who sends them and why.
+//! Reports of the services that follow the revocation feed. `docs/revocation-feed.md` gives their purpose.
 
 use http::StatusCode;
 use serde::Deserialize;
@@ -18,7 +18,7 @@ use crate::http::{FieldError, FieldErrorKind, ParamLocation, Rejection, Request,
 const MAX_NAME_LENGTH: usize = 100;
 
 /// The longest epoch, position and JWKS hash that the format of the feed permits.
-const MAX_MARK_LENGTH: usize = 64;
+const MAX_VALUE_LENGTH: usize = 64;
 
 /// The greatest integer that all JSON parsers agree on (RFC 8259, 6).
 const MAX_TIME: i64 = (1 << 53) - 1;
@@ -39,10 +39,10 @@ struct FollowerReport {
     /// The `epoch` of its position.
     #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._-]+$")]
     epoch: String,
-    /// Its position: the `to` of the last frame that continued at the position before.
+    /// Its position: `to` of the last frame that it applied without a gap.
     #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._-]+$")]
     position: String,
-    /// The greatest `time` of the frames after which its state was complete.
+    /// The greatest `time` of a frame after which its state was complete.
     #[schema(minimum = 0, maximum = 9_007_199_254_740_991_i64)]
     time: i64,
     /// The identifier of the JWKS that it has, as in `jwks` of frames.
@@ -52,8 +52,8 @@ struct FollowerReport {
 
 /// Report what a follower of the revocation feed has applied
 ///
-/// Once a minute, and when it has read another JWKS. A report counts for 150 seconds. For API keys of superusers with
-/// the scope `feed:report` or `admin`, and for superusers. 429 if 4,096 other followers report.
+/// A follower reports once a minute, and when it has read another JWKS. A report counts for 150 seconds. For API keys
+/// of superusers with the scope `feed:report` or `admin`, and for superusers. 429 if 4,096 other followers report.
 #[utoipa::path(
     post,
     path = "/.well-known/signet-revocations/followers",
@@ -70,7 +70,7 @@ async fn report_follower(ctx: Context, mut request: Request) -> Result<Response,
     let FollowerReport { name, epoch, position, time, jwks } = request.json().await?;
     check("name", &name, MAX_NAME_LENGTH, "._:/@-")?;
     for (field, value) in [("epoch", &epoch), ("position", &position), ("jwks", &jwks)] {
-        check(field, value, MAX_MARK_LENGTH, "._-")?;
+        check(field, value, MAX_VALUE_LENGTH, "._-")?;
     }
     if !(0..=MAX_TIME).contains(&time) {
         let rule = format!("must be between 0 and {MAX_TIME}");
@@ -88,8 +88,8 @@ pub(super) const REPORT_FOLLOWER: Endpoint = endpoint! {
     errors: [FORBIDDEN, Error::NotFound, RATE_LIMITED],
 };
 
-/// Checks that a text has letters, digits and these characters only: stores separate texts by others, and operators see
-/// them in a terminal.
+/// Checks that a text has only letters, digits and the characters `others`. Stores use further characters as
+/// separators, and operators print the text in a terminal.
 fn check(field: &str, text: &str, max_length: usize, others: &str) -> Result<(), Rejection> {
     let is_allowed = |letter: char| letter.is_ascii_alphanumeric() || others.contains(letter);
     if (1..=max_length).contains(&text.len()) && text.chars().all(is_allowed) {

@@ -93,7 +93,7 @@ async fn sign_in(ctx: &Context, body: SignIn, request_ctx: RequestContext<'_>) -
     Ok(password::sign_in(ctx, &login, &password, mfa_code, request_ctx).await?)
 }
 
-/// 204 if there is no cookie: nobody is signed in, which is no error of the page that asks.
+/// 204 without a cookie: a page sends this request before it knows if anybody is signed in, so it is no error.
 async fn refresh_session(ctx: Context, mut request: Request) -> Result<Response, Problem> {
     if !is_same_origin(&request) {
         return Ok(cross_origin());
@@ -135,8 +135,9 @@ async fn end_session(ctx: Context, request: Request) -> Result<Response, Problem
 }
 
 /// True if a page of this origin made the request. Browsers say so in `Sec-Fetch-Site` (Fetch Metadata), which scripts
-/// cannot set; those that do not send it, and all over plain http to other hosts, say from where in `Origin`. A program
-/// that sends neither field has no user's cookie: it may call as long as it sends no cookie.
+/// cannot set. Some browsers do not send it, and none does over plain http to other hosts; these send `Origin`. A
+/// request with neither field is not from a page. It is allowed without a cookie, because then it uses no user's
+/// session.
 fn is_same_origin(request: &Request) -> bool {
     match (request.header("sec-fetch-site"), request.header(ORIGIN)) {
         (Some(site), _) => site == "same-origin",

@@ -209,7 +209,7 @@ pub(super) fn gone() -> Response {
     problem(410, "gone", title, "the position is not kept".to_owned())
 }
 
-/// The response to a request that another origin made in the name of a browser's user.
+/// The response to a request that a page of another origin made.
 pub(super) fn cross_origin() -> Response {
     problem(403, "cross_origin", "Only pages of this origin may call this.", "another origin".to_owned())
 }

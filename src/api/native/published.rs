@@ -154,7 +154,7 @@ fn signing_algorithms(config: &Config) -> Vec<&'static str> {
     [Some(config.tokens.algorithm.name()), es256].into_iter().flatten().collect()
 }
 
-/// A name that is no URL is known to those who use it, and no resource identifier.
+/// The audiences whose name is a URL. Other names are no resource identifiers (RFC 9728, 1.2).
 fn audiences_with_url(config: &Config) -> Vec<String> {
     let names = config.audiences.iter().map(|audience| &audience.name);
     names.filter(|name| name.starts_with("https://")).cloned().collect()

@@ -41,8 +41,8 @@ pub(super) struct SignUp {
 
 /// Create an account
 ///
-/// Mails a link that confirms the address. Does not sign in: `POST /sessions` does, before the address is confirmed
-/// too, unless the settings demand a confirmed one.
+/// Mails a link that confirms the address. Does not sign in: `POST /sessions` does. That works before the address is
+/// confirmed, unless the settings demand a confirmed address.
 #[utoipa::path(
     post,
     path = "/users",

@@ -193,7 +193,7 @@ pub(super) const VERIFY_BATCH: Endpoint = endpoint! {
         ("scope" = Option<String>, Query,
             description = "At most 64 scopes, separated by spaces, all of which the credential must have."),
         ("subject" = inline(Option<RequiredSubject>), Query,
-            description = "Whom the credential must have been issued to."),
+            description = "The holder that the credential must have."),
     ),
     security(("access_token" = []), ("api_key" = [])),
     responses(
@@ -253,7 +253,8 @@ pub(super) async fn respond_to_proxy(
     })
 }
 
-/// A value that is not known is refused, so that a proxy with a misspelt requirement lets nobody in.
+/// The holder that a request demands. An unknown value is refused, so that a misspelt requirement of a proxy does not
+/// let every request pass.
 pub(super) fn required_subject(location: ParamLocation, subject: Option<&str>) -> Result<Option<Subject>, Rejection> {
     match subject {
         None => Ok(None),
@@ -277,6 +278,7 @@ pub(super) fn required_scopes(
     scope.map(RequiredScopes::parse).transpose().map_err(invalid)
 }
 
+/// Verifies a credential. The inner error says why it is invalid, which is a result and no failure of the call.
 async fn check(
     ctx: &Context,
     token: &str,

@@ -14,8 +14,9 @@ use crate::http::{FieldError, FieldErrorKind, FormFields, ParamLocation, Rejecti
 ///
 /// For proxies that ask with the method and the path of the client's request, such as Envoy ext_authz with `path_prefix:
 /// /verify/proxy`. Takes every method, and all paths below this one, and answers as `GET /verify` does. A body is
-/// ignored. Requirements are in header fields, which the configuration of the proxy sets. The query states requirements
-/// only where the path is exactly this one: below it, also after one more slash, it is that of the client's request.
+/// ignored. Requirements are in header fields, which the configuration of the proxy sets. They can be in the query only
+/// if the path is exactly `/verify/proxy`. If the path is longer, even by one slash, the query is that of the client's
+/// request and is ignored.
 #[utoipa::path(
     get,
     path = "/verify/proxy",
@@ -25,7 +26,7 @@ use crate::http::{FieldError, FieldErrorKind, FormFields, ParamLocation, Rejecti
         ("x-verify-scope" = Option<String>, Header,
             description = "At most 64 scopes, separated by spaces, all of which the credential must have."),
         ("x-verify-subject" = inline(Option<RequiredSubject>), Header,
-            description = "Whom the credential must have been issued to."),
+            description = "The holder that the credential must have."),
         ("aud" = Option<String>, Query, description = "The same as the header field; a request has one of both."),
         ("scope" = Option<String>, Query, description = "The same."),
         ("subject" = inline(Option<RequiredSubject>), Query, description = "The same."),

@@ -65,9 +65,9 @@ struct ApiKeyOwner<'a> {
 
 /// List API keys
 ///
-/// Those of all users, deactivated ones included: the newest first, or with `sort=last_used` the one that was used last
-/// first and those that were never used last. The latter considers the newest 10,000 keys. For superusers, and for their
-/// API keys with the scope `admin`.
+/// The keys of all users, including deactivated ones, the newest first. `sort=last_used` sorts the newest 10,000 keys
+/// by their last use, the latest first and unused keys at the end. For superusers, and for their API keys with the
+/// scope `admin`.
 #[utoipa::path(
     get,
     path = "/admin/api-keys",

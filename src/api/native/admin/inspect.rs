@@ -46,23 +46,25 @@ struct InspectRequest {
 })))]
 struct InspectedToken<'a> {
     kind: KindName,
-    /// The header of a JWT, whoever wrote it.
+    /// The header of a JWT, also if its signature is wrong.
     #[schema(value_type = Option<Object>)]
     header: Option<&'a Value>,
-    /// The claims of a JWT, whoever wrote them; of an API key and a refresh token, its known data.
+    /// The claims of a JWT, also if its signature is wrong. For an API key and a refresh token, their stored data in
+    /// the form of claims.
     #[schema(value_type = Option<Object>)]
     claims: Option<&'a Value>,
     /// The signing key that the header names; null if it is not in the keyring.
     key: Option<InspectedKey<'a>>,
     /// True if the credential is accepted now.
     valid: bool,
-    /// Why it is not accepted, as a code of `/verify`; `session_ended` and `rotated` for refresh tokens. Null if it is.
+    /// Why it is not accepted: a code of `/verify`, or `session_ended` or `rotated` for a refresh token. Null if it is
+    /// accepted.
     reason: Option<&'static str>,
     /// The same in a sentence.
     explanation: Option<&'static str>,
-    /// Its session, while that is open.
+    /// Its session; null unless the session is open.
     session: Option<InspectedSession<'a>>,
-    /// The revoked object.
+    /// The revocation because of which it is not accepted; null if that is not the reason or not known.
     revoked: Option<RevokedBy>,
     /// Its user, if the credential is authentic.
     user: Option<InspectedUser<'a>>,
@@ -116,13 +118,14 @@ struct InspectedSession<'a> {
     dialect: &'a str,
 }
 
-/// The revocation because of which the credential is not accepted.
+/// A revocation.
 #[derive(Serialize, ToSchema)]
 #[schema(examples(json!({"what": "user", "at": "2025-11-14T14:30:00Z"}), json!({"what": "session", "at": null})))]
 struct RevokedBy {
-    /// `everyone`, `user`, `session`, `token`, `api_key` or `signing_key`.
+    /// The revoked object: `everyone`, `user`, `session`, `token`, `api_key` or `signing_key`.
     what: &'static str,
-    /// When, or up to when what was issued is revoked; null if that is not known.
+    /// For `everyone` and `user`, what began up to this time is revoked. Otherwise the time of the revocation. Null if
+    /// it is not known.
     #[schema(value_type = Option<String>, format = DateTime)]
     at: Option<Timestamp>,
 }
@@ -142,9 +145,9 @@ struct InspectedUser<'a> {
 
 /// Inspect a token
 ///
-/// Says what a token or an API key is, what it says, which key signed it, whether it is accepted and why not, where its
-/// session is, and what was revoked. Uses nothing up: a refresh token can be used afterwards. For superusers, and for
-/// their API keys with the scope `admin`.
+/// Returns the kind, the contents, the signing key, the session and the user of a token or an API key. Says whether it
+/// is accepted; if it is not, gives the reason and the revocation. The credential is not used up: a refresh token still
+/// works afterwards. For superusers, and for their API keys with the scope `admin`.
 #[utoipa::path(
     post,
     path = "/admin/inspect",

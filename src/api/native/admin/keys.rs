@@ -61,16 +61,16 @@ struct SigningKey {
     algorithm: KeyAlgorithm,
     #[schema(value_type = SigningKeyState)]
     state: &'static str,
-    /// When it was added to the keyring, which announces it.
+    /// When it was added to the keyring.
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    /// Since when the JWKS has it.
+    /// When it was added to the JWKS. The same as `created_at`.
     #[schema(value_type = String, format = DateTime)]
     announced_at: Timestamp,
-    /// From when it signs or has signed.
+    /// When it begins to sign, or began.
     #[schema(value_type = String, format = DateTime)]
     signs_from: Timestamp,
-    /// Until when something that it signed can be valid; null while it signs.
+    /// When the last token that it signed expires; null while it signs.
     #[schema(value_type = Option<String>, format = DateTime)]
     verify_until: Option<Timestamp>,
     #[schema(value_type = Option<String>, format = DateTime)]

@@ -17,7 +17,7 @@ use crate::auth::mails::{self, ListedMail};
 use crate::clock::Timestamp;
 use crate::http::{Request, Response};
 
-/// The mail of the node that answers.
+/// The mail of the node that serves the request.
 #[derive(Serialize, ToSchema)]
 #[schema(examples(json!({
     "outbox": false,
@@ -74,7 +74,7 @@ struct QueuedLetter {
     to: String,
     #[schema(value_type = String, format = DateTime)]
     queued_at: Timestamp,
-    /// It is given up at this moment.
+    /// When it is dropped if it has not been sent.
     #[schema(value_type = String, format = DateTime)]
     expires_at: Timestamp,
     failed_tries: u32,
@@ -165,8 +165,8 @@ struct TestMailResult {
 
 /// Get the state of mail
 ///
-/// The queued mails of the node that answers, and the reason why they wait. For superusers, and for their API keys with
-/// the scope `admin`.
+/// The queued mails of the node that serves the request, and the reasons why they wait. For superusers, and for their
+/// API keys with the scope `admin`.
 #[utoipa::path(
     get,
     path = "/admin/mail",
@@ -199,8 +199,8 @@ pub(super) const STATE: Endpoint = endpoint! {
 
 /// List letters in the outbox
 ///
-/// Those that the node that answers has written to files, because no mail server is configured; 404 if there is one. For
-/// superusers, and for their API keys with the scope `admin`.
+/// The letters that the node that serves the request has written to files, because no mail server is configured. 404 if
+/// one is configured. For superusers, and for their API keys with the scope `admin`.
 #[utoipa::path(
     get,
     path = "/admin/mail/outbox",
@@ -234,8 +234,8 @@ pub(super) const LIST_OUTBOX: Endpoint = endpoint! {
 
 /// Get a letter in the outbox
 ///
-/// With its codes and links, with which one can sign in as the recipient: it needs a recent sign-in and is recorded. 404 if
-/// mails are sent. For superusers, and for their API keys with the scope `admin`.
+/// The letter contains codes and links that sign in as the recipient. So the call needs a recent sign-in and is
+/// recorded. 404 if a mail server is configured. For superusers, and for their API keys with the scope `admin`.
 #[utoipa::path(
     get,
     path = "/admin/mail/outbox/{name}",

@@ -45,10 +45,10 @@ use crate::http::{Request, Response};
     "warnings": [],
 })))]
 struct OverviewBody<'a> {
-    /// The running nodes; only the node that answers while the store of sessions does not.
+    /// The running nodes. While the store of sessions does not answer, only the node that serves the request.
     nodes: Vec<NodeBody<'a>>,
     this_node: ThisNode<'a>,
-    /// The risks in the settings of the node that answers.
+    /// The risks in the settings of the node that serves the request.
     warnings: &'a [String],
 }
 
@@ -56,7 +56,7 @@ struct OverviewBody<'a> {
 #[derive(Serialize, ToSchema)]
 struct NodeBody<'a> {
     id: &'a str,
-    /// Null if the node has not told its state lately, as the next two.
+    /// `version`, `started_at` and `ready` are null if the node has not published its state lately.
     version: Option<&'a str>,
     #[schema(value_type = Option<String>, format = DateTime)]
     started_at: Option<Timestamp>,
@@ -67,7 +67,7 @@ struct NodeBody<'a> {
     has_applied_revocations: bool,
 }
 
-/// The node that answers.
+/// The node that serves the request.
 #[derive(Serialize, ToSchema)]
 struct ThisNode<'a> {
     id: &'a str,
@@ -82,7 +82,7 @@ struct ThisNode<'a> {
     hash_queue: HashQueueBody,
     stores: Vec<StoreBody>,
     revocation: RevocationState,
-    /// The services that follow the revocation feed and report it.
+    /// The services that follow the revocation feed and report their positions.
     followers: Vec<FollowerBody<'a>>,
     mail: MailBody,
 }
@@ -161,9 +161,9 @@ struct MailBody {
 
 /// Get an overview
 ///
-/// The load and state of the node that answers, from its own metrics, and the running nodes. A store that does not
-/// answer is reported, unless the caller cannot be checked without it. For superusers, and for their API keys with the
-/// scope `admin`.
+/// The load and state of the node that serves the request, from its own metrics, and the running nodes. Works while a
+/// store does not answer, unless the caller cannot be checked without it. For superusers, and for their API keys with
+/// the scope `admin`.
 #[utoipa::path(
     get,
     path = "/admin/overview",

@@ -54,8 +54,8 @@ enum SettingSource {
 
 /// List the settings
 ///
-/// Those of the node that answers, each with its source. Secrets are masked. For superusers, and for their API keys with
-/// the scope `admin`.
+/// The settings of the node that serves the request, each with its source. Secrets are masked. For superusers, and for
+/// their API keys with the scope `admin`.
 #[utoipa::path(
     get,
     path = "/admin/settings",

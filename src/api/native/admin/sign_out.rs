@@ -46,8 +46,7 @@ struct NodeAcknowledgement {
 /// Sign a user out everywhere
 ///
 /// Ends all sessions of the user, on every node within milliseconds. Waits for the nodes for a second at most and says
-/// when each of them had applied it. For superusers, and for their API keys with the
-/// scope `admin`.
+/// when each of them had applied it. For superusers, and for their API keys with the scope `admin`.
 #[utoipa::path(
     post,
     path = "/admin/users/{id}/sign-out",

@@ -1,4 +1,4 @@
-//! Operations of administrators on the sign-ins of a user: the user's sessions, a lost second factor, a new password.
+//! Calls by which administrators help a user sign in or sign out: sessions, a lost second factor, a forgotten password.
 
 use http::StatusCode;
 use serde::Serialize;

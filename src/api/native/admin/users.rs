@@ -112,10 +112,10 @@ struct UpdateUserRequest {
 
 /// List users
 ///
-/// The newest first. `query` is a whole id, or a part of an address, username or full name; the user whose id, address or
-/// username it is comes first. A search reads a bounded number of users for each page, so a page can be short or empty
-/// although there are more: go on while there is a `next_cursor`. For superusers, and for their API keys with the scope
-/// `admin`.
+/// The newest first. `query` is a whole id, or a part of an address, username or full name. A user whose id, address or
+/// username equals it comes first. A search reads a bounded number of users for each page, so a page can be short or
+/// empty although there are more: go on while there is a `next_cursor`. For superusers, and for their API keys with the
+/// scope `admin`.
 #[utoipa::path(
     get,
     path = "/admin/users",
@@ -220,8 +220,8 @@ pub(super) const CREATE: Endpoint = endpoint! {
 
 /// Get a user
 ///
-/// With the number of open sessions, the projects and the API keys. For superusers, and for their API keys with the scope
-/// `admin`.
+/// Includes the number of open sessions, the projects and the API keys. For superusers, and for their API keys with the
+/// scope `admin`.
 #[utoipa::path(
     get,
     path = "/admin/users/{id}",
@@ -244,7 +244,7 @@ pub(super) const READ: Endpoint = endpoint! {
 
 /// Update a user
 ///
-/// Custom claims are data for other services: access tokens of audiences that list them carry them, from the next
+/// Custom claims are data for other services: an access token contains those that its audience lists, from the next
 /// refresh on. Changing `superuser` needs a recent sign-in. For superusers, and for their API keys with the scope `admin`.
 #[utoipa::path(
     patch,
@@ -294,8 +294,8 @@ pub(super) const UPDATE: Endpoint = endpoint! {
 
 /// Delete a user
 ///
-/// With its projects, API keys and sessions, and tells its owner by mail. Needs a recent sign-in. Superusers cannot delete
-/// themselves. For superusers, and for their API keys with the scope `admin`.
+/// Also deletes the user's projects, API keys and sessions, and tells the user by mail. Needs a recent sign-in.
+/// Superusers cannot delete themselves. For superusers, and for their API keys with the scope `admin`.
 #[utoipa::path(
     delete,
     path = "/admin/users/{id}",

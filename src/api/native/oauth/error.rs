@@ -16,7 +16,7 @@ pub(crate) enum OauthError {
     Api(ApiError),
     /// A required parameter is missing.
     MissingParameter(&'static str),
-    /// A parameter has a value that is not supported; the rule.
+    /// A parameter has a value that is not supported: its name, and the rule that the value violates.
     InvalidParameter(&'static str, &'static str),
     /// The request names several audiences. A token here has one.
     SeveralTargets,
