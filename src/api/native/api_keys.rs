@@ -8,9 +8,9 @@ use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, SchemaType, Ty
 
 use super::idempotency::{self, IN_PROGRESS, IdempotencyKey, KEY_REUSED};
 use super::query::number;
-use super::{NAME, Problem, check_name};
+use super::{Problem, check_name, request_context};
 use crate::api::endpoint::{Endpoint, endpoint};
-use crate::api::{FORBIDDEN, RATE_LIMITED, credential, request_context, session_token};
+use crate::api::{FORBIDDEN, RATE_LIMITED, credential, session_token};
 use crate::auth::Error;
 use crate::auth::accounts::projects::personal_project;
 use crate::auth::api_keys::{
@@ -180,7 +180,7 @@ async fn list(ctx: Context, request: Request) -> Result<Response, Problem> {
     let skip = number(&query, "skip", 0, 0..=MAX_SKIP)?;
     let limit = number(&query, "limit", MAX_PAGE, 1..=MAX_PAGE)?;
     let project = project(&ctx, &caller, &request).await?;
-    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
+    let request_ctx = request_context(&ctx, &request);
     let (keys, total) = list_own(&ctx, &caller, project, (skip, limit), request_ctx).await?;
     let now = ctx.now();
     let api_keys = keys.into_iter().map(|key| ProjectApiKey::new(key, now)).collect();
@@ -222,7 +222,7 @@ async fn create(ctx: Context, mut request: Request) -> Result<Response, Problem>
     let caller = authenticate(&ctx, session_token(&request)?).await?;
     caller.require_session()?;
     let project = project(&ctx, &caller, &request).await?;
-    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request).into_owned();
+    let request_ctx = request_context(&ctx, &request).into_owned();
     let work = {
         let (ctx, caller) = (ctx.clone(), caller.clone());
         async move {
@@ -279,7 +279,7 @@ async fn deactivate(ctx: Context, request: Request) -> Result<Response, Problem>
     caller.require_session()?;
     let project = project(&ctx, &caller, &request).await?;
     let key = ApiKeyId::parse(request.param("key")).ok_or(Error::NotFound)?;
-    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
+    let request_ctx = request_context(&ctx, &request);
     deactivate_own(&ctx, &caller, project, key, request_ctx).await?;
     Ok(Response::empty(StatusCode::NO_CONTENT))
 }

@@ -9,9 +9,9 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::query::{Limit, invalid_query, limit, number};
-use super::{NAME, Problem};
+use super::{Problem, request_context};
 use crate::api::endpoint::{Endpoint, endpoint};
-use crate::api::{FORBIDDEN, RATE_LIMITED, credential, request_context, session_token};
+use crate::api::{FORBIDDEN, RATE_LIMITED, credential, session_token};
 use crate::auth::Error;
 use crate::auth::accounts::activity;
 use crate::auth::audit::{self, EventFilter, EventPage, EventRange, ListedEvent, Party, Position};
@@ -227,7 +227,7 @@ async fn list_activity(ctx: Context, request: Request) -> Result<Response, Probl
     let (caller, user) = authenticate_user(&ctx, session_token(&request)?).await?;
     caller.require_session()?;
     let query = request.query()?;
-    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
+    let request_ctx = request_context(&ctx, &request);
     let page = activity::list_activity(&ctx, user.id, range(&query)?, limit(&query)?, request_ctx).await?;
     Ok(Response::json(StatusCode::OK, &EventList::new(&page, &Emails::new())).no_store())
 }

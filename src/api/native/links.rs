@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::sessions::{Tokens, tokens};
-use super::{NAME, Problem};
+use super::{Problem, request_context};
 use crate::api::endpoint::{Endpoint, deprecated_alias, deprecated_docs, endpoint};
-use crate::api::{RATE_LIMITED, WEAK_PASSWORD, request_context};
+use crate::api::{RATE_LIMITED, WEAK_PASSWORD};
 use crate::auth::Error;
 use crate::auth::accounts::change_email;
 use crate::auth::accounts::verify_email::Verification;
@@ -53,7 +53,7 @@ enum ConfirmationStatus {
 )]
 async fn confirm_email(ctx: Context, mut request: Request) -> Result<Response, Problem> {
     let body: ConfirmEmail = request.json().await?;
-    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
+    let request_ctx = request_context(&ctx, &request);
     let status = match change_email::verify_linked_address(&ctx, &body.token, request_ctx).await? {
         Verification::Verified => ConfirmationStatus::Confirmed,
         Verification::AlreadyVerified => ConfirmationStatus::AlreadyConfirmed,
@@ -101,7 +101,7 @@ pub(super) struct ResetPassword {
 )]
 async fn reset(ctx: Context, mut request: Request) -> Result<Response, Problem> {
     let body: ResetPassword = request.json().await?;
-    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
+    let request_ctx = request_context(&ctx, &request);
     let policy = Policy::for_dialect(request_ctx.dialect_config, &ctx.node.config.passwords);
     reset_password(&ctx, &body.token, body.device_secret.as_deref(), &body.new_password, policy, request_ctx).await?;
     Ok(Response::empty(StatusCode::NO_CONTENT).no_store())
@@ -155,8 +155,7 @@ pub(super) struct RedeemMagicLink {
 )]
 async fn redeem_magic_link(ctx: Context, mut request: Request) -> Result<Response, Problem> {
     let body: RedeemMagicLink = request.json().await?;
-    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request)
-        .with_resource(&ctx.node.config, body.resource.as_deref())?;
+    let request_ctx = request_context(&ctx, &request).with_resource(&ctx.node.config, body.resource.as_deref())?;
     let pair = redeem_with_code(&ctx, &body.token, &body.device_secret, body.mfa_code.as_deref(), request_ctx).await?;
     Ok(Response::json(StatusCode::CREATED, &tokens(&pair, ctx.now())).no_store())
 }

@@ -4,9 +4,9 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{NAME, Problem};
+use super::{Problem, request_context};
 use crate::api::endpoint::{Endpoint, endpoint};
-use crate::api::{FORBIDDEN, RATE_LIMITED, request_context, session_token};
+use crate::api::{FORBIDDEN, RATE_LIMITED, session_token};
 use crate::auth::Error;
 use crate::auth::accounts::permissions::require_user;
 use crate::auth::accounts::verify_email;
@@ -64,7 +64,7 @@ impl Mailed {
 )]
 async fn send_code(ctx: Context, mut request: Request) -> Result<Response, Problem> {
     let body: MailRequest = request.json().await?;
-    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
+    let request_ctx = request_context(&ctx, &request);
     let lifetime = mailed_code::send_code(&ctx, &Email::parse(&body.email)?, request_ctx).await?;
     Ok(Mailed::response(lifetime))
 }
@@ -88,7 +88,7 @@ pub(super) const SEND_CODE: Endpoint = endpoint! {
 )]
 async fn send_magic_link(ctx: Context, mut request: Request) -> Result<Response, Problem> {
     let body: MailRequest = request.json().await?;
-    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
+    let request_ctx = request_context(&ctx, &request);
     let device_secret = magic_link::request_link(&ctx, &body.email, LinkToken::Short, request_ctx).await?;
     let expires_in = ctx.node.config.mailed.magic.as_secs();
     Ok(Response::json(StatusCode::ACCEPTED, &LinkMailed { device_secret: &device_secret, expires_in }).no_store())
@@ -113,7 +113,7 @@ pub(super) const SEND_MAGIC_LINK: Endpoint = endpoint! {
 async fn send_reset_link(ctx: Context, mut request: Request) -> Result<Response, Problem> {
     let body: MailRequest = request.json().await?;
     let email = Email::parse(&body.email)?;
-    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
+    let request_ctx = request_context(&ctx, &request);
     let device_secret = request_password_reset(&ctx, email.as_str(), LinkToken::Short, request_ctx).await?;
     let expires_in = ctx.node.config.mailed.reset.as_secs();
     Ok(Response::json(StatusCode::ACCEPTED, &LinkMailed { device_secret: &device_secret, expires_in }).no_store())
@@ -137,7 +137,7 @@ pub(super) const SEND_RESET_LINK: Endpoint = endpoint! {
 )]
 async fn send_confirmation_link(ctx: Context, request: Request) -> Result<Response, Problem> {
     let (_, user) = require_user(&ctx, session_token(&request)?).await?;
-    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
+    let request_ctx = request_context(&ctx, &request);
     verify_email::request_link(&ctx, &user, request_ctx).await?;
     Ok(Mailed::response(ctx.node.config.mailed.confirm))
 }

@@ -7,9 +7,9 @@ use utoipa::ToSchema;
 use super::mailed::Mailed;
 use super::profile::Profile;
 use super::sessions::{Tokens, tokens};
-use super::{NAME, Problem, check_name};
+use super::{Problem, check_name, request_context};
 use crate::api::endpoint::{Endpoint, endpoint};
-use crate::api::{FORBIDDEN, RATE_LIMITED, WEAK_PASSWORD, credential, request_context, session_token};
+use crate::api::{FORBIDDEN, RATE_LIMITED, WEAK_PASSWORD, credential, session_token};
 use crate::auth::Error;
 use crate::auth::accounts::change_email::request_email_change;
 use crate::auth::accounts::delete::delete_self_with_proof;
@@ -105,7 +105,7 @@ async fn update(ctx: Context, mut request: Request) -> Result<Response, Problem>
     let parse = |name: Option<String>| name.map(|name| Username::parse(&name)).transpose();
     let username = body.username.map(parse).transpose()?;
     let (caller, user) = require_user(&ctx, session_token(&request)?).await?;
-    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
+    let request_ctx = request_context(&ctx, &request);
     let changes = UpdateSelf { full_name: body.full_name, username, ..UpdateSelf::default() };
     let user = update_self(&ctx, &user, changes, request_ctx).await?;
     Ok(Response::json(StatusCode::OK, &Profile::of(&ctx, &user, caller.auth_time()).await?).no_store())
@@ -138,7 +138,7 @@ async fn delete(ctx: Context, mut request: Request) -> Result<Response, Problem>
     let bytes = request.json_bytes().await?;
     let body = if bytes.is_empty() { DeleteMe::default() } else { json::parse(&bytes)? };
     let (caller, user) = require_user(&ctx, session_token(&request)?).await?;
-    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
+    let request_ctx = request_context(&ctx, &request);
     let proof = IdentityProof { password: body.password.as_ref(), auth_time: caller.auth_time() };
     delete_self_with_proof(&ctx, &user, proof, request_ctx).await?;
     Ok(Response::empty(StatusCode::NO_CONTENT))
@@ -179,7 +179,7 @@ async fn set_password(ctx: Context, mut request: Request) -> Result<Response, Pr
 pub(super) async fn replace_password(ctx: &Context, request: &mut Request) -> Result<TokenPair, Problem> {
     let body: NewPassword = request.json().await?;
     let (caller, user) = require_user(ctx, session_token(request)?).await?;
-    let request_ctx = request_context(NAME, &ctx.node.config.api.native, request);
+    let request_ctx = request_context(ctx, request);
     let (current, new) = (body.current_password, body.new_password);
     Ok(change_password(ctx, &user, caller.auth_time(), current, new, request_ctx).await?)
 }
@@ -216,7 +216,7 @@ async fn change_email(ctx: Context, mut request: Request) -> Result<Response, Pr
     let body: NewEmail = request.json().await?;
     let email = Email::parse(&body.email)?;
     let (caller, user) = require_user(&ctx, session_token(&request)?).await?;
-    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
+    let request_ctx = request_context(&ctx, &request);
     let proof = IdentityProof { password: body.current_password.as_ref(), auth_time: caller.auth_time() };
     Ok(Mailed::response(request_email_change(&ctx, &user, &email, proof, request_ctx).await?))
 }

@@ -34,8 +34,9 @@ use super::endpoint::{Endpoint, EndpointGroup};
 use super::openapi::ApiSpec;
 use super::pages;
 use crate::auth::context::Context;
+use crate::auth::request_context::RequestContext;
 use crate::config::{Config, ConsoleListener};
-use crate::http::{FieldError, FieldErrorKind, IntoResponse, ParamLocation, Rejection, Response, Routes};
+use crate::http::{FieldError, FieldErrorKind, IntoResponse, ParamLocation, Rejection, Request, Response, Routes};
 
 use oauth::{OauthError, OauthErrorBody};
 use problem::{Problem, ProblemDocument};
@@ -163,6 +164,10 @@ pub(super) fn spec(config: &Config) -> ApiSpec {
     struct Base;
 
     ApiSpec::new(&Base::openapi(), &GROUPS, config)
+}
+
+fn request_context<'a>(ctx: &'a Context, request: &'a Request) -> RequestContext<'a> {
+    super::request_context(NAME, &ctx.node.config.api.native, request)
 }
 
 /// Checks that people can read a name, and that every store can hold it.

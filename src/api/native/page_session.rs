@@ -8,19 +8,17 @@ use http::header::{COOKIE, ORIGIN, SET_COOKIE};
 use http::{HeaderValue, Method, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use super::NAME;
 use super::me::replace_password;
 use super::problem::{Problem, cross_origin};
-use crate::api::request_context;
+use super::{request_context, sessions};
 use crate::auth::Error;
 use crate::auth::audit::Origin;
 use crate::auth::context::Context;
-use crate::auth::identity::Email;
 use crate::auth::passwords::Password;
 use crate::auth::request_context::RequestContext;
 use crate::auth::sessions::refresh::refresh;
 use crate::auth::sessions::tokens::TokenPair;
-use crate::auth::sign_in::{magic_link, mailed_code, password};
+use crate::auth::sign_in::magic_link::redeem_with_code;
 use crate::auth::tokens::revoke::sign_out_token;
 use crate::clock::Timestamp;
 use crate::config::Config;
@@ -72,25 +70,20 @@ async fn open_session(ctx: Context, mut request: Request) -> Result<Response, Pr
         return Ok(cross_origin());
     }
     let body: SignIn = request.json().await?;
-    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
+    let request_ctx = request_context(&ctx, &request);
     let pair = sign_in(&ctx, body, request_ctx).await?;
     Ok(session_response(&ctx, &pair, StatusCode::CREATED))
 }
 
 async fn sign_in(ctx: &Context, body: SignIn, request_ctx: RequestContext<'_>) -> Result<TokenPair, Problem> {
-    let missing = |field| Rejection::field(FieldError::missing(ParamLocation::Body, field));
-    let mfa_code = body.mfa_code.as_deref();
-    if let Some(token) = body.token {
-        let device_secret = body.device_secret.ok_or_else(|| missing("device_secret"))?;
-        return Ok(magic_link::redeem_with_code(ctx, &token, &device_secret, mfa_code, request_ctx).await?);
-    }
-    if let Some(code) = body.code {
-        let email = Email::parse(&body.email.ok_or_else(|| missing("email"))?)?;
-        return Ok(mailed_code::sign_in_with_code(ctx, &email, &code, mfa_code, request_ctx).await?);
-    }
-    let login = body.email.or(body.username).ok_or_else(|| missing("email"))?;
-    let password = body.password.ok_or_else(|| missing("password"))?;
-    Ok(password::sign_in(ctx, &login, &password, mfa_code, request_ctx).await?)
+    let SignIn { email, username, password, code, token, device_secret, mfa_code } = body;
+    let Some(token) = token else {
+        let body = sessions::SignIn { email, username, password, code, mfa_code, resource: None };
+        return Ok(body.sign_in(ctx, request_ctx).await?);
+    };
+    let missing = || Rejection::field(FieldError::missing(ParamLocation::Body, "device_secret"));
+    let device_secret = device_secret.ok_or_else(missing)?;
+    Ok(redeem_with_code(ctx, &token, &device_secret, mfa_code.as_deref(), request_ctx).await?)
 }
 
 /// 204 without a cookie: a page sends this request before it knows if anybody is signed in, so it is no error.
@@ -103,7 +96,7 @@ async fn refresh_session(ctx: Context, mut request: Request) -> Result<Response,
     let Some(token) = cookie(&ctx.node.config, &request) else {
         return Ok(Response::empty(StatusCode::NO_CONTENT).no_store());
     };
-    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
+    let request_ctx = request_context(&ctx, &request);
     match refresh(&ctx, token, None, request_ctx).await {
         Ok(pair) => Ok(session_response(&ctx, &pair, StatusCode::CREATED)),
         Err(error @ (Error::InvalidRefreshToken | Error::RefreshTokenReused)) => {
@@ -128,7 +121,7 @@ async fn end_session(ctx: Context, request: Request) -> Result<Response, Problem
         return Ok(cross_origin());
     }
     if let Some(token) = cookie(&ctx.node.config, &request) {
-        let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
+        let request_ctx = request_context(&ctx, &request);
         sign_out_token(&ctx, token, Origin::request(request_ctx)).await?;
     }
     Ok(without_cookie(&ctx.node.config, Response::empty(StatusCode::NO_CONTENT).no_store()))

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::idempotency::{self, IN_PROGRESS, IdempotencyKey, KEY_REUSED};
-use super::{NAME, Problem, check_name};
+use super::{Problem, check_name, request_context};
 use crate::api::endpoint::{Endpoint, endpoint};
-use crate::api::{FORBIDDEN, RATE_LIMITED, request_context, session_token};
+use crate::api::{FORBIDDEN, RATE_LIMITED, session_token};
 use crate::auth::accounts::projects;
 use crate::auth::context::Context;
 use crate::auth::tokens::caller::authenticate;
@@ -85,7 +85,7 @@ async fn create_project(ctx: Context, mut request: Request) -> Result<Response, 
     let bytes = request.json_bytes().await?;
     let body: CreateProject = json::parse(&bytes)?;
     check_name("name", &body.name)?;
-    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request).into_owned();
+    let request_ctx = request_context(&ctx, &request).into_owned();
     let work = {
         let (ctx, user) = (ctx.clone(), caller.user);
         async move {

@@ -4,9 +4,9 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{NAME, Problem};
+use super::{Problem, request_context};
 use crate::api::endpoint::{Endpoint, endpoint};
-use crate::api::{ApiError, FORBIDDEN, RATE_LIMITED, request_context, session_token};
+use crate::api::{ApiError, FORBIDDEN, RATE_LIMITED, session_token};
 use crate::auth::Error;
 use crate::auth::audit::Origin;
 use crate::auth::context::Context;
@@ -32,20 +32,20 @@ use crate::id::{SessionId, UserId};
 ))]
 pub(super) struct SignIn {
     /// The email address; takes precedence over the username.
-    email: Option<String>,
+    pub(super) email: Option<String>,
     /// The username, with a password only.
-    username: Option<String>,
+    pub(super) username: Option<String>,
     /// The password; takes precedence over a mailed code.
     #[schema(value_type = Option<String>, format = Password)]
-    password: Option<Password>,
+    pub(super) password: Option<Password>,
     /// The code that `POST /codes` mailed.
-    code: Option<String>,
+    pub(super) code: Option<String>,
     /// The code of the second factor, or a recovery code, for users who have one. Its earlier name `totp_code` works
     /// too.
     #[serde(alias = "totp_code")]
-    mfa_code: Option<String>,
+    pub(super) mfa_code: Option<String>,
     /// The name or URL of the audience of the access token; by default `tokens.audience`.
-    resource: Option<String>,
+    pub(super) resource: Option<String>,
 }
 
 /// The tokens of a session (RFC 6749, 5.1), and what else a client needs.
@@ -144,7 +144,7 @@ pub(super) enum SessionToKeep {
 )]
 async fn open_session(ctx: Context, mut request: Request) -> Result<Response, Problem> {
     let body: SignIn = request.json().await?;
-    let pair = body.sign_in(&ctx, request_context(NAME, &ctx.node.config.api.native, &request)).await?;
+    let pair = body.sign_in(&ctx, request_context(&ctx, &request)).await?;
     Ok(Response::json(StatusCode::CREATED, &tokens(&pair, ctx.now())).no_store())
 }
 
@@ -213,7 +213,7 @@ pub(super) fn tokens(pair: &TokenPair, now: Timestamp) -> Tokens<'_> {
 async fn list_sessions(ctx: Context, request: Request) -> Result<Response, Problem> {
     let caller = authenticate(&ctx, session_token(&request)?).await?;
     let current = caller.require_session()?;
-    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
+    let request_ctx = request_context(&ctx, &request);
     let sessions = list::list_own_sessions(&ctx, caller.user, request_ctx).await?;
     let sessions = sessions.iter().map(|session| Session::new(session, Some(current))).collect();
     Ok(Response::json(StatusCode::OK, &Sessions { sessions }).no_store())
@@ -256,7 +256,7 @@ async fn end_session(ctx: Context, request: Request) -> Result<Response, Problem
     let caller = authenticate(&ctx, session_token(&request)?).await?;
     caller.require_session()?;
     let session = SessionId::parse(request.param("id")).ok_or(Error::NotFound)?;
-    let origin = Origin::request(request_context(NAME, &ctx.node.config.api.native, &request));
+    let origin = Origin::request(request_context(&ctx, &request));
     match sign_out(&ctx, caller.user, SignOutScope::One(session), origin).await? {
         0 => Err(Error::NotFound.into()),
         _ => Ok(Response::empty(StatusCode::NO_CONTENT)),
@@ -292,7 +292,7 @@ async fn end_sessions(ctx: Context, request: Request) -> Result<Response, Proble
             return Err(Rejection::field(FieldError::new(ParamLocation::Query, "except", kind)).into());
         }
     };
-    let origin = Origin::request(request_context(NAME, &ctx.node.config.api.native, &request));
+    let origin = Origin::request(request_context(&ctx, &request));
     let ended = sign_out(&ctx, caller.user, scope, origin).await?;
     Ok(Response::json(StatusCode::OK, &EndedSessions { ended }))
 }

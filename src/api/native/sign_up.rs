@@ -7,9 +7,9 @@ use utoipa::ToSchema;
 
 use super::idempotency::{self, IN_PROGRESS, IdempotencyKey, KEY_REUSED};
 use super::profile::Profile;
-use super::{NAME, Problem, check_name};
+use super::{Problem, check_name, request_context};
 use crate::api::endpoint::{Endpoint, endpoint};
-use crate::api::{RATE_LIMITED, WEAK_PASSWORD, request_context};
+use crate::api::{RATE_LIMITED, WEAK_PASSWORD};
 use crate::auth::Error;
 use crate::auth::accounts::create::CreateUser;
 use crate::auth::accounts::{sign_up, verify_email};
@@ -57,7 +57,7 @@ async fn create(ctx: Context, mut request: Request) -> Result<Response, Problem>
     if let Some(name) = &body.full_name {
         check_name("full_name", name)?;
     }
-    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request).into_owned();
+    let request_ctx = request_context(&ctx, &request).into_owned();
     let work = {
         let ctx = ctx.clone();
         async move {

@@ -5,9 +5,9 @@ use http::{HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{NAME, Problem, qr};
+use super::{Problem, qr, request_context};
 use crate::api::endpoint::{Endpoint, endpoint};
-use crate::api::{FORBIDDEN, RATE_LIMITED, request_context, session_token};
+use crate::api::{FORBIDDEN, RATE_LIMITED, session_token};
 use crate::auth::accounts::permissions::require_user;
 use crate::auth::context::Context;
 use crate::auth::error::MfaError;
@@ -116,7 +116,7 @@ async fn qr_code(ctx: Context, request: Request) -> Result<Response, Problem> {
         }
     };
     let (caller, user) = require_user(&ctx, session_token(&request)?).await?;
-    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
+    let request_ctx = request_context(&ctx, &request);
     let uri = mfa::enrollment_uri(&ctx, &user, caller.require_session()?, request_ctx).await?;
     let code = qr::QrImage::encode(&uri).ok_or(Error::Internal("the enrollment URI is too long for a QR code"))?;
     let response = match format {
@@ -169,7 +169,7 @@ fn preferred_format(accept: &str) -> QrFormat {
 async fn enable(ctx: Context, mut request: Request) -> Result<Response, Problem> {
     let body: EnableTotp = request.json().await?;
     let (caller, user) = require_user(&ctx, session_token(&request)?).await?;
-    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
+    let request_ctx = request_context(&ctx, &request);
     let proof = IdentityProof { password: body.password.as_ref(), auth_time: caller.auth_time() };
     let session = caller.require_session()?;
     let recovery_codes = mfa::enable(&ctx, &user, session, proof, &body.code, request_ctx).await?;
@@ -205,7 +205,7 @@ async fn disable(ctx: Context, mut request: Request) -> Result<Response, Problem
     let bytes = request.json_bytes().await?;
     let body = if bytes.is_empty() { DisableTotp::default() } else { json::parse(&bytes)? };
     let (caller, user) = require_user(&ctx, session_token(&request)?).await?;
-    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
+    let request_ctx = request_context(&ctx, &request);
     let proof = IdentityProof { password: body.password.as_ref(), auth_time: caller.auth_time() };
     mfa::disable(&ctx, &user, Some(proof), request_ctx).await?;
     Ok(Response::empty(StatusCode::NO_CONTENT))
@@ -241,7 +241,7 @@ async fn replace_recovery_codes(ctx: Context, mut request: Request) -> Result<Re
     let bytes = request.json_bytes().await?;
     let body = if bytes.is_empty() { DisableTotp::default() } else { json::parse(&bytes)? };
     let (caller, user) = require_user(&ctx, session_token(&request)?).await?;
-    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
+    let request_ctx = request_context(&ctx, &request);
     let proof = IdentityProof { password: body.password.as_ref(), auth_time: caller.auth_time() };
     let recovery_codes = mfa::replace_recovery_codes(&ctx, &user, proof, request_ctx).await?;
     Ok(Response::json(StatusCode::OK, &RecoveryCodes { recovery_codes }).no_store())

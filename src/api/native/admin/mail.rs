@@ -6,10 +6,9 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::super::NAME;
-use super::{Limit, Problem, limit, origin, require_recent_superuser, require_superuser};
+use super::{Limit, Problem, limit, origin, request_context, require_recent_superuser, require_superuser};
 use crate::api::endpoint::{Endpoint, endpoint};
-use crate::api::{FORBIDDEN, RATE_LIMITED, request_context};
+use crate::api::{FORBIDDEN, RATE_LIMITED};
 use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::auth::identity::EmailError;
@@ -281,7 +280,7 @@ async fn send_test(ctx: Context, mut request: Request) -> Result<Response, Probl
     let by = require_superuser(&ctx, &request).await?;
     let body: TestMailRequest = request.json().await?;
     let (origin, began) = (origin(&ctx, &by, &request), Instant::now());
-    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
+    let request_ctx = request_context(&ctx, &request);
     let failure = mails::send_test(&ctx, &body.to, request_ctx, origin).await?;
     let body = TestMailResult {
         accepted: failure.is_none(),

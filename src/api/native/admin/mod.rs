@@ -16,9 +16,9 @@ mod user_sign_ins;
 mod users;
 
 use super::query::{Limit, invalid_query, limit};
-use super::{NAME, Problem};
+use super::{Problem, request_context};
+use crate::api::credential;
 use crate::api::endpoint::EndpointGroup;
-use crate::api::{credential, request_context};
 use crate::auth::audit::Origin;
 use crate::auth::context::Context;
 use crate::auth::tokens::caller::authenticate;
@@ -76,7 +76,7 @@ async fn require_recent_superuser(ctx: &Context, request: &Request) -> Result<Us
 
 /// The origin of an administrator's request, for the record.
 fn origin(ctx: &Context, by: &User, request: &Request) -> Origin {
-    Origin::request_of(by.id, request_context(NAME, &ctx.node.config.api.native, request))
+    Origin::request_of(by.id, request_context(ctx, request))
 }
 
 /// The user in the path.

@@ -4,10 +4,10 @@ use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{NAME, Problem, origin, require_recent_superuser, require_superuser, user_id};
+use super::{Problem, origin, request_context, require_recent_superuser, require_superuser, user_id};
 use crate::api::endpoint::{Endpoint, endpoint};
 use crate::api::native::sessions::Session;
-use crate::api::{FORBIDDEN, RATE_LIMITED, request_context};
+use crate::api::{FORBIDDEN, RATE_LIMITED};
 use crate::auth::Error;
 use crate::auth::accounts::find::find_user;
 use crate::auth::context::Context;
@@ -120,7 +120,7 @@ pub(super) const RESET_MFA: Endpoint = endpoint! {
 )]
 async fn send_reset_link(ctx: Context, request: Request) -> Result<Response, Problem> {
     require_superuser(&ctx, &request).await?;
-    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
+    let request_ctx = request_context(&ctx, &request);
     send_reset_link_as_admin(&ctx, user_id(&request)?, request_ctx).await?;
     Ok(Response::empty(StatusCode::ACCEPTED))
 }

@@ -5,10 +5,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::user::{AdminUser, AdminUserDetails};
-use super::{Limit, NAME, Problem, invalid_query, limit, require_recent_superuser, require_superuser, user_id};
+use super::{
+    Limit, Problem, invalid_query, limit, request_context, require_recent_superuser, require_superuser, user_id,
+};
 use crate::api::endpoint::{Endpoint, endpoint};
 use crate::api::native::idempotency::{self, IN_PROGRESS, IdempotencyKey, KEY_REUSED};
-use crate::api::{FORBIDDEN, WEAK_PASSWORD, credential, request_context};
+use crate::api::{FORBIDDEN, WEAK_PASSWORD, credential};
 use crate::auth::Error;
 use crate::auth::accounts::create::{CreateUser, create_user_as_admin};
 use crate::auth::accounts::delete::delete_user_as_admin;
@@ -189,7 +191,7 @@ async fn create(ctx: Context, mut request: Request) -> Result<Response, Problem>
         roles: body.roles.map(checked_roles).transpose()?.unwrap_or_default(),
         custom_claims: body.claims.unwrap_or_default(),
     };
-    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request).into_owned();
+    let request_ctx = request_context(&ctx, &request).into_owned();
     let work = {
         let ctx = ctx.clone();
         async move {
@@ -273,7 +275,7 @@ async fn update(ctx: Context, mut request: Request) -> Result<Response, Problem>
         full_name: body.full_name.map(|name| name.map(checked_full_name).transpose()).transpose()?,
         ..UpdateUser::default()
     };
-    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
+    let request_ctx = request_context(&ctx, &request);
     let user = update_user(&ctx, &by, user_id(&request)?, changes, request_ctx).await?;
     Ok(Response::json(StatusCode::OK, &AdminUser::new(&user, None)).no_store())
 }
@@ -306,7 +308,7 @@ pub(super) const UPDATE: Endpoint = endpoint! {
 )]
 async fn delete(ctx: Context, request: Request) -> Result<Response, Problem> {
     let by = require_recent_superuser(&ctx, &request).await?;
-    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
+    let request_ctx = request_context(&ctx, &request);
     delete_user_as_admin(&ctx, &by, user_id(&request)?, request_ctx).await?;
     Ok(Response::empty(StatusCode::NO_CONTENT))
 }

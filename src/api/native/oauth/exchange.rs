@@ -3,8 +3,7 @@
 use http::StatusCode;
 use serde::Serialize;
 
-use super::{NAME, OauthError, authenticate_client};
-use crate::api::request_context;
+use super::{OauthError, authenticate_client, request_context};
 use crate::auth::context::Context;
 use crate::auth::tokens::exchange::{EXCHANGE_SCOPE, ExchangeRequest, exchange};
 use crate::http::{FormFields, Request, Response};
@@ -45,7 +44,7 @@ pub(super) async fn respond(ctx: &Context, request: &Request, form: &FormFields)
         (resource, audience) => resource.or(audience),
     };
     let wanted = ExchangeRequest { subject_token, resource, scope: given(form, "scope") };
-    let token = exchange(ctx, &client, wanted, request_context(NAME, &ctx.node.config.api.native, request)).await?;
+    let token = exchange(ctx, &client, wanted, request_context(ctx, request)).await?;
     let body = Exchanged {
         access_token: &token.access,
         issued_token_type: ACCESS_TOKEN,

@@ -11,13 +11,13 @@ use http::StatusCode;
 use http::header::AUTHORIZATION;
 use serde_json::{Value, json};
 
-use super::NAME;
+use super::request_context;
 use super::verify::key_claims;
 use crate::api::endpoint::{Endpoint, endpoint};
 use crate::api::native::schemas::{
     Introspection, IntrospectionRequest, RevocationRequest, TokenRequest, TokenResponse,
 };
-use crate::api::{FORBIDDEN, RATE_LIMITED, api_key_or_empty, request_context};
+use crate::api::{FORBIDDEN, RATE_LIMITED, api_key_or_empty};
 use crate::auth::context::Context;
 use crate::auth::error::SubjectTokenError;
 use crate::auth::sessions::refresh::refresh;
@@ -54,7 +54,7 @@ pub(super) use exchange::GRANT_TYPE as TOKEN_EXCHANGE;
 )]
 async fn token(ctx: Context, mut request: Request) -> Result<Response, OauthError> {
     let form = read_form(&mut request).await?;
-    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
+    let request_ctx = request_context(&ctx, &request);
     let resource = exchange::given(&form, "resource");
     let response = match form.get("grant_type") {
         Some("refresh_token") => {
@@ -172,7 +172,7 @@ async fn revoke_token(ctx: Context, mut request: Request) -> Result<Response, Oa
     if api_keys::is_well_formed(token) {
         return Err(OauthError::UnsupportedTokenType);
     }
-    let request_ctx = request_context(super::NAME, &ctx.node.config.api.native, &request);
+    let request_ctx = request_context(&ctx, &request);
     revoke::revoke_for_client(&ctx, &client, token, request_ctx).await?;
     Ok(Response::empty(StatusCode::OK).no_store())
 }
