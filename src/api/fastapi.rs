@@ -14,14 +14,20 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{SOON, status_code};
+use super::{SOON, status_code, wire_text};
 use crate::auth::identity::{Email, EmailError};
 use crate::auth::passwords::PolicyViolation;
 use crate::http::{ExpectedType, FieldError, FieldErrorKind, ParamLocation, PathSegment, Rejection, Response};
 
-/// `{"detail": "…"}`: an `HTTPException`.
+/// An error.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Detail<'a> {
+    detail: &'a str,
+}
+
+/// The response to an `HTTPException`.
 pub(super) fn detail(status: u16, text: &str) -> Response {
-    Response::json(status_code(status), &json!({"detail": text}))
+    Response::json(status_code(status), &Detail { detail: text })
 }
 
 /// Renders a rejection as FastAPI does, for dialects that have no texts of their own.
@@ -240,8 +246,7 @@ pub(super) fn password_error(field: &str, violation: PolicyViolation) -> FieldEr
     let reason = match violation {
         PolicyViolation::TooShort { min } => at_least(min),
         PolicyViolation::TooLong { max } => at_most(max),
-        PolicyViolation::Blank => "the password is blank".to_owned(),
-        PolicyViolation::Common => "the password is one of the most common ones".to_owned(),
+        PolicyViolation::Blank | PolicyViolation::Common => wire_text::password(violation),
     };
     FieldError::new(ParamLocation::Body, field, FieldErrorKind::Invalid(reason))
 }

@@ -162,6 +162,16 @@ fn api_key_or_empty(text: &str) -> &str {
     if has_api_key_prefix(text) { text } else { "" }
 }
 
+/// The elements of a field such as `Accept`, with their weights (RFC 9110, 12.4.2): 1 if it is absent, 0 if it is invalid.
+fn weighted(field: &str) -> impl Iterator<Item = (&str, f32)> {
+    field.split(',').map(|element| {
+        let mut parts = element.split(';').map(str::trim);
+        let name = parts.next().unwrap_or_default();
+        let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+        (name, weight.map_or(1.0, |weight| weight.parse().unwrap_or(0.0)))
+    })
+}
+
 /// The facts about the request that the operations in `auth` need.
 fn request_context<'a>(dialect: &'static str, settings: &'a Dialect, request: &'a Request) -> RequestContext<'a> {
     RequestContext {

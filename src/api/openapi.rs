@@ -207,8 +207,8 @@ fn general_errors(
         let kind = FieldErrorKind::Invalid("is not UTF-8".to_owned());
         rejected(Rejection::field(FieldError::new(ParamLocation::Query, name(parameter), kind)));
     }
-    // Header fields that are required, or that must have a format. A malformed path parameter is 404, except in
-    // dialects that answer invalid fields with a status of their own: these check the path as well.
+    // A required header field can be malformed. A malformed path parameter is 404 in dialects that answer invalid fields
+    // with 400. The other dialects answer it like an invalid field.
     let invalid_field = render(Rejection::field(FieldError::missing(ParamLocation::Path, "id")).into());
     let checks_paths = invalid_field.status() != http::StatusCode::BAD_REQUEST;
     let is_checked = |parameter: &&Value| match parameter["in"].as_str() {

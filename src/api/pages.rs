@@ -15,6 +15,7 @@ use http::{HeaderValue, Method};
 pub(super) use self::home::add_home;
 use self::shell::Page;
 use super::endpoint::{Endpoint, endpoint};
+use super::weighted;
 use crate::auth::context::Context;
 use crate::http::{Request, Response, RouteGroup};
 
@@ -144,13 +145,8 @@ fn with_policy(response: Response) -> Response {
 /// send it.
 fn prefers_html(accept: &str) -> bool {
     let weight = |media_type: &str| {
-        let ranges = accept.split(',').filter_map(|range| {
-            let (name, parameters) = range.split_once(';').unwrap_or((range, ""));
-            let weight = parameters.split(';').find_map(|parameter| parameter.trim().strip_prefix("q="));
-            let weight = weight.map_or(Some(1.0), |weight| weight.parse::<f32>().ok())?;
-            name.trim().eq_ignore_ascii_case(media_type).then_some(weight)
-        });
-        ranges.fold(None, |best: Option<f32>, weight| Some(best.map_or(weight, |best| best.max(weight))))
+        let ranges = weighted(accept).filter(|(range, _)| range.eq_ignore_ascii_case(media_type));
+        ranges.map(|(_, weight)| weight).reduce(f32::max)
     };
     let json = weight("application/json").or_else(|| weight("application/*")).or_else(|| weight("*/*"));
     weight("text/html").is_some_and(|html| html > json.unwrap_or(0.0))

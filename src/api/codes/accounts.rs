@@ -16,7 +16,6 @@ use crate::auth::Error;
 use crate::auth::accounts::create::CreateUser;
 use crate::auth::accounts::sign_up;
 use crate::auth::context::Context;
-use crate::auth::error::InputError;
 use crate::auth::identity::{Email, EmailError, UsernameError};
 use crate::auth::passwords::Password;
 use crate::auth::tokens::caller::User;
@@ -88,9 +87,9 @@ pub(super) const SIGN_UP: Endpoint = endpoint! {
     errors: [
         missing_field("password"),
         missing_field("user_name"),
-        Error::InvalidInput(InputError::Email(EmailError::Domain)),
-        Error::InvalidInput(InputError::Username(UsernameError::TooLong)),
-        Error::InvalidInput(InputError::Username(UsernameError::Character)),
+        EmailError::Domain,
+        UsernameError::TooLong,
+        UsernameError::Character,
         WEAK_PASSWORD,
         Error::EmailTaken,
         Error::RegistrationClosed,

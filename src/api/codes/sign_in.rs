@@ -11,7 +11,7 @@ use crate::api::codes::error::{CodesError, ErrorCode};
 use crate::api::endpoint::{Endpoint, endpoint};
 use crate::auth::Error;
 use crate::auth::context::Context;
-use crate::auth::error::{InputError, MfaError};
+use crate::auth::error::MfaError;
 use crate::auth::identity::{Email, EmailError};
 use crate::auth::passwords::Password;
 use crate::auth::request_context::RequestContext;
@@ -112,7 +112,7 @@ pub(super) const SIGN_IN: Endpoint = endpoint! {
     respond: super::respond,
     metric_label: "codes.sign-in",
     errors: [
-        Error::InvalidInput(InputError::Email(EmailError::Domain)),
+        EmailError::Domain,
         Error::InvalidCredentials,
         Error::AccountDisabled,
         Error::EmailNotVerified,
@@ -159,7 +159,7 @@ pub(super) const SIGN_IN_WITH_OTP: Endpoint = endpoint! {
     respond: super::respond,
     metric_label: "codes.sign-in-otp",
     errors: [
-        Error::InvalidInput(InputError::Email(EmailError::Domain)),
+        EmailError::Domain,
         Error::InvalidCredentials,
         Error::Mfa(MfaError::NotEnabled),
         Error::InvalidMfaCode,

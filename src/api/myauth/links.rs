@@ -82,8 +82,9 @@ pub(super) const REDEEM_MAGIC_LINK: Endpoint = endpoint! {
 )]
 async fn request_password_reset(ctx: Context, request: Request) -> Result<Response, MyauthError> {
     let request_ctx = request_context(&ctx, &request);
-    let (email, form) = (request.param("email"), LinkToken::Signed);
-    Ok(web_token_response(request_reset::request_password_reset(&ctx, email, form, request_ctx).await?))
+    let email = request.param("email");
+    let claim = request_reset::request_password_reset(&ctx, email, LinkToken::Signed, request_ctx).await?;
+    Ok(web_token_response(claim))
 }
 
 pub(super) const REQUEST_PASSWORD_RESET: Endpoint = endpoint! {

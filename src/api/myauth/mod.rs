@@ -13,7 +13,7 @@ use utoipa::OpenApi;
 
 use super::ApiError;
 use super::endpoint::{Endpoint, EndpointGroup};
-use super::fastapi::HttpValidationError;
+use super::fastapi::{Detail, HttpValidationError};
 use super::openapi::ApiSpec;
 use crate::auth::context::Context;
 use crate::auth::request_context::RequestContext;
@@ -21,7 +21,6 @@ use crate::config::Config;
 use crate::http::{IntoResponse, Request, Response, Routes};
 
 use error::{Call, MyauthError};
-use wire::Detail;
 
 /// Name of the dialect in sessions and in logs.
 pub const NAME: &str = "myauth";

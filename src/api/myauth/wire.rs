@@ -46,12 +46,6 @@ pub(super) struct Msg {
     msg: &'static str,
 }
 
-/// An error.
-#[derive(Serialize, ToSchema)]
-pub(super) struct Detail<'a> {
-    detail: &'a str,
-}
-
 /// The new roles of a user: `roles` if given, otherwise `role`. `None` leaves the roles unchanged.
 pub(super) fn resolve_roles(current_role: &str, role: Option<Role>, roles: Option<Roles>) -> Option<Vec<String>> {
     match (roles, role) {

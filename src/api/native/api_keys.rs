@@ -139,6 +139,7 @@ pub(super) struct CreatedApiKey {
 impl ProjectApiKey {
     pub(super) fn new(key: ApiKey, now: Timestamp) -> Self {
         Self {
+            active: key.is_active(now),
             id: key.id,
             name: key.name,
             prefix: key.prefix,
@@ -146,7 +147,6 @@ impl ProjectApiKey {
             created_at: key.created_at,
             expires_at: key.expires_at,
             last_used_at: key.last_used_at,
-            active: key.deactivated_at.is_none() && key.expires_at.is_none_or(|end| now < end),
         }
     }
 }

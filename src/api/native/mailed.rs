@@ -12,13 +12,10 @@ use crate::auth::accounts::permissions::require_user;
 use crate::auth::accounts::verify_email;
 use crate::auth::action_token::LinkToken;
 use crate::auth::context::Context;
-use crate::auth::error::InputError;
 use crate::auth::identity::{Email, EmailError};
 use crate::auth::passwords::request_reset::request_password_reset;
 use crate::auth::sign_in::{magic_link, mailed_code};
 use crate::http::{Request, Response};
-
-const INVALID_EMAIL: Error = Error::InvalidInput(InputError::Email(EmailError::NoAt));
 
 /// The address to send a mail to.
 #[derive(Deserialize, ToSchema)]
@@ -72,7 +69,7 @@ async fn send_code(ctx: Context, mut request: Request) -> Result<Response, Probl
 pub(super) const SEND_CODE: Endpoint = endpoint! {
     handler: send_code,
     metric_label: "native.send-code",
-    errors: [INVALID_EMAIL, RATE_LIMITED],
+    errors: [EmailError::NoAt, RATE_LIMITED],
 };
 
 /// Mail a magic link
@@ -97,7 +94,7 @@ async fn send_magic_link(ctx: Context, mut request: Request) -> Result<Response,
 pub(super) const SEND_MAGIC_LINK: Endpoint = endpoint! {
     handler: send_magic_link,
     metric_label: "native.send-magic-link",
-    errors: [INVALID_EMAIL, RATE_LIMITED],
+    errors: [EmailError::NoAt, RATE_LIMITED],
 };
 
 /// Mail a password reset link
@@ -122,7 +119,7 @@ async fn send_reset_link(ctx: Context, mut request: Request) -> Result<Response,
 pub(super) const SEND_RESET_LINK: Endpoint = endpoint! {
     handler: send_reset_link,
     metric_label: "native.send-reset-link",
-    errors: [INVALID_EMAIL, RATE_LIMITED],
+    errors: [EmailError::NoAt, RATE_LIMITED],
 };
 
 /// Mail your confirmation link again

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::mailed::Mailed;
 use super::profile::Profile;
 use super::sessions::{Tokens, tokens};
-use super::{Problem, check_name, request_context};
+use super::{Problem, check_name, optional_body, request_context};
 use crate::api::endpoint::{Endpoint, endpoint};
 use crate::api::{FORBIDDEN, RATE_LIMITED, WEAK_PASSWORD, credential, session_token};
 use crate::auth::Error;
@@ -16,7 +16,7 @@ use crate::auth::accounts::delete::delete_self_with_proof;
 use crate::auth::accounts::permissions::require_user;
 use crate::auth::accounts::update::{UpdateSelf, update_self};
 use crate::auth::context::Context;
-use crate::auth::error::{Denial, InputError};
+use crate::auth::error::Denial;
 use crate::auth::identity::{Email, EmailError, Username, UsernameError};
 use crate::auth::passwords::{IdentityProof, Password};
 use crate::auth::sessions::tokens::TokenPair;
@@ -117,7 +117,7 @@ pub(super) const UPDATE: Endpoint = endpoint! {
     errors: [
         FORBIDDEN,
         Error::AccountDisabled,
-        Error::InvalidInput(InputError::Username(UsernameError::Character)),
+        UsernameError::Character,
         Error::UsernameTaken,
         RATE_LIMITED,
     ],
@@ -135,8 +135,7 @@ pub(super) const UPDATE: Endpoint = endpoint! {
     responses((status = 204, description = "The account is deleted.")),
 )]
 async fn delete(ctx: Context, mut request: Request) -> Result<Response, Problem> {
-    let bytes = request.json_bytes().await?;
-    let body = if bytes.is_empty() { DeleteMe::default() } else { json::parse(&bytes)? };
+    let body: DeleteMe = optional_body(&mut request).await?;
     let (caller, user) = require_user(&ctx, session_token(&request)?).await?;
     let request_ctx = request_context(&ctx, &request);
     let proof = IdentityProof { password: body.password.as_ref(), auth_time: caller.auth_time() };
@@ -227,7 +226,7 @@ pub(super) const CHANGE_EMAIL: Endpoint = endpoint! {
     errors: [
         FORBIDDEN,
         Error::AccountDisabled,
-        Error::InvalidInput(InputError::Email(EmailError::NoAt)),
+        EmailError::NoAt,
         Error::WrongCurrentPassword,
         Error::RecentSignInRequired,
         RATE_LIMITED,

@@ -28,6 +28,7 @@ mod totp;
 mod verify;
 mod verify_proxy;
 
+use serde::de::DeserializeOwned;
 use utoipa::OpenApi;
 
 use super::endpoint::{Endpoint, EndpointGroup};
@@ -36,7 +37,9 @@ use super::pages;
 use crate::auth::context::Context;
 use crate::auth::request_context::RequestContext;
 use crate::config::{Config, ConsoleListener};
-use crate::http::{FieldError, FieldErrorKind, IntoResponse, ParamLocation, Rejection, Request, Response, Routes};
+use crate::http::{
+    FieldError, FieldErrorKind, IntoResponse, ParamLocation, Rejection, Request, Response, Routes, json,
+};
 
 use oauth::{OauthError, OauthErrorBody};
 use problem::{Problem, ProblemDocument};
@@ -168,6 +171,12 @@ pub(super) fn spec(config: &Config) -> ApiSpec {
 
 fn request_context<'a>(ctx: &'a Context, request: &'a Request) -> RequestContext<'a> {
     super::request_context(NAME, &ctx.node.config.api.native, request)
+}
+
+/// The body of a request that need not have one.
+async fn optional_body<T: Default + DeserializeOwned>(request: &mut Request) -> Result<T, Rejection> {
+    let bytes = request.json_bytes().await?;
+    if bytes.is_empty() { Ok(T::default()) } else { json::parse(&bytes) }
 }
 
 /// Checks that people can read a name, and that every store can hold it.

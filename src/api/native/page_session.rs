@@ -20,7 +20,6 @@ use crate::auth::sessions::refresh::refresh;
 use crate::auth::sessions::tokens::TokenPair;
 use crate::auth::sign_in::magic_link::redeem_with_code;
 use crate::auth::tokens::revoke::sign_out_token;
-use crate::clock::Timestamp;
 use crate::config::Config;
 use crate::http::{FieldError, IntoResponse, ParamLocation, Rejection, Request, Response, RouteGroup};
 
@@ -163,17 +162,13 @@ fn cookie<'a>(config: &Config, request: &'a Request) -> Option<&'a str> {
 }
 
 fn session_response(ctx: &Context, pair: &TokenPair, status: StatusCode) -> Response {
-    let seconds = lifetime(pair, ctx.now());
+    let seconds = pair.refresh_expires_in(ctx.now());
     let body = AccessToken {
         access_token: &pair.access_token,
         token_type: "Bearer",
         expires_in: pair.access_expires_in.as_secs(),
     };
     with_cookie(&ctx.node.config, Response::json(status, &body).no_store(), &pair.refresh_token, seconds)
-}
-
-fn lifetime(pair: &TokenPair, now: Timestamp) -> u64 {
-    pair.refresh_expires_at.since(now).as_millis().div_ceil(1000) as u64
 }
 
 fn without_cookie(config: &Config, response: Response) -> Response {

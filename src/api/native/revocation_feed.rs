@@ -1,5 +1,5 @@
 //! The published revocation feed: `docs/revocation-feed.md` is the format. Public, readable from any origin, and cheap:
-//! nothing here reads a store, and what is signed is signed once for all followers.
+//! no request reads a store, and a frame is signed once for all followers.
 
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, VARY};
@@ -8,6 +8,7 @@ use http::{HeaderValue, StatusCode};
 use super::Problem;
 use super::problem::{self, ProblemDocument};
 use crate::api::endpoint::{Endpoint, endpoint};
+use crate::api::weighted;
 use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::auth::revocation::publication::FeedError;
@@ -169,11 +170,6 @@ fn compressible(body: Bytes, compressed: Option<Bytes>, cache_control: &'static 
 
 /// RFC 9110, 12.5.3: `gzip` or `*` is listed and not with the weight zero.
 fn accepts_gzip(request: &Request) -> bool {
-    let Some(accepted) = request.header(ACCEPT_ENCODING) else { return false };
-    accepted.split(',').any(|coding| {
-        let mut parts = coding.split(';').map(str::trim);
-        let is_gzip = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip") || name == "*");
-        let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
-        is_gzip && weight.is_none_or(|weight| weight.parse::<f32>().is_ok_and(|weight| weight > 0.0))
-    })
+    let mut codings = weighted(request.header(ACCEPT_ENCODING).unwrap_or_default());
+    codings.any(|(coding, weight)| weight > 0.0 && (coding.eq_ignore_ascii_case("gzip") || coding == "*"))
 }

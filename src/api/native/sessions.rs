@@ -10,7 +10,6 @@ use crate::api::{ApiError, FORBIDDEN, RATE_LIMITED, session_token};
 use crate::auth::Error;
 use crate::auth::audit::Origin;
 use crate::auth::context::Context;
-use crate::auth::error::InputError;
 use crate::auth::identity::{Email, EmailError};
 use crate::auth::passwords::Password;
 use crate::auth::request_context::RequestContext;
@@ -174,7 +173,7 @@ pub(super) const OPEN_SESSION: Endpoint = endpoint! {
     metric_label: "native.sign-in",
     errors: [
         Rejection::field(FieldError::missing(ParamLocation::Body, "password")),
-        Error::InvalidInput(InputError::Email(EmailError::NoAt)),
+        EmailError::NoAt,
         Error::InvalidCredentials,
         Error::InvalidCode,
         Error::MfaRequired,
@@ -194,7 +193,7 @@ pub(super) fn tokens(pair: &TokenPair, now: Timestamp) -> Tokens<'_> {
         token_type: "Bearer",
         expires_in: pair.access_expires_in.as_secs(),
         refresh_token: &pair.refresh_token,
-        refresh_expires_in: pair.refresh_expires_at.since(now).as_millis().div_ceil(1000) as u64,
+        refresh_expires_in: pair.refresh_expires_in(now),
         session_id: pair.session.id,
         user_id: pair.session.user,
     }

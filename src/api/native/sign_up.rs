@@ -14,7 +14,6 @@ use crate::auth::Error;
 use crate::auth::accounts::create::CreateUser;
 use crate::auth::accounts::{sign_up, verify_email};
 use crate::auth::context::Context;
-use crate::auth::error::InputError;
 use crate::auth::identity::{EmailError, UsernameError};
 use crate::auth::passwords::{Password, Policy};
 use crate::http::{Request, Response, json};
@@ -81,8 +80,8 @@ pub(super) const SIGN_UP: Endpoint = endpoint! {
     handler: create,
     metric_label: "native.sign-up",
     errors: [
-        Error::InvalidInput(InputError::Email(EmailError::NoAt)),
-        Error::InvalidInput(InputError::Username(UsernameError::Character)),
+        EmailError::NoAt,
+        UsernameError::Character,
         WEAK_PASSWORD,
         Error::RegistrationClosed,
         Error::EmailTaken,

@@ -5,15 +5,15 @@ use http::{HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Problem, qr, request_context};
+use super::{Problem, optional_body, qr, request_context};
 use crate::api::endpoint::{Endpoint, endpoint};
-use crate::api::{FORBIDDEN, RATE_LIMITED, session_token};
+use crate::api::{FORBIDDEN, RATE_LIMITED, session_token, weighted};
 use crate::auth::accounts::permissions::require_user;
 use crate::auth::context::Context;
 use crate::auth::error::MfaError;
 use crate::auth::passwords::{IdentityProof, Password};
 use crate::auth::{Error, mfa};
-use crate::http::{FieldError, FieldErrorKind, ParamLocation, Rejection, Request, Response, json};
+use crate::http::{FieldError, FieldErrorKind, ParamLocation, Rejection, Request, Response};
 
 /// A second factor that is not yet enabled.
 #[derive(Serialize, ToSchema)]
@@ -138,15 +138,12 @@ pub(super) const QR_CODE: Endpoint = endpoint! {
 /// The format that `Accept` weighs highest (RFC 9110, 12.5.1); PNG by default.
 fn preferred_format(accept: &str) -> QrFormat {
     let (mut best, mut highest) = (QrFormat::Png, 0.0);
-    for range in accept.split(',') {
-        let mut parts = range.split(';').map(str::trim);
-        let format = match parts.next().unwrap_or_default() {
-            media if media.eq_ignore_ascii_case("image/svg+xml") => QrFormat::Svg,
-            media if media.eq_ignore_ascii_case("image/png") => QrFormat::Png,
+    for (media_type, weight) in weighted(accept) {
+        let format = match media_type {
+            media_type if media_type.eq_ignore_ascii_case("image/svg+xml") => QrFormat::Svg,
+            media_type if media_type.eq_ignore_ascii_case("image/png") => QrFormat::Png,
             _ => continue,
         };
-        let weight = parts.find_map(|part| part.strip_prefix("q=").or(part.strip_prefix("Q=")));
-        let weight = weight.map_or(1.0, |weight| weight.parse::<f32>().unwrap_or(0.0));
         if weight > highest {
             (best, highest) = (format, weight);
         }
@@ -202,8 +199,7 @@ pub(super) const ENABLE: Endpoint = endpoint! {
     responses((status = 204, description = "The second factor is disabled.")),
 )]
 async fn disable(ctx: Context, mut request: Request) -> Result<Response, Problem> {
-    let bytes = request.json_bytes().await?;
-    let body = if bytes.is_empty() { DisableTotp::default() } else { json::parse(&bytes)? };
+    let body: DisableTotp = optional_body(&mut request).await?;
     let (caller, user) = require_user(&ctx, session_token(&request)?).await?;
     let request_ctx = request_context(&ctx, &request);
     let proof = IdentityProof { password: body.password.as_ref(), auth_time: caller.auth_time() };
@@ -238,8 +234,7 @@ pub(super) const DISABLE: Endpoint = endpoint! {
     responses((status = 200, description = "The new recovery codes.", body = RecoveryCodes)),
 )]
 async fn replace_recovery_codes(ctx: Context, mut request: Request) -> Result<Response, Problem> {
-    let bytes = request.json_bytes().await?;
-    let body = if bytes.is_empty() { DisableTotp::default() } else { json::parse(&bytes)? };
+    let body: DisableTotp = optional_body(&mut request).await?;
     let (caller, user) = require_user(&ctx, session_token(&request)?).await?;
     let request_ctx = request_context(&ctx, &request);
     let proof = IdentityProof { password: body.password.as_ref(), auth_time: caller.auth_time() };

@@ -4,10 +4,10 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::error::{Detail, UcontactError, body_field_error};
+use super::error::{UcontactError, body_field_error};
 use super::request_context;
 use crate::api::endpoint::{Endpoint, endpoint};
-use crate::api::fastapi::{EmailStr, both, password_error};
+use crate::api::fastapi::{Detail, EmailStr, both, password_error};
 use crate::api::{RATE_LIMITED, pages, wire_text};
 use crate::auth::Error;
 use crate::auth::accounts::create::CreateUser;

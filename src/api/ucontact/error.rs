@@ -1,8 +1,5 @@
 //! Errors as FastAPI's `{"detail": …}`: the only place where this dialect maps errors to a status and a text.
 
-use serde::Serialize;
-use utoipa::ToSchema;
-
 use crate::api::fastapi::{detail, invalid_fields, password_error, render_rejection};
 use crate::api::{ApiError, INVALID_TOKEN, RECENT_SIGN_IN, SOON, wire_text};
 use crate::auth::Error;
@@ -17,12 +14,6 @@ impl<T: Into<ApiError>> From<T> for UcontactError {
     fn from(error: T) -> Self {
         Self(error.into())
     }
-}
-
-/// An error.
-#[derive(Serialize, ToSchema)]
-pub(super) struct Detail<'a> {
-    detail: &'a str,
 }
 
 impl IntoResponse for UcontactError {

@@ -8,14 +8,14 @@ mod sessions;
 use utoipa::OpenApi;
 
 use super::endpoint::EndpointGroup;
-use super::fastapi::HttpValidationError;
+use super::fastapi::{Detail, HttpValidationError};
 use super::openapi::ApiSpec;
 use crate::auth::context::Context;
 use crate::auth::request_context::RequestContext;
 use crate::config::Config;
 use crate::http::{IntoResponse, Request, Routes};
 
-use error::{Detail, UcontactError};
+use error::UcontactError;
 
 /// Name of the dialect in sessions and in logs.
 pub const NAME: &str = "ucontact";

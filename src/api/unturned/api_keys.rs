@@ -129,6 +129,7 @@ struct ApiKeyResponse {
 impl ApiKeyResponse {
     fn new(key: ApiKey, full_key: Option<&NewApiKey>, now: Timestamp) -> Self {
         Self {
+            is_active: key.is_active(now),
             id: key.id,
             prefix: key.prefix,
             name: key.name,
@@ -136,7 +137,6 @@ impl ApiKeyResponse {
             scopes: key.scopes,
             last_used_at: key.last_used_at,
             expires_at: key.expires_at,
-            is_active: key.deactivated_at.is_none() && key.expires_at.is_none_or(|end| now < end),
             created_at: key.created_at,
             updated_at: key.updated_at,
         }

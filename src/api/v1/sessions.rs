@@ -12,7 +12,6 @@ use crate::api::endpoint::{Endpoint, endpoint};
 use crate::auth::Error;
 use crate::auth::audit::Origin;
 use crate::auth::context::Context;
-use crate::auth::error::InputError;
 use crate::auth::identity::{Email, EmailError};
 use crate::auth::passwords::Password;
 use crate::auth::sessions::refresh;
@@ -77,7 +76,7 @@ pub(super) const LOGIN: Endpoint = endpoint! {
     handler: login,
     metric_label: "v1.login",
     errors: [
-        Error::InvalidInput(InputError::Email(EmailError::NoAt)),
+        EmailError::NoAt,
         Error::InvalidCredentials,
         Error::MfaRequired,
         Error::InvalidMfaCode,

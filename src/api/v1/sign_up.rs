@@ -12,7 +12,7 @@ use crate::auth::accounts::create::CreateUser;
 use crate::auth::accounts::sign_up::sign_up;
 use crate::auth::accounts::verify_email;
 use crate::auth::context::Context;
-use crate::auth::error::{InputError, LinkKind};
+use crate::auth::error::LinkKind;
 use crate::auth::identity::{EmailError, UsernameError};
 use crate::auth::passwords::Password;
 use crate::http::{Request, Response};
@@ -94,8 +94,8 @@ pub(super) const REGISTER: Endpoint = endpoint! {
     handler: register,
     metric_label: "v1.register",
     errors: [
-        Error::InvalidInput(InputError::Email(EmailError::NoAt)),
-        Error::InvalidInput(InputError::Username(UsernameError::Empty)),
+        EmailError::NoAt,
+        UsernameError::Empty,
         TOO_SHORT,
         Error::RegistrationClosed,
         Error::EmailTaken,

@@ -28,6 +28,13 @@ pub struct TokenPair {
     pub session: SessionSnapshot,
 }
 
+impl TokenPair {
+    /// Seconds until the refresh token expires, rounded up.
+    pub fn refresh_expires_in(&self, now: Timestamp) -> u64 {
+        self.refresh_expires_at.since(now).as_millis().div_ceil(1000) as u64
+    }
+}
+
 /// Issues the tokens of a session. Costs one signature and one MAC.
 pub(in crate::auth) fn issue_tokens(
     ctx: &Context,

@@ -32,6 +32,13 @@ pub struct ApiKey {
     pub updated_at: Timestamp,
 }
 
+impl ApiKey {
+    /// Returns true if the key is neither deactivated nor expired.
+    pub fn is_active(&self, now: Timestamp) -> bool {
+        self.deactivated_at.is_none() && self.expires_at.is_none_or(|expires_at| now < expires_at)
+    }
+}
+
 /// The select list of an API key, as a literal, for the table `$table`.
 macro_rules! api_key_select_list {
     ($table:literal) => {

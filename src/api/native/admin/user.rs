@@ -117,19 +117,19 @@ pub(super) struct UserApiKey<'a> {
     #[schema(value_type = uuid::Uuid)]
     project_id: ProjectId,
     name: &'a str,
-    /// The visible beginning of the key.
+    /// The first characters of the key, which identify it.
     prefix: &'a str,
     scopes: &'a [String],
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Timestamp>,
-    /// To within a minute.
+    /// Accurate to one minute.
     #[schema(value_type = Option<String>, format = DateTime)]
     last_used_at: Option<Timestamp>,
     #[schema(value_type = Option<String>, format = DateTime)]
     deactivated_at: Option<Timestamp>,
-    /// True if it was neither deactivated nor has expired.
+    /// False if the key is deactivated or has expired.
     active: bool,
 }
 
@@ -182,7 +182,7 @@ impl<'a> UserApiKey<'a> {
             expires_at: key.expires_at,
             last_used_at: key.last_used_at,
             deactivated_at: key.deactivated_at,
-            active: key.deactivated_at.is_none() && key.expires_at.is_none_or(|expires_at| expires_at > now),
+            active: key.is_active(now),
         }
     }
 }
