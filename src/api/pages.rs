@@ -1,8 +1,8 @@
-//! The HTML pages: the API reference at `/docs`, the account page at `/account`, and the landing pages of mailed links
-//! that have no front end of their own.
+//! The HTML pages: `/`, the API reference at `/docs`, the account page at `/account`, the console at `/console`, and
+//! the landing pages of mailed links that have no front end of their own.
 //!
-//! Everything comes from the binary: the pages load nothing from other hosts, and the policy below forbids it. A GET
-//! of a link does not redeem it, because mail scanners open links; the page redeems it with a POST.
+//! Everything comes from the binary: the pages load nothing from other hosts, and their content security policies
+//! forbid it. A GET of a link does not redeem it, because mail scanners open links; the page redeems it with a POST.
 
 mod files;
 mod home;
@@ -19,7 +19,8 @@ use super::weighted;
 use crate::auth::context::Context;
 use crate::http::{Request, Response, RouteGroup};
 
-const POLICY: HeaderValue = HeaderValue::from_static(
+/// The content security policy of the files that pages load. That of the pages is [`shell::PAGE_POLICY`].
+const FILE_POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; \
      frame-ancestors 'none'",
 );
@@ -110,12 +111,12 @@ pub(super) const CONFIRM_PAGE: Endpoint = endpoint! {
     metric_label: "pages.link",
 };
 
-/// True if the client of a confirmation link that is a call of a dialect should get the page: a browser, a scanner that
-/// looks like one, or HEAD, which must not change anything. Other programs get the response of the call, which confirms
-/// the address, unless `mailed.confirm_by_get` is false: then every client gets the page.
+/// True if the response to a GET of a dialect's confirmation link should be the page instead of the confirmation. That
+/// is so for browsers, for scanners that look like browsers, and for HEAD, which must not change anything. Other
+/// programs get the confirmation. If `mailed.confirm_by_get` is false, every client gets the page.
 ///
-/// Without the native dialect there are no pages, and every client gets the response of the call. The settings allow
-/// that only if `mailed.confirm_by_get` is true.
+/// Without the native dialect there are no pages, and every client gets the confirmation. The settings allow that only
+/// if `mailed.confirm_by_get` is true.
 pub fn shows_page(ctx: &Context, request: &Request) -> bool {
     let config = &ctx.node.config;
     let accept = request.header(ACCEPT).unwrap_or_default();
@@ -136,7 +137,7 @@ fn link_page(ctx: &Context, name: &'static str) -> Response {
 
 fn with_policy(response: Response) -> Response {
     response
-        .header(CONTENT_SECURITY_POLICY, POLICY)
+        .header(CONTENT_SECURITY_POLICY, FILE_POLICY)
         .header(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))
         .header(REFERRER_POLICY, HeaderValue::from_static("no-referrer"))
 }

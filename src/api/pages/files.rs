@@ -120,17 +120,18 @@ pub(super) fn folder(config: &Config) -> String {
 pub(super) fn add_routes(group: RouteGroup<'_, Context>) -> RouteGroup<'_, Context> {
     FILES.iter().fold(group, |group, (path, text)| {
         let media_type = if path.ends_with(".css") { STYLE } else { SCRIPT };
-        // Made when they are first asked for: nodes that show no pages need not hold them.
+        // Made at the first request, because a node that serves no pages need not keep them in memory.
         let responses = LazyLock::new(move || {
             let body = served(path, text);
             let etag: &'static str = format!("\"{}\"", short_sha256(&body, 12)).leak();
-            let kept = CachedResponse::with_etag(media_type, body.clone(), etag, "public, max-age=31536000, immutable");
-            (kept, CachedResponse::with_etag(media_type, body, etag, "no-store"))
+            let current =
+                CachedResponse::with_etag(media_type, body.clone(), etag, "public, max-age=31536000, immutable");
+            (current, CachedResponse::with_etag(media_type, body, etag, "no-store"))
         });
         group.get_sync(&format!("/pages/{{version}}/{path}"), "pages.file", move |_: &Context, request: &Request| {
             let is_current = request.param("version") == *VERSION;
-            let (kept, other) = &*responses;
-            with_policy(if is_current { kept } else { other }.respond(request))
+            let (current, other) = &*responses;
+            with_policy(if is_current { current } else { other }.respond(request))
         })
     })
 }
@@ -145,7 +146,8 @@ fn served(path: &str, text: &str) -> Bytes {
     PACKAGES.iter().fold(text, |text, (package, file)| text.replace(package, file)).into()
 }
 
-/// Leaves out comments that have lines of their own. No text of the pages spans lines that look like one.
+/// Leaves out comments that have lines of their own. No string or template in the pages has a line that looks like a
+/// comment.
 fn without_comments(text: &str) -> String {
     let mut inside = false;
     let kept = text.split_inclusive('\n').filter(|line| {

@@ -66,5 +66,5 @@ fn page(ctx: &Context) -> Response {
     let text = text.replace("{files}", &files::folder(config)).replace("{base}", &config.api.native.prefix);
     let text = text.replace("{service}", &shell::escape(&config.mail.service_name));
     let response = with_policy(Response::bytes(StatusCode::OK, HTML, text)).no_store();
-    response.header(CONTENT_SECURITY_POLICY, shell::POLICY)
+    response.header(CONTENT_SECURITY_POLICY, shell::PAGE_POLICY)
 }

@@ -11,16 +11,16 @@ use crate::auth::context::Context;
 use crate::auth::passwords::Policy;
 use crate::http::Response;
 
-/// Scripts and styles from here alone, no markup from text (Trusted Types), no frame. Images may be `data:` URLs, for QR
-/// codes that are made of a response.
-pub(super) const POLICY: HeaderValue = HeaderValue::from_static(
+/// The content security policy of pages: scripts and styles of this origin only, no markup from text (Trusted Types),
+/// no frame. Images may be `data:` URLs, because the account page makes one of the QR code in a response.
+pub(super) const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
      trusted-types 'none'",
 );
 
-/// [`POLICY`] for a page with frames of its own.
-const POLICY_WITH_OWN_FRAMES: HeaderValue = HeaderValue::from_static(
+/// [`PAGE_POLICY`] for a page with frames of its own.
+const PAGE_POLICY_WITH_OWN_FRAMES: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; frame-src blob:; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
      trusted-types 'none'",
@@ -30,7 +30,7 @@ const COOP: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 const CORP: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
 
-/// A page of its own folder.
+/// A page.
 pub(super) struct Page {
     /// The name by which the script knows which page it is on.
     pub(super) name: &'static str,
@@ -68,7 +68,7 @@ pub(super) fn respond(ctx: &Context, page: &Page) -> Response {
     respond_with::<()>(ctx, page, None)
 }
 
-/// The same, with what the page at `/` shows.
+/// The same with the facts that only the page at `/` shows.
 pub(super) fn respond_with<H: Serialize>(ctx: &Context, page: &Page, home: Option<&H>) -> Response {
     let config = &ctx.node.config;
     let native = &config.api.native;
@@ -99,7 +99,7 @@ pub(super) fn respond_with<H: Serialize>(ctx: &Context, page: &Page, home: Optio
         .replace("{facts}", &escape(&facts));
     let response = Response::bytes(StatusCode::OK, HTML, text).no_store();
     let response = with_policy(response).header(COOP, SAME_ORIGIN).header(CORP, SAME_ORIGIN);
-    response.header(CONTENT_SECURITY_POLICY, if page.own_frames { POLICY_WITH_OWN_FRAMES } else { POLICY })
+    response.header(CONTENT_SECURITY_POLICY, if page.own_frames { PAGE_POLICY_WITH_OWN_FRAMES } else { PAGE_POLICY })
 }
 
 /// Escapes a text for an attribute in double quotes, or for content.
