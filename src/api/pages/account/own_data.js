@@ -1,4 +1,4 @@
-// Export of everything that is stored of the user, and the end of the account.
+// The export of the data that is stored about the user, and the deletion of the account.
 
 import { ActionButton, Cancel, Card, Dialog, Field, Form, PasswordField } from '../base/components.js';
 import { call, signOut } from '../base/session.js';

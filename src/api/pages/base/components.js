@@ -1,4 +1,4 @@
-// The parts that pages are made of. Styles are in style.css; texts are given in the user's language.
+// Components that all pages share. Their styles are in style.css. Callers pass texts in the user's language.
 
 import { device } from './device.js';
 import { BASE, FACTS } from './facts.js';
@@ -187,7 +187,7 @@ export function Field({ label, help = null, value, name, ...rest }) {
 }
 
 /**
- * A field for an existing password, with a button that shows it.
+ * A field for a password, with a button that shows it. Meant for an existing password unless `rest` says otherwise.
  * @param {{ label: string, value: import('../vendor/signals.js').Signal<string>, name?: string, help?: View,
  *   [extra: string]: any }} props
  */

@@ -65,13 +65,16 @@ export function Console() {
       actions=${html`<span class="small">${result.body.email}</span> <${SignOutButton} />`}>
     <${Health} /><${Screen} key=${name} name=${name} />
     ${state === 'ended' && html`<${SignInDialog} reason=${t('enter.ended')} email=${result.body.email}
-      done=${signOutUnless} />`}
+      done=${leaveUnlessSignedIn} />`}
     ${signInAgain.value && html`<${SignInDialog} reason=${t('enter.too_old')} email=${result.body.email}
       done=${signInAgain.value} />`}<//>`;
 }
 
-/** @param {boolean} signedIn */
-const signOutUnless = (signedIn) => {
+/**
+ * Leaves the screen if the user did not sign in again after the session had ended.
+ * @param {boolean} signedIn
+ */
+const leaveUnlessSignedIn = (signedIn) => {
   if (!signedIn && session.value === 'ended') session.value = 'signed-out';
 };
 

@@ -1,5 +1,5 @@
-// The console: for superusers. What it shows comes from the administration calls of the native API, which check the
-// caller; nothing on this page is a secret.
+// The console, for superusers. Its data comes from the administration calls of the native API, which check the caller.
+// The page itself has no secret.
 
 import { startPage } from '../base/page.js';
 import { restoreSession } from '../base/session.js';

@@ -57,11 +57,11 @@ export const Time = ({ at }) => (at ? html`<${At} at=${at} />` : html`<span clas
 export const Badge = ({ tone = '', children }) => html`<span class=${`badge ${tone}`}>${children}</span>`;
 
 /**
- * A button that leads to a change: disabled while a store is down.
+ * A button that opens the dialog of a change. Disabled while a store is down.
  * @param {{ press: () => void, kind?: string, disabled?: boolean, label?: string, children: View }} props
  *   `label` names it for screen readers
  */
-export const Act = ({ press, kind = 'quiet', disabled = false, label, children }) => html`
+export const ChangeButton = ({ press, kind = 'quiet', disabled = false, label, children }) => html`
   <button type="button" class=${kind} disabled=${disabled || readOnly.value} aria-label=${label ?? null}
     onClick=${press}>${children}</button>`;
 

@@ -25,13 +25,13 @@ function store(kind, secret) {
   document.getElementById(`stored-${kind}`).value = secret;
 }
 
-/** The names under which responses contain a credential, each with its kind and the key of what the button says. */
+/** The names under which responses contain a credential, each with its kind and the key of the button's text. */
 const ISSUED = [
   ['access_token', 'bearer', 'call.use_token'],
   ['key', 'key', 'call.use_key'],
 ];
 
-/** The credential in a response: its kind, its text, and the key of what the button says. */
+/** The credential in a response: its kind, the secret, and the key of the button's text. */
 function issued(text) {
   let body;
   try {
@@ -64,15 +64,18 @@ export function credentials() {
     element('p', { class: 'small' }, t('credentials.help')));
 }
 
-/** The header field for a credential of this scheme: `{ header, scheme, variable }`; `variable` holds it in samples. */
-function carrier(definition) {
+/**
+ * The header field for a credential of this scheme: `{ header, scheme, variable }`. In samples, `variable` is the
+ * environment variable with the credential.
+ */
+function credentialField(definition) {
   if (definition.type === 'apiKey') return { header: definition.name, scheme: '', variable: 'API_KEY' };
   if (definition.scheme === 'basic') return { header: 'authorization', scheme: 'Basic', variable: 'API_KEY' };
   return { header: 'authorization', scheme: 'Bearer', variable: 'TOKEN' };
 }
 
-/** The value of the header field that carries a credential. */
-const carried = ({ scheme }, secret) => (scheme === 'Basic' ? `Basic ${btoa(`key:${secret}`)}`
+/** The value of the header field with this credential. */
+const fieldValue = ({ scheme }, secret) => (scheme === 'Basic' ? `Basic ${btoa(`key:${secret}`)}`
   : `${scheme} ${secret}`.trim());
 
 /** The form that calls an operation. */
@@ -127,7 +130,7 @@ export function tryIt(document, method, path, operation) {
     const server = document.servers?.[0]?.url ?? location.origin;
     return {
       method: method.toUpperCase(), target, url: `${server}${target}`, headers,
-      credential: credential?.carrier() ?? null, body: body?.content() ?? null,
+      credential: credential?.field() ?? null, body: body?.content() ?? null,
     };
   }
 
@@ -160,13 +163,13 @@ export function tryIt(document, method, path, operation) {
     const mediaType = response.headers.get('content-type') ?? '';
     const tone = response.ok ? 'good' : 'bad';
     const names = [...response.headers].filter(([name]) => !['date', 'connection'].includes(name));
-    const credentialOf = response.ok ? issued(text) : null;
+    const received = response.ok ? issued(text) : null;
     result.replaceChildren(...[
       element('p', { class: 'status' }, element('span', { class: `code ${tone}` }, `${response.status}`),
         ` ${response.statusText} · ${took} ms`),
       element('details', {}, element('summary', {}, t('call.headers')),
         element('pre', { tabindex: '0' }, names.map(([name, value]) => `${name}: ${value}`).join('\n'))),
-      credentialOf && credentialButton(credentialOf),
+      received && credentialButton(received),
       text ? block(pretty(text, mediaType)) : element('p', { class: 'small' }, t('docs.no_body')),
     ].filter(Boolean));
   }
@@ -176,13 +179,13 @@ export function tryIt(document, method, path, operation) {
 
 /** A button that takes the credential of a response for the calls of this page. */
 function credentialButton({ kind, secret, label }) {
-  const said = element('span', { class: 'small', role: 'status' });
+  const status = element('span', { class: 'small', role: 'status' });
   const button = element('button', { type: 'button', class: 'quiet' }, t(label));
   button.addEventListener('click', () => {
     store(kind, secret);
-    said.textContent = ` ${t('call.used')}`;
+    status.textContent = ` ${t('call.used')}`;
   });
-  return element('p', { class: 'use' }, button, said);
+  return element('p', { class: 'use' }, button, status);
 }
 
 /** The call as code, in a language that the reader chooses; all forms of the page show the same one. */
@@ -245,7 +248,7 @@ function confirmed(method, path, summary) {
   });
 }
 
-/** Shows what is wrong with a field, or nothing. Returns whether it is right. */
+/** Shows the problem of a field, or removes it if `problem` is empty. Returns true if there is none. */
 function mark(control, message, problem) {
   message.textContent = problem;
   message.hidden = !problem;
@@ -304,10 +307,10 @@ function credentialInput(id, operation, schemes) {
     header() {
       if (!select.value) return null;
       const secret = input.value.trim() || fallback(select.value);
-      const how = carrier(schemes[select.value]);
-      return secret ? [how.header, carried(how, secret)] : null;
+      const field = credentialField(schemes[select.value]);
+      return secret ? [field.header, fieldValue(field, secret)] : null;
     },
-    carrier: () => (select.value ? carrier(schemes[select.value]) : null),
+    field: () => (select.value ? credentialField(schemes[select.value]) : null),
   };
 }
 

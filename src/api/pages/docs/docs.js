@@ -5,7 +5,7 @@
 import { LANGUAGES } from '../base/language.js';
 import { element } from './element.js';
 import { block, credentials, tryIt } from './call.js';
-import { ENGLISH, fieldLine, fields, inline, prose, resolve, sample, within } from './schema.js';
+import { ENGLISH, fieldLine, fields, inline, prose, resolve, sample, setDocument } from './schema.js';
 import { grouped, matches, terms } from './tasks.js';
 import { chooseLanguage, currentLanguage, startWords, t } from './words.js';
 
@@ -31,7 +31,7 @@ async function start() {
     content.replaceChildren(element('p', { class: 'note bad' }, t('docs.not_loaded', { reason: error.message })));
     return;
   }
-  within(api);
+  setDocument(api);
   draw(api);
   search.addEventListener('input', () => filter(search.value));
   document.addEventListener('keydown', keys);

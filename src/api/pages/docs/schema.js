@@ -10,7 +10,7 @@ export const ENGLISH = { lang: 'en' };
 let root = {};
 
 /** Sets the document in which references are resolved. */
-export function within(document) {
+export function setDocument(document) {
   root = document;
 }
 
@@ -62,11 +62,11 @@ function bounds(schema) {
     const values = schema.enum.filter((value) => value !== null).map((value) => JSON.stringify(value));
     parts.push(t('schema.one_of', { values: values.join(t('schema.comma')) }));
   }
-  const bounds = [
+  const limits = [
     [schema.minLength, schema.maxLength, 'schema.characters'], [schema.minItems, schema.maxItems, 'schema.items'],
     [schema.minimum, schema.maximum, null],
   ];
-  for (const [least, most, unit] of bounds) {
+  for (const [least, most, unit] of limits) {
     if (least !== undefined || most !== undefined) parts.push(range(least, most, unit));
   }
   if (schema.pattern) parts.push(t('schema.pattern', { pattern: schema.pattern }));

@@ -1,5 +1,5 @@
-// The order of the API reference: what people come to do, with sign-in first. And the search: words that mean the same.
-// Knows nothing of elements, so that it runs without a browser.
+// The order of the API reference: by task, with sign-in first. Also its search, which knows synonyms. Knows nothing of
+// elements, so that it runs without a browser.
 
 /**
  * The tasks in their order: an id, and the paths of Signet's own API that belong to it, if need be of one method. The
@@ -31,7 +31,7 @@ function placeOf({ method, path, operation }, base) {
   return { id: TASKS[at]?.[0] ?? IDS.at(-1), order: at + (operation.deprecated ? TASKS.length : 0) };
 }
 
-/** The purpose of an operation of another API, by its words: those that open a session come first. */
+/** Matches the paths of other APIs whose operations open a session: these come first. */
 const SIGNS_IN = /sign.?in|log.?in|verify-code|send-code|magic|claim|oauth$/;
 
 /**
@@ -98,11 +98,11 @@ export function terms(search) {
 
 /** True if an operation with these words, in lower case, is found by the terms. */
 export function matches(words, searched) {
-  const matches = (line, term) => (line.length === 1 ? words.includes(term) : hasWord(words, term));
-  return searched.every((line) => line.some((term) => matches(line, term)));
+  const isFound = (line, term) => (line.length === 1 ? words.includes(term) : hasWord(words, term));
+  return searched.every((line) => line.some((term) => isFound(line, term)));
 }
 
-/** POST calls that end or replace something, by their path. */
+/** Segments in the paths of POST calls that end or replace something. */
 const ENDING = 'revoke|sign-out|sign-out-everyone|rotate|reset-mfa|disable|deactivate|delete|toggle-state|logout';
 const ENDS = new RegExp(`/(${ENDING})(-|/|$)`);
 

@@ -134,8 +134,8 @@ export function timeLine({ rows, now, width, label, format }) {
  */
 export function durations({ rows, width, label, format }) {
   const [left, right, top, rowHeight, bottom] = [104, 16, 6, 30, 24];
-  const durations = rows.flatMap((row) => [...row.marks, row.limit].map((value) => value ?? 0));
-  const values = durations.filter((value) => value > 0);
+  const all = rows.flatMap((row) => [...row.marks, row.limit].map((value) => value ?? 0));
+  const values = all.filter((value) => value > 0);
   const [low, high] = values.length > 0 ? [Math.min(...values), Math.max(...values)] : [1, 10];
   const first = Math.floor(Math.log10(low));
   const last = Math.max(first + 1, Math.ceil(Math.log10(high)));

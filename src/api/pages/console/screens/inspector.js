@@ -1,4 +1,4 @@
-// The token inspector: what a token or API key says, whether it is good, and exactly why.
+// The token inspector: the contents of a token or an API key, and the reason why it is refused, if it is.
 
 import { Card, Device, Form, Notice, Title } from '../../base/components.js';
 import { call } from '../../base/session.js';

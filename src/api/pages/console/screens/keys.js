@@ -4,7 +4,7 @@ import { Card, Title } from '../../base/components.js';
 import { html, useState } from '../../base/view.js';
 import { dateTime, t } from '../../base/words.js';
 import { timeLine } from './chart.js';
-import { Act, Badge, Chart, Confirm, Table, Time } from '../parts.js';
+import { Badge, ChangeButton, Chart, Confirm, Table, Time } from '../parts.js';
 import { change, Read, useResource } from '../resource.js';
 
 /** @type {Record<string, string>} */
@@ -30,9 +30,9 @@ export function Screen() {
           <td><code>${key.kid}</code></td><td>${key.algorithm}</td><td><${Badge} tone=${TONES[key.state] ?? ''}>
           ${t(`ring.${key.state}`)}<//></td><td><${Time} at=${key.signs_from} /></td>
           <td><${Time} at=${key.verify_until} /></td>
-          <td>${key.state !== 'revoked' && html`<${Act} kind="quiet bad" press=${() => setAsked(key.kid)}
+          <td>${key.state !== 'revoked' && html`<${ChangeButton} kind="quiet bad" press=${() => setAsked(key.kid)}
             label=${t('ring.revoke_label', { kid: key.kid })}>${t('ring.revoke')}<//>`}</td></tr>`)}<//>
-        <p class="row">${algorithms(data.keys).map((each) => html`<${Act} press=${() => setRotating(each)}>
+        <p class="row">${algorithms(data.keys).map((each) => html`<${ChangeButton} press=${() => setRotating(each)}>
           ${t('ring.rotate_one', { algorithm: each })}<//>`)}</p><//>`}<//>
     ${rotating && html`<${Confirm} title=${t('ring.rotate')} label=${t('ring.rotate')} text=${t('ring.rotate_text')}
       send=${() => change('POST', `/admin/keys/rotate?algorithm=${rotating}`)} done=${done} close=${close} />`}

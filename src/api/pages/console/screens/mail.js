@@ -1,11 +1,11 @@
-// Mail: what the node has queued and why it waits, the letters in its outbox, and a test.
+// Mail: the queue of the node with the reasons why mails wait, the letters in its outbox, and a test.
 
 import { ActionButton, Card, Dialog, Failed, Field, Notice, Title } from '../../base/components.js';
 import { call } from '../../base/session.js';
 import { html, useEffect, useRef, useSignal, useState } from '../../base/view.js';
 import { dateTime, t } from '../../base/words.js';
 import { milliseconds, number, span } from '../format.js';
-import { Act, Empty, FormDialog, Table, Time } from '../parts.js';
+import { ChangeButton, Empty, FormDialog, Table, Time } from '../parts.js';
 import { change, Read, useResource } from '../resource.js';
 
 const OUTBOX = '/admin/mail/outbox';
@@ -33,7 +33,7 @@ export function Screen() {
           <dt>${t('mail.sent')}</dt><dd>${number(data.sent)}</dd>
           <dt>${t('mail.failed')}</dt><dd>${number(data.failed)}</dd>
           <dt>${t('mail.retries')}</dt><dd>${number(data.retries)}</dd></dl>
-        <p><${Act} press=${() => setTesting(true)}>${t('mail.test')}<//></p><//>
+        <p><${ChangeButton} press=${() => setTesting(true)}>${t('mail.test')}<//></p><//>
       <${Card} title=${t('mail.queue')}><${Queue} queue=${data.queue} /><//>
       ${data.outbox && html`<${Outbox} sent=${data.sent} />`}`}<//>
     ${testing && html`<${Test} done=${done} close=${() => setTesting(false)} />`}`;

@@ -1,4 +1,4 @@
-// One user: what is stored, the sessions and keys, and what an administrator can change.
+// One user: the account, its sessions and API keys, and the changes that an administrator can make.
 
 import { Card, Device, Field, Notice, Title } from '../../base/components.js';
 import { device } from '../../base/device.js';
@@ -6,7 +6,7 @@ import { go } from '../../base/route.js';
 import { html, useSignal, useState } from '../../base/view.js';
 import { t } from '../../base/words.js';
 import { milliseconds } from '../format.js';
-import { Act, Area, Badge, Check, Confirm, Empty, FormDialog, Table, Time } from '../parts.js';
+import { Area, Badge, ChangeButton, Check, Confirm, Empty, FormDialog, Table, Time } from '../parts.js';
 import { change, Read, useResource } from '../resource.js';
 import { Status } from './users.js';
 
@@ -56,8 +56,9 @@ function Actions({ user, path, reload, setDone }) {
       text=${t(`user.${name}_text`, { email: user.email })} done=${done} ...${more} />`;
   const disable = user.disabled ? 'enable' : 'disable';
   return html`<div class="row">
-      ${['edit', 'sign_out', 'reset_mfa', 'send_reset', disable, 'delete'].map((name) => html`<${Act} key=${name}
-        kind=${name === 'delete' ? 'quiet bad' : 'quiet'} disabled=${name === 'reset_mfa' && !user.mfa?.enabled}
+      ${['edit', 'sign_out', 'reset_mfa', 'send_reset', disable, 'delete'].map((name) => html`<${ChangeButton}
+        key=${name} kind=${name === 'delete' ? 'quiet bad' : 'quiet'}
+        disabled=${name === 'reset_mfa' && !user.mfa?.enabled}
         press=${() => setOpen(name)}>${t(`user.${name}`)}<//>`)}</div>
     ${ask('sign_out', () => change('POST', `${path}/sign-out`), (/** @type {Result} */ result) =>
     finish(html`<${SignedOut} body=${result.body} />`)())}
@@ -118,7 +119,7 @@ function Sessions({ path, sessions, reload }) {
       ${sessions.map((session) => html`<tr key=${session.id}><td><${Device} of=${session.agent} />
         <div class="small">${session.dialect}</div></td><td>${session.address || '–'}</td>
         <td><${Time} at=${session.created_at} /></td><td><${Time} at=${session.last_used_at} /></td>
-        <td><${Act} press=${() => setEnding(session.id)}
+        <td><${ChangeButton} press=${() => setEnding(session.id)}
           label=${t('user.end_label', { agent: device(session.agent) || session.id })}>
           ${t('user.end')}<//></td></tr>`)}<//>
     ${ending && html`<${Confirm} title=${t('user.end')} label=${t('user.end')} text=${t('user.end_text')}
@@ -144,7 +145,7 @@ function Keys({ user, reload }) {
 
 /** @param {{ of: any, press: () => void }} props */
 export const Deactivate = ({ of, press }) => (of.active === false ? html`<${Badge} tone="bad">${t('keys.inactive')}<//>`
-  : html`<${Act} press=${press} label=${t('keys.revoke_label', { name: of.name })}>${t('keys.revoke')}<//>`);
+  : html`<${ChangeButton} press=${press} label=${t('keys.revoke_label', { name: of.name })}>${t('keys.revoke')}<//>`);
 
 /** @param {{ of: any, close: () => void, done: () => void }} props */
 export const RevokeKey = ({ of, close, done }) => html`<${Confirm} title=${t('keys.revoke')} label=${t('keys.revoke')}

@@ -5,7 +5,7 @@ import { go } from '../../base/route.js';
 import { call } from '../../base/session.js';
 import { html, useEffect, useSignal, useState } from '../../base/view.js';
 import { t } from '../../base/words.js';
-import { Act, Badge, Check, Choice, Empty, FormDialog, Table, Time } from '../parts.js';
+import { Badge, ChangeButton, Check, Choice, Empty, FormDialog, Table, Time } from '../parts.js';
 import { change, Read, useResource } from '../resource.js';
 import { User } from './user.js';
 
@@ -36,7 +36,7 @@ function Users() {
         <${Field} label=${t('users.search')} name="query" type="search" required=${false} value=${typed} />
         <${Choice} label=${t('users.status')} value=${status} choose=${setStatus} options=${[['', t('users.all')],
           ['active', t('users.active')], ['disabled', t('users.disabled')], ['unverified', t('users.unverified')]]} />
-        <${Act} kind="" press=${() => setCreating(true)}>${t('users.create')}<//></div>
+        <${ChangeButton} kind="" press=${() => setCreating(true)}>${t('users.create')}<//></div>
       <${Read} of=${users}>${(/** @type {any} */ first) => html`
         <${List} key=${path} first=${first} filter=${filter} />`}<//>
     <//>
