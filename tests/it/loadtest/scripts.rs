@@ -214,6 +214,19 @@ async fn removed_data_set_fails_the_run() {
     }
 }
 
+/// Otherwise the script would go on to measure refusals.
+#[tokio::test]
+async fn session_that_has_ended_is_not_refreshed_again() {
+    let load_test = LoadTest::new(TestServer::embedded(shared_settings));
+    load_test.seed();
+    load_test.server.plan().json(&["seed", "--remove"], "");
+    // Each virtual user has two sessions, fewer than it has iterations.
+    let run = load_test.run_without_setup("refresh", &[("VUS", "20")]).await;
+    let checks = run.assert_exit(99).assert_nothing_thrown().checks();
+    let left = checks.iter().find(|(name, ..)| name == "refresh: a session is left");
+    assert!(left.is_some_and(|(_, passed, failed)| *passed > 0 && *failed > 0), "{checks:?}");
+}
+
 #[tokio::test]
 async fn slow_or_drifting_server_fails_the_run() {
     let load_test = LoadTest::new(TestServer::embedded(shared_settings));
