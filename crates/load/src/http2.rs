@@ -47,7 +47,8 @@ const STATIC_TABLE: u8 = 61;
 /// A status of 200 (RFC 7541, appendix A), the only one that is read. An update of the table's size may precede it.
 const STATUS_200: u8 = 0x88;
 
-/// A request, and its head as the first and as a later one of a connection.
+/// An encoded request: its fields as the first request of a connection sends them, and as later requests do, for which
+/// the server has them in its table.
 #[derive(Debug, PartialEq, Eq)]
 struct Encoded {
     first: Vec<u8>,
@@ -58,7 +59,7 @@ struct Encoded {
 
 /// A request in flight.
 struct InFlight {
-    stream: u32,
+    stream_id: u32,
     started: Instant,
     response: Vec<u8>,
 }
@@ -69,7 +70,7 @@ struct Connection {
     sent: usize,
     incoming: Vec<u8>,
     in_flight: Vec<InFlight>,
-    next_stream: u32,
+    next_stream_id: u32,
     /// Bytes of bodies that the server permits.
     window: i64,
     /// Bytes received since the window was opened.
@@ -194,26 +195,26 @@ impl Connection {
             sent: 0,
             incoming: Vec::new(),
             in_flight: Vec::new(),
-            next_stream: 1,
+            next_stream_id: 1,
             window: i64::from(INITIAL_WINDOW),
             received: 0,
         }
     }
 
     fn begin_request(&mut self, request: &Encoded, now: Instant) -> Result<(), LoadError> {
-        let stream = self.next_stream;
-        self.next_stream += 2;
+        let stream_id = self.next_stream_id;
+        self.next_stream_id += 2;
         self.window -= request.body.len() as i64;
         if self.window < 0 {
             return Err(LoadError::Impossible("more bytes in flight than the server's window"));
         }
         let end = if request.body.is_empty() { END_STREAM } else { 0 };
-        let fields = if stream == 1 { &request.first } else { &request.later };
-        push_frame(&mut self.outgoing, HEADERS, END_HEADERS | end, stream, &[&fields[..], &request.length].concat());
+        let fields = if stream_id == 1 { &request.first } else { &request.later };
+        push_frame(&mut self.outgoing, HEADERS, END_HEADERS | end, stream_id, &[&fields[..], &request.length].concat());
         if !request.body.is_empty() {
-            push_frame(&mut self.outgoing, DATA, END_STREAM, stream, &request.body);
+            push_frame(&mut self.outgoing, DATA, END_STREAM, stream_id, &request.body);
         }
-        self.in_flight.push(InFlight { stream, started: now, response: Vec::new() });
+        self.in_flight.push(InFlight { stream_id, started: now, response: Vec::new() });
         Ok(())
     }
 
@@ -228,10 +229,10 @@ impl Connection {
 
     /// Takes one frame. Returns the response that is complete with it.
     fn receive(&mut self, frame: Frame<'_>) -> Result<Option<InFlight>, LoadError> {
-        let Frame { kind, flags, stream, payload } = frame;
+        let Frame { kind, flags, stream_id, payload } = frame;
         match kind {
             DATA | HEADERS => {
-                let position = self.in_flight.iter().position(|request| request.stream == stream);
+                let position = self.in_flight.iter().position(|request| request.stream_id == stream_id);
                 let position = position.ok_or_else(|| LoadError::bad_response("a response to no request", payload))?;
                 if kind == HEADERS && payload.iter().find(|byte| **byte & 0xe0 != 0x20) != Some(&STATUS_200) {
                     return Err(LoadError::bad_response("a response that is not 200", payload));
@@ -248,7 +249,7 @@ impl Connection {
             }
             SETTINGS if flags & ACK == 0 => push_frame(&mut self.outgoing, SETTINGS, ACK, 0, &[]),
             PING if flags & ACK == 0 => push_frame(&mut self.outgoing, PING, ACK, 0, payload),
-            WINDOW_UPDATE if stream == 0 => {
+            WINDOW_UPDATE if stream_id == 0 => {
                 let step = payload.try_into().map_or(0, u32::from_be_bytes);
                 self.window += i64::from(step & MAX_WINDOW);
             }
@@ -265,7 +266,7 @@ impl Connection {
 struct Frame<'a> {
     kind: u8,
     flags: u8,
-    stream: u32,
+    stream_id: u32,
     payload: &'a [u8],
 }
 
@@ -274,14 +275,14 @@ fn next_frame(bytes: &[u8]) -> Option<(Frame<'_>, &[u8])> {
     let (head, rest) = bytes.split_at_checked(FRAME_HEAD)?;
     let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
     let (payload, rest) = rest.split_at_checked(length)?;
-    let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]) & MAX_WINDOW;
-    Some((Frame { kind: head[3], flags: head[4], stream, payload }, rest))
+    let stream_id = u32::from_be_bytes([head[5], head[6], head[7], head[8]]) & MAX_WINDOW;
+    Some((Frame { kind: head[3], flags: head[4], stream_id, payload }, rest))
 }
 
-fn push_frame(into: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+fn push_frame(into: &mut Vec<u8>, kind: u8, flags: u8, stream_id: u32, payload: &[u8]) {
     into.extend_from_slice(&(payload.len() as u32).to_be_bytes()[1..]);
     into.extend_from_slice(&[kind, flags]);
-    into.extend_from_slice(&stream.to_be_bytes());
+    into.extend_from_slice(&stream_id.to_be_bytes());
     into.extend_from_slice(payload);
 }
 
@@ -352,7 +353,7 @@ mod tests {
         push_frame(&mut bytes, DATA, END_STREAM, 7, b"body");
         assert_eq!(next_frame(&bytes[..bytes.len() - 1]), None);
         bytes.extend_from_slice(b"next");
-        let frame = Frame { kind: DATA, flags: END_STREAM, stream: 7, payload: b"body" };
+        let frame = Frame { kind: DATA, flags: END_STREAM, stream_id: 7, payload: b"body" };
         assert_eq!(next_frame(&bytes), Some((frame, &b"next"[..])));
     }
 

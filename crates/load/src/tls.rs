@@ -16,7 +16,7 @@ use super::stream::Stream;
 /// The frequency of handshakes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Handshakes {
-    /// Once.
+    /// One for each connection, which stays open.
     Once,
     /// For each request, with a full handshake.
     Full,
@@ -24,7 +24,7 @@ pub enum Handshakes {
     Resumed,
 }
 
-/// Opens the connections of one place in the load.
+/// Opens the connections that follow each other at one position in the load.
 pub(super) struct Connector {
     config: Arc<ClientConfig>,
     handshakes: Handshakes,
@@ -51,7 +51,7 @@ impl Connector {
         Ok(Self { config: Arc::new(config), handshakes, opened: 0 })
     }
 
-    /// A connection is used for one request only.
+    /// True if a connection is used for one request only.
     pub(super) fn reconnects(&self) -> bool {
         self.handshakes != Handshakes::Once
     }

@@ -23,7 +23,7 @@ const SHARDS: usize = 64;
 /// With fewer entries per shard, random distribution would leave some shards full and others empty.
 const MIN_SHARD_CAPACITY: usize = 64;
 
-/// At most so many used entries are spared for one insertion, during which readers wait.
+/// The most used entries that one insertion passes over. Readers of the shard wait meanwhile.
 const MAX_STEPS: usize = 64;
 
 /// Longer tokens are not cached: tokens issued from an API key are as large as the scopes that its owner gave it, and

@@ -68,7 +68,7 @@ async fn run(client: Client, state: Arc<State>, mut questions: mpsc::Receiver<Qu
         let results = match call(&client, &state, &tokens).await {
             Ok(results) => results,
             Err(error) => {
-                state.report(error);
+                state.record_error(error);
                 vec![Err(VerifyError::Unavailable); tokens.len()]
             }
         };

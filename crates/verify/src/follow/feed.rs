@@ -45,12 +45,12 @@ const MAINTENANCE_INTERVAL: Duration = Duration::from_millis(120_000 / SHARDS as
 
 /// Follows the feed of an issuer.
 pub(super) struct Follower {
-    pub(super) client: Client,
-    pub(super) state: Arc<State>,
-    pub(super) keys: Arc<KeySource>,
-    pub(super) metadata_url: Url,
+    client: Client,
+    state: Arc<State>,
+    keys: Arc<KeySource>,
+    metadata_url: Url,
     /// True if a cache in front of the server answers: see [`read_head`](Self::read_head).
-    pub(super) is_cached: bool,
+    is_cached: bool,
     endpoints: Option<Endpoints>,
     position: Option<Position>,
     /// The last positions that were reached, oldest first.
@@ -97,14 +97,14 @@ impl Follower {
             self.state.metrics.observe(self.state.staleness(), self.state.revocations.len());
             let Err(error) = result else {
                 backoff.reset();
-                self.state.recovered();
+                self.state.record_success();
                 continue;
             };
             let pause = pause_after(&error, &mut self.position, &mut backoff);
             if backoff.failures() % FAILURES_BEFORE_DISCOVERY == 0 {
                 self.endpoints = None;
             }
-            self.state.report(error);
+            self.state.record_error(error);
             tokio::time::sleep(pause).await;
         }
     }

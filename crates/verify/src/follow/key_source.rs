@@ -1,4 +1,4 @@
-//! Reading the JWKS again: one request at a time, not more often than an interval, whoever asks.
+//! Reading the JWKS again: one request at a time, and a minimum interval between two for all callers together.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -70,7 +70,7 @@ impl KeySource {
             // If a frame wants them too, the next one does so again within a second.
             let by_token = self.state.keys_wanted_by_token.swap(false, Ordering::Relaxed);
             if let Err(error) = self.read(if by_token { AFTER_TOKEN } else { AFTER_FRAME }).await {
-                self.state.report(error);
+                self.state.record_error(error);
             }
         }
     }

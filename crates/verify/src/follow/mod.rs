@@ -97,7 +97,7 @@ impl Verifier {
                 let result = match tokio::time::timeout(KEYS_DEADLINE, reading).await {
                     Ok(Ok(Ok(_))) => self.check(token),
                     Ok(Ok(Err(error))) => {
-                        self.inner.state.report(error);
+                        self.inner.state.record_error(error);
                         Err(TokenError::UnknownKey.into())
                     }
                     _ => Err(TokenError::UnknownKey.into()),

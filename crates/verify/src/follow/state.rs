@@ -22,7 +22,7 @@ pub(super) struct State {
     pub(super) freshness: Freshness,
     /// Asks for the keys to be read again.
     pub(super) keys_wanted: Notify,
-    /// Set if a token wants them, which anyone can make.
+    /// Set if the reason is a token with an unknown key. Anyone can make such a token.
     pub(super) keys_wanted_by_token: AtomicBool,
     /// True once the keys, the snapshot and what came after it have been read.
     pub(super) ready: watch::Sender<bool>,
@@ -101,8 +101,9 @@ impl State {
         }
     }
 
-    /// Reports an error. Logged when it is another one than before, so that an outage does not fill the log.
-    pub(super) fn report(&self, error: FollowError) {
+    /// Records an error. Logs a warning only if it differs from the last one, so that an outage does not fill
+    /// the log.
+    pub(super) fn record_error(&self, error: FollowError) {
         #[cfg(feature = "metrics")]
         self.metrics.failed();
         let mut last = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
@@ -114,8 +115,8 @@ impl State {
         *last = Some(error);
     }
 
-    /// Reports that the feed is followed.
-    pub(super) fn recovered(&self) {
+    /// Records that the feed was read: there is no last error any more.
+    pub(super) fn record_success(&self) {
         let mut last = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
         if last.take().is_some() {
             tracing::info!("the revocation feed is followed again");
