@@ -39,7 +39,7 @@ export class Discovery {
     this.#clock = clock;
   }
 
-  /** The metadata. If they cannot be read again, the known ones stay in use. */
+  /** The metadata. If it cannot be read again, the known one stays in use. */
   async get() {
     const metadata = this.#metadata;
     if (metadata && this.#clock.monotonic() - this.#readAt < LIFETIME) return metadata;

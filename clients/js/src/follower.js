@@ -49,7 +49,7 @@ export class Follower {
   #keys;
   #http;
   #clock;
-  #report;
+  #onError;
   #reporter;
 
   /**
@@ -60,7 +60,7 @@ export class Follower {
    * @param {import('./keys.js').Keys} parts.keys
    * @param {import('./http.js').Http} parts.http
    * @param {import('../types/index.d.ts').Clock} parts.clock
-   * @param {(error: Error) => void} parts.report
+   * @param {(error: Error) => void} parts.onError
    * @param {import('./reporter.js').Reporter | undefined} [parts.reporter]
    */
   constructor(parts) {
@@ -70,7 +70,7 @@ export class Follower {
     this.#keys = parts.keys;
     this.#http = parts.http;
     this.#clock = parts.clock;
-    this.#report = parts.report;
+    this.#onError = parts.onError;
     this.#reporter = parts.reporter;
   }
 
@@ -107,7 +107,7 @@ export class Follower {
       } catch (error) {
         attempted();
         if (this.#closed) return;
-        this.#report(/** @type {Error} */ (error));
+        this.#onError(/** @type {Error} */ (error));
         const asked = error instanceof FeedError ? (error.retryAfter ?? 0) * 1000 : 0;
         // Followers that lost the server at the same time do not all come back at the same time.
         await this.#sleep(Math.max(asked, pause * (0.5 + Math.random() / 2)));
@@ -263,7 +263,7 @@ export class Follower {
         this.#receivedAt.set(frame, receivedAt);
         this.revocations.add(frame);
         // A frame is not held up by a new key set.
-        this.#keys.follow(frame.jwks).catch((error) => this.#closed || this.#report(error));
+        this.#keys.follow(frame.jwks).catch((error) => this.#closed || this.#onError(error));
         await use(frame);
       }
     });

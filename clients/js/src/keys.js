@@ -223,11 +223,11 @@ export async function readKeys(jwks, known) {
 /** @param {Record<string, unknown>} jwk */
 function algorithmsOf(jwk) {
   const { kty, crv, alg, use, kid, x, y } = jwk;
-  const kinds = kty === 'OKP' && crv === 'Ed25519' ? 'Ed25519' : kty === 'EC' && crv === 'P-256' ? 'P-256' : undefined;
-  if (!kinds || typeof kid !== 'string' || 'd' in jwk || (use !== undefined && use !== 'sig')) return undefined;
-  if (!isCoordinate(x) || (kinds === 'Ed25519' ? hasSmallOrder(x) : !isCoordinate(y))) return undefined;
+  const kind = kty === 'OKP' && crv === 'Ed25519' ? 'Ed25519' : kty === 'EC' && crv === 'P-256' ? 'P-256' : undefined;
+  if (!kind || typeof kid !== 'string' || 'd' in jwk || (use !== undefined && use !== 'sig')) return undefined;
+  if (!isCoordinate(x) || (kind === 'Ed25519' ? hasSmallOrder(x) : !isCoordinate(y))) return undefined;
   if (y !== undefined && typeof y !== 'string') return undefined;
-  const algorithms = ALGORITHMS[kinds];
+  const algorithms = ALGORITHMS[kind];
   return alg === undefined || algorithms.some((one) => one === alg) ? algorithms : undefined;
 }
 

@@ -2,13 +2,13 @@
 
 import { checkUrl } from './http.js';
 
-/** What the scope of a token consists of (RFC 6749, 3.3). */
+/** One scope of a token (RFC 6749, 3.3). */
 const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+$/;
 
-/** What the name of a follower in reports consists of. */
+/** The name of a follower in reports. */
 const FOLLOWER_NAME = /^[A-Za-z0-9._:/@-]{1,100}$/;
 
-/** What an API key, as the value of a header field, consists of. */
+/** An API key: characters that the value of a header field can have. */
 const API_KEY = /^[\x21-\x7e]+$/;
 
 const DEFAULTS = {

@@ -32,7 +32,7 @@ export class Reporter {
    * @param {import('./keys.js').Keys} parts.keys
    * @param {import('./http.js').Http} parts.http
    * @param {import('../types/index.d.ts').Clock} parts.clock
-   * @param {(error: Error) => void} parts.report
+   * @param {(error: Error) => void} parts.onError
    */
   constructor(parts) {
     this.#name = parts.as.name;
@@ -41,7 +41,7 @@ export class Reporter {
     this.#keys = parts.keys;
     this.#http = parts.http;
     this.#clock = parts.clock;
-    this.#onError = parts.report;
+    this.#onError = parts.onError;
   }
 
   /**

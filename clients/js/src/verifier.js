@@ -49,7 +49,7 @@ class Verifier {
     this.#keys = new Keys(discovery, this.#http, clock);
     this.#ask = new Ask(discovery, this.#http, audience);
     if (feed !== 'off') {
-      const parts = { issuer, discovery, keys: this.#keys, http: this.#http, clock, report: onError };
+      const parts = { issuer, discovery, keys: this.#keys, http: this.#http, clock, onError };
       const reporter = report && new Reporter({ ...parts, as: report });
       this.#follower = new Follower({ ...parts, mode: background ? feed : 'poll', reporter });
     }

@@ -37,13 +37,13 @@ export interface VerifierOptions {
   /** Tolerated difference of clocks, in seconds. Default 5. */
   leeway?: number | undefined;
   /**
-   * How revocations are learned. `live` (default) keeps one request waiting. `poll` asks every second, which a cache
-   * can answer. `off`: a token is accepted until it expires.
+   * The way to follow the revocations. `live` (default) keeps one request waiting. `poll` asks every second, which a
+   * cache can answer. `off`: a token is accepted until it expires.
    */
   feed?: 'live' | 'poll' | 'off' | undefined;
   /** The knowledge of revocations is stale if it is older, in seconds. Default 10. */
   maxStaleness?: number | undefined;
-  /** What is done with valid tokens when the knowledge is stale. Default `refuse`. */
+  /** The result for valid tokens while the knowledge of revocations is stale. Default `refuse`. */
   whenStale?: 'allow' | 'refuse' | 'ask' | undefined;
   /** The number of verified tokens that are remembered, so that they cost no cryptography again. Default 10,000. */
   cacheSize?: number | undefined;
@@ -61,7 +61,10 @@ export interface VerifierOptions {
   fetch?: typeof fetch | undefined;
   /** Replaces the system's clocks. */
   clock?: Clock | undefined;
-  /** Is told why the feed or the keys could not be read. By default a warning on the console, at most once a minute. */
+  /**
+   * Called with the error when the feed or the keys could not be read. By default a warning on the console, at most
+   * once a minute.
+   */
   onError?: ((error: Error) => void) | undefined;
 }
 

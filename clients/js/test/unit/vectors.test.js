@@ -91,8 +91,8 @@ function follow(errors = []) {
   const discovery = { get: async () => ({ feed: FEED, jwks: 'https://id.example.org/jwks.json' }), expire() {} };
   const http = new Http(fetch);
   const keys = new Keys(discovery, http, clock);
-  const report = (error) => errors.push(error);
-  const follower = new Follower({ issuer: feed.issuer, mode: 'live', discovery, keys, http, clock, report });
+  const onError = (error) => errors.push(error);
+  const follower = new Follower({ issuer: feed.issuer, mode: 'live', discovery, keys, http, clock, onError });
   return { state, keys, follower };
 }
 
