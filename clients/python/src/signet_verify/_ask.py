@@ -42,7 +42,7 @@ def asking(state: State, tokens: list[str]) -> Flow[list[VerifyError | None]]:
     try:
         results = yield from _ask(state, tokens)
     except FetchFailed as error:
-        state.report(f"the server cannot be asked: {error}")
+        state.record_error(f"the server cannot be asked: {error}")
         return [VerifyError("unavailable") for _ in tokens]
     return [None if result is None else VerifyError(result) for result in results]
 

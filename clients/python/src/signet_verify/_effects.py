@@ -1,4 +1,4 @@
-"""What a flow asks its driver to do.
+"""The requests of a flow to its driver.
 
 A flow is a generator without I/O: it yields effects, and the driver sends their results back. The verifier for threads
 and the one for asyncio drive the same flows, so that there is one implementation of everything that has rules.

@@ -64,22 +64,22 @@ class Follower:
                 yield from self._find_feed()
                 yield from self._step()
             except (FetchFailed, FrameError, VerifyError) as error:
-                # Why there are no keys is reported already.
+                # A `VerifyError` means that there are no keys, and `State` has recorded the reason.
                 if not isinstance(error, VerifyError):
-                    self._state.report(str(error))
+                    self._state.record_error(str(error))
                 failures += 1
                 retry_after = error.retry_after if isinstance(error, FetchFailed) else 0.0
                 yield Sleep(max(self._pause(failures), min(retry_after, MAX_RETRY_AFTER)))
             else:
                 failures = 0
                 if self._complaint is None:
-                    self._state.recovered()
+                    self._state.record_success()
                 else:
-                    self._state.report(self._complaint)
+                    self._state.record_error(self._complaint)
             self._sweep()
 
     def _find_feed(self) -> Flow[None]:
-        """Read the metadata again while they name no feed: it may be turned on, or a node of a newer version answer."""
+        """Read the metadata again while it names no feed: somebody may turn the feed on, or a newer node may answer."""
         state = self._state
         if self._feed is None:
             state.metadata = yield from discover(state.options.issuer, state.options.timeout)

@@ -1,4 +1,4 @@
-"""How old the follower's state may be, measured so that nobody who relays frames can hide a delay.
+"""The age of the follower's state, measured so that nobody who relays frames can hide a delay.
 
 While the machine sleeps, the monotonic clock may stand still, so the wall clock counts too.
 """
@@ -33,7 +33,7 @@ class Freshness:
 
     @property
     def never_complete(self) -> bool:
-        """Whether nothing proved yet that the state was complete."""
+        """True as long as no frame has proved that the state was complete."""
         return self.latest == -math.inf
 
     def complete(self, time: int, received: float, wall: float) -> bool:

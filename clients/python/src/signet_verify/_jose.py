@@ -172,7 +172,7 @@ class Key:
     public_key: Any = field(repr=False, compare=False)
 
     def verifies(self, message: bytes, signature: bytes) -> bool:
-        """Whether the signature is that of the message. Raises `Malformed` if it is none at all."""
+        """True if the signature is that of the message. Raises `Malformed` if it cannot be a signature."""
         # Both algorithms have signatures of 64 bytes.
         if len(signature) != 64:
             raise Malformed("signature")

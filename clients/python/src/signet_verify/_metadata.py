@@ -73,7 +73,7 @@ def parse_metadata(body: bytes, issuer: str) -> Metadata:
 
 
 def key_ages(headers: Mapping[str, str]) -> tuple[int, int]:
-    """How many seconds a key set is valid, and how many more while the server cannot be reached."""
+    """The seconds a key set is valid, and the seconds it stays in use after that if the server cannot be reached."""
     directives = headers.get("cache-control", "").lower()
     max_age = _seconds("max-age", directives)
     valid = DEFAULT_KEY_AGE if max_age is None else max_age

@@ -23,7 +23,7 @@ def hash_id(text: str) -> bytes:
 
 
 class TokenIds:
-    """What the feed may name of one token, hashed once."""
+    """The parts of a token that the feed can name, hashed once."""
 
     __slots__ = ("began", "ids", "sub", "sub_began")
 
@@ -76,11 +76,11 @@ class Revocations:
             self.version += 1
 
     def has_id(self, digest: bytes) -> bool:
-        """Whether this id is revoked."""
+        """True if this id is revoked."""
         return digest in self._ids
 
     def covers(self, token: TokenIds) -> bool:
-        """Whether a token is revoked."""
+        """True if a token is revoked."""
         if token.began < self.not_before:
             return True
         ids = self._ids

@@ -30,7 +30,7 @@ KEY_INTERVAL: Final = 1.0
 #: Seconds for which an unknown ``kid`` causes no fetch after one that did not help.
 UNKNOWN_KEY_COOLDOWN: Final = 10.0
 
-#: How many positions a follower remembers.
+#: The number of positions that a follower remembers.
 REMEMBERED_POSITIONS: Final = 64
 
 
@@ -39,20 +39,20 @@ class Health:
     """The state of a verifier, for health checks and metrics."""
 
     feed: Literal["live", "poll", "off", "absent"]
-    """How revocations are followed; ``absent`` if the server has no feed."""
+    """The way the revocations are followed; ``absent`` if the server has no feed."""
     ready: bool
-    """Whether tokens can be verified: there are keys, and the feed, if it is followed, is not stale."""
+    """True if tokens can be verified: there are keys, and the feed, if it is followed, is not stale."""
     staleness: float | None
     """Seconds since the revocations were complete; None if they never were, or are not followed."""
     revocations: int
-    """How many entries are in force."""
+    """The number of entries in force."""
     keys: int
     error: str | None
-    """Why the feed or the key set could not be read most recently; None since it could."""
+    """The last error of the feed or the key set; None once they have been read again."""
 
 
 class State:
-    """What a verifier knows."""
+    """The keys, the revocations and the cache of a verifier."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -162,7 +162,7 @@ class State:
                 self.metadata = yield from discover(self.options.issuer, self.options.timeout)
             yield from self._fetch_keys(self.metadata.jwks_uri, {})
         except FetchFailed as error:
-            self.report(f"the keys cannot be fetched: {error}")
+            self.record_error(f"the keys cannot be fetched: {error}")
             self.usable_keys()
             # While the old keys may be used, one verification in a while tries again.
             self._next_load = self.clock.monotonic() + UNKNOWN_KEY_COOLDOWN
@@ -176,7 +176,7 @@ class State:
         try:
             yield from self._fetch_keys(self.metadata.jwks_uri, {"Cache-Control": "no-cache"})
         except FetchFailed as error:
-            self.report(f"the keys cannot be fetched: {error}")
+            self.record_error(f"the keys cannot be fetched: {error}")
 
     def _fetch_keys(self, url: str, headers: dict[str, str]) -> Flow[None]:
         response: Response = yield Fetch(url, MAX_DOCUMENT, headers, deadline=self.options.timeout)
@@ -194,21 +194,21 @@ class State:
             self._unknown_key_until = float("-inf")
         self.keys_version += 1
         if not self.follows:
-            self.recovered()
+            self.record_success()
 
     def confirm_keys(self) -> None:
         """Note that the key set is the server's at this moment."""
         self._keys_expire = self.clock.monotonic() + self._keys_age
 
-    # Reports
+    # Errors
 
-    def report(self, message: str) -> None:
-        """Report an error: as a warning if there was none before."""
+    def record_error(self, message: str) -> None:
+        """Record an error, and log it: as a warning if there was none before."""
         logger.log(logging.WARNING if self.error is None else logging.DEBUG, "%s", message)
         self.error = message
 
-    def recovered(self) -> None:
-        """Note that there is no error any more."""
+    def record_success(self) -> None:
+        """Record that there is no error any more."""
         if self.error is not None:
             logger.info("the server can be reached again")
             self.error = None

@@ -128,7 +128,7 @@ def _claims(payload: dict[str, Any], key: Key, issuer: str, audience: str) -> Ve
 
 
 def began(claims: Claims) -> int:
-    """When the session of a token began, or the token if that is not known, in milliseconds since 1970."""
+    """The start of a token's session, or of the token if that is not known, in milliseconds since 1970."""
     for time in (_uuid_time(claims.sid), _uuid_time(claims.jti)):
         if time is not None:
             return time

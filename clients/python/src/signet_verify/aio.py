@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class _Resources:
-    """What belongs to one event loop."""
+    """The objects that belong to one event loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, client: httpx.AsyncClient | None) -> None:
         self.loop = loop

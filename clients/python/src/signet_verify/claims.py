@@ -1,4 +1,4 @@
-"""What a verified token says."""
+"""The claims of a verified token."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class Claims:
 
     @property
     def is_user(self) -> bool:
-        """Whether a user signed in to get the token."""
+        """True if a user signed in to get the token."""
         return self.sid is not None
 
     @property
     def is_client(self) -> bool:
-        """Whether the token was issued to an API key."""
+        """True if the token was issued to an API key."""
         return self.sid is None
 
     def require(self, *, scopes: Iterable[str] = (), subject: Subject | None = None) -> None:

@@ -54,7 +54,7 @@ PROBLEM_MEDIA_TYPE: Final = "application/problem+json"
 
 
 class VerifyError(Exception):
-    """Why a token is refused. ``code`` is for programs, the text for people."""
+    """The reason for which a token is refused. ``code`` is for programs, the text for people."""
 
     def __init__(self, code: ErrorCode, *, scopes: Iterable[str] = ()) -> None:
         super().__init__(_TITLES[code])

@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 FeedMode = Literal["live", "poll", "off"]
 WhenStale = Literal["allow", "refuse", "ask"]
 
-#: What the name of a follower in reports consists of.
+#: The name of a follower in reports.
 _FOLLOWER_NAME: Final = re.compile(r"[A-Za-z0-9._:/@-]{1,100}")
 
-#: What an API key, as the value of a header field, consists of.
+#: An API key: characters that the value of a header field can have.
 _API_KEY: Final = re.compile(r"[\x21-\x7e]+")
 
 
@@ -72,17 +72,17 @@ class Options:
     issuer: str
     """``iss`` of the tokens, and where the metadata is: `https`, or `http` on this machine."""
     audience: str
-    """What ``aud`` of the tokens must contain."""
+    """The audience that ``aud`` of the tokens must contain."""
     leeway: float = 5.0
     """Seconds by which ``exp`` and ``nbf`` may be missed."""
     feed: FeedMode = "live"
-    """How to follow the revocation feed: ``live`` (long poll), ``poll`` (cacheable, every second) or ``off``."""
+    """The way to follow the revocation feed: ``live`` (long poll), ``poll`` (cacheable, every second) or ``off``."""
     max_staleness: float = 10.0
     """Seconds after which a feed without news counts as stale."""
     when_stale: WhenStale = "refuse"
-    """What happens to tokens while the feed is stale."""
+    """The result for valid tokens while the feed is stale."""
     cache_size: int = 10_000
-    """How many verified tokens are remembered."""
+    """The number of verified tokens that are remembered."""
     timeout: float = 5.0
     """Seconds for a request to the server."""
     start_timeout: float = 5.0
