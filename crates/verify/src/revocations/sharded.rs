@@ -1,8 +1,8 @@
 //! A table of entries in shards, each of which grows on its own.
 //!
-//! A full table is copied into one with twice the places, whose memory the kernel must provide page by page. For all
+//! A full table is copied into one with twice the slots, whose memory the kernel must provide page by page. For all
 //! entries at once that takes long, and followers in one process have as many entries as each other, so they would all
-//! do it after the same frame. Each shard is full at another share of its places, so that their copies are spread over
+//! do it after the same frame. Each shard is full at another share of its slots, so that their copies are spread over
 //! the time in which the number of entries doubles.
 
 use std::sync::Arc;
@@ -16,7 +16,7 @@ pub(crate) const SHARDS: usize = 16;
 /// The entries by the last bits of their hashes. The search within a shard begins at the first bits.
 pub(super) struct ShardedTable<V>([Arc<Table<V>>; SHARDS]);
 
-/// How many thousandths of a shard's places may be used: from three eighths to three quarters.
+/// The thousandths of a shard's slots that may be used: from three eighths to three quarters.
 fn fill(shard: usize) -> usize {
     375 + 375 * (shard + 1) / SHARDS
 }
@@ -34,7 +34,7 @@ impl<V> Clone for ShardedTable<V> {
 
 impl<V: Value> Default for ShardedTable<V> {
     fn default() -> Self {
-        Self(std::array::from_fn(|shard| Arc::new(Table::with_room_for(0, fill(shard)))))
+        Self(std::array::from_fn(|shard| Arc::new(Table::with_capacity(0, fill(shard)))))
     }
 }
 
@@ -44,7 +44,7 @@ impl<V: Value> ShardedTable<V> {
         self.0[shard_of(id)].get(id)
     }
 
-    /// Returns true if an entry with this hash has no room.
+    /// Returns true if no entry with this hash can be added.
     pub(super) fn is_full_at(&self, id: &IdHash) -> bool {
         self.0[shard_of(id)].is_full()
     }
