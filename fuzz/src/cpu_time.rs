@@ -27,7 +27,7 @@ pub fn of<T>(work: impl FnOnce() -> T) -> Duration {
     of_thread() - before
 }
 
-/// How many times slower this build is on this machine; at least 1.
+/// The factor by which this build is slower on this machine than `REFERENCE`; at least 1.
 pub fn slowdown() -> f64 {
     let form: String = (0..3000).map(|number| format!("Name{number}=Value+{number}&")).collect();
     let times = (0..30).map(|_| of(|| reference_loop(std::hint::black_box(&form))));

@@ -1,4 +1,4 @@
-// How old the knowledge of revocations is, measured on the monotonic clock: a replayed or delayed frame cannot make it
+// The age of the knowledge of revocations, measured on the monotonic clock: a replayed or delayed frame cannot make it
 // look younger. While the machine sleeps that clock may stand still, so the wall clock counts too. All times are in
 // milliseconds.
 

@@ -51,8 +51,8 @@ export function asObject(value) {
 }
 
 /**
- * What is lost when a valid text is parsed: the number of members, also of those with the same name, and the names of
- * the outermost object's members with an unusual number.
+ * Finds the facts about a valid text that `JSON.parse` loses: the number of members, also of those with the same name,
+ * and the names of the outermost object's members with an unusual number.
  * @param {string} json
  */
 function scan(json) {

@@ -9,7 +9,7 @@ declare global {
   }
 }
 
-/** What the middleware needs of a request and a response. */
+/** The parts of a request and a response that the middleware needs. */
 export interface IncomingRequest {
   headers: { authorization?: string | undefined };
   headersDistinct?: { authorization?: string[] | undefined };

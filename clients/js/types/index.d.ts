@@ -75,7 +75,7 @@ export interface Clock {
   monotonic(): number;
 }
 
-/** What a token must have besides being valid. */
+/** Requirements that a token must meet besides being valid. */
 export interface Requirements {
   /** Scopes, all of which the token must have. */
   scopes?: readonly string[] | undefined;

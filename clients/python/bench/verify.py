@@ -1,4 +1,4 @@
-"""What verifications cost on one core: ``python bench/verify.py``.
+"""Measures the cost of verifications on one core: ``python bench/verify.py``.
 
 Prints microseconds per verification, cached and not, beside the check of a signature alone, and what a revocation costs
 in memory and time. No server is needed: keys, tokens and frames are made here, by the double of the tests.
@@ -28,11 +28,11 @@ CACHED = 100_000
 REVOCATIONS = 200_000
 
 
-def report(what: str, count: int, run: Callable[[], object]) -> None:
+def report(label: str, count: int, run: Callable[[], object]) -> None:
     """Print the microseconds that each of `count` steps takes."""
     began = time.perf_counter()
     run()
-    print(f"{(time.perf_counter() - began) / count * 1e6:9.2f} µs  {what}")
+    print(f"{(time.perf_counter() - began) / count * 1e6:9.2f} µs  {label}")
 
 
 def measure_tokens(server: FakeSignet, kid: str, name: str) -> None:

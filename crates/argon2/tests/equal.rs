@@ -16,7 +16,7 @@ use signet_argon2::{Argon2, AssociatedData, Block, Implementation, Params, Param
 #[allow(unreachable_pub, reason = "a module of another crate")]
 mod against_reference;
 
-/// How many random sets of parameters are tried, unless `ARGON2_SETS` says otherwise.
+/// The number of random sets of parameters, unless `ARGON2_SETS` has another one.
 const SETS: usize = 1_000;
 
 /// The answers that need more memory are the own tests of the crate `argon2`, and take a second.

@@ -8,7 +8,7 @@ import { CompactSign, exportJWK, generateKeyPair } from 'jose';
 export const ISSUER = 'https://id.example.org';
 export const AUDIENCE = 'orders';
 
-/** How long a request of the live feed waits here; the real server waits a second. */
+/** The milliseconds that a request of the live feed waits here; the real server waits a second. */
 const LONG_POLL = 30;
 
 /** A clock that tests move, and stop where the time that they take would count. */

@@ -49,7 +49,7 @@ def async_verifier() -> AsyncVerifier:
 
 
 class Answer:
-    """What all test clients' responses have in common."""
+    """The common part of all test clients' responses."""
 
     def __init__(self, status: int, headers: Any, body: bytes) -> None:
         self.status, self.headers, self.body = status, headers, body
