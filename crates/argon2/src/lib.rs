@@ -35,7 +35,7 @@ use fill::fill;
 use hash::Inputs;
 use layout::Layout;
 
-/// Which code computes the blocks.
+/// The code that computes the blocks.
 #[derive(Clone, Copy, Debug)]
 pub struct Implementation(Kind);
 

@@ -87,7 +87,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Claims<'a> {
     }
 }
 
-/// Not derived: what is derived skips the values of other claims, and their names.
+/// Not derived: a derived visitor would not check the names and the values of other claims.
 struct ClaimsVisitor;
 
 impl<'de> Visitor<'de> for ClaimsVisitor {

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use crate::time::UnixTime;
 
-/// A frame whose `time` differs by more than this from the wall clock proves nothing: it bounds the delay that someone
-/// who delays every frame can hide.
+/// A frame whose `time` differs by more than this from the wall clock proves nothing. If an attacker delays every frame,
+/// no longer delay can stay hidden.
 pub const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(120);
 
 /// Offsets are forgotten after this time, because the clocks of server and follower drift apart.

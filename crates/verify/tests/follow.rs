@@ -46,7 +46,7 @@ async fn nothing_is_accepted_before_the_first_snapshot() {
     assert_eq!(result(&verifier, &token), Ok(()));
 }
 
-/// It may come from a cache, and lack what was revoked since.
+/// It may come from a cache and lack the latest revocations.
 #[tokio::test]
 async fn snapshot_alone_proves_nothing() {
     let issuer = FakeIssuer::start().await;

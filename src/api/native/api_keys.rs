@@ -168,8 +168,8 @@ async fn project(ctx: &Context, caller: &Caller, request: &Request) -> Result<Pr
     operation_id = "native_list_api_keys",
     params(
         ("id" = String, Path, description = "The project's id, or `personal`."),
-        ("skip" = Option<u32>, Query, minimum = 0, maximum = 2_147_483_647, description = "How many keys to leave out, the newest first."),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "How many keys to return at most."),
+        ("skip" = Option<u32>, Query, minimum = 0, maximum = 2_147_483_647, description = "The number of keys to skip, counted from the newest."),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "The maximum number of keys to return."),
     ),
     security(("access_token" = []), ("api_key" = [])),
     responses((status = 200, description = "The keys.", body = ApiKeys)),

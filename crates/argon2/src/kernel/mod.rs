@@ -14,7 +14,7 @@ pub(crate) mod scalar;
 
 use argon2::Block;
 
-/// Which blocks to compute from which, as indices.
+/// The indices of the block to compute and of the two it is computed from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Step {
     pub(crate) previous: usize,

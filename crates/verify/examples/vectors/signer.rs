@@ -67,7 +67,7 @@ pub(crate) struct Keys {
     p256_public: [u8; 65],
     /// The key set: the text of `keys.json`.
     pub(crate) jwks: String,
-    /// ES256 signatures that were found, by what they sign.
+    /// ES256 signatures of the earlier vectors, by the text that they sign.
     known: HashMap<String, [u8; 64]>,
 }
 

@@ -38,7 +38,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Payload<'a> {
     }
 }
 
-/// Not derived: what is derived skips the values of other members, and their names.
+/// Not derived: a derived visitor would not check the names and the values of other members.
 struct PayloadVisitor;
 
 impl<'de> Visitor<'de> for PayloadVisitor {

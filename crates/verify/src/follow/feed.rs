@@ -34,7 +34,7 @@ const FAILURES_BEFORE_DISCOVERY: u32 = 8;
 /// A cache keeps the head for a second.
 const HEAD_INTERVAL: Duration = Duration::from_secs(1);
 
-/// So many positions are remembered: the head that a cache returns may be older than what was reached.
+/// The number of positions that are remembered: the head that a cache returns may be older than the last one reached.
 const MAX_REACHED: usize = 64;
 
 /// The shortest time between two requests of the live feed without a new position.

@@ -274,7 +274,7 @@ pub(super) const READ_LETTER: Endpoint = endpoint! {
     operation_id = "native_admin_test_mail",
     request_body = TestMailRequest,
     security(("access_token" = []), ("api_key" = [])),
-    responses((status = 200, description = "Whether the mail was accepted.", body = TestMailResult)),
+    responses((status = 200, description = "The result of the test.", body = TestMailResult)),
 )]
 async fn send_test(ctx: Context, mut request: Request) -> Result<Response, Problem> {
     let by = require_superuser(&ctx, &request).await?;

@@ -123,7 +123,7 @@ struct UpdateUserRequest {
     path = "/admin/users",
     operation_id = "native_admin_users",
     params(
-        ("query" = Option<String>, Query, max_length = 254, description = "What to search for, at most 254 characters."),
+        ("query" = Option<String>, Query, max_length = 254, description = "The text to search for, at most 254 characters."),
         ("status" = Option<UserStatusName>, Query, description = "Only users of this state."),
         ("cursor" = Option<String>, Query, pattern = "^[0-9]{1,18}$", description = "`next_cursor` of the page before."),
         Limit,
