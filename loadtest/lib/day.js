@@ -18,8 +18,8 @@ export const LIMITS = {
 };
 
 /**
- * The activities. Of each: weight variable, default weight, the function that scripts export for it, expected seconds per
- * iteration, and operations.
+ * The activities: weight variable, default weight, name of the exported function, expected seconds per iteration, and
+ * operations of each.
  */
 const ACTIVITIES = [
   ['SIGN_INS', 4, 'signIn', 2, ['sign-in', 'verify', 'sign-out']],

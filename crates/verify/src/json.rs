@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_read_differently_is_refused() {
+    fn json_that_other_parsers_read_differently_is_refused() {
         let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
         assert!(is_accepted(&nested(127)) && !is_accepted(&nested(128)));
         assert!(is_accepted("1e308") && !is_accepted("1e309") && !is_accepted(&"9".repeat(400)));

@@ -189,7 +189,7 @@ async fn frames_out_of_order_are_all_applied() {
 }
 
 #[tokio::test]
-async fn new_epoch_keeps_what_was_revoked() {
+async fn new_epoch_keeps_earlier_revocations() {
     let issuer = FakeIssuer::start().await;
     issuer.revoke("before");
     let verifier = issuer.ready(StalePolicy::Refuse).await;
@@ -323,7 +323,7 @@ async fn follower_through_a_cache_returns_to_segments() {
 }
 
 #[tokio::test]
-async fn follower_reports_what_it_has_read() {
+async fn follower_reports_its_position() {
     let issuer = FakeIssuer::start().await;
     issuer.revoke("s0");
     let verifier = issuer.verifier().report_as("reports-1:7", "sk_test").start().unwrap();

@@ -214,7 +214,7 @@ async fn removed_data_set_fails_the_run() {
     }
 }
 
-/// Otherwise the script would go on to measure refusals.
+/// Otherwise the script would measure refused requests.
 #[tokio::test]
 async fn session_that_has_ended_is_not_refreshed_again() {
     let load_test = LoadTest::new(TestServer::embedded(shared_settings));
