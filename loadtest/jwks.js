@@ -9,12 +9,12 @@ const REVALIDATE = number('REVALIDATE', 0.5);
 const load = readLoad(1000, '1m');
 const limits = { jwks: 50 };
 
-export const options = optionsOf({ jwks: scenario(load, 'fetchJwks', 1, 0.25) }, thresholds(limits, load));
+export const options = optionsOf({ jwks: scenario(load, 'fetch', 1, 0.25) }, thresholds(limits, load));
 export const handleSummary = summary('jwks', limits, load);
 
 // The last ETag that this virtual user received.
 let etag;
 
-export function fetchJwks() {
+export function fetch() {
   etag = jwks(Math.random() < REVALIDATE ? etag : undefined);
 }

@@ -10,13 +10,13 @@ import { options as optionsOf, summary, thresholds } from './lib/verdict.js';
 const load = readLoad(20, '1m');
 const limits = { 'sign-in': 1500 };
 
-export const options = optionsOf({ login: scenario(load, 'signInOnce', 1, 3) }, thresholds(limits, load));
+export const options = optionsOf({ login: scenario(load, 'enter', 1, 3) }, thresholds(limits, load));
 export const handleSummary = summary('login', limits, load);
 
 export function setup() {
   checkReachable();
 }
 
-export function signInOnce() {
+export function enter() {
   signIn(randomUser(), password());
 }

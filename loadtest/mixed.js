@@ -20,8 +20,8 @@ export function setup() {
   checkSessionsUnused(vus);
 }
 
-export const signIn = () => void signInAndOut();
-export const refresh = () => void refreshOwnSession(vus);
-export const verify = () => void verifyOwnToken(vus);
-export const sendCode = () => void requestCode();
-export const useKey = () => void useRandomKey();
+export const visit = () => void signInAndOut();
+export const renew = () => void refreshOwnSession(vus);
+export const present = () => void verifyOwnToken(vus);
+export const code = () => void requestCode();
+export const key = () => void useRandomKey();

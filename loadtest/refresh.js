@@ -13,7 +13,7 @@ const CALLS = { oauth: refresh, myauth: refreshMyAuth };
 const call = CALLS[oneOf('CALL', Object.keys(CALLS))];
 const load = readLoad(500, '1m');
 const limits = { refresh: 100 };
-const scenarios = { refresh: scenario(load, 'refreshNext', 1, 0.5) };
+const scenarios = { refresh: scenario(load, 'renew', 1, 0.5) };
 const vus = virtualUsers(scenarios);
 
 export const options = optionsOf(scenarios, thresholds(limits, load));
@@ -24,8 +24,7 @@ export function setup() {
   checkSessionsUnused(vus);
 }
 
-export function refreshNext() {
+export function renew() {
   const session = nextSession(vus);
-  if (!check(session, { 'refresh: a session is left': Boolean }, { operation: 'refresh' })) return;
-  if (call(session).ended) dropSession(session);
+  if (check(session, { 'refresh: a session is left': Boolean }, { operation: 'refresh' }) && call(session).ended) dropSession(session);
 }

@@ -117,8 +117,8 @@ function inPhase(activity) {
   };
 }
 
-export const signIn = inPhase(signInAndOut);
-export const refresh = inPhase(refreshOwnSession);
-export const verify = inPhase(verifyOwnToken);
-export const sendCode = inPhase(requestCode);
-export const useKey = inPhase(useRandomKey);
+export const visit = inPhase(signInAndOut);
+export const renew = inPhase(refreshOwnSession);
+export const present = inPhase(verifyOwnToken);
+export const code = inPhase(requestCode);
+export const key = inPhase(useRandomKey);

@@ -17,7 +17,7 @@ const BATCH = count('BATCH', 256);
 const load = readLoad(CALL === 'batch' ? 20 : 1000, '1m');
 const limits = { verify: CALL === 'batch' ? 500 : 50 };
 
-export const options = optionsOf({ verify: scenario(load, 'verifyNext', 1, 0.25) }, thresholds(limits, load));
+export const options = optionsOf({ verify: scenario(load, 'present', 1, 0.25) }, thresholds(limits, load));
 export const handleSummary = summary('verify', limits, load);
 
 export function setup() {
@@ -27,7 +27,7 @@ export function setup() {
 
 const tokenAt = (index) => sessions[index % sessions.length].access_token;
 
-export function verifyNext() {
+export function present() {
   const turn = exec.scenario.iterationInTest;
   if (CALL === 'batch') verifyBatch(Array.from({ length: BATCH }, (_, index) => tokenAt(turn * BATCH + index)));
   else if (CALL === 'proxy') verifyForProxy(tokenAt(turn));

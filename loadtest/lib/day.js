@@ -18,15 +18,15 @@ export const LIMITS = {
 };
 
 /**
- * The activities: weight variable, default weight, name of the exported function, expected seconds per iteration, and
- * operations of each.
+ * Weight variable, default weight, exported function, expected seconds per iteration, and operations of each
+ * activity.
  */
 const ACTIVITIES = [
-  ['SIGN_INS', 4, 'signIn', 2, ['sign-in', 'verify', 'sign-out']],
-  ['REFRESHES', 20, 'refresh', 0.5, ['refresh']],
-  ['VERIFIES', 66, 'verify', 0.25, ['verify']],
-  ['CODES', 2, 'sendCode', 0.5, ['send-code']],
-  ['KEYS', 8, 'useKey', 0.5, ['key', 'key-exchange']],
+  ['SIGN_INS', 4, 'visit', 2, ['sign-in', 'verify', 'sign-out']],
+  ['REFRESHES', 20, 'renew', 0.5, ['refresh']],
+  ['VERIFIES', 66, 'present', 0.25, ['verify']],
+  ['CODES', 2, 'code', 0.5, ['send-code']],
+  ['KEYS', 8, 'key', 0.5, ['key', 'key-exchange']],
 ];
 
 /** The scenarios and the limits of their operations. An activity with weight 0 is left out. */
