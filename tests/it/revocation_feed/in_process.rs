@@ -177,8 +177,8 @@ async fn large_response_is_signed_once_although_its_follower_disconnects(fleet: 
     }
     // From here on nothing is read, so nothing but responses is signed.
     let before = ctx.node.metrics.value(Counter::FeedFrames);
-    let disconnects = after(ctx, &epoch, &start).now_or_never();
-    assert!(disconnects.is_none(), "it is being signed on another thread");
+    // The other thread may also have signed it before this one asks for the result.
+    drop(after(ctx, &epoch, &start).now_or_never());
     let body = after(ctx, &epoch, &start).await.unwrap();
     let frames = payloads(std::str::from_utf8(&body).unwrap());
     assert_eq!(frames.iter().map(|frame| revoked(frame).len()).sum::<usize>(), 1201);
