@@ -19,6 +19,22 @@ pub fn lower() {
     let _ = rustix::process::nice(LOWER_BY);
 }
 
+/// Runs `work` on a thread of its own at lower priority. It runs to its end even if the caller is dropped. `None` if the
+/// thread cannot be started.
+pub async fn at_lower_priority<T: Send + 'static>(
+    thread_name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let (reply, result) = tokio::sync::oneshot::channel();
+    let body = move || {
+        lower();
+        // Nobody waits any more, if this fails.
+        let _ = reply.send(work());
+    };
+    std::thread::Builder::new().name(thread_name.to_owned()).spawn(body).ok()?;
+    result.await.ok()
+}
+
 /// Asks for short time slices for the current thread. Since Linux 6.12, a thread that wakes up then interrupts a thread
 /// with longer slices. Otherwise it waits for the end of the running thread's slice, up to several milliseconds,
 /// whatever their nice values.
@@ -54,7 +70,16 @@ fn request_short_time_slice() -> std::io::Result<()> {
 mod tests {
     use rustix::process::getpriority_process;
 
-    use super::{lower, request_short_time_slice};
+    use super::{at_lower_priority, lower, request_short_time_slice};
+
+    #[tokio::test]
+    async fn work_runs_at_lower_priority() {
+        let own = getpriority_process(None).unwrap();
+        let lowered = at_lower_priority("test", || getpriority_process(None).unwrap()).await;
+        // 19 is the lowest.
+        assert_eq!(lowered, Some((own + super::LOWER_BY).min(19)));
+        assert_eq!(getpriority_process(None).unwrap(), own);
+    }
 
     #[test]
     fn a_short_time_slice_leaves_the_priority() {
