@@ -95,8 +95,9 @@ pub(super) const SNAPSHOT: Endpoint = endpoint! {
     responses(FramesAfterPosition),
 )]
 async fn after(ctx: Context, request: Request) -> Result<Response, FeedProblem> {
-    let after = responses::after(&ctx, request.param("epoch"), request.param("position"));
-    Ok(frames(after.await?, "no-store"))
+    let (epoch, position) = (request.param("epoch"), request.param("position"));
+    let body = responses::after(&ctx, request.rate_limit_ip(), epoch, position).await?;
+    Ok(frames(body, "no-store"))
 }
 
 pub(super) const AFTER: Endpoint = endpoint! {
@@ -121,7 +122,7 @@ pub(super) const AFTER: Endpoint = endpoint! {
 )]
 async fn segment(ctx: Context, request: Request) -> Result<Response, FeedProblem> {
     let [epoch, from, to] = ["epoch", "from", "to"].map(|name| request.param(name));
-    let segment = responses::segment(&ctx, epoch, from, to).await?;
+    let segment = responses::segment(&ctx, request.rate_limit_ip(), epoch, from, to).await?;
     let compressed = segment.gzip.clone().filter(|_| accepts_gzip(&request));
     Ok(compressible(segment.body.clone(), compressed, "public, max-age=86400, immutable"))
 }

@@ -1,14 +1,18 @@
 //! The publication of one node with a manual clock: what it signs, and when it refuses to.
 
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::FutureExt;
 use signet::auth::accounts::create::{CreateUser, create_user};
 use signet::auth::audit::Origin;
 use signet::auth::context::Context;
 use signet::auth::revocation::durable::reapply_after_failover;
 use signet::auth::revocation::publication::FeedError;
-use signet::auth::revocation::responses::{after, head, run, segment, snapshot};
+use signet::auth::revocation::publication::segment_cache::Segment;
+use signet::auth::revocation::responses::{self, head, run, snapshot};
 use signet::auth::revocation::stream::catch_up;
 use signet::auth::signing_keys;
 use signet::clock::Timestamp;
@@ -27,6 +31,7 @@ over_both_stores_in_process! {
     idle_feed_is_signed_once_a_second,
     follower_behind_gets_all_entries_in_frames,
     large_response_is_signed_once_although_its_follower_disconnects,
+    large_response_is_signed_once_a_second,
     followers_at_several_positions_get_what_each_lacks,
     revocations_of_two_seconds_are_no_segment,
     segment_is_signed_once_by_each_key,
@@ -89,6 +94,17 @@ impl Drop for Publisher {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+/// The network of all followers here.
+const NETWORK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+async fn after(ctx: &Context, epoch: &str, position: &str) -> Result<Bytes, FeedError> {
+    responses::after(ctx, NETWORK, epoch, position).await
+}
+
+async fn segment(ctx: &Context, epoch: &str, from: &str, to: &str) -> Result<Arc<Segment>, FeedError> {
+    responses::segment(ctx, NETWORK, epoch, from, to).await
 }
 
 fn payload(frame: &[u8]) -> Value {
@@ -183,6 +199,36 @@ async fn large_response_is_signed_once_although_its_follower_disconnects(fleet: 
     let frames = payloads(std::str::from_utf8(&body).unwrap());
     assert_eq!(frames.iter().map(|frame| revoked(frame).len()).sum::<usize>(), 1201);
     assert_eq!(ctx.node.metrics.value(Counter::FeedFrames) - before, frames.len() as u64);
+}
+
+/// Otherwise followers that come back together, while there are revocations, need a large response for each live frame.
+async fn large_response_is_signed_once_a_second(fleet: &TestFleet) {
+    let publisher = Publisher::start(fleet).await;
+    let (epoch, start) = publisher.position();
+    publisher.revoke(1).await;
+    publisher.read().await;
+    publisher.revoke(1200).await;
+    publisher.read().await;
+    let first = after(&publisher.ctx, &epoch, &start).await.unwrap();
+    let reached = text(&payloads(std::str::from_utf8(&first).unwrap()).last().unwrap()["to"]);
+    assert_eq!(reached, publisher.position().1);
+
+    publisher.revoke(1).await;
+    publisher.read().await;
+    assert_eq!(after(&publisher.ctx, &epoch, &start).await.unwrap(), first);
+    // The follower that got it goes on with what is newer.
+    assert_eq!(revoked(&payload(&after(&publisher.ctx, &epoch, &reached).await.unwrap())).len(), 1);
+
+    fleet.clock.advance(Duration::from_secs(1));
+    publisher.revoke(1).await;
+    publisher.read().await;
+    // The head has an entry before the live frame that begins another second has it.
+    let has_all = async || {
+        let body = after(&publisher.ctx, &epoch, &start).await.unwrap();
+        let frames = payloads(std::str::from_utf8(&body).unwrap());
+        frames.iter().map(|frame| revoked(frame).len()).sum::<usize>() == 1203
+    };
+    crate::support::until("another response is signed", has_all).await;
 }
 
 async fn idle_feed_is_signed_once_a_second(fleet: &TestFleet) {

@@ -154,6 +154,12 @@ impl History {
         to > from && second(from) == second(to - 1)
     }
 
+    /// Returns true if the entry at this index is the first of its second.
+    pub(in crate::auth) fn begins_second(&self, index: usize) -> bool {
+        let second = |index: usize| self.kept.get(index).map(|kept| kept.published_at.secs());
+        index < self.kept.len() && (index == 0 || second(index - 1) != second(index))
+    }
+
     /// Copies at most `limit` entries, from the index `from` to the one before `to`.
     pub(in crate::auth) fn batch(&self, from: usize, to: usize, limit: usize) -> EntryBatch {
         let mut batch =
@@ -291,6 +297,8 @@ mod tests {
         assert_eq!(history.segment_ends().collect::<Vec<_>>(), [position(7), position(8)]);
         assert!(history.is_within_a_second(0, 3));
         assert!(!history.is_within_a_second(0, 4));
+        let begins = (0..6).map(|index| history.begins_second(index)).collect::<Vec<_>>();
+        assert_eq!(begins, [true, false, false, true, false, false]);
         history.append(&page("one", 9..100), Timestamp::from_secs(0));
         assert_eq!(history.segment_ends().collect::<Vec<_>>(), (84..100).map(position).collect::<Vec<_>>());
     }

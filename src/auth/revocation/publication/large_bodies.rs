@@ -1,4 +1,5 @@
-//! Counts the bytes of large responses until the last client has read them. Knows nothing of their content.
+//! Counts the bytes of large responses, and of small ones that are kept for other followers, until the last client has
+//! read them. Knows nothing of their content.
 //!
 //! The budget for responses of a worker does not have them, because followers share them.
 
@@ -7,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 
-/// The most bytes of large responses in memory. Clients that read slowly keep old ones, and must not be able to fill
+/// The most bytes of these responses in memory. Clients that read slowly keep old ones, and must not be able to fill
 /// the memory.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `history` | the newest entries, by position |
 //! | `range` | entries between two positions, divided into frames |
+//! | `on_demand` | the responses of the last second that a follower asked for, and the limit of their cost |
 //! | `snapshot_cache` | the last snapshot |
 //! | `segment_cache` | the segments that were asked for last |
 //! | `large_bodies` | the bytes of large responses that clients have not read |
@@ -16,6 +17,7 @@
 
 pub(in crate::auth) mod history;
 pub(in crate::auth) mod large_bodies;
+pub(in crate::auth) mod on_demand;
 pub(in crate::auth) mod range;
 pub mod segment_cache;
 pub mod snapshot_cache;
@@ -35,6 +37,7 @@ use crate::telemetry::metrics::RevocationFeed;
 
 use history::History;
 use large_bodies::LargeBodies;
+use on_demand::OnDemand;
 use range::Range;
 use segment_cache::SegmentCache;
 use snapshot_cache::SnapshotCache;
@@ -53,7 +56,7 @@ pub enum FeedError {
     Off,
     /// This node has lost contact with its store.
     Stale,
-    /// The epoch or the position is not kept, or never existed, or clients keep too many large responses.
+    /// The epoch or the position is not kept, or never existed, or responses at such positions cost too much.
     Gone,
 }
 
@@ -109,19 +112,6 @@ pub(in crate::auth) struct State {
     /// Everything that was published up to this moment is in the history. `None` before the stream was read to its end.
     pub(in crate::auth) complete_at: Option<Timestamp>,
 }
-
-/// Responses that are signed when the first follower asks for them, and dropped when the next live frame is signed.
-#[derive(Default)]
-pub(in crate::auth) struct OnDemand {
-    live: Option<Arc<LiveFrame>>,
-    pub(in crate::auth) head: Option<Bytes>,
-    /// The responses with everything after a position, by position.
-    pub(in crate::auth) after: Vec<(Position, Bytes)>,
-}
-
-/// The most different positions whose responses are kept until the next live frame. Followers that keep up are at one of
-/// the last few.
-const MAX_ON_DEMAND: usize = 16;
 
 impl Publication {
     /// Publishes nothing yet.
@@ -207,22 +197,11 @@ impl Publication {
         self.responses.swap(0, Ordering::Relaxed)
     }
 
-    /// The responses that belong to this live frame.
+    /// The responses that were asked for since this live frame, or since an earlier one.
     pub(in crate::auth) fn on_demand(&self, live: &Arc<LiveFrame>) -> MutexGuard<'_, OnDemand> {
         let mut on_demand = self.on_demand.lock().unwrap_or_else(PoisonError::into_inner);
-        if !on_demand.live.as_ref().is_some_and(|known| Arc::ptr_eq(known, live)) {
-            *on_demand = OnDemand { live: Some(live.clone()), ..OnDemand::default() };
-        }
+        on_demand.advance(live);
         on_demand
-    }
-}
-
-impl OnDemand {
-    /// Adds the response to followers at this position.
-    pub(in crate::auth) fn add(&mut self, position: Position, body: &Bytes) {
-        if self.after.len() < MAX_ON_DEMAND {
-            self.after.push((position, body.clone()));
-        }
     }
 }
 

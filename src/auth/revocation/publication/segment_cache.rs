@@ -7,13 +7,16 @@ use bytes::Bytes;
 
 use crate::store::ephemeral::Position;
 
-/// The most segments that are kept: those of a minute. A head lists fewer (`MAX_ENDS`), and followers ask for the last
-/// few of these.
-const MAX_SEGMENTS: usize = 64;
+/// The most segments that are kept: those of the longest history, which is 15 minutes, and some that end within a second.
+const MAX_SEGMENTS: usize = 1024;
 
 /// The most bytes that are kept, of both forms together. Of a segment with all entries of a full history (`MAX_KEPT`,
 /// and 40 bytes for each on the wire) the plain form takes a third, and the compressed one less.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
+
+/// The most newest positions of heads that are kept: those of three seconds. A cache and a follower keep a head for that
+/// long.
+const MAX_LISTED: usize = 64;
 
 /// The values that determine the bytes of a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +51,8 @@ pub(in crate::auth) struct SegmentCache {
     pub(in crate::auth) signing: Arc<tokio::sync::Mutex<()>>,
     /// The one that was asked for last is at the end.
     kept: Mutex<VecDeque<Arc<Segment>>>,
+    /// The newest positions of the last heads. The last segment that a head lists ends there, within a second.
+    listed: Mutex<VecDeque<Position>>,
 }
 
 impl SegmentCache {
@@ -58,7 +63,7 @@ impl SegmentCache {
     /// Finds a segment.
     pub(in crate::auth) fn get(&self, key: &SegmentKey) -> Option<Arc<Segment>> {
         let mut kept = self.kept();
-        let index = kept.iter().position(|segment| segment.key == *key)?;
+        let index = kept.iter().rposition(|segment| segment.key == *key)?;
         let segment = kept.remove(index)?;
         kept.push_back(segment.clone());
         Some(segment)
@@ -72,6 +77,22 @@ impl SegmentCache {
         while kept.len() > MAX_SEGMENTS || kept.iter().map(|segment| segment.size()).sum::<usize>() > MAX_BYTES {
             kept.pop_front();
         }
+    }
+
+    /// Remembers that a head ends at this position.
+    pub(in crate::auth) fn list(&self, newest: Position) {
+        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        if listed.back() != Some(&newest) {
+            listed.push_back(newest);
+        }
+        if listed.len() > MAX_LISTED {
+            listed.pop_front();
+        }
+    }
+
+    /// Returns true if one of the last heads ends at this position.
+    pub(in crate::auth) fn is_listed(&self, position: Position) -> bool {
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner).contains(&position)
     }
 
     /// Drops the segments of other epochs, and those that begin before the history does.
@@ -110,7 +131,7 @@ mod tests {
             add(&cache, &key("k", from), 1);
         }
         assert!(cache.get(&key("k", 0)).is_some());
-        add(&cache, &key("k", 100), 1);
+        add(&cache, &key("k", MAX_SEGMENTS as u64), 1);
         assert!(cache.get(&key("k", 1)).is_none());
         assert!(cache.get(&key("k", 0)).is_some());
         assert_eq!(kept(&cache).len(), MAX_SEGMENTS);
@@ -134,6 +155,17 @@ mod tests {
         assert!(cache.get(&key("new", 1)).is_none());
         add(&cache, &key("new", 1), 1);
         assert!(cache.get(&key("old", 1)).is_none() && cache.get(&key("new", 1)).is_some());
+    }
+
+    #[test]
+    fn newest_positions_of_the_last_heads_are_listed() {
+        let cache = SegmentCache::default();
+        for major in [1, 1].into_iter().chain(2..=MAX_LISTED as u64) {
+            cache.list(position(major));
+        }
+        assert!(cache.is_listed(position(1)) && !cache.is_listed(position(0)));
+        cache.list(position(MAX_LISTED as u64 + 1));
+        assert!(!cache.is_listed(position(1)) && cache.is_listed(position(2)));
     }
 
     #[test]

@@ -1,11 +1,13 @@
-//! Keeps the last snapshot. Knows nothing of its content.
+//! Keeps the last snapshot, and the positions of the last few. Knows nothing of its content.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::clock::Clock;
+use crate::store::ephemeral::Position;
 
 /// A snapshot is sent to all clients up to this age, because a new one costs hashing, encoding and compressing every
 /// revocation.
@@ -17,6 +19,10 @@ const MAX_GENERATIONS: usize = 4;
 /// The greatest age of a snapshot if slow clients prevent another one. The history covers a longer time.
 const MAX_AGE_IF_HELD: Duration = Duration::from_secs(30);
 
+/// The most positions of snapshots that are kept. A follower goes on from a snapshot that was 30 s old, and 10 s more in a
+/// cache; a new one is built after ten.
+const MAX_POSITIONS: usize = 5;
+
 /// A snapshot.
 pub struct Snapshot {
     /// Its frames.
@@ -25,6 +31,8 @@ pub struct Snapshot {
     pub gzip: Bytes,
     /// The sequence that its position belongs to.
     pub(in crate::auth) epoch: Arc<str>,
+    /// The position from which a follower goes on.
+    pub(in crate::auth) to: Position,
     /// By the monotonic clock.
     pub(in crate::auth) built_at: Duration,
     pub(in crate::auth) entries: usize,
@@ -45,6 +53,8 @@ pub(in crate::auth) struct SnapshotCache {
     /// Held while a snapshot is built.
     pub(in crate::auth) building: Arc<tokio::sync::Mutex<()>>,
     latest: Mutex<Option<Arc<Snapshot>>>,
+    /// The positions of the last snapshots.
+    positions: Mutex<VecDeque<Position>>,
     /// One for each snapshot whose bytes are in memory.
     generations: Mutex<Vec<Weak<()>>>,
 }
@@ -76,7 +86,18 @@ impl SnapshotCache {
 
     /// Replaces the last snapshot.
     pub(in crate::auth) fn replace(&self, snapshot: Arc<Snapshot>) {
+        let mut positions = self.positions.lock().unwrap_or_else(PoisonError::into_inner);
+        positions.push_back(snapshot.to);
+        if positions.len() > MAX_POSITIONS {
+            positions.pop_front();
+        }
+        drop(positions);
         *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(snapshot);
+    }
+
+    /// Returns true if one of the last snapshots ends at this position.
+    pub(in crate::auth) fn ends_at(&self, position: Position) -> bool {
+        self.positions.lock().unwrap_or_else(PoisonError::into_inner).contains(&position)
     }
 
     /// The bytes of a new snapshot, which count against the bound until the last client has read them.
@@ -97,7 +118,8 @@ mod tests {
         let cache = SnapshotCache::default();
         let snapshot = |_| {
             let [body, gzip] = cache.to_counted_bytes([vec![1], vec![2]]);
-            Arc::new(Snapshot { body, gzip, epoch: "one".into(), built_at: clock.monotonic(), entries: 1 })
+            let (epoch, to) = ("one".into(), Position { major: 7, minor: 0 });
+            Arc::new(Snapshot { body, gzip, epoch, to, built_at: clock.monotonic(), entries: 1 })
         };
         let held = (0..count).map(snapshot).collect::<Vec<_>>();
         cache.replace(held[0].clone());
@@ -113,6 +135,25 @@ mod tests {
         assert!(cache.usable(&clock, "one").is_some());
         clock.advance(Duration::from_millis(1));
         assert!(cache.usable(&clock, "one").is_none());
+    }
+
+    #[test]
+    fn positions_of_the_last_snapshots_are_known() {
+        let (cache, held) = cache_of(1, &Clock::manual(Timestamp::from_secs(100)));
+        let position = held[0].to;
+        for major in (1..).take(MAX_POSITIONS) {
+            assert!(cache.ends_at(position));
+            let held = &held[0];
+            cache.replace(Arc::new(Snapshot {
+                body: held.body.clone(),
+                gzip: held.gzip.clone(),
+                epoch: held.epoch.clone(),
+                to: Position { major: 100 + major, minor: 0 },
+                built_at: held.built_at,
+                entries: 1,
+            }));
+        }
+        assert!(!cache.ends_at(position));
     }
 
     #[test]

@@ -1,16 +1,19 @@
 //! The live feed: one task signs what is new, and followers wait for it. Knows nothing of snapshots and segments.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::THREAD;
 use super::frames::{encode, jwks_hash};
 use crate::auth::context::{Context, Node};
 use crate::auth::revocation::publication::history::Lookup;
 use crate::auth::revocation::publication::range::SMALL;
-use crate::auth::revocation::publication::{FeedError, LiveFrame, MAX_BEHIND, Publication, State};
+use crate::auth::revocation::publication::{FeedError, LiveFrame, MAX_BEHIND, State};
+use crate::priority::at_lower_priority;
 use crate::store::ephemeral::Position;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::Counter;
@@ -110,14 +113,15 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// Everything after a position of an epoch. Waits for the next frame if there is nothing yet.
-pub async fn after(ctx: &Context, epoch: &str, position: &str) -> Result<Bytes, FeedError> {
-    let body = wait_for_frame(ctx, epoch, position).await?;
+/// Everything after a position of an epoch. Waits for the next frame if there is nothing yet. `network`: that of the
+/// client, whose costs are limited.
+pub async fn after(ctx: &Context, network: IpAddr, epoch: &str, position: &str) -> Result<Bytes, FeedError> {
+    let body = wait_for_frame(ctx, network, epoch, position).await?;
     ctx.node.publication.count_response();
     Ok(body)
 }
 
-async fn wait_for_frame(ctx: &Context, epoch: &str, position: &str) -> Result<Bytes, FeedError> {
+async fn wait_for_frame(ctx: &Context, network: IpAddr, epoch: &str, position: &str) -> Result<Bytes, FeedError> {
     let (node, publication) = (&ctx.node, &ctx.node.publication);
     let position = Position::parse(position);
     // Not to the end of the request's own timeout, which would be a failure.
@@ -137,7 +141,7 @@ async fn wait_for_frame(ctx: &Context, epoch: &str, position: &str) -> Result<By
             let next = frame.signed_at + frame.interval;
             let until_next = next.saturating_sub(node.clock.monotonic());
             if frame.interval == MIN_INTERVAL || until_next.is_zero() || has_waited {
-                return frames_since(ctx, &frame, position).await;
+                return frames_since(ctx, network, &frame, position).await;
             }
             let _waiting = Waiting::begin(&node.metrics);
             let _ = tokio::time::timeout(until_next, live.changed()).await;
@@ -160,46 +164,73 @@ async fn wait_for_frame(ctx: &Context, epoch: &str, position: &str) -> Result<By
     }
 }
 
-/// The entries after a position that is older than the last frame's. Signed once per position and live frame.
-async fn frames_since(ctx: &Context, live: &Arc<LiveFrame>, position: Position) -> Result<Bytes, FeedError> {
+/// The entries after a position that is older than the last frame's. Signed once for all followers at this position.
+async fn frames_since(
+    ctx: &Context,
+    network: IpAddr,
+    live: &Arc<LiveFrame>,
+    position: Position,
+) -> Result<Bytes, FeedError> {
     let publication = &ctx.node.publication;
-    let known = |publication: &Publication| {
+    // A follower that is told to read the snapshot must be able to go on from there. While nothing can be kept, each
+    // response is signed anew.
+    let is_limited = !publication.snapshots.ends_at(position) || publication.large_bodies.is_full();
+    let known = || {
         let on_demand = publication.on_demand(live);
-        on_demand.after.iter().find(|(known, _)| *known == position).map(|(_, body)| body.clone())
+        match on_demand.find(live, position) {
+            Some(body) => Some(Ok(body)),
+            None => (is_limited && on_demand.is_exhausted(network)).then_some(Err(FeedError::Gone)),
+        }
     };
-    if let Some(body) = known(publication) {
-        return Ok(body);
+    if let Some(known) = known() {
+        return known;
     }
     let behind = {
         let state = publication.state();
         state.history.len() - index_of(&state, live, position)?
     };
     if behind <= SMALL {
-        let body = sign_after(&ctx.node, live, position)?;
-        publication.on_demand(live).add(position, &body);
-        return Ok(body);
+        return sign_shared(&ctx.node, network, live, position, false);
     }
     // The entries are copied after the wait, because any number of followers may wait.
     let permit = publication.large_response.clone().acquire_owned().await;
-    // Another follower may have had it signed meanwhile.
-    if let Some(body) = known(publication) {
-        return Ok(body);
+    // Another follower may have had it signed meanwhile, or others have exhausted the limit.
+    if let Some(known) = known() {
+        return known;
     }
     if publication.large_bodies.is_full() {
         return Err(FeedError::Gone);
     }
     let (node, live) = (ctx.node.clone(), live.clone());
     // The permit is held until the end even if this follower disconnects: otherwise followers that disconnect would
-    // take every thread.
-    let signed = tokio::task::spawn_blocking(move || {
-        let body = sign_after(&node, &live, position).map(|body| node.publication.large_bodies.count(body));
-        if let Ok(body) = &body {
-            node.publication.on_demand(&live).add(position, body);
-        }
+    // take every core.
+    let signed = at_lower_priority(THREAD, move || {
+        let body = sign_shared(&node, network, &live, position, true);
         drop(permit);
         body
     });
     signed.await.unwrap_or(Err(FeedError::Stale))
+}
+
+/// Signs the entries after a position, and keeps the response for other followers.
+fn sign_shared(
+    node: &Node,
+    network: IpAddr,
+    live: &Arc<LiveFrame>,
+    position: Position,
+    is_large: bool,
+) -> Result<Bytes, FeedError> {
+    let publication = &node.publication;
+    let body = sign_after(node, live, position)?;
+    let mut on_demand = publication.on_demand(live);
+    on_demand.charge(network, body.len());
+    // A small response that is not kept is in the budget of its worker.
+    if !is_large && publication.large_bodies.is_full() {
+        return Ok(body);
+    }
+    let body = publication.large_bodies.count(body);
+    on_demand.add(live, position, body.clone(), is_large);
+    Ok(body)
 }
 
 /// Signs the entries after a position.

@@ -18,6 +18,8 @@ mod live;
 mod segment;
 mod snapshot;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::auth::context::Context;
@@ -32,12 +34,15 @@ pub use live::{after, run};
 pub use segment::segment;
 pub use snapshot::snapshot;
 
+/// The thread that signs a large response.
+const THREAD: &str = "signet-feed";
+
 /// The head, which a follower that polls reads every second.
 pub fn head(ctx: &Context) -> Result<Bytes, FeedError> {
     let publication = &ctx.node.publication;
     let live = publication.fresh_frame(&ctx.node.clock)?;
-    if let Some(head) = publication.on_demand(&live).head.clone() {
-        return Ok(head);
+    if let Some((_, head)) = publication.on_demand(&live).head.as_ref().filter(|(of, _)| Arc::ptr_eq(of, &live)) {
+        return Ok(head.clone());
     }
     let (range, ends) = {
         let state = publication.state();
@@ -45,7 +50,8 @@ pub fn head(ctx: &Context) -> Result<Bytes, FeedError> {
         let range = Range::new(&state.history, end, end, None, state.complete_at.ok_or(FeedError::Stale)?);
         (range, state.history.segment_ends().map(|end| end.to_string()).collect())
     };
+    publication.segments.list(range.to);
     let head = encode_head(ctx.node.as_ref(), &range, ends).ok_or(FeedError::Stale)?;
-    publication.on_demand(&live).head = Some(head.clone());
+    publication.on_demand(&live).head = Some((live.clone(), head.clone()));
     Ok(head)
 }

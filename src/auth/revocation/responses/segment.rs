@@ -1,7 +1,9 @@
 //! Segments: what was revoked within a second. Each is signed and compressed once. Knows nothing of the live feed.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::THREAD;
 use super::frames::{Signer, encode};
 use crate::auth::context::{Context, Node};
 use crate::auth::revocation::publication::FeedError;
@@ -10,33 +12,50 @@ use crate::auth::revocation::publication::range::Range;
 use crate::auth::revocation::publication::segment_cache::{Segment, SegmentKey};
 use crate::clock::Timestamp;
 use crate::encoding::gzip;
+use crate::priority::at_lower_priority;
 use crate::store::ephemeral::Position;
 
 /// The smallest segment that is worth compressing: it does not fit into one packet.
 const MIN_COMPRESSED: usize = 1400;
 
+/// Compressing a segment takes several times as long as signing it.
+const COST_IF_COMPRESSED: usize = 8;
+
 /// A segment: the entries after one position up to another, all published in one second. Its frames are the same
-/// whichever node signs them, as long as it signs with the same key. Signed by one caller at a time.
-pub async fn segment(ctx: &Context, epoch: &str, from: &str, to: &str) -> Result<Arc<Segment>, FeedError> {
-    let (node, cache) = (&ctx.node, &ctx.node.publication.segments);
-    node.publication.fresh_frame(&node.clock)?;
+/// whichever node signs them, as long as it signs with the same key. Signed by one caller at a time. `network`: that of
+/// the client, whose costs are limited.
+pub async fn segment(
+    ctx: &Context,
+    network: IpAddr,
+    epoch: &str,
+    from: &str,
+    to: &str,
+) -> Result<Arc<Segment>, FeedError> {
+    let (node, publication) = (&ctx.node, &ctx.node.publication);
+    let live = publication.fresh_frame(&node.clock)?;
     let (Some(from), Some(to)) = (Position::parse(from), Position::parse(to)) else { return Err(FeedError::Gone) };
-    let key = key(node, epoch, from, to)?;
-    if let Some(segment) = cache.get(&key) {
-        return Ok(segment);
+    let (key, is_listed) = key(node, epoch, from, to)?;
+    let known = || match publication.segments.get(&key) {
+        Some(segment) => Some(Ok(segment)),
+        None => (!is_listed && publication.on_demand(&live).is_exhausted(network)).then_some(Err(FeedError::Gone)),
+    };
+    if let Some(known) = known() {
+        return known;
     }
-    let signing = cache.signing.clone().lock_owned().await;
-    if let Some(segment) = cache.get(&key) {
-        return Ok(segment);
+    let signing = publication.segments.signing.clone().lock_owned().await;
+    if let Some(known) = known() {
+        return known;
     }
-    if node.publication.large_bodies.is_full() {
+    if publication.large_bodies.is_full() {
         return Err(FeedError::Gone);
     }
     let node = node.clone();
     // The lock is held until the end even if this caller disconnects: otherwise the next one would sign it too.
-    let signed = tokio::task::spawn_blocking(move || {
+    let signed = at_lower_priority(THREAD, move || {
         let segment = sign(&node, key).map(Arc::new);
         if let Ok(segment) = &segment {
+            let factor = if segment.gzip.is_some() { COST_IF_COMPRESSED } else { 1 };
+            node.publication.on_demand(&live).charge(network, segment.body.len() * factor);
             node.publication.segments.add(segment.clone());
         }
         drop(signing);
@@ -45,13 +64,17 @@ pub async fn segment(ctx: &Context, epoch: &str, from: &str, to: &str) -> Result
     signed.await.unwrap_or(Err(FeedError::Stale))
 }
 
-/// The key of a segment that exists.
-fn key(node: &Node, epoch: &str, from: Position, to: Position) -> Result<SegmentKey, FeedError> {
+/// The key of a segment that exists, and whether a head lists it, or did. There are as many of these as seconds and heads,
+/// and anyone can ask for many more: for any part of a second.
+fn key(node: &Node, epoch: &str, from: Position, to: Position) -> Result<(SegmentKey, bool), FeedError> {
     let keys = node.keyring.keys();
     let kid = Signer::new(node, &keys).ok_or(FeedError::Stale)?.kid().into();
     let state = node.publication.state();
-    find(&state.history, epoch, from, to)?;
-    Ok(SegmentKey { epoch: state.history.epoch().clone(), kid, from, to })
+    let history = &state.history;
+    let (first, end) = find(history, epoch, from, to)?;
+    let is_listed =
+        history.begins_second(first) && (history.begins_second(end) || node.publication.segments.is_listed(to));
+    Ok((SegmentKey { epoch: history.epoch().clone(), kid, from, to }, is_listed))
 }
 
 /// The indexes of a segment in the history. Other ranges do not exist: a request must not cost more than one second's

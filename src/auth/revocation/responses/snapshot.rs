@@ -4,12 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::THREAD;
 use super::frames::Signer;
 use crate::auth::context::{Context, Node};
 use crate::auth::revocation::publication::FeedError;
 use crate::auth::revocation::publication::range::MAX_PER_FRAME;
 use crate::auth::revocation::publication::snapshot_cache::Snapshot;
 use crate::encoding::gzip;
+use crate::priority::at_lower_priority;
 use crate::token::revocation_frame::{Entry, Frame, IdHash};
 
 /// How long the durable revocation of a user is published after the lifetime of the last token that it concerns. In
@@ -34,7 +36,7 @@ pub async fn snapshot(ctx: &Context) -> Result<Arc<Snapshot>, FeedError> {
     }
     let node = node.clone();
     // The lock is held until the end even if this caller disconnects: otherwise the next one would build another.
-    let built = tokio::task::spawn_blocking(move || {
+    let built = at_lower_priority(THREAD, move || {
         let snapshot = build(&node).map(Arc::new);
         if let Some(snapshot) = &snapshot {
             node.publication.snapshots.replace(snapshot.clone());
@@ -42,7 +44,7 @@ pub async fn snapshot(ctx: &Context) -> Result<Arc<Snapshot>, FeedError> {
         drop(building);
         snapshot
     });
-    built.await.ok().flatten().ok_or(FeedError::Stale)
+    built.await.flatten().ok_or(FeedError::Stale)
 }
 
 /// Builds a snapshot. Revocations that are applied meanwhile may be in it or not: they come after its position.
@@ -91,5 +93,5 @@ fn build(node: &Node) -> Option<Snapshot> {
     }
     let compressed = gzip(out.as_bytes());
     let [body, gzip] = node.publication.snapshots.to_counted_bytes([out.into_bytes(), compressed]);
-    Some(Snapshot { body, gzip, epoch, built_at: node.clock.monotonic(), entries: entries.len() })
+    Some(Snapshot { body, gzip, epoch, to: end, built_at: node.clock.monotonic(), entries: entries.len() })
 }
