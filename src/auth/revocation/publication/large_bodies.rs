@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 
 /// The most bytes of these responses in memory. Clients that read slowly keep old ones, and must not be able to fill
-/// the memory.
-const MAX_BYTES: usize = 64 * 1024 * 1024;
+/// the memory. The node itself keeps up to 60 MiB, if strangers ask for as much as they may: 16 of segments, and those of
+/// a second in `on_demand`, which are 34 and those from the positions of snapshots.
+const MAX_BYTES: usize = 96 * 1024 * 1024;
 
 /// The number of bytes in memory.
 #[derive(Default)]
