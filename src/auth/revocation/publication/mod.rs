@@ -99,7 +99,7 @@ pub struct Publication {
     responses: AtomicU32,
     on_demand: Mutex<OnDemand>,
     /// Its one permit is held while a large response is signed, so that followers that return together do not take
-    /// every thread.
+    /// every core.
     pub(in crate::auth) large_response: Arc<Semaphore>,
     pub(in crate::auth) large_bodies: LargeBodies,
     pub(in crate::auth) snapshots: SnapshotCache,
