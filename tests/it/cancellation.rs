@@ -344,7 +344,7 @@ async fn sign_in_under_way_gets_the_claims_of_the_row(fleet: &TestFleet) {
 }
 
 async fn reset_does_not_verify_a_changed_address(fleet: &TestFleet) {
-    // Expensive hashing, so that the address can change while the hash is computed.
+    // Expensive hashing, so that the hash is not done when its future is polled for the first time.
     let ctx = fleet.node_with(|config| (config.passwords.memory_kib, config.passwords.passes) = (65_536, 16)).await;
     let user = user(&ctx, "mover").await;
     let device_secret = request_password_reset(&ctx, &user.email, LinkToken::Short, request_ctx(&ctx)).await.unwrap();
@@ -358,17 +358,21 @@ async fn reset_does_not_verify_a_changed_address(fleet: &TestFleet) {
 
     let new = Password::new("a louder harbour at dawn".to_owned());
     let policy = Policy { min_length: 8, max_length: 128, refuse_common: true };
-    let hashing = || ctx.node.hasher.load().running + ctx.node.hasher.load().waiting > 0;
-    until("the hash of the account's own password is done", async || !hashing()).await;
-    let reset = reset_password(&ctx, &token, Some(&device_secret), &new, policy, request_ctx(&ctx));
-    // Changes the address while the new password is being hashed.
-    let change_address = async {
-        until("hashing has begun", async || hashing()).await;
-        let changes = Changes { email: Some("not-mine@example.org".to_owned()), ..Changes::default() };
-        ctx.accounts.change_user(user.id, &changes, ctx.now()).await.unwrap();
-        assert!(hashing(), "hashing is still running");
-    };
-    let (answer, ()): (Result<(), Error>, ()) = tokio::join!(reset, change_address);
+    let load = || ctx.node.hasher.load();
+    until("the hash of the account's own password is done", async || load().running == 0).await;
+    let hashed_before = load().done;
+    let mut reset = pin!(reset_password(&ctx, &token, Some(&device_secret), &new, policy, request_ctx(&ctx)));
+    std::future::poll_fn(|to| {
+        assert!(reset.as_mut().poll(to).is_pending(), "the reset has ended before the address was changed");
+        let load = load();
+        let has_begun = load.waiting + load.running > 0 || load.done > hashed_before;
+        if has_begun { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    // The reset goes on when it is polled again, even if its hash is done before the address is changed.
+    let changes = Changes { email: Some("not-mine@example.org".to_owned()), ..Changes::default() };
+    ctx.accounts.change_user(user.id, &changes, ctx.now()).await.unwrap();
+    let answer: Result<(), Error> = reset.await;
     assert!(matches!(answer, Err(Error::InvalidLink(LinkKind::PasswordReset))), "{answer:?}");
     let now = row(&ctx, user.id).await;
     assert_eq!((now.email.as_str(), now.verified), ("not-mine@example.org", false));
