@@ -168,7 +168,7 @@ mod limits {
 #[tokio::test]
 async fn unavailable_store_is_a_503_with_retry_after() {
     let (mut redis, mut postgres) = (redis::Server::start(), postgres::Server::start());
-    let server = TestServer::start(in_band(Plan::on(&redis, &postgres)));
+    let server = TestServer::start(in_band(Plan::on(&redis, &postgres).with_patient_stores()));
     let ann = member(&server, "ann").await;
     let tokens = sign_in(&server, &ann).await;
     postgres.kill_immediate();

@@ -138,7 +138,7 @@ fn settings_are_shown() {
 #[test]
 fn deletion_succeeds_though_redis_fails_midway() {
     let (redis, postgres) = (redis::Server::start(), postgres::Database::create());
-    let plan = Plan::on(&redis, &postgres);
+    let plan = Plan::on(&redis, &postgres).with_patient_stores();
     let user = plan.create_user("a@example.org", PASSWORD, &[]);
     assert_eq!(redis.cli(&["ACL", "SETUSER", "default", "-evalsha", "-eval"]), "OK");
     let output = plan.run(&["--json", "users", "delete", "a@example.org", "--yes"], "");

@@ -73,7 +73,7 @@ fn check_fails_if_the_secret_file_is_lost() {
 #[test]
 fn check_fails_with_another_secret_than_the_fleets() {
     let (redis, postgres) = (redis::Server::start(), postgres::Server::start());
-    let plan = Plan::on(&redis, &postgres);
+    let plan = Plan::on(&redis, &postgres).with_patient_stores();
     plan.json(&["migrate"], "");
     assert_eq!(
         finding(&plan, "secret"),

@@ -70,7 +70,7 @@ fn a_command_in_the_wrong_folder_says_which_it_is() {
 #[test]
 fn commands_create_no_keyring_in_an_emptied_redis() {
     let (redis, postgres) = (redis::Server::start(), postgres::Database::create());
-    let fleet = Plan::on(&redis, &postgres);
+    let fleet = Plan::on(&redis, &postgres).with_patient_stores();
     drop(fleet.start());
     let keys = fleet.json(&["keys", "list"], "");
     let kid = keys[0]["kid"].as_str().unwrap();

@@ -84,7 +84,7 @@ async fn unreadable_bodies_are_refused(server: &TestServer) {
 #[tokio::test]
 async fn unavailable_store_is_a_503() {
     let (mut redis, mut postgres) = (redis::Server::start(), postgres::Server::start());
-    let server = TestServer::start(Plan::on(&redis, &postgres));
+    let server = TestServer::start(Plan::on(&redis, &postgres).with_patient_stores());
     let zoe = member(&server).await;
     postgres.kill_immediate();
     let calls = async || {

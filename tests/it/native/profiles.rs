@@ -103,7 +103,7 @@ async fn first_magic_link_verifies_the_address_and_ends_sessions(server: &TestSe
 #[tokio::test]
 async fn address_is_verified_although_redis_is_down() {
     let (mut redis, postgres) = (redis::Server::options().durable().start(), postgres::Database::create());
-    let server = TestServer::start(Plan::on(&redis, &postgres));
+    let server = TestServer::start(Plan::on(&redis, &postgres).with_patient_stores());
     let user = server.create_user(&["--verified"]);
     let mut tokens = server.sign_in(&user).await;
     let to = format!("moved-{}", user.email);

@@ -49,7 +49,7 @@ async fn lost_redis_is_one_log_line_and_its_return_another() {
 #[tokio::test]
 async fn failures_beyond_ten_a_second_are_logged_as_a_number() {
     let (mut redis, postgres) = (Server::options().durable().start(), postgres::Database::create());
-    let server = TestServer::start(Plan::on(&redis, &postgres));
+    let server = TestServer::start(Plan::on(&redis, &postgres).with_patient_stores());
     let tokens = server.sign_in(&server.create_user(&[])).await;
     redis.kill();
     for response in join_all((0..50).map(|_| server.refresh(&tokens.refresh))).await {
