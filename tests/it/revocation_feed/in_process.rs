@@ -16,6 +16,7 @@ use signet::auth::revocation::responses::{self, head, run, snapshot};
 use signet::auth::revocation::stream::catch_up;
 use signet::auth::signing_keys;
 use signet::clock::Timestamp;
+use signet::config::Config;
 use signet::id::SessionId;
 use signet::store::accounts::Changes;
 use signet::store::ephemeral::{Revocation, Target};
@@ -50,6 +51,12 @@ impl Publisher {
         Self::of(fleet.node().await).await
     }
 
+    /// A node whose followers do not wait long.
+    async fn with_short_waits(fleet: &TestFleet) -> Self {
+        let change = |config: &mut Config| config.server.request_timeout = Duration::from_millis(200);
+        Self::of(fleet.node_with(change).await).await
+    }
+
     pub(super) async fn of(ctx: Context) -> Self {
         let task = tokio::spawn({
             let ctx = ctx.clone();
@@ -71,6 +78,15 @@ impl Publisher {
             newest.is_empty() || newest == "0" || newest.ends_with(&to) || to.starts_with(&format!("{newest}-"))
         };
         crate::support::until("the frame is signed", is_published).await;
+    }
+
+    /// Reads more than one page, between which a frame may be signed, and waits until the last frame has everything.
+    async fn read_pages(&self) {
+        self.read().await;
+        let (epoch, end) = self.position();
+        // The position of a follower at the end is unknown until then.
+        let is_signed = async || after(&self.ctx, &epoch, &end).await.is_ok();
+        crate::support::until("the last frame has everything", is_signed).await;
     }
 
     async fn revoke(&self, count: usize) -> Vec<SessionId> {
@@ -160,13 +176,13 @@ async fn position_beyond_the_history_is_gone(fleet: &TestFleet) {
 }
 
 async fn follower_behind_gets_all_entries_in_frames(fleet: &TestFleet) {
-    let publisher = Publisher::start(fleet).await;
+    let publisher = Publisher::with_short_waits(fleet).await;
     let (epoch, start) = publisher.position();
     let mut sessions = publisher.revoke(1).await;
     publisher.read().await;
     let (_, first) = publisher.position();
     sessions.extend(publisher.revoke(1200).await);
-    publisher.read().await;
+    publisher.read_pages().await;
     for (from, expected) in [(&start, &sessions[..]), (&first, &sessions[1..])] {
         let body = after(&publisher.ctx, &epoch, from).await.unwrap();
         let mut position = from.clone();
@@ -183,13 +199,13 @@ async fn follower_behind_gets_all_entries_in_frames(fleet: &TestFleet) {
 
 /// Otherwise followers that connect and disconnect would have any number of them signed at the same time.
 async fn large_response_is_signed_once_although_its_follower_disconnects(fleet: &TestFleet) {
-    let publisher = Publisher::start(fleet).await;
+    let publisher = Publisher::with_short_waits(fleet).await;
     let ctx = &publisher.ctx;
     let (epoch, start) = publisher.position();
-    // So few at a time that each reading is one page, and one frame.
+    // In several frames, so that the last one does not have everything.
     for count in [1, 600, 600] {
         publisher.revoke(count).await;
-        publisher.read().await;
+        publisher.read_pages().await;
     }
     // From here on nothing is read, so nothing but responses is signed.
     let before = ctx.node.metrics.value(Counter::FeedFrames);
