@@ -87,17 +87,3 @@ impl From<Setting> for SettingValue {
         Self { name, value, source, from, changed: is_changed, secret: is_secret, description }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_default_that_is_given_is_not_changed() {
-        let text = String::new;
-        let source = Source::Environment(text());
-        let given =
-            Setting { name: text(), value: None, source, is_changed: false, is_secret: false, description: text() };
-        assert!(!SettingValue::from(given).changed);
-    }
-}
