@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::server::{SendRequest, TestServer, over_both_stores};
 
 over_both_stores!(|plan| plan; user_has_a_personal_project_and_creates_more, invalid_project_names_are_rejected,
-    user_has_at_most_a_hundred_projects, projects_need_a_user_session);
+    user_has_at_most_a_hundred_projects, user_has_at_most_a_thousand_active_keys, projects_need_a_user_session);
 
 async fn list_projects(server: &TestServer, access: &str) -> Vec<Value> {
     let response = server.get("/projects").bearer_auth(access).send_checked().await;
@@ -65,6 +65,25 @@ async fn user_has_at_most_a_hundred_projects(server: &TestServer) {
     }
     create().await.is_problem(403, "forbidden");
     assert_eq!(list_projects(server, &access).await.len(), 100);
+}
+
+async fn user_has_at_most_a_thousand_active_keys(server: &TestServer) {
+    let user = server.create_user(&[]);
+    let (access, (_, prefix)) = (server.sign_in(&user).await.access, server.api_key(&user, &[]));
+    let id = if server.redis().is_some() { "gen_random_uuid()" } else { "randomblob(16)" };
+    let copies = format!(
+        "WITH RECURSIVE numbers (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < 999)
+         INSERT INTO api_keys (id, project_id, user_id, prefix, digest, name, scopes, created_at, updated_at)
+         SELECT {id}, project_id, user_id, 'sk_' || number, digest, name, scopes, created_at, updated_at
+         FROM api_keys, numbers WHERE prefix = '{prefix}'"
+    );
+    server.sql(&copies).await;
+    let keys = "/projects/personal/api-keys";
+    let create =
+        async || server.post(keys).bearer_auth(&access).json(&json!({"name": "One more"})).send_checked().await;
+    create().await.is_problem(403, "too_many_api_keys");
+    server.plan().json(&["api-keys", "deactivate", &prefix], "");
+    create().await.is(201);
 }
 
 async fn projects_need_a_user_session(server: &TestServer) {
