@@ -21,6 +21,7 @@ mod published;
 mod read_only_postgres;
 mod refresh;
 mod refused;
+mod repeated;
 mod request_bounds;
 mod sessions;
 mod sign_out;
