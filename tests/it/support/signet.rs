@@ -205,11 +205,13 @@ impl Plan {
     }
 }
 
-fn collect(mut from: impl Read + Send + 'static, log: Arc<Mutex<String>>) -> JoinHandle<()> {
+/// Collects whole lines: tests parse the log while it grows.
+fn collect(from: impl Read + Send + 'static, log: Arc<Mutex<String>>) -> JoinHandle<()> {
     std::thread::spawn(move || {
-        let mut buffer = [0; 4096];
-        while let Ok(read @ 1..) = from.read(&mut buffer) {
-            log.lock().expect("no panic while locked").push_str(&String::from_utf8_lossy(&buffer[..read]));
+        let (mut from, mut line) = (BufReader::new(from), Vec::new());
+        while let Ok(1..) = from.read_until(b'\n', &mut line) {
+            log.lock().expect("no panic while locked").push_str(&String::from_utf8_lossy(&line));
+            line.clear();
         }
     })
 }
