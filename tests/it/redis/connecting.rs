@@ -140,7 +140,7 @@ async fn pass_on(mut client: TcpStream, server: u16) -> std::io::Result<()> {
 async fn check_fails_on_an_old_redis() {
     let (server, postgres) = (Server::options().durable().start(), Database::create());
     let port = start_old(server.port()).await;
-    let plan = Plan::at(&format!("redis://127.0.0.1:{port}"), &postgres);
+    let plan = Plan::at(&format!("redis://127.0.0.1:{port}"), &postgres).with_patient_stores();
     let output = plan.run(&["--json", "check"], "");
     assert_eq!(output.status.code(), Some(1));
     let findings: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).unwrap();

@@ -7,6 +7,9 @@ use signet::store::ephemeral::{Claim, ClaimKey, Cursor, OnMatch, Revocation, Sig
 use super::*;
 use crate::support::redis::Server;
 
+/// The wait of a follower that `redis-cli` must find waiting: a process takes long to start on a busy machine.
+const LONG_WAIT: Duration = Duration::from_secs(3);
+
 #[tokio::test]
 async fn frozen_redis_is_unavailable_in_time_and_recovers() {
     let server = Server::start();
@@ -51,7 +54,7 @@ async fn follower_of_a_frozen_redis_times_out() {
     let timeout = Duration::from_millis(300);
     assert_eq!(store.follow(&cursor, timeout).await.unwrap().0, []);
 
-    let following = store.follow(&cursor, timeout);
+    let following = store.follow(&cursor, LONG_WAIT);
     let freezing = async {
         while !server.cli(&["CLIENT", "LIST"]).contains("flags=b") {
             tokio::task::yield_now().await;
@@ -227,7 +230,7 @@ async fn emptied_redis_restores_nothing() {
     let (_, cursor) = store.follow(&Cursor::start(), Duration::ZERO).await.unwrap();
 
     // Also while a follower waits.
-    let (waited, ()) = tokio::join!(store.follow(&cursor, Duration::from_millis(500)), async {
+    let (waited, ()) = tokio::join!(store.follow(&cursor, LONG_WAIT), async {
         while !server.cli(&["CLIENT", "LIST"]).contains("flags=b") {
             tokio::task::yield_now().await;
         }

@@ -281,15 +281,14 @@ async fn caller_that_goes_during_its_call_strands_none() {
 #[tokio::test]
 async fn call_that_nobody_polls_does_not_block_the_others() {
     let server = Server::start();
-    let timeout = Duration::from_millis(500);
-    let store = store_with_sessions(&config::Redis { timeout, ..server.config() }, 3).await;
+    let store = store_with_sessions(&config::Redis { timeout: SHORT, ..server.config() }, 3).await;
     let mut first = pin!(store.rotate_refresh_token(rotate_request(0, 0), START));
     poll_once(first.as_mut()).await;
     let mut other = pin!(store.rotate_refresh_token(rotate_request(1, 0), START));
     poll_once(other.as_mut()).await;
     until("a rotation is sent nevertheless", async || {
         let rotation = store.rotate_refresh_token(rotate_request(2, 0), START);
-        matches!(tokio::time::timeout(timeout, rotation).await, Ok(Ok(Rotation::Rotated(_))))
+        matches!(tokio::time::timeout(SHORT, rotation).await, Ok(Ok(Rotation::Rotated(_))))
     })
     .await;
     assert_unavailable(&other.await.unwrap_err());
