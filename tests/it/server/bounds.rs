@@ -134,9 +134,9 @@ async fn connections_beyond_the_limit_wait() {
     }
     let mut waiting = server.connect().await;
     waiting.write_all(request).await.unwrap();
+    until("connections are exhausted", || *server.log.exhausted.lock().unwrap() == [true]).await;
     tokio::time::timeout(SHORT, waiting.readable()).await.expect_err("the connection waits");
     assert_eq!(server.open_connections(), 3);
-    assert_eq!(*server.log.exhausted.lock().unwrap(), [true]);
     open.pop();
     read_response(&mut waiting).await.unwrap();
     drop(open);
