@@ -1,7 +1,5 @@
-//! Disabling and deleting a user on the command line takes effect in a running server within a second, also for tokens
-//! that the server has verified before.
-
-use std::time::{Duration, Instant};
+//! Disabling and deleting a user on the command line takes effect in a running server, also for tokens that the server
+//! has verified before. How soon it does is tested in `commands/propagation`.
 
 use crate::support::server::{PASSWORD, SendRequest, TestServer, TestUser, TokenPair, over_both_stores};
 use crate::support::until;
@@ -18,23 +16,20 @@ async fn sign_in_twice(server: &TestServer, user: &TestUser) -> [TokenPair; 2] {
     all
 }
 
-async fn assert_signed_out(server: &TestServer, all: &[TokenPair], since: Instant) {
+async fn assert_signed_out(server: &TestServer, all: &[TokenPair]) {
     for tokens in all {
         // This does not depend on the revocation feed: the store itself refuses.
         server.refresh(&tokens.refresh).await.is_oauth_error(400, "invalid_grant");
         until("the access token is refused", async || server.rejection_reason(&tokens.access).await == "revoked").await;
         server.get("/sessions").bearer_auth(&tokens.access).send_checked().await.is_problem(401, "invalid_token");
     }
-    let elapsed = since.elapsed();
-    // It takes a hundredth of that on a machine that is not busy with other tests.
-    assert!(elapsed < Duration::from_secs(10), "{elapsed:?}");
 }
 
 async fn disabled_user_is_signed_out(server: &TestServer) {
     let (user, bystander) = (server.create_user(&[]), server.create_user(&[]));
     let (all, other) = (sign_in_twice(server, &user).await, sign_in_twice(server, &bystander).await);
     server.plan().json(&["users", "disable", &user.email], "");
-    assert_signed_out(server, &all, Instant::now()).await;
+    assert_signed_out(server, &all).await;
     server.try_sign_in(&user.email, PASSWORD).await.is_problem(403, "account_disabled");
     for tokens in &other {
         server.verify(&tokens.access).await.is(200);
@@ -48,7 +43,7 @@ async fn deleted_user_is_signed_out(server: &TestServer) {
     let (key, _) = server.api_key(&user, &["read"]);
     server.verify(&key).await.is(200);
     server.plan().json(&["users", "delete", &user.username], "");
-    assert_signed_out(server, &all, Instant::now()).await;
+    assert_signed_out(server, &all).await;
     assert_eq!(server.rejection_reason(&key).await, "unknown_api_key");
     server.try_sign_in(&user.email, PASSWORD).await.is_problem(401, "invalid_credentials");
     // The address is free again, and the new user gets nothing of the old one.
@@ -65,7 +60,7 @@ async fn enabled_user_gets_no_old_session_back(server: &TestServer) {
     let user = server.create_user(&[]);
     let all = sign_in_twice(server, &user).await;
     server.plan().json(&["users", "disable", &user.id], "");
-    assert_signed_out(server, &all, Instant::now()).await;
+    assert_signed_out(server, &all).await;
     server.plan().json(&["users", "enable", &user.id], "");
     for tokens in &all {
         assert_eq!(server.rejection_reason(&tokens.access).await, "revoked");
