@@ -7,13 +7,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::THREAD;
+use super::copy_and_sign;
 use super::frames::{encode, jwks_hash};
 use crate::auth::context::{Context, Node};
 use crate::auth::revocation::publication::history::Lookup;
-use crate::auth::revocation::publication::range::SMALL;
+use crate::auth::revocation::publication::range::{Range, SMALL};
 use crate::auth::revocation::publication::{FeedError, LiveFrame, MAX_BEHIND, State};
-use crate::priority::at_lower_priority;
 use crate::store::ephemeral::Position;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::Counter;
@@ -190,7 +189,7 @@ async fn frames_since(
         state.history.len() - index_of(&state, live, position)?
     };
     if behind <= SMALL {
-        return sign_shared(&ctx.node, network, live, position, false);
+        return sign_shared(&ctx.node, network, live, &copy_after(&ctx.node, live, position)?, false);
     }
     // The entries are copied after the wait, because any number of followers may wait.
     let permit = publication.large_response.clone().acquire_owned().await;
@@ -201,15 +200,19 @@ async fn frames_since(
     if publication.large_bodies.is_full() {
         return Err(FeedError::Gone);
     }
+    let copy = {
+        let (node, live) = (ctx.node.clone(), live.clone());
+        move || copy_after(&node, &live, position)
+    };
     let (node, live) = (ctx.node.clone(), live.clone());
     // The permit is held until the end even if this follower disconnects: otherwise followers that disconnect would
     // take every core.
-    let signed = at_lower_priority(THREAD, move || {
-        let body = sign_shared(&node, network, &live, position, true);
+    let sign = move |range: Range| {
+        let body = sign_shared(&node, network, &live, &range, true);
         drop(permit);
         body
-    });
-    signed.await.unwrap_or(Err(FeedError::Stale))
+    };
+    copy_and_sign(copy, sign).await
 }
 
 /// Signs the entries after a position, and keeps the response for other followers.
@@ -217,11 +220,11 @@ fn sign_shared(
     node: &Node,
     network: IpAddr,
     live: &Arc<LiveFrame>,
-    position: Position,
+    range: &Range,
     is_large: bool,
 ) -> Result<Bytes, FeedError> {
     let publication = &node.publication;
-    let body = sign_after(node, live, position)?;
+    let body = encode(node, range, true).ok_or(FeedError::Stale)?;
     let mut on_demand = publication.on_demand(live);
     on_demand.charge(network, body.len());
     // A small response that is not kept is in the budget of its worker.
@@ -229,18 +232,15 @@ fn sign_shared(
         return Ok(body);
     }
     let body = publication.large_bodies.count(body);
-    on_demand.add(live, position, body.clone(), is_large);
+    on_demand.add(live, range.from, body.clone(), is_large);
     Ok(body)
 }
 
-/// Signs the entries after a position.
-fn sign_after(node: &Node, live: &LiveFrame, position: Position) -> Result<Bytes, FeedError> {
-    let range = {
-        let state = node.publication.state();
-        let index = index_of(&state, live, position)?;
-        state.range_to_end(position, index).ok_or(FeedError::Stale)?
-    };
-    encode(node, &range, true).ok_or(FeedError::Stale)
+/// Copies the entries after a position.
+fn copy_after(node: &Node, live: &LiveFrame, position: Position) -> Result<Range, FeedError> {
+    let state = node.publication.state();
+    let index = index_of(&state, live, position)?;
+    state.range_to_end(position, index).ok_or(FeedError::Stale)
 }
 
 /// The index in the history after which the entries come that a follower at this position lacks.

@@ -25,6 +25,7 @@ use bytes::Bytes;
 use crate::auth::context::Context;
 use crate::auth::revocation::publication::FeedError;
 use crate::auth::revocation::publication::range::Range;
+use crate::priority::at_lower_priority;
 
 use frames::encode_head;
 
@@ -36,6 +37,19 @@ pub use snapshot::snapshot;
 
 /// The thread that signs a large response.
 const THREAD: &str = "signet-feed";
+
+/// Copies entries of the history and signs them, to the end even if the caller is dropped. Signing has a lower priority.
+/// Copying does not: it holds the lock on the history, for which workers and the task that records revocations wait.
+async fn copy_and_sign<C: Send + 'static, T: Send + 'static>(
+    copy: impl FnOnce() -> Result<C, FeedError> + Send + 'static,
+    sign: impl FnOnce(C) -> Result<T, FeedError> + Send + 'static,
+) -> Result<T, FeedError> {
+    let work = async move {
+        let copied = tokio::task::spawn_blocking(copy).await.unwrap_or(Err(FeedError::Stale))?;
+        at_lower_priority(THREAD, move || sign(copied)).await.unwrap_or(Err(FeedError::Stale))
+    };
+    tokio::spawn(work).await.unwrap_or(Err(FeedError::Stale))
+}
 
 /// The head, which a follower that polls reads every second.
 pub fn head(ctx: &Context) -> Result<Bytes, FeedError> {
@@ -54,4 +68,21 @@ pub fn head(ctx: &Context) -> Result<Bytes, FeedError> {
     let head = encode_head(ctx.node.as_ref(), &range, ends).ok_or(FeedError::Stale)?;
     publication.on_demand(&live).head = Some((live.clone(), head.clone()));
     Ok(head)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use rustix::process::getpriority_process;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn entries_are_copied_before_the_priority_is_lowered() {
+        let nice = || getpriority_process(None).unwrap();
+        let own = nice();
+        let (copied, signed) = copy_and_sign(move || Ok(nice()), move |copied| Ok((copied, nice()))).await.unwrap();
+        assert_eq!(copied, own);
+        // 19 is the lowest.
+        assert!(signed > own || own == 19);
+    }
 }

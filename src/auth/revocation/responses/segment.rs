@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::THREAD;
+use super::copy_and_sign;
 use super::frames::{Signer, encode};
 use crate::auth::context::{Context, Node};
 use crate::auth::revocation::publication::FeedError;
@@ -12,7 +12,6 @@ use crate::auth::revocation::publication::range::Range;
 use crate::auth::revocation::publication::segment_cache::{Segment, SegmentKey};
 use crate::clock::Timestamp;
 use crate::encoding::gzip;
-use crate::priority::at_lower_priority;
 use crate::store::ephemeral::Position;
 
 /// The smallest segment that is worth compressing: it does not fit into one packet.
@@ -49,10 +48,14 @@ pub async fn segment(
     if publication.large_bodies.is_full() {
         return Err(FeedError::Gone);
     }
+    let copy = {
+        let node = node.clone();
+        move || copy(&node, &key).map(|range| (key, range))
+    };
     let node = node.clone();
     // The lock is held until the end even if this caller disconnects: otherwise the next one would sign it too.
-    let signed = at_lower_priority(THREAD, move || {
-        let segment = sign(&node, key).map(Arc::new);
+    let sign = move |(key, range): (SegmentKey, Range)| {
+        let segment = sign(&node, key, &range).map(Arc::new);
         if let Ok(segment) = &segment {
             let factor = if segment.gzip.is_some() { COST_IF_COMPRESSED } else { 1 };
             node.publication.on_demand(&live).charge(network, segment.body.len() * factor);
@@ -60,8 +63,8 @@ pub async fn segment(
         }
         drop(signing);
         segment
-    });
-    signed.await.unwrap_or(Err(FeedError::Stale))
+    };
+    copy_and_sign(copy, sign).await
 }
 
 /// The key of a segment that exists, and whether a head lists it, or did. There are as many of these as seconds and heads,
@@ -91,13 +94,15 @@ fn find(history: &History, epoch: &str, from: Position, to: Position) -> Result<
     }
 }
 
-fn sign(node: &Node, key: SegmentKey) -> Result<Segment, FeedError> {
-    let range = {
-        let state = node.publication.state();
-        let (first, end) = find(&state.history, &key.epoch, key.from, key.to)?;
-        Range::new(&state.history, (first, key.from), (end, key.to), None, Timestamp::default())
-    };
-    let body = encode(node, &range, false).ok_or(FeedError::Stale)?;
+/// Copies the entries of a segment.
+fn copy(node: &Node, key: &SegmentKey) -> Result<Range, FeedError> {
+    let state = node.publication.state();
+    let (first, end) = find(&state.history, &key.epoch, key.from, key.to)?;
+    Ok(Range::new(&state.history, (first, key.from), (end, key.to), None, Timestamp::default()))
+}
+
+fn sign(node: &Node, key: SegmentKey, range: &Range) -> Result<Segment, FeedError> {
+    let body = encode(node, range, false).ok_or(FeedError::Stale)?;
     let gzip = (body.len() >= MIN_COMPRESSED).then(|| gzip(&body).into());
     let count = |bytes| node.publication.large_bodies.count(bytes);
     Ok(Segment { key, body: count(body), gzip: gzip.map(count) })
