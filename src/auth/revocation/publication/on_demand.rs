@@ -54,9 +54,8 @@ impl OnDemand {
     /// it.
     pub(in crate::auth) fn advance(&mut self, live: &Arc<LiveFrame>) {
         let is_over = self.first.as_ref().is_none_or(|first| {
-            let has_same_state =
-                live.epoch == first.epoch && live.jwks == first.jwks && live.not_before == first.not_before;
-            live.signed_at >= first.signed_at + PERIOD || live.signed_at >= first.signed_at && !has_same_state
+            live.signed_at >= first.signed_at + PERIOD
+                || live.signed_at >= first.signed_at && !has_same_state(live, first)
         });
         if is_over {
             *self = Self { first: Some(live.clone()), ..Self::default() };
@@ -84,10 +83,18 @@ impl OnDemand {
         *self.cost_of_networks.entry(site_of(network)).or_default() += cost;
     }
 
-    /// Adds the response to followers at this position, which has at least what the live frame has.
+    /// Adds the response to followers at this position, which has at least what the live frame has. Not if the period
+    /// began while it was signed, with another state: other followers must not get the old one.
     pub(in crate::auth) fn add(&mut self, live: &LiveFrame, position: Position, body: Bytes, is_large: bool) {
-        self.after.insert(position, After { to: live.to, is_large, body });
+        if self.first.as_ref().is_some_and(|first| has_same_state(live, first)) {
+            self.after.insert(position, After { to: live.to, is_large, body });
+        }
     }
+}
+
+/// Returns true if the two frames differ in nothing but entries.
+fn has_same_state(one: &LiveFrame, other: &LiveFrame) -> bool {
+    one.epoch == other.epoch && one.jwks == other.jwks && one.not_before == other.not_before
 }
 
 #[cfg(test)]
@@ -152,6 +159,16 @@ mod tests {
     #[test]
     fn responses_are_dropped_when_the_keys_change() {
         assert_eq!(finds(&mut begin(&live(10, SECOND, "a")), &live(10, SECOND + 1, "b")), [false, false]);
+    }
+
+    #[test]
+    fn response_of_an_older_state_is_not_kept() {
+        let newer = live(10, 2 * SECOND, "b");
+        let mut on_demand = begin(&newer);
+        for (jwks, is_kept) in [("a", false), ("b", true)] {
+            on_demand.add(&live(9, 2 * SECOND - 1, jwks), position(3), Bytes::new(), true);
+            assert_eq!(on_demand.find(&newer, position(3)).is_some(), is_kept, "{jwks}");
+        }
     }
 
     #[test]
