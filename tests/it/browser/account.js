@@ -128,7 +128,14 @@ async function enrol(page) {
   await page.getByRole('link', { name: 'Security' }).click();
   await shows(page, 'Second factor');
   await check(page, 'security');
+  const limited = JSON.stringify({ type: 'rate_limited', title: 'Too many requests.', status: 429 });
+  await page.route('**/totp/qr*', (route) => route.fulfill({
+    status: 429, headers: { 'retry-after': '30' }, contentType: 'application/problem+json', body: limited,
+  }));
   await press(page, 'Turn on the second factor');
+  await says(page, 'Too many attempts. Try again in 1 minute.');
+  await page.unroute('**/totp/qr*');
+  await press(page, 'Try again');
   const image = page.getByRole('img', { name: 'QR code for an authenticator app' });
   await image.waitFor();
   const uri = await readQr(image);

@@ -1,7 +1,7 @@
 // The second factor: enrolling an authenticator app, recovery codes, turning it off.
 
 import {
-  ActionButton, Cancel, Card, CopyField, Dialog, Field, Form, Loading, Notice, PasswordField,
+  ActionButton, Cancel, Card, CopyField, Dialog, Failed, Field, Form, Loading, Notice, PasswordField,
 } from '../base/components.js';
 import { errorText } from '../base/http.js';
 import { call } from '../base/session.js';
@@ -69,14 +69,13 @@ function Enrollment({ show, cancel }) {
   const code = useSignal('');
   const password = useSignal('');
   const [begun, setBegun] = useState(/** @type {Result | null} */ (null));
-  const [image, setImage] = useState('');
+  const [picture, setPicture] = useState(/** @type {Result | null} */ (null));
+  const draw = async () => setPicture(await call('GET', '/totp/qr?format=svg'));
   useEffect(() => {
     void (async () => {
       const result = await change('POST', '/totp', {});
       setBegun(result);
-      if (!result.ok) return;
-      const picture = await call('GET', '/totp/qr?format=svg');
-      if (picture.ok) setImage(`data:image/svg+xml,${encodeURIComponent(picture.body)}`);
+      if (result.ok) await draw();
     })();
   }, []);
   if (!begun) return html`<${Card} title=${t('mfa.enable')}><${Loading} /><//>`;
@@ -89,8 +88,10 @@ function Enrollment({ show, cancel }) {
     return change('PUT', '/totp', { code: code.value.replace(/\s/g, ''), ...proof });
   };
   return html`<${Card} title=${t('mfa.enable')} lead=${t('mfa.scan')}>
-    ${image ? html`<img class="qr" src=${image} alt=${t('mfa.qr_alt')} width="240" height="240" />`
-      : html`<${Loading} />`}
+    ${!picture && html`<${Loading} />`}
+    ${picture && !picture.ok && html`<${Failed} result=${picture} retry=${draw} />`}
+    ${picture?.ok && html`<img class="qr" src=${`data:image/svg+xml,${encodeURIComponent(picture.body)}`}
+      alt=${t('mfa.qr_alt')} width="240" height="240" />`}
     <details><summary>${t('mfa.no_camera')}</summary>
       <${CopyField} label=${t('mfa.key')} text=${begun.body.key} /></details>
     <${Form} label=${t('mfa.confirm')} send=${confirm}
