@@ -21,7 +21,7 @@ export default {
   'error.claims_not_json': 'The claims are no JSON object.',
   'error.cannot_delete_self': 'You cannot delete yourself.',
   'error.mfa_already_disabled': 'The second factor is already off.',
-  'error.email_changed': 'The email address has changed meanwhile. Nothing was saved: read the page again.',
+  'error.email_changed': 'The email address has changed meanwhile, so nothing was saved. Reload the page.',
   'error.stale': 'This node may have missed revocations, so it checks no tokens. Try again in a moment.',
   'enter.title': 'Sign in to the console',
   'enter.lead': 'For superusers.',

@@ -21,7 +21,7 @@ export default {
   'error.claims_not_json': '宣告不是 JSON 物件。',
   'error.cannot_delete_self': '您不能刪除自己。',
   'error.mfa_already_disabled': '第二重驗證已經關閉。',
-  'error.email_changed': '電子郵件地址已變更，因此未儲存任何變更。請重新讀取這個頁面。',
+  'error.email_changed': '電子郵件地址已變更，因此未儲存任何變更。請重新載入本頁。',
   'error.stale': '這個節點可能漏收撤銷資訊，因此暫不檢查權杖。請稍後再試。',
   'enter.title': '登入主控台',
   'enter.lead': '僅供超級使用者。',
