@@ -70,7 +70,7 @@ struct SigningKey {
     /// When it begins to sign, or began.
     #[schema(value_type = String, format = DateTime)]
     signs_from: Timestamp,
-    /// When the last token that it signed expires; null while it signs.
+    /// When the last token that it signed expires, or when it was revoked; null until it is replaced or revoked.
     #[schema(value_type = Option<String>, format = DateTime)]
     verify_until: Option<Timestamp>,
     #[schema(value_type = Option<String>, format = DateTime)]
