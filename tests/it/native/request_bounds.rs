@@ -4,15 +4,11 @@
 use std::collections::HashSet;
 use std::fmt::Write;
 
-use futures_util::future::join_all;
 use reqwest::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 
-use crate::support::fleet::TestFleet;
+use crate::support::metric;
 use crate::support::server::{HttpResponse, SendRequest, TestServer, over_both_stores};
-use crate::support::{metric, postgres, redis, until};
-use signet::auth::context::Context;
-use signet::auth::tokens::verify::{Requirements, VerifyError, verify_batch};
 use signet::encoding::{crockford_base32, sha256};
 use signet::rng::Rng;
 use signet::token::api_key::NewApiKey;
@@ -176,35 +172,6 @@ async fn unknown_keys_are_looked_up_once(server: &TestServer) {
     assert_eq!(server.rejection_reason(&other[0]).await, "unknown_api_key");
     batch(server, &other).await;
     assert_eq!(queries(server).await, before + 2);
-}
-
-async fn verify_unknown_keys(ctx: &Context, count: usize) {
-    let results = verify_batch(ctx, &unknown_keys(count), Requirements::default()).await.unwrap();
-    assert!(results.iter().all(|result| matches!(result, Err(VerifyError::UnknownKey))));
-}
-
-/// More would take the connections that other requests need.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_queries_for_many_keys_run_at_once() {
-    let fleet = TestFleet::new(Some((redis::Server::start(), postgres::Database::create()))).await;
-    let ctx = fleet.node().await;
-    let (lock_holder, watcher) = (fleet.postgres().client().await, fleet.postgres().client().await);
-    lock_holder.batch_execute("BEGIN; LOCK TABLE api_keys IN ACCESS EXCLUSIVE MODE").await.unwrap();
-    let sql = "SELECT count(*) FROM pg_stat_activity
-               WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    let waiting = async || watcher.query_one(sql, &[]).await.unwrap().get::<_, i64>(0);
-    // Three batches, of which one must wait for another, and a few keys, which need not wait.
-    let batches = join_all((0..3).map(|_| verify_unknown_keys(&ctx, 17)));
-    let few_keys = async {
-        until("two queries wait", async || waiting().await == 2).await;
-        verify_unknown_keys(&ctx, 16).await;
-    };
-    let watched = async {
-        until("three queries wait", async || waiting().await >= 3).await;
-        assert_eq!(waiting().await, 3, "those of two batches, and that for a few keys");
-        lock_holder.batch_execute("COMMIT").await.unwrap();
-    };
-    tokio::join!(batches, few_keys, watched);
 }
 
 /// Over HTTP/2 repeating it takes thirteen bytes.
