@@ -126,7 +126,7 @@ limited_actions! {
     CreateClient: "create_address", 300 per 60 minutes, "create:address", Skip,
         "projects and API keys created from one client network";
     ExportAccount: "export_account", 20 per 60 minutes, "export:account", Refuse, "exports of one account's data";
-    CostlyAccount: "costly_account", 300 per 5 minutes, "costly:account", Skip, "costly calls of one account";
+    CostlyAccount: "costly_account", 1000 per 5 minutes, "costly:account", Skip, "costly calls of one account";
     CostlyClient: "costly_address", 3000 per 5 minutes, "costly:address", Skip,
         "costly calls from one client network";
 }
