@@ -28,7 +28,7 @@ pub async fn at_lower_priority<T: Send + 'static>(
     let (reply, result) = tokio::sync::oneshot::channel();
     let body = move || {
         lower();
-        // Nobody waits any more, if this fails.
+        // Fails if the caller was dropped, which is not an error.
         let _ = reply.send(work());
     };
     std::thread::Builder::new().name(thread_name.to_owned()).spawn(body).ok()?;

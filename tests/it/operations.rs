@@ -80,9 +80,8 @@ async fn a_lost_store_is_named_and_recovers_without_a_restart() {
 
     // A failed request is one log line, with the request id of the response.
     server.signet.wait_for_log(&id);
-    let log = server.signet.log();
-    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line is JSON"));
-    let about = lines.filter(|line| line["request_id"] == id.as_str()).collect::<Vec<_>>();
+    let mut about = server.signet.log_lines();
+    about.retain(|line| line["request_id"] == id.as_str());
     assert_eq!(about.len(), 1, "{about:?}");
     assert_eq!((&about[0]["level"], &about[0]["status"]), (&"ERROR".into(), &503.into()));
     assert_eq!((&about[0]["route"], &about[0]["client"]), (&"native.token".into(), &"127.0.0.1".into()));

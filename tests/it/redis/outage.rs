@@ -11,8 +11,7 @@ use crate::support::{postgres, until};
 /// Level and message of every line at info or above.
 fn lines(server: &TestServer) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().expect("text").to_owned();
-    let parse = |line: &str| serde_json::from_str::<Value>(line).expect("a line is JSON");
-    server.signet.log().lines().map(parse).map(|line| (text(&line["level"]), text(&line["message"]))).collect()
+    server.signet.log_lines().iter().map(|line| (text(&line["level"]), text(&line["message"]))).collect()
 }
 
 /// Waits until exactly these conditions do not hold.
@@ -56,11 +55,9 @@ async fn failures_beyond_ten_a_second_are_logged_as_a_number() {
         response.is(503);
     }
     server.signet.wait_for_log("more requests failed");
-    let lines = lines(&server);
-    let failures = lines.iter().filter(|(_, message)| message == "request failed").count();
-    let log = server.signet.log();
-    let counted = log.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line is JSON"));
-    let counted = counted.filter(|line| line["message"] == "more requests failed");
-    let counted: u64 = counted.map(|line| line["count"].as_u64().expect("a number")).sum();
+    let lines = server.signet.log_lines();
+    let about = |message: &'static str| lines.iter().filter(move |line| line["message"] == message);
+    let failures = about("request failed").count();
+    let counted: u64 = about("more requests failed").map(|line| line["count"].as_u64().expect("a number")).sum();
     assert!(failures >= 10 && failures as u64 + counted <= 50, "{failures} lines, and {counted} more");
 }

@@ -261,6 +261,12 @@ impl Signet {
         self.log.lock().expect("no panic while locked").clone()
     }
 
+    /// The lines of the log so far, of a server that writes JSON.
+    pub(crate) fn log_lines(&self) -> Vec<Value> {
+        let parse = |line: &str| serde_json::from_str(line).expect("a line of the log is JSON");
+        self.log().lines().map(parse).collect()
+    }
+
     /// The data folder.
     pub(crate) fn data_dir(&self) -> PathBuf {
         self.plan.disk.as_ref().map_or_else(|| self.plan.dir().to_owned(), |disk| disk.outside()).join("data")

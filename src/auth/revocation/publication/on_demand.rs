@@ -137,7 +137,7 @@ mod tests {
         on_demand
     }
 
-    /// Whether the large and the small response are sent to followers that wait for this frame.
+    /// True for the large and for the small response if followers at this frame get it.
     fn finds(on_demand: &mut OnDemand, live: &Arc<LiveFrame>) -> [bool; 2] {
         on_demand.advance(live);
         [1, 2].map(|at| on_demand.find(live, position(at)).is_some())
