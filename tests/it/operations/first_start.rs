@@ -23,8 +23,8 @@ fn the_banner_on_a_terminal_comes_before_everything_else() {
         assert!(line.starts_with(start), "{screen}");
     }
     assert!(screen.contains("users create --email you@example.org --superuser"), "{screen}");
-    // Lines of the log, which a thread writes, may stand before it or after it.
-    let banner = lines.iter().take_while(|line| !line.contains(" INFO ") && !line.starts_with("listening on ")).count();
+    // A thread writes the log, so its lines stand before the line `listening on` or after it. They are colored.
+    let banner = lines.iter().take_while(|line| !line.contains("INFO") && !line.starts_with("listening on ")).count();
     assert!(lines[banner..].iter().any(|line| line.starts_with("listening on http://127.0.0.1:")), "{screen}");
     assert_eq!(lines[banner - 1], format!("open {}/docs", lines[1].split_whitespace().nth(1).unwrap()), "{screen}");
 }
