@@ -8,16 +8,18 @@ use crate::layout::{Layout, Position, SLICES};
 /// Random numbers in a block of addresses (RFC 9106, 3.4.1.2).
 const ADDRESSES: usize = 128;
 
+/// Blocks between two pauses: some 50 µs.
+const PAUSE_AFTER: usize = 256;
+
 /// Fills the memory. The first two blocks of each lane are filled already.
 pub(crate) fn fill<K: Kernel>(
     kernel: K,
-    algorithm: Algorithm,
-    version: Version,
-    params: &Params,
+    (algorithm, version, params): (Algorithm, Version, &Params),
     memory: &mut [Block],
+    pause: &mut dyn FnMut(),
 ) {
     let layout = Layout::new(params);
-    let mut scratch = [Block::new(); 2];
+    let mut filling = Filling { kernel, layout, memory, scratch: [Block::new(); 2], pause };
     for pass in 0..params.t_cost() {
         for slice in 0..SLICES {
             // The lanes of a slice do not depend on each other.
@@ -31,44 +33,50 @@ pub(crate) fn fill<K: Kernel>(
                 let addresses = independent.then(|| Addresses::new(kernel, layout, start, algorithm, params));
                 // Before version 0x13 a pass overwrote the blocks of the pass before it.
                 let combine = pass > 0 && version == Version::V0x13;
-                fill_segment(kernel, layout, start, addresses, combine, memory, &mut scratch);
+                filling.segment(start, addresses, combine);
             }
         }
     }
 }
 
-fn fill_segment<K: Kernel>(
+struct Filling<'a, K> {
     kernel: K,
     layout: Layout,
-    start: Position,
-    mut addresses: Option<Addresses<K>>,
-    combine: bool,
-    memory: &mut [Block],
-    scratch: &mut [Block; 2],
-) {
-    let mut previous = layout.previous(start);
-    let random =
-        addresses.as_mut().map_or_else(|| memory[previous].as_ref()[0], |addresses| addresses.get(start.index));
-    let mut reference = layout.reference(start, random);
-    for index in start.index..layout.segment {
-        let block = layout.of(Position { index, ..start });
-        let step = Step { previous, reference, block, combine };
-        let next = Position { index: index + 1, ..start };
-        if next.index == layout.segment {
-            // The next block is in another segment. It is not worth a prefetch.
-            kernel.fill(memory, step, scratch, |_| block);
-            return;
+    memory: &'a mut [Block],
+    scratch: [Block; 2],
+    pause: &'a mut dyn FnMut(),
+}
+
+impl<K: Kernel> Filling<'_, K> {
+    fn segment(&mut self, start: Position, mut addresses: Option<Addresses<K>>, combine: bool) {
+        let Self { kernel, layout, memory, scratch, pause } = self;
+        let mut previous = layout.previous(start);
+        let random =
+            addresses.as_mut().map_or_else(|| memory[previous].as_ref()[0], |addresses| addresses.get(start.index));
+        let mut reference = layout.reference(start, random);
+        for index in start.index..layout.segment {
+            if index.is_multiple_of(PAUSE_AFTER) {
+                pause();
+            }
+            let block = layout.of(Position { index, ..start });
+            let step = Step { previous, reference, block, combine };
+            let next = Position { index: index + 1, ..start };
+            if next.index == layout.segment {
+                // The next block is in another segment. It is not worth a prefetch.
+                kernel.fill(memory, step, scratch, |_| block);
+                return;
+            }
+            // Where the next block is written: its memory is fetched for writing too, and is read after the first pass.
+            kernel.prefetch(memory, block + 1);
+            reference = if let Some(addresses) = &mut addresses {
+                let next = layout.reference(next, addresses.get(next.index));
+                kernel.prefetch(memory, next);
+                kernel.fill(memory, step, scratch, |_| next)
+            } else {
+                kernel.fill(memory, step, scratch, |random| layout.reference(next, random))
+            };
+            previous = block;
         }
-        // Where the next block is written: its memory is fetched for writing too, and is read after the first pass.
-        kernel.prefetch(memory, block + 1);
-        reference = if let Some(addresses) = &mut addresses {
-            let next = layout.reference(next, addresses.get(next.index));
-            kernel.prefetch(memory, next);
-            kernel.fill(memory, step, scratch, |_| next)
-        } else {
-            kernel.fill(memory, step, scratch, |random| layout.reference(next, random))
-        };
-        previous = block;
     }
 }
 

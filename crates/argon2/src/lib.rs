@@ -137,6 +137,19 @@ impl<'a> Argon2<'a> {
     /// Computes a hash in `memory`, which needs as many blocks as the parameters say. Its content does not matter, and
     /// is not wiped: that is left to the caller, as with the crate `argon2`.
     pub fn hash_into(&self, password: &[u8], salt: &[u8], out: &mut [u8], memory: &mut [Block]) -> Result<()> {
+        self.hash_with_pauses(password, salt, out, memory, &mut || {})
+    }
+
+    /// The same, with a call of `pause` about every 50 µs, in which the thread can let others have the processor. The
+    /// reference makes no pauses.
+    pub fn hash_with_pauses(
+        &self,
+        password: &[u8],
+        salt: &[u8],
+        out: &mut [u8],
+        memory: &mut [Block],
+        pause: &mut dyn FnMut(),
+    ) -> Result<()> {
         match self.implementation.0 {
             Kind::Reference => {
                 let params = self.params.clone();
@@ -144,13 +157,13 @@ impl<'a> Argon2<'a> {
                     .hash_password_into_with_memory(password, salt, out, memory)
             }
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx2(kernel) => self.hash_with(kernel, password, salt, out, memory),
+            Kind::Avx2(kernel) => self.hash_with(kernel, (password, salt), out, memory, pause),
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx512(kernel) => self.hash_with(kernel, password, salt, out, memory),
+            Kind::Avx512(kernel) => self.hash_with(kernel, (password, salt), out, memory, pause),
             #[cfg(test)]
-            Kind::Scalar(kernel) => self.hash_with(kernel, password, salt, out, memory),
+            Kind::Scalar(kernel) => self.hash_with(kernel, (password, salt), out, memory, pause),
             #[cfg(test)]
-            Kind::Faulty => self.hash_with(kernel::scalar::Scalar, password, b"another salt", out, memory),
+            Kind::Faulty => self.hash_with(kernel::scalar::Scalar, (password, b"another salt"), out, memory, pause),
         }
     }
 
@@ -158,10 +171,10 @@ impl<'a> Argon2<'a> {
     fn hash_with<K: kernel::Kernel>(
         &self,
         kernel: K,
-        password: &[u8],
-        salt: &[u8],
+        (password, salt): (&[u8], &[u8]),
         out: &mut [u8],
         memory: &mut [Block],
+        pause: &mut dyn FnMut(),
     ) -> Result<()> {
         let expected = self.params.output_len();
         if out.len() < expected.unwrap_or(Params::MIN_OUTPUT_LEN) {
@@ -176,7 +189,7 @@ impl<'a> Argon2<'a> {
         let memory = memory.get_mut(..Layout::new(&self.params).blocks()).ok_or(Error::MemoryTooLittle)?;
         let parameters = (self.algorithm, self.version, &self.params);
         hash::first_blocks(Inputs { password, salt, secret: self.secret }, parameters, out.len(), memory)?;
-        fill(kernel, self.algorithm, self.version, &self.params, memory);
+        fill(kernel, parameters, memory, pause);
         hash::output(&self.params, memory, out)
     }
 }

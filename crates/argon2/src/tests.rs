@@ -54,3 +54,15 @@ fn lengths_that_the_reference_refuses_are_refused() {
         assert_eq!(hash(b"saltsalt", 32, 15), Err(Error::MemoryTooLittle));
     }
 }
+
+#[test]
+fn pauses_are_made_and_change_nothing() {
+    let params = Params::new(2048, 2, 1, Some(32)).unwrap();
+    let argon2 = Argon2::new(SCALAR, Algorithm::Argon2id, Version::V0x13, params);
+    let (mut memory, mut plain, mut with_pauses, mut pauses) = (vec![Block::new(); 2048], [0; 32], [0; 32], 0);
+    argon2.hash_into(b"password", b"some salt", &mut plain, &mut memory).unwrap();
+    argon2.hash_with_pauses(b"password", b"some salt", &mut with_pauses, &mut memory, &mut || pauses += 1).unwrap();
+    assert_eq!(with_pauses, plain);
+    // The first blocks are not filled in this way.
+    assert_eq!(pauses, 2 * 2048 / 256 - 1);
+}

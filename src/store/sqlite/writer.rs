@@ -9,7 +9,7 @@ use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, oneshot};
 
 use super::unavailable;
-use crate::store;
+use crate::{priority, store};
 
 /// The most jobs in one transaction. So many take about ten milliseconds, and each caller waits for all of them.
 const GROUP: usize = 256;
@@ -131,6 +131,8 @@ fn receive_group(
         Err(_) => {
             let idle_since = Instant::now();
             let Some(job) = jobs.blocking_recv() else { return ControlFlow::Break(()) };
+            // The worker that woke this thread has more to do, and perhaps more jobs.
+            priority::let_worker_finish();
             // Callers that call again right after a reply leave gaps, but too short for another process to use.
             if idle_since.elapsed() >= PAUSE {
                 *busy_since = Instant::now();

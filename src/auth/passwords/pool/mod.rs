@@ -260,10 +260,14 @@ impl Shared {
     /// without load. If verifications want the whole core, hashing keeps a quarter of it at nice 5, a tenth at nice 10,
     /// a seventieth at nice 19 and half of that with `SCHED_IDLE`: with the last two, no sign-in would be done before
     /// its deadline.
+    ///
+    /// At either priority, the threads do not interrupt a worker when they wake up, and let one finish that was
+    /// interrupted on their core (`let_worker_finish`).
     fn work(self: Arc<Self>, priority: Priority) {
         if priority == Priority::Low {
             priority::lower();
         }
+        priority::wait_when_woken();
         while let Some((job, mut memory)) = self.next(priority) {
             self.grant_slots();
             let (hashes, stopwatch) = (job.hashes(), Stopwatch::start());

@@ -5,6 +5,9 @@
 //! down the whole process, so nothing is changed there. None of this needs a privilege, and a failure affects only
 //! latency.
 
+#[cfg(target_os = "linux")]
+mod interrupted;
+
 /// The increase of the nice value. The measurements are where threads lower their priority.
 #[cfg(target_os = "linux")]
 const LOWER_BY: i32 = 10;
@@ -44,20 +47,48 @@ pub async fn at_lower_priority<T: Send + 'static>(
 /// (p99.9), instead of 0.086 ms and 0.297 ms.
 pub fn shorten_time_slice() {
     #[cfg(target_os = "linux")]
-    let _ = request_short_time_slice();
+    // The policy stays as it is. If it is a real-time policy, the kernel refuses the call, and no slice ends.
+    let _ = schedule(libc::SCHED_FLAG_KEEP_POLICY as u64, libc::SCHED_OTHER, SHORT_SLICE);
 }
 
+/// The current thread, a worker, has work until [`end_work`]. Costs no system call.
+pub fn begin_work() {
+    #[cfg(target_os = "linux")]
+    interrupted::begin_work();
+}
+
+/// The current thread, a worker, has no work until it is woken.
+pub fn end_work() {
+    #[cfg(target_os = "linux")]
+    interrupted::end_work();
+}
+
+/// Waits until the worker that was interrupted on this core has finished. Returns false if it did not finish in time:
+/// the current thread should then go on for a while. Not for workers.
+pub fn let_worker_finish() -> bool {
+    #[cfg(target_os = "linux")]
+    return interrupted::let_worker_finish();
+    #[cfg(not(target_os = "linux"))]
+    true
+}
+
+/// Lets the current thread wait for its turn when it wakes up, instead of interrupting another one (`SCHED_BATCH`).
+pub fn wait_when_woken() {
+    #[cfg(target_os = "linux")]
+    let _ = schedule(0, libc::SCHED_BATCH, 0);
+}
+
+/// Sets the policy and the time slice (0: the default) of the current thread.
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code, reason = "see SAFETY")]
-fn request_short_time_slice() -> std::io::Result<()> {
+fn schedule(flags: u64, policy: i32, slice: u64) -> std::io::Result<()> {
     let attributes = libc::sched_attr {
         size: size_of::<libc::sched_attr>() as u32,
-        // The policy stays as it is. If it is a real-time policy, the kernel refuses the call, and no slice ends.
-        sched_flags: libc::SCHED_FLAG_KEEP_POLICY as u64,
-        sched_policy: 0,
+        sched_flags: flags,
+        sched_policy: policy as u32,
         sched_nice: rustix::process::getpriority_process(None)?,
         sched_priority: 0,
-        sched_runtime: SHORT_SLICE,
+        sched_runtime: slice,
         sched_deadline: 0,
         sched_period: 0,
     };
@@ -70,7 +101,7 @@ fn request_short_time_slice() -> std::io::Result<()> {
 mod tests {
     use rustix::process::getpriority_process;
 
-    use super::{at_lower_priority, lower, request_short_time_slice};
+    use super::{SHORT_SLICE, at_lower_priority, lower, schedule};
 
     #[tokio::test]
     async fn work_runs_at_lower_priority() {
@@ -82,15 +113,19 @@ mod tests {
     }
 
     #[test]
-    fn a_short_time_slice_leaves_the_priority() {
-        // On a thread of its own, because the change lasts as long as the thread.
-        let changed = std::thread::spawn(|| {
-            lower();
-            let before = getpriority_process(None).unwrap();
-            request_short_time_slice().unwrap();
-            (before, getpriority_process(None).unwrap())
-        });
-        let (before, after) = changed.join().unwrap();
-        assert_eq!(before, after);
+    fn slice_and_policy_leave_the_priority() {
+        for (flags, policy, slice) in
+            [(libc::SCHED_FLAG_KEEP_POLICY as u64, libc::SCHED_OTHER, SHORT_SLICE), (0, libc::SCHED_BATCH, 0)]
+        {
+            // On a thread of its own, because the change lasts as long as the thread.
+            let changed = std::thread::spawn(move || {
+                lower();
+                let before = getpriority_process(None).unwrap();
+                schedule(flags, policy, slice).unwrap();
+                (before, getpriority_process(None).unwrap())
+            });
+            let (before, after) = changed.join().unwrap();
+            assert_eq!(before, after);
+        }
     }
 }
