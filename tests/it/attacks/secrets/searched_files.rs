@@ -1,6 +1,7 @@
 //! Searches logs, metrics and stored files for secrets, each in plain and in every encoding.
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use base64::Engine;
@@ -25,7 +26,8 @@ impl SearchedFiles {
         searched
     }
 
-    /// Adds every file in a folder, except those with these names.
+    /// Adds every file in a folder, except those with these names. Running servers rename and delete files meanwhile:
+    /// Postgres its write-ahead log, for example. What has gone is in no file of this name.
     pub(super) fn files(&mut self, folder: &Path, excluded: &[&str]) {
         for entry in std::fs::read_dir(folder).expect("it is a folder") {
             let entry = entry.expect("it is readable");
@@ -34,8 +36,11 @@ impl SearchedFiles {
             if kind.is_dir() && !excluded.iter().any(|it| name == *it) {
                 self.files(&path, excluded);
             } else if kind.is_file() && !excluded.iter().any(|it| name == *it) {
-                let bytes = std::fs::read(&path).expect("it is readable");
-                self.0.push((path.to_string_lossy().into_owned(), bytes));
+                match std::fs::read(&path) {
+                    Ok(bytes) => self.0.push((path.to_string_lossy().into_owned(), bytes)),
+                    Err(error) if error.kind() == ErrorKind::NotFound => {}
+                    Err(error) => panic!("{}: {error}", path.display()),
+                }
             }
         }
     }
