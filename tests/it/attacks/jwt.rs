@@ -10,6 +10,7 @@ use ed25519_dalek::{Signer, SigningKey};
 use serde_json::{Value, json};
 
 use crate::support::forge::{decode, sign, sign_text, signing_key, unsigned, with};
+use crate::support::ports::free_port;
 use crate::support::server::{SendRequest, TestServer};
 
 /// Everything an attacker may know, and the signing key as well.
@@ -247,7 +248,8 @@ async fn key_is_found_only_by_its_exact_id() {
 #[tokio::test]
 async fn keys_and_rules_in_the_header_are_not_accepted() {
     let forger = Forger::start().await;
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    // Of a port that the system gives, an earlier server may have had it, and its clients may come back.
+    let listener = std::net::TcpListener::bind(("127.0.0.1", free_port())).unwrap();
     listener.set_nonblocking(true).unwrap();
     let url = format!("http://{}/jwks.json", listener.local_addr().unwrap());
     let x = URL_SAFE_NO_PAD.encode(forger.other.verifying_key().to_bytes());
