@@ -18,7 +18,8 @@ use super::totp::code_at;
 /// The beginning of a TOTP step of 30 seconds.
 const START: Timestamp = Timestamp::from_secs(1_763_130_330);
 
-/// For in-process nodes: on a machine that is busy with other tests, a write to the file may take seconds.
+/// For in-process nodes: on a machine that is busy with other tests, a write to the file, or a thousand calls of a
+/// server at once, may take seconds.
 pub(crate) const EMBEDDED_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A request to the native API.
@@ -56,7 +57,7 @@ impl TestFleet {
         let mut config = Config { data_dir: data.path().to_owned(), ..Config::default() };
         config.embedded.timeout = EMBEDDED_TIMEOUT;
         if let Some((redis, postgres)) = &servers {
-            let timeout = Duration::from_secs(5);
+            let timeout = EMBEDDED_TIMEOUT;
             let url = SecretUrl(redis.url());
             config.redis = Some(config::Redis { url, prefix: "signet:".to_owned(), timeout, ca: None });
             let url = SecretUrl(postgres.url());
