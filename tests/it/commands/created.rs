@@ -48,7 +48,12 @@ fn files_of_a_command_belong_to_the_owner_of_data_dir() {
 
     // A server too. While it runs, a command shares its files.
     let server = plan.start();
-    assert!(data.join("signet.db-wal").exists() && data.join("nodes").exists());
+    assert!(data.join("signet.db-wal").exists());
+    // It listens before its first report is complete, which gets its name then.
+    let is_report = |file: std::io::Result<fs::DirEntry>| !file.unwrap().file_name().to_string_lossy().starts_with('.');
+    crate::support::wait_until("the server has reported", std::time::Duration::from_secs(60), || {
+        fs::read_dir(data.join("nodes")).is_ok_and(|mut files| files.any(is_report))
+    });
     plan.json(&["users", "create", "--email", "b@example.org"], "");
     assert_eq!(owners(&data), owner);
     drop(server);
