@@ -53,9 +53,19 @@ async function readOnly(page, text) {
   await isTyped(page, 'Email address', 'typed@example.org');
 }
 
-/** The console sees that the store is back. */
-async function isBack(page) {
+/**
+ * The console sees that the store is back, and users sign in again: the listener of the console and that of the users
+ * have connections of their own.
+ */
+async function isBack(page, currentPassword) {
   await page.getByText('What is shown can be read').first().waitFor({ state: 'detached' });
+  const body = JSON.stringify({ email: user, password: currentPassword });
+  const headers = { 'content-type': 'application/json' };
+  const deadline = Date.now() + 60_000;
+  while ((await fetch(new URL('/sessions', server.url), { method: 'POST', headers, body })).status !== 201) {
+    if (Date.now() > deadline) throw new Error('users do not sign in again');
+    await new Promise((resolve) => { setTimeout(resolve, 20); });
+  }
 }
 
 async function isTyped(page, label, value) {
@@ -79,7 +89,7 @@ async function withoutRedis(page, sessions, operator) {
   await check(operator, 'console without Redis');
 
   await ask('restart redis');
-  await isBack(operator);
+  await isBack(operator, password);
   await press(sessions, 'Try again');
   await says(sessions, 'this one');
   await press(anew, 'Try again');
@@ -95,7 +105,7 @@ async function withoutPostgres(page, operator) {
   await readOnly(operator, 'The store of users does not answer.');
 
   await ask('restart postgres');
-  await isBack(operator);
+  await isBack(operator, NEW_PASSWORD);
   await press(page, 'Save');
   await says(page, 'Saved.');
   await page.reload();
