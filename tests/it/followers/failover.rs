@@ -12,7 +12,7 @@ use super::{result, sign_out};
 use crate::support::client::Client;
 use crate::support::ports::free_port;
 use crate::support::postgres::Database;
-use crate::support::redis::{FAILOVER_SOON, Sentinel};
+use crate::support::redis::Sentinel;
 use crate::support::server::{TestServer, TokenPair};
 use crate::support::signet::Plan;
 use crate::support::until;
@@ -29,7 +29,7 @@ async fn epoch(node: &Client) -> String {
 async fn follower_outlives_a_failover_of_redis() {
     let address = format!("127.0.0.1:{}", free_port());
     let issuer = format!("http://{address}");
-    let (mut sentinel, postgres) = (Sentinel::failing_over_after(FAILOVER_SOON), Database::create());
+    let (mut sentinel, postgres) = (Sentinel::start(), Database::create());
     let plan = Plan::at(&sentinel.url(), &postgres).with_patient_stores().set("SIGNET_SERVER__PUBLIC_URL", &issuer);
     let (server, other) = (TestServer::start(plan.clone()), plan.another_node().start());
     let balancer = Balancer::start(&address, address_of(&server.signet)).await;
@@ -55,9 +55,15 @@ async fn follower_outlives_a_failover_of_redis() {
     sign_out(&server, &lost).await;
     watches[0].until_refused(&verifier, &lost).await;
     watches[1].until_refused(&impatient, &lost).await;
+    // Both nodes: what the other one has not read by now is gone with the master.
+    for node in &nodes {
+        let knows_it = async || node.verify(&lost.access).await.rejection_reason() == Some("revoked");
+        until("the node knows of the sign-out", knows_it).await;
+    }
 
     // Sentinel has no replica to promote yet, so the followers get no frame and become stale.
     replica.freeze();
+    sentinel.fail_over_soon();
     sentinel.servers[0].kill();
     until("the limit has passed", async || result(&impatient, &kept.access) == Err(VerifyError::Stale)).await;
     sentinel.servers[1].thaw();

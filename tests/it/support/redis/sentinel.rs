@@ -8,7 +8,7 @@ use std::time::Duration;
 use signet::config;
 use tempfile::TempDir;
 
-use super::{FAILOVER_LATE, INSTALL, Server, TIMEOUT, spawn};
+use super::{FAILOVER_LATE, FAILOVER_SOON, INSTALL, Server, TIMEOUT, spawn};
 use crate::support::ports::free_port;
 use crate::support::wait_until;
 
@@ -44,6 +44,16 @@ impl Sentinel {
             })
         });
         it
+    }
+
+    /// From now on, a server is replaced soon. Not earlier: a server that gets no processor for a second while the test
+    /// prepares would be replaced before the test kills it.
+    pub(crate) fn fail_over_soon(&self) {
+        let silence = FAILOVER_SOON.as_millis().to_string();
+        for (port, _) in &self.sentinels {
+            let set = sentinel_cli(*port, &["SENTINEL", "SET", "main", "down-after-milliseconds", &silence]);
+            assert_eq!(set, "OK");
+        }
     }
 
     pub(crate) fn url(&self) -> String {
