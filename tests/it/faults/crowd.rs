@@ -68,10 +68,11 @@ impl SlowClient {
         }
     }
 
-    /// Connects and keeps the server waiting; returns the time until the server closes the connection.
+    /// Connects and keeps the server waiting; returns the time until the server closes the connection. It begins before
+    /// the connection, because the server may accept it, and measure the time, before this task goes on.
     pub(super) async fn run(self, address: String, pause: Duration, timeout: Duration) -> Duration {
-        let mut stream = TcpStream::connect(address).await.expect("the server listens");
         let began = Instant::now();
+        let mut stream = TcpStream::connect(address).await.expect("the server listens");
         let mut closed = stream.write_all(self.head().as_bytes()).await.is_err();
         let (mut ticks, mut read) = (tokio::time::interval(pause), [0; 512]);
         while !closed {
