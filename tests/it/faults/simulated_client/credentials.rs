@@ -9,6 +9,13 @@ use crate::faults::ledger::{MailedCode, OpenSession, Refusal};
 use crate::faults::traffic::{Call, ROOT};
 use crate::support::client::{PASSWORD, TokenPair, sid, text};
 
+/// How long a client waits for a mailed code. The mail thread gives way to all others, so that on a machine that is
+/// busy with other tests it may get no processor for some time.
+const MAX_MAIL_DELAY: Duration = Duration::from_secs(60);
+
+/// How long a client waits for a code before it checks that the node is still there.
+const CHECK_INTERVAL: Duration = Duration::from_secs(10);
+
 impl SimulatedClient {
     pub(super) async fn request_code(&mut self, user: usize) -> Result {
         if self.user(user).code.is_some() {
@@ -26,21 +33,24 @@ impl SimulatedClient {
         if !self.expect(Call::RequestCode, &response, 202) {
             return Ok(());
         }
-        while requested_at.elapsed() < Duration::from_secs(10) {
-            if let Some(digits) = self.outbox.code(&email) {
-                let received_at = Instant::now();
-                self.user(user).code = Some(MailedCode { digits, requested_at, received_at, in_doubt: false });
-                return Ok(());
+        while requested_at.elapsed() < MAX_MAIL_DELAY {
+            let checked_at = Instant::now();
+            while checked_at.elapsed() < CHECK_INTERVAL {
+                if let Some(digits) = self.outbox.code(&email) {
+                    let received_at = Instant::now();
+                    self.user(user).code = Some(MailedCode { digits, requested_at, received_at, in_doubt: false });
+                    return Ok(());
+                }
+                if self.shared.is_stopped() {
+                    return Ok(());
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
-            if self.shared.is_stopped() {
-                return Ok(());
+            // A node that was killed after its response has lost the mail: the queue is in its memory.
+            if let Err(error) = self.client.execute(self.client.get("/.well-known/jwks.json")).await {
+                self.ledger.stop_reason = Some(format!("waiting for a code: {error:?}"));
+                return Err(NodeUnreachable);
             }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        // A node that was killed after its response has lost the mail: the queue is in its memory.
-        if let Err(error) = self.client.execute(self.client.get("/.well-known/jwks.json")).await {
-            self.ledger.stop_reason = Some(format!("waiting for a code: {error:?}"));
-            return Err(NodeUnreachable);
         }
         self.ledger.violations.push(format!("no code was mailed to {email}"));
         Ok(())
