@@ -20,7 +20,7 @@ use crate::support::{postgres, redis};
 /// The part of the successful responses per second that must be maintained during the fault.
 const MIN_GOODPUT: f64 = 0.9;
 
-/// The time within which all clients must be served again; five times that in the short form.
+/// The time within which all clients must be served again, in the long form.
 const MAX_RECOVERY: Duration = Duration::from_secs(1);
 
 /// The number of clients that connect when the crowd disconnects.
@@ -115,9 +115,9 @@ async fn slow(name: &str, kinds: &[SlowClient]) {
         "closed_median_ms": median, "closed_max_ms": as_millis(max),
     });
     println!("fault {}", goodput.line(line));
-    // Not before the time-out, and soon after it; how soon depends on the machine.
+    // Not before the time-out, and in the long form soon after it: how soon depends on the machine.
     assert!(percentile(0, times) >= timeout.mul_f64(0.9), "a slow client was closed after {min} ms");
-    assert!(max <= short_or_long(timeout * 5, timeout + MAX_RECOVERY), "a slow client was closed only after {max:?}");
+    assert!(!long() || max <= timeout + MAX_RECOVERY, "a slow client was closed only after {max:?}");
     assert_all_served(name, &outcomes);
     goodput.assert_maintained(name);
 }
@@ -213,7 +213,7 @@ async fn run_crowd(
     });
     println!("fault {}", goodput.line(line));
     assert!(served < count && held <= limit as usize, "there were descriptors for all clients");
-    assert!(recovery <= short_or_long(MAX_RECOVERY * 5, MAX_RECOVERY), "{name}: recovery takes {recovery:?}");
+    assert!(!long() || recovery <= MAX_RECOVERY, "{name}: recovery takes {recovery:?}");
     assert_all_served(name, &outcomes);
     goodput
 }

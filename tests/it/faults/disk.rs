@@ -62,7 +62,8 @@ async fn postgres_recovers_after_stopping_on_a_full_disk() {
     let (redis, disk) = (redis::Server::start(), Disk::with_mebibytes(96));
     let options = postgres::Options { disk: Some(disk.clone()), ..Default::default() };
     let mut postgres = postgres::Server::start_with(options);
-    let fleet = ServerFleet::two_nodes(&Plan::on(&redis, &postgres));
+    // Redis does not fail, and a Postgres that has stopped or cannot write says so at once.
+    let fleet = ServerFleet::two_nodes(&Plan::on(&redis, &postgres).with_patient_stores());
     let mut sign_ups = SignUps::new(fleet.endpoints[0].client.clone());
     let traffic = fleet.start_traffic().await;
     let connection = postgres.client().await;

@@ -35,11 +35,14 @@ async fn excess_sign_ins_are_refused_quickly() {
     plan.create_user(FLOODED_USER, PASSWORD, &[]);
     let client = &fleet.endpoints[0].client;
     let tokens = client.sign_in(ROOT).await;
-    let (rounds, began) = (short_or_long(5, 20), Instant::now());
-    for _ in 0..rounds {
+    let mut rounds = Vec::new();
+    for _ in 0..short_or_long(5, 20) {
+        let began = Instant::now();
         client.sign_out(&client.sign_in(ROOT).await).await;
+        rounds.push(began.elapsed());
     }
-    let capacity = f64::from(rounds) / began.elapsed().as_secs_f64();
+    // By the median: with one round of seconds, on a busy machine, the flood would be none.
+    let capacity = percentile(50, rounds).as_secs_f64().recip();
 
     let mut stats = ProcessStats::of(fleet.nodes[0].pid());
     stats.sample(0.0);
@@ -88,7 +91,7 @@ async fn excess_sign_ins_are_refused_quickly() {
     println!("fault {line}");
     assert!(refused.len() > accepted.len() && !accepted.is_empty(), "there were too few sign-ins for a flood: {line}");
     assert!(!long() || p99 <= MAX_REFUSAL_DELAY, "excess sign-ins are refused slowly: {line}");
-    assert!(recovery <= short_or_long(MAX_RECOVERY * 5, MAX_RECOVERY), "recovery is slow: {line}");
+    assert!(!long() || recovery <= MAX_RECOVERY, "recovery is slow: {line}");
     assert!(growth < (HASH_KIB << 10) as f64 + MAX_EXTRA_MEMORY, "memory grows: {line}");
 }
 

