@@ -1,5 +1,7 @@
 //! A Redis that is frozen, killed, full or emptied.
 
+use std::cell::Cell;
+
 use crate::conformance::Follow;
 use signet::config;
 use signet::store::ephemeral::{Claim, ClaimKey, Cursor, OnMatch, Revocation, SignOutScope, Target};
@@ -7,7 +9,8 @@ use signet::store::ephemeral::{Claim, ClaimKey, Cursor, OnMatch, Revocation, Sig
 use super::*;
 use crate::support::redis::Server;
 
-/// The wait of a follower that `redis-cli` must find waiting: a process takes long to start on a busy machine.
+/// The wait of a follower that `redis-cli` must find waiting. It waits again until then: a process takes long to start on
+/// a busy machine.
 const LONG_WAIT: Duration = Duration::from_secs(3);
 
 #[tokio::test]
@@ -54,16 +57,25 @@ async fn follower_of_a_frozen_redis_times_out() {
     let timeout = Duration::from_millis(300);
     assert_eq!(store.follow(&cursor, timeout).await.unwrap().0, []);
 
-    let following = store.follow(&cursor, LONG_WAIT);
+    let is_frozen = Cell::new(false);
+    let following = async {
+        loop {
+            let answer = store.follow(&cursor, LONG_WAIT).await;
+            if let (true, Err(error)) = (is_frozen.get(), answer) {
+                return error;
+            }
+        }
+    };
     let freezing = async {
         while !server.cli(&["CLIENT", "LIST"]).contains("flags=b") {
             tokio::task::yield_now().await;
         }
         server.freeze();
+        is_frozen.set(true);
         Instant::now()
     };
-    let (answer, frozen) = tokio::join!(following, freezing);
-    assert_unavailable(&answer.unwrap_err());
+    let (error, frozen) = tokio::join!(following, freezing);
+    assert_unavailable(&error);
     assert!(frozen.elapsed() < LONGEST_CALL, "blocked for {:?}", frozen.elapsed());
     assert_unavailable(&store.follow(&cursor, timeout).await.unwrap_err());
     server.thaw();
@@ -230,11 +242,21 @@ async fn emptied_redis_restores_nothing() {
     let (_, cursor) = store.follow(&Cursor::start(), Duration::ZERO).await.unwrap();
 
     // Also while a follower waits.
-    let (waited, ()) = tokio::join!(store.follow(&cursor, LONG_WAIT), async {
+    let is_emptied = Cell::new(false);
+    let following = async {
+        loop {
+            let waited = store.follow(&cursor, LONG_WAIT).await;
+            if is_emptied.get() {
+                return waited;
+            }
+        }
+    };
+    let (waited, ()) = tokio::join!(following, async {
         while !server.cli(&["CLIENT", "LIST"]).contains("flags=b") {
             tokio::task::yield_now().await;
         }
         server.cli(&["FLUSHALL"]);
+        is_emptied.set(true);
     });
     let (seen, same) = waited.unwrap();
     assert_eq!((seen, &same), (vec![], &cursor));

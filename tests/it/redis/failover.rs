@@ -12,7 +12,8 @@ use crate::support::wait_until;
 
 const SESSIONS: u128 = 60;
 
-/// Clients that refresh continuously, each its own session; after an error they retry with the same token.
+/// Clients that refresh continuously, each its own session; after an error they retry with the same token, however long
+/// a failover takes.
 struct Load {
     done: Arc<AtomicBool>,
     /// The number of successful refreshes of each session.
@@ -34,7 +35,8 @@ impl Load {
             tokio::spawn(async move {
                 let mut counter = 0;
                 while !done.load(Ordering::Relaxed) {
-                    match store.rotate_refresh_token(rotate_request(number, counter), START + began.elapsed()).await {
+                    let request = RotateRequest { grace: HOUR, ..rotate_request(number, counter) };
+                    match store.rotate_refresh_token(request, START + began.elapsed()).await {
                         Ok(Rotation::Rotated(session) | Rotation::Replayed(session)) => {
                             assert!(session.counter > counter, "a rotation was undone");
                             counter = session.counter;
