@@ -3,6 +3,10 @@
 use super::*;
 use std::io::ErrorKind;
 
+/// A client that takes longer for a request may find its connection closed: a server that stops waits for 250 ms for the
+/// requests of idle clients.
+const LATE: Duration = Duration::from_millis(200);
+
 #[tokio::test]
 async fn request_in_flight_completes_with_connection_close() {
     let server = serve(settings());
@@ -42,16 +46,23 @@ async fn idle_connections_do_not_delay_the_drain() {
 
 #[tokio::test]
 async fn request_sent_during_the_stop_completes() {
-    let server = serve(settings());
-    let mut stream = server.connect().await;
-    stream.write_all(b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-    read_response(&mut stream).await.unwrap();
-    let stop_handle = server.running.as_ref().unwrap().stop_handle();
-    stop_handle.stop();
-    stream.write_all(b"GET /items/late HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-    let response = read_to_close(&mut stream).await;
+    // On a busy machine this thread may stand still between the stop and the request: such a stop shows nothing.
+    let response = loop {
+        let server = serve(settings());
+        let mut stream = server.connect().await;
+        stream.write_all(b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        read_response(&mut stream).await.unwrap();
+        let began = Instant::now();
+        server.running.as_ref().unwrap().stop_handle().stop();
+        let written = stream.write_all(b"GET /items/late HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        if began.elapsed() < LATE {
+            written.unwrap();
+            let response = read_to_close(&mut stream).await;
+            assert_eq!(server.drain().await, 0);
+            break response;
+        }
+    };
     assert!(response.ends_with("late") && response.contains("\r\nconnection: close\r\n"), "{response}");
-    assert_eq!(server.drain().await, 0);
 }
 
 #[tokio::test]
@@ -73,6 +84,8 @@ struct Tally {
     /// The server closed a connection that was kept alive cleanly, before the first byte of the response, while it was
     /// being reused.
     closed: usize,
+    /// The client was too late.
+    late: usize,
     errors: Vec<ErrorKind>,
 }
 
@@ -91,13 +104,15 @@ async fn drain_under_load_loses_no_request() {
             let tally = client.await.unwrap();
             total.completed += tally.completed;
             total.closed += tally.closed;
+            total.late += tally.late;
             total.errors.extend(tally.errors);
         }
         assert!(total.errors.is_empty(), "{total:?}");
         // Every response arrived.
         assert_eq!(total.completed, log.completed.lock().unwrap().len());
-        // Idle connections stay open for far longer than these clients take between two requests.
-        assert_eq!(total.closed, 0);
+        // Idle connections stay open for far longer than these clients take between two requests, unless the machine is
+        // busy.
+        assert_eq!(total.closed, 0, "{total:?}");
     }
 }
 
@@ -110,8 +125,14 @@ async fn client(address: SocketAddr, keep_alive: bool) -> Tally {
     } else {
         b"GET /hello HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
     };
+    // When the last request on the connection began: the connection is idle after that.
+    let mut idle_after = Instant::now();
     loop {
         let reused = idle.is_some();
+        let began = Instant::now();
+        if !reused {
+            idle_after = began;
+        }
         let mut stream = match idle.take() {
             Some(stream) => stream,
             None => match TcpStream::connect(address).await {
@@ -125,6 +146,7 @@ async fn client(address: SocketAddr, keep_alive: bool) -> Tally {
             },
         };
         let written = stream.write_all(request).await;
+        let is_late = std::mem::replace(&mut idle_after, began).elapsed() >= LATE;
         match read_response(&mut stream).await {
             Ok(response) => {
                 tally.completed += 1;
@@ -133,6 +155,7 @@ async fn client(address: SocketAddr, keep_alive: bool) -> Tally {
                     idle = Some(stream);
                 }
             }
+            Err(_) if is_late => tally.late += 1,
             Err(error) if reused && error.kind() == ErrorKind::UnexpectedEof => tally.closed += 1,
             Err(error) => tally.errors.push(error.kind()),
         }
