@@ -1,14 +1,13 @@
 //! Operating a running server: health, metrics, the log, and stopping.
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
 mod audit;
 mod first_start;
 mod security_log;
+mod stopping;
 mod webhook;
 
 use crate::support::server::{PASSWORD, SendRequest, TestServer, over_both_stores};
@@ -196,7 +195,7 @@ mod counting {
         assert_eq!(stored("store=\"accounts\",operation=\"user\""), 3.0);
         assert!(after.iter().all(|(name, value)| !name.starts_with("signet_store_errors_total") || *value == 0.0));
         assert_eq!(after["signet_revocations"], 1.0);
-        assert!((0.0..5.0).contains(&after["signet_revocation_lag_seconds"]));
+        assert!((0.0..60.0).contains(&after["signet_revocation_lag_seconds"]));
         assert!((0.0..600.0).contains(&after["signet_signing_key_age_seconds"]));
         for condition in ["store.accounts", "store.ephemeral", "keyring", "revocations", "connections", "accepting"] {
             assert_eq!(after[&format!("signet_ready{{condition=\"{condition}\"}}")], 1.0);
@@ -308,68 +307,6 @@ mod the_log {
         let server = TestServer::embedded(|plan| plan.set("SIGNET_LOG__FORMAT", "pretty"));
         server.signet.wait_for_log(" INFO ");
         assert!(!server.signet.log().contains("\"level\""), "{}", server.signet.log());
-    }
-}
-
-mod stopping {
-    use super::*;
-
-    fn plan(plan: Plan) -> Plan {
-        // A hash that takes long enough to be under way when the signal arrives.
-        plan.set("SIGNET_PASSWORDS__MEMORY_KIB", "65536")
-            .set("SIGNET_PASSWORDS__PASSES", "8")
-            .set("SIGNET_SERVER__WORKERS", "2")
-    }
-
-    over_both_stores!(plan; shutdown_loses_no_request);
-
-    const CLIENTS: usize = 8;
-
-    async fn shutdown_loses_no_request(server: &TestServer) {
-        let person = server.create_user(&[]);
-        let tokens = server.sign_in(&person).await;
-        let (answered, signalled) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
-        let clients = (0..CLIENTS).map(|at| {
-            let (answered, signalled) = (answered.clone(), signalled.clone());
-            // Every other client opens a connection per request.
-            let http = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(at % 2).build().unwrap();
-            let request = http.post(server.signet.url_of("/verify")).json(&json!({"token": tokens.access}));
-            tokio::spawn(async move {
-                loop {
-                    let again = request.try_clone().unwrap();
-                    match again.send().await {
-                        Ok(answer) => {
-                            assert_eq!(answer.status(), 200);
-                            assert!(answer.bytes().await.is_ok(), "the response is incomplete");
-                            answered.fetch_add(1, Ordering::Relaxed);
-                        }
-                        Err(error) if error.is_connect() && signalled.load(Ordering::SeqCst) => return,
-                        Err(error) => panic!("a request was lost: {error:?}"),
-                    }
-                }
-            })
-        });
-        let clients = clients.collect::<Vec<_>>();
-        // Before the hash begins, which may take less time than the load needs on a busy machine.
-        until("there is load", async || answered.load(Ordering::Relaxed) > 10 * CLIENTS).await;
-        let slow = tokio::spawn(server.sign_in_request(&person.email, PASSWORD).send_checked());
-        until("a hash is running", async || metrics(server).await["signet_hash_queue_running"] == 1.0).await;
-        signalled.store(true, Ordering::SeqCst);
-        server.signet.terminate();
-        server.signet.wait_for_log("stopping");
-        server.signet.terminate();
-        assert_eq!(slow.await.unwrap().status, 201, "a request in flight is finished");
-        for client in clients {
-            client.await.unwrap();
-        }
-        assert_eq!(server.signet.wait_for_exit().code(), Some(0), "{}", server.signet.log());
-        let log = server.signet.log();
-        assert!(log.contains("\"stopped\"") && !log.contains("cut off"), "{log}");
-        // Acknowledged changes are stored.
-        let again = server.plan().start();
-        let refresh = [("grant_type", "refresh_token"), ("refresh_token", tokens.refresh.as_str())];
-        let answer = reqwest::Client::new().post(again.url_of("/oauth/token")).form(&refresh).send().await.unwrap();
-        assert_eq!(answer.status(), 200);
     }
 }
 

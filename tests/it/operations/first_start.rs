@@ -2,9 +2,11 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
+use std::time::Duration;
 
 use super::*;
 use crate::support::terminal::Terminal;
+use crate::support::wait_until;
 
 #[test]
 fn the_banner_on_a_terminal_comes_before_everything_else() {
@@ -38,13 +40,18 @@ fn the_log_has_its_thread_without_management() {
     let mut server = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let threads = std::fs::read_dir(format!("/proc/{}/task", server.id())).unwrap();
-    let names = threads.map(|thread| std::fs::read_to_string(thread.unwrap().path().join("comm")).unwrap());
-    let names = names.collect::<Vec<_>>();
+    let folder = format!("/proc/{}/task", server.id());
+    let is_log = |thread: std::io::Result<std::fs::DirEntry>| {
+        // A thread sets its name when it first runs. It may also have ended meanwhile.
+        let name = thread.ok().and_then(|thread| std::fs::read_to_string(thread.path().join("comm")).ok());
+        name.is_some_and(|name| name.trim() == "log")
+    };
+    wait_until("a thread is named `log`", Duration::from_secs(60), || {
+        std::fs::read_dir(&folder).is_ok_and(|mut threads| threads.any(is_log))
+    });
     server.kill().unwrap();
     server.wait().unwrap();
     assert!(line.starts_with("listening on "), "{line}");
-    assert!(names.iter().any(|name| name.trim() == "log"), "{names:?}");
 }
 
 /// The line of the log that says that the server listens.
