@@ -32,7 +32,8 @@ async fn sign_in_accepts_any_spelling_of_the_login(server: &TestServer) {
         assert_eq!((&body["token_type"], &body["expires_in"]), (&"Bearer".into(), &900.into()));
         assert_eq!(body["user_id"], user.id);
         let lifetime = body["refresh_expires_in"].as_i64().unwrap();
-        assert!((30 * 86_400 - 5..=30 * 86_400).contains(&lifetime), "{lifetime}");
+        // Less than 30 days by the time that it took to store the session.
+        assert!((30 * 86_400 - 60..=30 * 86_400).contains(&lifetime), "{lifetime}");
         let tokens = response.tokens();
         assert_eq!(server.verify(&tokens.access).await.is(200).json()["claims"]["sid"], tokens.session);
     }
