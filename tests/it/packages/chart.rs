@@ -17,7 +17,9 @@ fn verify_paths() -> Vec<&'static str> {
 #[tokio::test]
 async fn verifying_paths_of_the_chart_need_no_store() {
     let (mut redis, mut postgres) = (redis::Server::start(), postgres::Server::start());
-    let server = TestServer::start(Plan::on(&redis, &postgres).with_patient_stores());
+    // A busy machine must not make the node stale before the last request.
+    let plan = Plan::on(&redis, &postgres).with_patient_stores().set("SIGNET_REVOCATION__STALE_AFTER", "1m");
+    let server = TestServer::start(plan);
     let user = server.create_user(&["--verified"]);
     let token = server.sign_in(&user).await.access;
     redis.kill();

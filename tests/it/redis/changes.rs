@@ -23,7 +23,9 @@ struct Fleet {
 impl Fleet {
     fn start() -> Self {
         let (redis, postgres) = (Server::options().durable().start(), Database::create());
-        let server = TestServer::start(Plan::on(&redis, &postgres).with_patient_stores());
+        // A busy machine must not make the node stale while Redis is down.
+        let plan = Plan::on(&redis, &postgres).with_patient_stores().set("SIGNET_REVOCATION__STALE_AFTER", "1m");
+        let server = TestServer::start(plan);
         Self { redis, _postgres: postgres, server }
     }
 
