@@ -40,6 +40,7 @@ fn the_log_has_its_thread_without_management() {
     let mut server = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.starts_with("listening on "), "{line}");
     let folder = format!("/proc/{}/task", server.id());
     let is_log = |thread: std::io::Result<std::fs::DirEntry>| {
         // A thread sets its name when it first runs. It may also have ended meanwhile.
@@ -51,7 +52,6 @@ fn the_log_has_its_thread_without_management() {
     });
     server.kill().unwrap();
     server.wait().unwrap();
-    assert!(line.starts_with("listening on "), "{line}");
 }
 
 /// The line of the log that says that the server listens.
