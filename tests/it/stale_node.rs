@@ -35,7 +35,7 @@ use signet::store::accounts::{ApiKey, Changes, Find, PasswordHash, User};
 use signet::store::ephemeral::{Cursor, SignOutScope, Target};
 
 use crate::conformance::Follow;
-use crate::support::fleet::{EMBEDDED_TIMEOUT, native_request};
+use crate::support::fleet::{STORE_TIMEOUT, native_request};
 use crate::support::outbox::mails_in;
 use crate::support::until;
 
@@ -54,7 +54,7 @@ struct Node {
 async fn node() -> Node {
     let data = tempfile::tempdir().unwrap();
     let mut config = Config { data_dir: data.path().to_owned(), ..Config::default() };
-    config.embedded.timeout = EMBEDDED_TIMEOUT;
+    config.embedded.timeout = STORE_TIMEOUT;
     config.revocation.when_stale = WhenStale::Refuse;
     let clock = Clock::manual(START);
     let stores = Stores::open(&config, &clock).await.unwrap();

@@ -29,7 +29,7 @@ use signet::node::stores::Stores;
 use signet::store::accounts::Find;
 
 use super::OTHER_PASSWORD;
-use crate::support::fleet::EMBEDDED_TIMEOUT;
+use crate::support::fleet::STORE_TIMEOUT;
 use crate::support::outbox::Mail;
 use crate::support::server::PASSWORD;
 use crate::support::totp::{code_at, wrong_code_at};
@@ -64,7 +64,7 @@ async fn node() -> Node {
 async fn node_with(change: impl FnOnce(&mut Config)) -> Node {
     let data = tempfile::tempdir().unwrap();
     let mut config = Config { data_dir: data.path().to_owned(), ..Config::default() };
-    config.embedded.timeout = EMBEDDED_TIMEOUT;
+    config.embedded.timeout = STORE_TIMEOUT;
     (config.passwords.memory_kib, config.passwords.passes, config.limits.enabled) = (64, 1, false);
     change(&mut config);
     let clock = Clock::manual(START);

@@ -18,9 +18,9 @@ use super::totp::code_at;
 /// The beginning of a TOTP step of 30 seconds.
 const START: Timestamp = Timestamp::from_secs(1_763_130_330);
 
-/// For in-process nodes: on a machine that is busy with other tests, a write to the file, or a thousand calls of a
-/// server at once, may take seconds.
-pub(crate) const EMBEDDED_TIMEOUT: Duration = Duration::from_secs(20);
+/// For in-process nodes, whose stores none of these tests freezes: on a machine that is busy with other tests, a write may
+/// take seconds.
+pub(crate) const STORE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A request to the native API.
 pub(crate) fn native_request(ctx: &Context) -> RequestContext<'_> {
@@ -55,16 +55,17 @@ impl TestFleet {
     pub(crate) async fn at(start: Timestamp, servers: Option<(redis::Server, Database)>) -> Self {
         let data = tempfile::tempdir().unwrap();
         let mut config = Config { data_dir: data.path().to_owned(), ..Config::default() };
-        config.embedded.timeout = EMBEDDED_TIMEOUT;
+        config.embedded.timeout = STORE_TIMEOUT;
         if let Some((redis, postgres)) = &servers {
-            let timeout = EMBEDDED_TIMEOUT;
-            let url = SecretUrl(redis.url());
+            let (url, timeout) = (SecretUrl(redis.url()), STORE_TIMEOUT);
             config.redis = Some(config::Redis { url, prefix: "signet:".to_owned(), timeout, ca: None });
             let url = SecretUrl(postgres.url());
             config.postgres = Some(config::Postgres { url, connections: 4, timeout, ca: None });
         }
         config.secrets = Some(vec![Secret(Zeroizing::new([1; 32]))]);
         (config.passwords.memory_kib, config.passwords.passes) = (64, 1);
+        // The threads that hash have a low priority.
+        config.passwords.deadline = Duration::from_secs(60);
         config.limits.enabled = false;
         let clock = Clock::manual(start);
         let stores = Stores::open(&config, &clock).await.unwrap();

@@ -82,13 +82,14 @@ impl TestServer {
     /// A server on the embedded default. Waits longer for the file, because a machine that is busy with other tests may
     /// take seconds for a write.
     pub(crate) fn embedded(change: impl Fn(Plan) -> Plan) -> Self {
-        Self::with_stores(change(Plan::embedded().set("SIGNET_EMBEDDED__TIMEOUT", "20s")), None)
+        let plan = Plan::embedded().with_patient_hashing().set("SIGNET_EMBEDDED__TIMEOUT", "20s");
+        Self::with_stores(change(plan), None)
     }
 
     /// A server on a Redis and a Postgres database of its own.
     pub(crate) fn redis_and_postgres(change: impl Fn(Plan) -> Plan) -> Self {
         let (redis, postgres) = (redis::Server::start(), Database::create());
-        let plan = change(Plan::on(&redis, &postgres).with_patient_stores());
+        let plan = change(Plan::on(&redis, &postgres).with_patient_stores().with_patient_hashing());
         Self::with_stores(plan, Some((redis, postgres)))
     }
 

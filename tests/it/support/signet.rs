@@ -71,6 +71,12 @@ impl Plan {
         self.set("SIGNET_REDIS__TIMEOUT", "5s").set("SIGNET_POSTGRES__TIMEOUT", "5s")
     }
 
+    /// Waits longer for hashes, for tests that are not about a full queue: the threads that hash have a low priority, so
+    /// on a machine that is busy with other tests, a hash may take longer than many take elsewhere.
+    pub(crate) fn with_patient_hashing(self) -> Self {
+        self.set("SIGNET_PASSWORDS__DEADLINE", "1m")
+    }
+
     /// A plan for another node of the same fleet: the same settings, another folder.
     pub(crate) fn another_node(&self) -> Self {
         Self { dir: Self::embedded().dir, ..self.clone() }
