@@ -5,6 +5,8 @@
 
 mod support;
 
+use std::time::Instant;
+
 use ed25519_dalek::SigningKey;
 use serde_json::json;
 use signet_verify::feed::FrameError;
@@ -243,11 +245,13 @@ async fn new_key_is_read_when_a_token_names_it() {
     // Tokens with made-up keys cause no more than a reading every five seconds.
     let before = issuer.shared.lock().unwrap().requests.iter().filter(|path| *path == "/jwks").count();
     let odd = issuer.token_of_kid("made-up", json!({}));
+    let began = Instant::now();
     for _ in 0..50 {
         assert!(matches!(verifier.verify(&odd).await, Err(VerifyError::Token(TokenError::UnknownKey))));
     }
     let after = issuer.shared.lock().unwrap().requests.iter().filter(|path| *path == "/jwks").count();
-    assert!(after <= before + 1, "{before} {after}");
+    let intervals = began.elapsed().as_secs() as usize / 5;
+    assert!(after <= before + 1 + intervals, "{before} {after}");
 }
 
 #[tokio::test]

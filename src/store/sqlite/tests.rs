@@ -21,9 +21,14 @@ fn process() -> Embedded {
     Embedded { durability: Durability::Process, ..Embedded::default() }
 }
 
+/// Waits longer for its writer and for the file than a test can stand still on a busy machine.
 fn engine() -> (Arc<Engine>, TempDir) {
+    engine_with(&Embedded { timeout: Duration::from_secs(20), ..process() })
+}
+
+fn engine_with(settings: &Embedded) -> (Arc<Engine>, TempDir) {
     let dir = tempfile::tempdir().unwrap();
-    let engine = Engine::open(dir.path(), &process(), NOW).unwrap();
+    let engine = Engine::open(dir.path(), settings, NOW).unwrap();
     (engine, dir)
 }
 
@@ -140,7 +145,7 @@ async fn write_of_a_cancelled_caller_is_not_done() {
 
 #[tokio::test]
 async fn lock_of_another_process_fails_writes_in_time_not_reads() {
-    let (engine, _dir) = engine();
+    let (engine, _dir) = engine_with(&process());
     create_table(&engine).await;
     insert(&engine, 1).await.unwrap();
     let other = Connection::open(engine.path()).unwrap();
