@@ -28,8 +28,8 @@ async fn wait_for_not_ready(server: &TestServer, conditions: &[&str]) {
 async fn lost_redis_is_one_log_line_and_its_return_another() {
     let (mut redis, postgres) = (Server::options().durable().start(), postgres::Database::create());
     // A busy machine must not make the node stale, nor a call time out.
-    let plan = Plan::on(&redis, &postgres).set("SIGNET_REDIS__TIMEOUT", "2s").set("SIGNET_POSTGRES__TIMEOUT", "2s");
-    let server = TestServer::start(plan.set("SIGNET_REVOCATION__STALE_AFTER", "3s"));
+    let plan = Plan::on(&redis, &postgres).with_patient_stores();
+    let server = TestServer::start(plan.set("SIGNET_REVOCATION__STALE_AFTER", "8s"));
     wait_for_not_ready(&server, &[]).await;
     // The last line of a start, which comes after `listening`.
     server.signet.wait_for_log("schema is up to date");

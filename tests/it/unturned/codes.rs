@@ -44,6 +44,7 @@ async fn responses_do_not_reveal_accounts(server: &TestServer) {
     for email in [&known.email, "nobody-yet@example.org", &disabled.email, "never-asked@example.org"] {
         verify(server, email, "x").await.is_error(401, "invalid_code");
     }
+    outbox::wait_until_queue_is_empty(server).await;
     assert!(outbox::mails(server, &disabled.email).is_empty());
 }
 
