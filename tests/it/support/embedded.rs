@@ -7,9 +7,11 @@ use signet::config::{Durability, Embedded};
 use signet::store::sqlite::Engine;
 use tempfile::TempDir;
 
+use super::fleet::STORE_TIMEOUT;
+
 /// An open database and its folder. Writes are not synced: no test here cuts the power.
 pub(crate) fn engine() -> (Arc<Engine>, TempDir) {
     let dir = tempfile::tempdir().expect("a temporary folder");
-    let settings = Embedded { durability: Durability::Process, ..Embedded::default() };
+    let settings = Embedded { durability: Durability::Process, timeout: STORE_TIMEOUT, ..Embedded::default() };
     (Engine::open(dir.path(), &settings, Timestamp::from_secs(0)).expect("an empty folder can be used"), dir)
 }
