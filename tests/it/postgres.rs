@@ -14,7 +14,7 @@ use signet::store::accounts::postgres::{Postgres, migrate};
 use signet::store::accounts::{Changed, Changes, Created, Find, User};
 use signet::store::{Accounts, Error, Result};
 
-use crate::conformance::accounts::new_user;
+use crate::conformance::accounts::{key, new_user};
 use crate::support::postgres::{Options, PASSWORD, Server};
 
 /// A time-out short enough for tests to wait for it, and long enough for calls that succeed on a busy machine.
@@ -193,6 +193,24 @@ async fn exhausted_pool_is_unavailable_in_time() {
         ada.id,
         "a cancelled call returns its connection"
     );
+}
+
+/// Owners may repeat it, so it must not leave a dead row each time.
+#[tokio::test(flavor = "multi_thread")]
+async fn deactivating_an_api_key_again_writes_nothing() {
+    let (server, settings) = start_migrated().await;
+    let store = store(&settings, 1);
+    let ada = new_user("ada");
+    store.create_user(&ada).await.unwrap();
+    let key = key(&ada, "sk_1", Timestamp::from_millis(1));
+    assert!(store.create_api_key(&key, None).await.unwrap());
+    let first = store.deactivate_api_key(ada.project, key.id, Timestamp::from_millis(2)).await.unwrap();
+    // A statement that writes the row waits until it fails.
+    let lock_holder = server.client().await;
+    lock_holder.batch_execute("BEGIN; SELECT FROM api_keys FOR UPDATE").await.unwrap();
+    let again = store.deactivate_api_key(ada.project, key.id, Timestamp::from_millis(3)).await.unwrap();
+    assert!(first.is_some());
+    assert_eq!(again, first);
 }
 
 /// Two calls in one request, as in creating an API key, share one time-out. Regression test: they used to take two.

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::conformance::Follow;
+use crate::conformance::accounts::key;
 use signet::clock::Timestamp;
 use signet::config::{Durability, Embedded};
 use signet::id::{ProjectId, SessionId, TokenId, UserId};
@@ -322,6 +323,24 @@ async fn follower_sees_revocations_of_another_process() {
     let target = Target::Token(TokenId(uuid::Uuid::from_u128(7)));
     assert_eq!(revocations, [Revocation { target, expires_at: NOW + DAY }]);
     assert!(other.wait_for_success());
+}
+
+/// Owners may repeat it, so it must not take the lock that all writes need.
+#[tokio::test]
+async fn deactivating_an_api_key_again_writes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let stores = open(dir.path());
+    let ada = new_user("ada");
+    stores.accounts.create_user(&ada).await.unwrap();
+    let key = key(&ada, "sk_1", NOW);
+    assert!(stores.accounts.create_api_key(&key, None).await.unwrap());
+    let first = stores.accounts.deactivate_api_key(ada.project, key.id, NOW).await.unwrap();
+    // A write waits until it fails.
+    let other = rusqlite::Connection::open(dir.path().join("signet.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let again = stores.accounts.deactivate_api_key(ada.project, key.id, NOW + DAY).await.unwrap();
+    assert!(first.is_some());
+    assert_eq!(again, first);
 }
 
 fn mode(path: &Path) -> u32 {

@@ -315,8 +315,8 @@ pub trait Accounts: Send + Sync + 'static {
     /// Counts the API keys of a user, in all of its projects, that are not deactivated. Those that have expired count.
     async fn count_api_keys_of_user(&self, user: UserId) -> Result<u64>;
 
-    /// Deactivates a project's API key; repeating it changes nothing. Returns the row; `None` if the project has no
-    /// such key.
+    /// Deactivates a project's API key; repeating it writes nothing. Returns the row; `None` if the project has no such
+    /// key.
     async fn deactivate_api_key(&self, project: ProjectId, key: ApiKeyId, now: Timestamp) -> Result<Option<ApiKey>>;
 
     /// Deletes the API keys of a user that were deactivated before `before`, except the newest `keep` of them: at most

@@ -264,7 +264,7 @@ fn hash(password: &str) -> PasswordHash {
 }
 
 /// An API key of `owner` in its personal project.
-fn key(owner: &NewUser, prefix: &str, created_at: Timestamp) -> ApiKey {
+pub(crate) fn key(owner: &NewUser, prefix: &str, created_at: Timestamp) -> ApiKey {
     ApiKey {
         id: ApiKeyId::new(created_at, &Rng::system()),
         project: owner.project,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
-use rusqlite::{Connection, OptionalExtension, Params, Row, named_params, params};
+use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
 use super::super::{
     ApiKey, ApiKeyOrder, SEARCH_SCAN, User, api_key_select_list, select_list, user_columns, user_select_list,
@@ -157,6 +157,17 @@ pub(super) fn count_of_user(tx: &Connection, user: UserId) -> rusqlite::Result<u
         .map(|count| count.0)
 }
 
+/// The key with this id, if it is the project's.
+pub(super) fn of_project(tx: &Connection, project: ProjectId, key: ApiKeyId) -> rusqlite::Result<Option<ApiKey>> {
+    tx.prepare_cached(concat!(
+        "SELECT ",
+        api_key_select_list!("api_keys"),
+        " FROM api_keys WHERE id = ?1 AND project_id = ?2"
+    ))?
+    .query_row(params![key, project], read_row)
+    .optional()
+}
+
 pub(super) fn deactivate(
     tx: &Connection,
     project: ProjectId,
@@ -168,11 +179,7 @@ pub(super) fn deactivate(
          WHERE id = ?1 AND project_id = ?2 AND deactivated_at IS NULL",
     )?
     .execute(params![key, project, now])?;
-    find_one(
-        tx,
-        concat!("SELECT ", api_key_select_list!("api_keys"), " FROM api_keys WHERE id = ?1 AND project_id = ?2"),
-        params![key, project],
-    )
+    of_project(tx, project, key)
 }
 
 /// The `+` keeps the condition from the index by time, which would read the keys of all users.
@@ -209,8 +216,4 @@ pub(super) fn touch(tx: &Connection, used: &[(ApiKeyId, Timestamp)]) -> rusqlite
         statement.execute(params![key, used_at])?;
     }
     Ok(())
-}
-
-fn find_one(tx: &Connection, sql: &str, params: impl Params) -> rusqlite::Result<Option<ApiKey>> {
-    tx.prepare_cached(sql)?.query_row(params, read_row).optional()
 }

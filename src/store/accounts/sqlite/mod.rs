@@ -246,6 +246,12 @@ impl Accounts for SqliteAccounts {
     }
 
     async fn deactivate_api_key(&self, project: ProjectId, key: ApiKeyId, now: Timestamp) -> Result<Option<ApiKey>> {
+        // Owners may repeat the call: the writer, which all callers share, is left to keys that are active.
+        let found =
+            self.engine.read(Operation::DeactivateApiKey, move |tx| api_keys::of_project(tx, project, key)).await?;
+        if found.as_ref().is_none_or(|row| row.deactivated_at.is_some()) {
+            return Ok(found);
+        }
         self.engine.write(Operation::DeactivateApiKey, move |tx| api_keys::deactivate(tx, project, key, now)).await
     }
 

@@ -110,13 +110,23 @@ pub(in crate::store::accounts::postgres) const COUNT_API_KEYS_OF_USER: Statement
     "SELECT count(*) AS total FROM api_keys WHERE user_id = $1 AND deactivated_at IS NULL",
 );
 
+/// Only reads a key that is deactivated, because owners may repeat the call. Of concurrent calls, each that found the key
+/// active updates the row, one after the other, and keeps the first time.
 pub(in crate::store::accounts::postgres) const DEACTIVATE_API_KEY: Statement = Statement::new(
     Operation::DeactivateApiKey,
     concat!(
-        "UPDATE api_keys k SET deactivated_at = COALESCE(k.deactivated_at, $3),
-        updated_at = CASE WHEN k.deactivated_at IS NULL THEN $3 ELSE k.updated_at END
-     WHERE k.project_id = $1 AND k.id = $2 RETURNING ",
-        api_key_select_list!("k")
+        "WITH deactivated AS (
+        SELECT ",
+        api_key_select_list!("k"),
+        " FROM api_keys k WHERE k.project_id = $1 AND k.id = $2 AND k.deactivated_at IS NOT NULL
+    ), changed AS (
+        UPDATE api_keys k SET deactivated_at = COALESCE(k.deactivated_at, $3),
+            updated_at = CASE WHEN k.deactivated_at IS NULL THEN $3 ELSE k.updated_at END
+        WHERE k.project_id = $1 AND k.id = $2 AND NOT EXISTS (SELECT FROM deactivated) RETURNING ",
+        api_key_select_list!("k"),
+        "
+    )
+    SELECT * FROM deactivated UNION ALL SELECT * FROM changed"
     ),
 );
 
