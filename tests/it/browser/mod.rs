@@ -167,6 +167,20 @@ async fn reference_is_used_by_keyboard() {
     run(&server, "docs.js", json!({"user": user.email, "password": PASSWORD})).await;
 }
 
+#[tokio::test]
+async fn change_lists_the_keys_of_its_project_alone() {
+    let server = TestServer::embedded(plan);
+    let user = server.create_user(&["--verified"]);
+    let access = server.sign_in(&user).await.access;
+    let create = async |name: &str| {
+        let project = server.post("/projects").bearer_auth(&access).json(&json!({"name": name})).send_checked().await;
+        project.is(201).json()["id"].clone()
+    };
+    create("Shop").await;
+    let weather = create("Weather").await;
+    run(&server, "api_keys.js", json!({"user": user.email, "password": PASSWORD, "weather": weather})).await;
+}
+
 /// Links that the published APIs mailed, in all their forms.
 #[tokio::test]
 async fn links_of_other_clients_have_pages() {

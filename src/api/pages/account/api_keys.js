@@ -1,8 +1,10 @@
 // The API keys of the user's projects. Most people have one project, the personal one, and see no projects at all.
 
-import { ActionButton, Cancel, Card, CopyField, Field, Form, Loaded, Notice, Time } from '../base/components.js';
+import {
+  ActionButton, Cancel, Card, CopyField, Failed, Field, Form, Loaded, Loading, Notice, Time,
+} from '../base/components.js';
 import { call } from '../base/session.js';
-import { html, useId, useSignal, useState } from '../base/view.js';
+import { html, useEffect, useId, useRef, useSignal, useState } from '../base/view.js';
 import { t } from '../base/words.js';
 import { change } from './recent_sign_in.js';
 
@@ -16,7 +18,7 @@ const PAGE = 100;
  *   last_used_at: string | null, active: boolean }} ApiKey
  */
 
-/** @typedef {{ id: string, name: string, keys: ApiKey[] }} Project */
+/** @typedef {{ id: string, name: string }} Project */
 
 /** @param {string} project */
 const pathOf = (project) => `/projects/${encodeURIComponent(project)}/api-keys`;
@@ -24,62 +26,89 @@ const pathOf = (project) => `/projects/${encodeURIComponent(project)}/api-keys`;
 /**
  * The keys of a project that are active: a page of old, inactive ones may come before them.
  * @param {string} project
- * @returns {Promise<{ failed: Result } | { keys: ApiKey[] }>}
+ * @returns {Promise<Result>}
  */
 async function keysOf(project) {
   /** @type {ApiKey[]} */
   const keys = [];
   for (let skip = 0; ; skip += PAGE) {
     const result = await call('GET', `${pathOf(project)}?skip=${skip}&limit=${PAGE}`);
-    if (!result.ok) return { failed: result };
+    if (!result.ok) return result;
     keys.push(...result.body.api_keys.filter((/** @type {ApiKey} */ key) => key.active));
-    if (skip + PAGE >= result.body.total) return { keys };
+    if (skip + PAGE >= result.body.total) return { ...result, body: keys };
   }
-}
-
-/**
- * The projects, each with its keys. The personal one is first.
- * @returns {Promise<Result>}
- */
-async function load() {
-  const result = await call('GET', '/projects');
-  if (!result.ok) return result;
-  /** @type {Project[]} */
-  const projects = [];
-  for (const { id, name } of result.body.projects) {
-    const listed = await keysOf(id);
-    if ('failed' in listed) return listed.failed;
-    projects.push({ id, name, keys: listed.keys });
-  }
-  return { ...result, body: projects };
 }
 
 export function ApiKeys() {
-  const [key, setKey] = useState('');
   return html`<${Card} level=${1} title=${t('nav.api_keys')} lead=${t('keys.lead')}>
-    <${Loaded} load=${load}>
-      ${(/** @type {Project[]} */ projects, /** @type {() => Promise<void>} */ again) => html`
-        ${projects.length === 1 ? html`<${List} project=${projects[0]} again=${again} />`
-          : projects.map((project) => html`<section key=${project.id}>
-            <h2>${t('keys.of_project', { name: project.name })}</h2><${List} project=${project} again=${again} />
-          </section>`)}
-        ${key && html`<${Notice} kind="good"><p>${t('keys.created')}</p>
-          <${CopyField} label=${t('keys.key')} text=${key} /><//>`}
-        <${Creation} projects=${projects}
-          created=${async (/** @type {string} */ made) => { setKey(made); await again(); }} />`}
+    <${Loaded} load=${() => call('GET', '/projects')}>
+      ${(/** @type {{ projects: Project[] }} */ body) => html`<${Projects} projects=${body.projects} />`}
     <//>
   <//>`;
 }
 
-/** @param {{ project: Project, again: () => Promise<void> }} props */
-function List({ project, again }) {
-  const { id, keys } = project;
+/**
+ * The projects, each with its keys. The personal one is first. A change lists only the keys of its project again,
+ * because the server limits how often keys are listed.
+ * @param {{ projects: Project[] }} props
+ */
+function Projects({ projects }) {
+  const [key, setKey] = useState('');
+  // By project; null or absent if they are not known.
+  const keys = useSignal(/** @type {Record<string, ApiKey[] | null>} */ ({}));
+  const failure = useSignal(/** @type {Result | null} */ (null));
+  const alive = useRef(true);
+  const missing = projects.filter(({ id }) => !keys.value[id]);
+  const list = async (/** @type {string} */ project) => {
+    const result = await keysOf(project);
+    if (!result.ok) failure.value = result;
+    // After a change, the old list would be wrong.
+    keys.value = { ...keys.value, [project]: result.ok ? result.body : null };
+    return result.ok;
+  };
+  // One after the other, and none after a failure: beyond the limit, the others would fail too.
+  const listMissing = async () => {
+    failure.value = null;
+    for (const { id } of missing) {
+      if (!alive.current || !await list(id)) return;
+    }
+  };
+  useEffect(() => {
+    void listMissing();
+    return () => { alive.current = false; };
+  }, []);
+  const created = async (/** @type {string} */ project, /** @type {string} */ made) => {
+    setKey(made);
+    await list(project);
+  };
+  return html`
+    ${projects.map(({ id, name }) => keys.value[id] && html`<section key=${id}>
+      ${projects.length > 1 && html`<h2>${t('keys.of_project', { name })}</h2>`}
+      <${List} project=${id} keys=${keys.value[id]} changed=${() => list(id)} />
+    </section>`)}
+    ${missing.length > 0 && (failure.value
+      ? html`<${NotListed} all=${projects} missing=${missing} result=${failure.value} retry=${listMissing} />`
+      : html`<${Loading} />`)}
+    ${key && html`<${Notice} kind="good"><p>${t('keys.created')}</p>
+      <${CopyField} label=${t('keys.key')} text=${key} /><//>`}
+    <${Creation} projects=${projects} created=${created} />`;
+}
+
+/** @param {{ all: Project[], missing: Project[], result: Result, retry: () => Promise<void> }} props */
+function NotListed({ all, missing, result, retry }) {
+  const names = missing.map(({ name }) => name).join(', ');
+  return html`${all.length > 1 && html`<p>${t('keys.not_listed', { names })}</p>`}
+    <${Failed} result=${result} retry=${retry} />`;
+}
+
+/** @param {{ project: string, keys: ApiKey[], changed: () => Promise<unknown> }} props */
+function List({ project, keys, changed }) {
   if (!keys.length) return html`<p>${t('keys.empty')}</p>`;
   /** @param {ApiKey} key */
   const remove = (key) => async () => {
-    const result = await call('DELETE', `${pathOf(id)}/${key.id}`);
+    const result = await call('DELETE', `${pathOf(project)}/${key.id}`);
     if (!result.ok && result.type !== 'not_found') return result;
-    await again();
+    await changed();
     return null;
   };
   return html`<ul class="list">${keys.map((key) => html`<li key=${key.id}>
@@ -95,7 +124,7 @@ function List({ project, again }) {
   </li>`)}</ul>`;
 }
 
-/** @param {{ projects: Project[], created: (key: string) => Promise<void> }} props */
+/** @param {{ projects: Project[], created: (project: string, key: string) => Promise<void> }} props */
 function Creation({ projects, created }) {
   const [open, setOpen] = useState(false);
   const project = useSignal(projects[0]?.id ?? 'personal');
@@ -113,7 +142,7 @@ function Creation({ projects, created }) {
   const done = async (/** @type {Result} */ result) => {
     setOpen(false);
     name.value = scopes.value = days.value = '';
-    await created(result.body.key);
+    await created(project.value, result.body.key);
   };
   return html`<hr /><h2>${t('keys.create')}</h2><${Form} label=${t('keys.create')} send=${create} done=${done}
     secondary=${html`<${Cancel} cancel=${() => setOpen(false)} />`}>

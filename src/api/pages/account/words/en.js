@@ -146,6 +146,7 @@ export default {
   'keys.empty': 'You have no API keys.',
   'keys.of_project': 'Project {name}',
   'keys.project': 'Project',
+  'keys.not_listed': 'The keys of these projects are not shown: {names}',
   'keys.create': 'Create an API key',
   'keys.created': 'Copy the key now. It is not shown again.',
   'keys.key': 'API key',

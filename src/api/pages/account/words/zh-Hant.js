@@ -146,6 +146,7 @@ export default {
   'keys.empty': '您沒有 API 金鑰。',
   'keys.of_project': '專案 {name}',
   'keys.project': '專案',
+  'keys.not_listed': '未顯示下列專案的金鑰：{names}',
   'keys.create': '建立 API 金鑰',
   'keys.created': '請立即複製金鑰，它不會再次顯示。',
   'keys.key': 'API 金鑰',
