@@ -5,7 +5,7 @@ import { Card, Field, Form, Frame, NewPasswordField } from '../base/components.j
 import { BASE, FACTS, PAGE } from '../base/facts.js';
 import { send } from '../base/http.js';
 import { useTitle } from '../base/page.js';
-import { session, signIn } from '../base/session.js';
+import { claimsOf, session, signIn } from '../base/session.js';
 import { html, useSignal, useState } from '../base/view.js';
 import { t } from '../base/words.js';
 import { deviceSecret, forgetDeviceSecret } from './device_secret.js';
@@ -106,12 +106,7 @@ function Magic() {
  */
 function needsSecret() {
   if (!link.token.includes('.')) return !link.token.startsWith('unbound-');
-  try {
-    const payload = (link.token.split('.')[1] ?? '').replaceAll('-', '+').replaceAll('_', '/');
-    return JSON.parse(atob(payload)).action?.needs_device_secret === true;
-  } catch {
-    return false;
-  }
+  return claimsOf(link.token).action?.needs_device_secret === true;
 }
 
 function Reset() {

@@ -3,7 +3,7 @@
 
 import { Cancel, Dialog, Field, Form, Notice, PasswordField } from '../base/components.js';
 import { errorText, send } from '../base/http.js';
-import { call, changePassword, signIn } from '../base/session.js';
+import { call, changePassword, sessionId, signIn } from '../base/session.js';
 import { html, signal, useEffect, useSignal, useState } from '../base/view.js';
 import { t } from '../base/words.js';
 import { me } from './me.js';
@@ -44,14 +44,15 @@ export const change = (method, path, body) => withRecentSignIn(() => call(method
 export const setPassword = (body) => withRecentSignIn(() => changePassword(body));
 
 /**
- * Signs in, and ends the session that the new one replaces, which would be listed as another device.
+ * Signs in, and ends the session that the new one replaces, which would be listed as another device. It is known from
+ * the access token, because the server limits how often sessions are listed.
  * @param {Record<string, unknown>} body
  */
 async function replaceSession(body) {
-  const listed = await call('GET', '/sessions');
-  const old = listed.body?.sessions?.find((/** @type {{ current: boolean }} */ each) => each.current);
+  const old = sessionId();
   const result = await signIn(body);
-  if (result.ok && old) await call('DELETE', `/sessions/${old.id}`);
+  // If this fails, the user can end it in the list. Nobody can use it: the new cookie replaced its refresh token.
+  if (result.ok && old) await call('DELETE', `/sessions/${encodeURIComponent(old)}`);
   return result;
 }
 

@@ -119,6 +119,26 @@ export async function changePassword(body) {
   return result;
 }
 
+/**
+ * The claims of a signed token, which are not checked.
+ * @param {string} token
+ * @returns {any}
+ */
+export function claimsOf(token) {
+  try {
+    const payload = (token.split('.')[1] ?? '').replaceAll('-', '+').replaceAll('_', '/');
+    return JSON.parse(atob(payload)) ?? {};
+  } catch {
+    return {};
+  }
+}
+
+/**
+ * The id of the session that the access token is of, even if it has expired.
+ * @returns {string | undefined}
+ */
+export const sessionId = () => claimsOf(access.token).sid;
+
 /** Ends the session of this browser. */
 export async function signOut() {
   const result = await alone(() => send('DELETE', PATH, { credentials: 'same-origin', keepalive: true }));
