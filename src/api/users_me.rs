@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use super::ApiError;
 use crate::auth::accounts::projects::{Project, list_projects};
 use crate::auth::context::Context;
+use crate::auth::request_context::RequestContext;
 use crate::auth::tokens::caller::authenticate_user;
 use crate::auth::{Billing, User};
 use crate::clock::Timestamp;
@@ -26,9 +27,13 @@ use crate::id::{ProjectId, UserId};
     security(("access_token" = []), ("api_key" = [])),
     responses((status = 200, description = "The caller's account.", body = MeResponse)),
 )]
-pub(super) async fn me(ctx: &Context, request: &Request) -> Result<Response, ApiError> {
+pub(super) async fn me(
+    ctx: &Context,
+    request: &Request,
+    request_ctx: RequestContext<'_>,
+) -> Result<Response, ApiError> {
     let (_, user) = authenticate_user(ctx, super::credential(request)).await?;
-    let projects = list_projects(ctx, user.id).await?;
+    let projects = list_projects(ctx, user.id, request_ctx).await?;
     let me =
         MeResponse { success: true, data: UserResponse::new(&user, projects), error: None, read: UserRead::new(&user) };
     Ok(Response::json(StatusCode::OK, &me).no_store())

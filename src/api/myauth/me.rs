@@ -20,14 +20,14 @@ use crate::auth::passwords::Password;
 use crate::http::{Request, Response};
 
 async fn read(ctx: Context, request: Request) -> Result<Response, MyauthError> {
-    Ok(users_me::me(&ctx, &request).await?)
+    Ok(users_me::me(&ctx, &request, request_context(&ctx, &request)).await?)
 }
 
 pub(super) const READ: Endpoint = endpoint! {
     handler: read,
     docs: users_me::me,
     metric_label: "myauth.me",
-    errors: [Error::AccountDisabled, Error::NotFound],
+    errors: [Error::AccountDisabled, Error::NotFound, RATE_LIMITED],
 };
 
 /// The fields to change. A field that is null or missing stays as it is.

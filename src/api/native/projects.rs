@@ -57,14 +57,15 @@ impl From<projects::Project> for Project {
 async fn list_projects(ctx: Context, request: Request) -> Result<Response, Problem> {
     let caller = authenticate(&ctx, session_token(&request)?).await?;
     caller.require_session()?;
-    let projects = projects::list_projects(&ctx, caller.user).await?.into_iter().map(Project::from).collect();
+    let projects = projects::list_projects(&ctx, caller.user, request_context(&ctx, &request)).await?;
+    let projects = projects.into_iter().map(Project::from).collect();
     Ok(Response::json(StatusCode::OK, &Projects { projects }).no_store())
 }
 
 pub(super) const LIST_PROJECTS: Endpoint = endpoint! {
     handler: list_projects,
     metric_label: "native.projects",
-    errors: [FORBIDDEN],
+    errors: [FORBIDDEN, RATE_LIMITED],
 };
 
 /// Create a project

@@ -11,7 +11,7 @@ use utoipa::OpenApi;
 use super::endpoint::{Endpoint, EndpointGroup, endpoint};
 use super::fastapi::HttpValidationError;
 use super::openapi::ApiSpec;
-use super::users_me;
+use super::{RATE_LIMITED, users_me};
 use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::auth::request_context::RequestContext;
@@ -64,14 +64,14 @@ pub(super) fn spec(config: &Config) -> ApiSpec {
 }
 
 async fn me(ctx: Context, request: Request) -> Result<Response, UnturnedError> {
-    Ok(users_me::me(&ctx, &request).await?)
+    Ok(users_me::me(&ctx, &request, request_context(&ctx, &request)).await?)
 }
 
 const ME: Endpoint = endpoint! {
     handler: me,
     docs: users_me::me,
     metric_label: "unturned.me",
-    errors: [Error::AccountDisabled],
+    errors: [Error::AccountDisabled, RATE_LIMITED],
 };
 
 fn request_context<'a>(ctx: &'a Context, request: &'a Request) -> RequestContext<'a> {

@@ -19,9 +19,20 @@ pub struct Project {
 /// The most projects of a user: they are listed in one response. Concurrent calls may exceed it.
 const MAX_PROJECTS: usize = 100;
 
-/// The user's projects, the personal one first.
-pub async fn list_projects(ctx: &Context, user: UserId) -> Result<Vec<Project>, Error> {
+/// The most projects whose list is not limited. The names of [`MAX_PROJECTS`] have up to 40 kB, about as much as a list
+/// of sessions.
+const FEW_PROJECTS: usize = 20;
+
+/// The user's projects, the personal one first. Rate-limited if there are many.
+pub async fn list_projects(
+    ctx: &Context,
+    user: UserId,
+    request_ctx: RequestContext<'_>,
+) -> Result<Vec<Project>, Error> {
     let rows = ctx.accounts.projects(user).await?;
+    if rows.len() > FEW_PROJECTS {
+        rate_limit::check_costly(ctx, user, request_ctx).await?;
+    }
     Ok(rows.into_iter().map(|(id, name)| Project { id, name }).collect())
 }
 

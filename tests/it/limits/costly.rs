@@ -15,7 +15,12 @@ fn plan(plan: Plan) -> Plan {
         .set("SIGNET_SERVER__TRUSTED_PROXIES", "127.0.0.1")
 }
 
-over_both_stores!(plan; costly_calls_of_one_account_share_a_limit, one_network_makes_a_limited_number_of_costly_calls);
+over_both_stores!(
+    plan;
+    costly_calls_of_one_account_share_a_limit,
+    one_network_makes_a_limited_number_of_costly_calls,
+    lists_of_many_projects_are_costly,
+);
 
 async fn new_access(server: &TestServer) -> String {
     server.sign_in(&server.create_user(&[])).await.access
@@ -62,5 +67,27 @@ async fn one_network_makes_a_limited_number_of_costly_calls(server: &TestServer)
     for access in &accesses {
         Dialect::Native.assert_rate_limited(&list(HOME, access).await);
         list(ELSEWHERE, access).await.is(200);
+    }
+}
+
+async fn lists_of_many_projects_are_costly(server: &TestServer) {
+    let access = new_access(server).await;
+    let lists = || [(Dialect::Native, server.get("/projects")), (Dialect::Myauth, server.get("/auth/users/me"))];
+    // With few projects, they are not counted.
+    for _ in 0..8 {
+        for (_, list) in lists() {
+            send_from(HOME, list.bearer_auth(&access)).await.is(200);
+        }
+    }
+    // The personal project is another one.
+    for _ in 0..20 {
+        let body = json!({"name": "One more"});
+        server.post("/projects").bearer_auth(&access).json(&body).send_checked().await.is(201);
+    }
+    for _ in 0..7 {
+        send_from(HOME, server.get("/projects").bearer_auth(&access)).await.is(200);
+    }
+    for (dialect, list) in lists() {
+        dialect.assert_rate_limited(&send_from(ELSEWHERE, list.bearer_auth(&access)).await);
     }
 }

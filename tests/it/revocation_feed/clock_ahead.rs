@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use signet::auth::accounts::create::{CreateUser, create_user};
-use signet::auth::accounts::projects::list_projects;
+use signet::auth::accounts::projects::personal_project;
 use signet::auth::api_keys;
 use signet::auth::audit::Origin;
 use signet::auth::context::Context;
@@ -85,7 +85,7 @@ async fn node_ahead_reads_the_rows_of_what_is_in_force() {
     let user = user(&on_time).await;
     let new_key = api_keys::CreateApiKey {
         user: user.id,
-        project: list_projects(&on_time, user.id).await.unwrap()[0].id,
+        project: personal_project(&on_time, user.id).await.unwrap(),
         name: "a key".to_owned(),
         scopes: Vec::new(),
         expires_at: None,

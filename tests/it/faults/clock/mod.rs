@@ -180,7 +180,7 @@ async fn redeem_link(ctx: &Context, (token, device_secret): &(String, String)) -
 
 /// Creates an API key; returns it and an access token issued for it.
 async fn create_key_and_token(ctx: &Context, user: &User) -> (String, String) {
-    let project = projects::list_projects(ctx, user.id).await.unwrap()[0].id;
+    let project = projects::personal_project(ctx, user.id).await.unwrap();
     let new_key = api_keys::CreateApiKey {
         user: user.id,
         project,
