@@ -70,14 +70,7 @@ async fn user_has_at_most_a_hundred_projects(server: &TestServer) {
 async fn user_has_at_most_a_thousand_active_keys(server: &TestServer) {
     let user = server.create_user(&[]);
     let (access, (_, prefix)) = (server.sign_in(&user).await.access, server.api_key(&user, &[]));
-    let id = if server.redis().is_some() { "gen_random_uuid()" } else { "randomblob(16)" };
-    let copies = format!(
-        "WITH RECURSIVE numbers (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < 999)
-         INSERT INTO api_keys (id, project_id, user_id, prefix, digest, name, scopes, created_at, updated_at)
-         SELECT {id}, project_id, user_id, 'sk_' || number, digest, name, scopes, created_at, updated_at
-         FROM api_keys, numbers WHERE prefix = '{prefix}'"
-    );
-    server.sql(&copies).await;
+    server.copy_api_key(&prefix, 999).await;
     let keys = "/projects/personal/api-keys";
     let create =
         async || server.post(keys).bearer_auth(&access).json(&json!({"name": "One more"})).send_checked().await;

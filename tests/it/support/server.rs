@@ -171,6 +171,20 @@ impl TestServer {
         (text("full_key"), text("prefix"))
     }
 
+    /// Adds rows that differ from that of the API key with this prefix in their ids and prefixes.
+    pub(crate) async fn copy_api_key(&self, prefix: &str, count: u32) {
+        let id = if self.redis().is_some() { "gen_random_uuid()" } else { "randomblob(16)" };
+        let copies = format!(
+            "WITH RECURSIVE numbers (number) AS (
+                 SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < {count}
+             )
+             INSERT INTO api_keys (id, project_id, user_id, prefix, digest, name, scopes, created_at, updated_at)
+             SELECT {id}, project_id, user_id, prefix || number, digest, name, scopes, created_at, updated_at
+             FROM api_keys, numbers WHERE prefix = '{prefix}'"
+        );
+        self.sql(&copies).await;
+    }
+
     /// Exchanges an API key for an access token.
     pub(crate) async fn client_token(&self, key: &str) -> String {
         let grant = [("grant_type", "client_credentials"), ("client_secret", key)];

@@ -17,6 +17,7 @@ over_both_stores!(
     key_lists_its_own_project_only,
     keys_cannot_create_or_deactivate_keys,
     reserved_scopes_are_for_superusers,
+    user_has_at_most_a_thousand_active_keys,
     calls_need_valid_credentials,
     each_call_accepts_only_its_kinds_of_credentials,
 );
@@ -208,6 +209,20 @@ async fn reserved_scopes_are_for_superusers(server: &TestServer) {
         request.send_checked().await.is_error(403, "forbidden");
         assert_eq!(create_key(server, &root, &body).await["scopes"], json!(["read", scope]));
     }
+}
+
+async fn user_has_at_most_a_thousand_active_keys(server: &TestServer) {
+    let member = member(server, "collector").await;
+    let body = json!({"name": "one more"});
+    let created = create_key(server, &member, &body).await;
+    server.copy_api_key(&text(&created, "prefix"), 999).await;
+    let create = async || {
+        let request = keys_request(server, Method::POST, KEYS, &member.project).bearer_auth(&member.access);
+        request.json(&body).send_checked().await
+    };
+    create().await.is_error(403, "too_many_api_keys");
+    deactivate(server, &member, &text(&created, "id")).await.is(200);
+    create().await.is(201);
 }
 
 async fn calls_need_valid_credentials(server: &TestServer) {
