@@ -22,9 +22,6 @@ use crate::telemetry::metrics::Counter;
 use crate::token::api_key;
 use crate::token::scopes::ScopeSet;
 
-/// A query for up to this many keys needs no permit. A larger batch may have to wait for one.
-const FEW_KEYS: usize = 16;
-
 /// The most keys whose last use is written in one statement. One for all of them would fail once it takes longer than
 /// the store may, and keep other writes of the embedded store waiting.
 const MAX_WRITTEN: usize = 1000;
@@ -96,10 +93,7 @@ async fn read_keys(
     now: Timestamp,
 ) -> Result<(), Error> {
     let node = &ctx.node;
-    let _permit = match keys.len() {
-        ..=FEW_KEYS => None,
-        _ => node.api_key_cache.many_keys_queries.acquire().await.ok(),
-    };
+    let _permit = node.api_key_cache.query_permit(keys.len()).await;
     let mut prefixes: Vec<&str> = keys.iter().map(|key| key.prefix).collect();
     prefixes.sort_unstable();
     prefixes.dedup();

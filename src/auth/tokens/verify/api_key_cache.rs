@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use moka::sync::Cache;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::auth::retention::API_KEY_CACHE_TTL;
 use crate::clock::Timestamp;
@@ -30,7 +30,10 @@ const UNKNOWN_CAPACITY: u64 = 64 * 1024;
 /// so that a key whose row is restored from a backup works soon.
 const UNKNOWN_TTL: Duration = Duration::from_secs(10);
 
-/// The most queries for many keys that run at once. More would take the connections that other requests need.
+/// A query for up to this many keys needs no permit. A larger batch may have to wait for one.
+const FEW_KEYS: usize = 16;
+
+/// The most queries for more keys that run at once. More would take the connections that other requests need.
 const MANY_KEYS_QUERIES: usize = 2;
 
 /// A valid API key and its owner.
@@ -64,7 +67,7 @@ pub struct ApiKeyCache {
     by_digest: Cache<[u8; 32], Arc<VerifiedApiKey>>,
     unknown: Cache<[u8; 32], ()>,
     /// A permit for each query for many keys.
-    pub(super) many_keys_queries: Semaphore,
+    many_keys_queries: Semaphore,
     last_used: Mutex<HashMap<ApiKeyId, Timestamp>>,
     /// Set while `last_used` has entries.
     any_used: AtomicBool,
@@ -116,6 +119,14 @@ impl ApiKeyCache {
         self.unknown.insert(digest, ());
     }
 
+    /// Waits until a query for so many keys may run. Its caller keeps the permit, if it needs one, until it ends.
+    pub(super) async fn query_permit(&self, keys: usize) -> Option<SemaphorePermit<'_>> {
+        match keys {
+            ..=FEW_KEYS => None,
+            _ => self.many_keys_queries.acquire().await.ok(),
+        }
+    }
+
     /// Records a use, in memory.
     pub(super) fn record_use(&self, key: ApiKeyId, now: Timestamp) {
         if let Ok(mut last_used) = self.last_used.lock() {
@@ -136,6 +147,7 @@ impl ApiKeyCache {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
     use uuid::Uuid;
 
     use super::*;
@@ -172,5 +184,17 @@ mod tests {
     #[test]
     fn a_hundred_thousand_small_keys_fit() {
         assert!(u64::from(size(&key(1))) * 100_000 < MAX_BYTES, "{}", size(&key(1)));
+    }
+
+    #[test]
+    fn two_queries_for_many_keys_run_at_once() {
+        let cache = ApiKeyCache::default();
+        let permit = |keys: usize| cache.query_permit(keys).now_or_never();
+        let (first, second) = (permit(17), permit(1024));
+        assert!(matches!((&first, &second), (Some(Some(_)), Some(Some(_)))));
+        assert!(permit(17).is_none(), "the third waits");
+        assert!(matches!(permit(16), Some(None)), "a query for few keys does not");
+        drop(first);
+        assert!(matches!(permit(17), Some(Some(_))), "the third runs once the first has ended");
     }
 }
