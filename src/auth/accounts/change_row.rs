@@ -5,6 +5,7 @@
 //! caller are still valid. If that store fails after the check, the row stays changed, and
 //! [`crate::auth::sessions::sign_out::sign_out_durably`] finishes the operation.
 
+use super::find::find_by_other_spelling;
 use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::id::UserId;
@@ -15,6 +16,11 @@ pub(super) async fn change_row(ctx: &Context, user: UserId, changes: &Changes) -
     if changes.end_sign_ins() {
         // The check writes, because a store may refuse writes and still serve reads.
         ctx.ephemeral.check().await?;
+    }
+    if let Some(Some(name)) = &changes.username
+        && find_by_other_spelling(ctx, &name.key).await?.is_some_and(|other| other.id != user)
+    {
+        return Err(Error::UsernameTaken);
     }
     match ctx.accounts.change_user(user, changes, ctx.now()).await? {
         Changed::Changed(user) => Ok(*user),

@@ -1,5 +1,6 @@
 //! Creates a user with a personal project.
 
+use super::find::find_by_other_spelling;
 use crate::auth::Error;
 use crate::auth::accounts::permissions::can_create_superusers;
 use crate::auth::audit::{self, Event, EventType, Origin};
@@ -94,7 +95,13 @@ async fn check_and_hash(ctx: &Context, mut new_user: CreateUser, policy: Policy)
     Ok(row)
 }
 
+/// The store compares keys alone, so two calls at the same time can take two spellings of one name.
 async fn store(ctx: &Context, row: &NewUser) -> Result<User, Error> {
+    if let Some(key) = &row.username_key
+        && find_by_other_spelling(ctx, key).await?.is_some()
+    {
+        return Err(Error::UsernameTaken);
+    }
     match ctx.accounts.create_user(row).await? {
         Created::Created(user) => Ok(*user),
         Created::EmailTaken => Err(Error::EmailTaken),

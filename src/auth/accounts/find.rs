@@ -1,9 +1,11 @@
 //! Looks up users.
 
 use crate::auth::context::Context;
+use crate::auth::identity::{LoginName, other_keys};
 use crate::auth::sessions::list::list_sessions;
 use crate::auth::{Error, mfa};
 use crate::id::{ProjectId, UserId};
+use crate::store;
 use crate::store::accounts::{ApiKey, Find, User};
 
 /// Users per page.
@@ -42,6 +44,29 @@ pub async fn describe_user(ctx: &Context, user: UserId) -> Result<UserDetails, E
         api_keys: ctx.accounts.api_keys_of_user(user.id, MAX_API_KEYS).await?,
         user,
     })
+}
+
+/// The user with this login name. If usernames of two users are spellings of one name, each has its own spelling.
+pub async fn find_by_login(ctx: &Context, login: &LoginName) -> store::Result<Option<User>> {
+    match login {
+        LoginName::Email(email) => ctx.accounts.user(Find::Email(email.as_str())).await,
+        LoginName::Username(username) => {
+            let user = ctx.accounts.user(Find::UsernameKey(username.key())).await?;
+            // In any case, so that the duration does not tell whether there is a user.
+            let other = find_by_other_spelling(ctx, username.key()).await?;
+            Ok(user.or(other))
+        }
+    }
+}
+
+/// The user whose username is another spelling of the name with this key. Takes a query for each.
+pub(super) async fn find_by_other_spelling(ctx: &Context, key: &str) -> store::Result<Option<User>> {
+    let mut found = None;
+    for other in other_keys(key) {
+        let user = ctx.accounts.user(Find::UsernameKey(&other)).await?;
+        found = found.or(user);
+    }
+    Ok(found)
 }
 
 /// One user.

@@ -1,5 +1,6 @@
 //! Searches users for an administrator.
 
+use super::find::find_by_login;
 use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::auth::identity::{LoginName, MAX_EMAIL};
@@ -61,8 +62,7 @@ pub async fn search_users(ctx: &Context, query: Query<'_>) -> Result<UserPage, E
 async fn find_exactly(ctx: &Context, text: &str) -> Result<Option<User>, Error> {
     Ok(match (UserId::parse(text), LoginName::parse(text)) {
         (Some(id), _) => ctx.accounts.user(Find::Id(id)).await?,
-        (None, Some(LoginName::Email(email))) => ctx.accounts.user(Find::Email(email.as_str())).await?,
-        (None, Some(LoginName::Username(username))) => ctx.accounts.user(Find::UsernameKey(username.key())).await?,
+        (None, Some(login)) => find_by_login(ctx, &login).await?,
         (None, None) => None,
     })
 }

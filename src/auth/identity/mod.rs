@@ -6,7 +6,7 @@ mod email;
 mod username;
 
 pub use email::{Email, EmailError, MAX_EMAIL};
-pub use username::{Username, UsernameError};
+pub use username::{Username, UsernameError, other_keys};
 
 use super::invisible::is_displayed_as_nothing;
 

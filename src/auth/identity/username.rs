@@ -65,6 +65,39 @@ impl Username {
     pub fn key(&self) -> &str {
         &self.key
     }
+
+    /// Returns true if both are spellings of one name.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        with_medial_sigmas(&self.key) == with_medial_sigmas(&other.key)
+    }
+}
+
+/// The keys of the other spellings of the name with this key. Only names with a sigma have any: the key of `ΝΙΚΟΣ` is
+/// `νικοσ`, not `νικος`. One key for both would be another one than existing rows have, and than nodes of earlier
+/// versions look for.
+pub fn other_keys(key: &str) -> Vec<String> {
+    let medial = with_medial_sigmas(key);
+    let mut keys = vec![with_final_sigmas(&medial), medial];
+    keys.dedup();
+    keys.retain(|other| other != key);
+    keys
+}
+
+fn with_medial_sigmas(key: &str) -> String {
+    key.replace('ς', "σ")
+}
+
+/// Spells a key as people do: each sigma at the end of a word is a final one.
+fn with_final_sigmas(medial: &str) -> String {
+    let mut follows_letter = false;
+    let mut characters = medial.chars().peekable();
+    let mut key = String::with_capacity(medial.len());
+    while let Some(character) = characters.next() {
+        let ends_word = follows_letter && !characters.peek().is_some_and(|next| next.is_alphabetic());
+        key.push(if character == 'σ' && ends_word { 'ς' } else { character });
+        follows_letter = character.is_alphabetic();
+    }
+    key
 }
 
 #[cfg(test)]
@@ -78,6 +111,19 @@ mod tests {
         assert_eq!(key("Ｊohn"), key("john"));
         assert_eq!(key("Jos\u{e9}"), key("JOSE\u{301}"));
         assert_eq!(Username::parse(" JohnDoe ").unwrap().as_str(), "JohnDoe");
+    }
+
+    #[test]
+    fn names_with_a_sigma_have_other_keys() {
+        let others = |text: &str| other_keys(Username::parse(text).unwrap().key());
+        assert_eq!(others("ΝΙΚΟΣ Σοφός_1"), ["νικος σοφός_1", "νικοσ σοφόσ_1"]);
+        assert_eq!(others("Νίκος"), ["νίκοσ"]);
+        assert_eq!(others("νςκοσ"), ["νσκος", "νσκοσ"]);
+        for text in ["JohnDoe", "Σ", "Σοφία"] {
+            assert!(others(text).is_empty(), "{text}");
+        }
+        let is_same = |one, other| Username::parse(one).unwrap().is_same_as(&Username::parse(other).unwrap());
+        assert!(is_same("ΝΙΚΟΣ", "νικος") && is_same("ZOE", "zoe") && !is_same("νικος", "νικο"));
     }
 
     #[test]

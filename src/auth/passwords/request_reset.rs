@@ -59,7 +59,7 @@ pub async fn request_password_reset_by_link(
     let requested = Username::parse(username).ok();
     let username_of = |user: &User| user.username.as_deref().and_then(|name| Username::parse(name).ok());
     let is_requested = |user: &User| match (&requested, username_of(user)) {
-        (Some(requested), Some(username)) => requested.key() == username.key(),
+        (Some(requested), Some(username)) => requested.is_same_as(&username),
         _ => false,
     };
     respond_on_step(send_link(ctx, email, is_requested, LinkToken::Signed, None, request_ctx)).await

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::login_step::{LoginStep, start_login};
 use super::open_session::open_session;
 use super::record_refusal;
+use crate::auth::accounts::find::find_by_login;
 use crate::auth::audit::SignInMethod;
 use crate::auth::context::Context;
 use crate::auth::identity::LoginName;
@@ -22,7 +23,7 @@ use crate::auth::request_context::RequestContext;
 use crate::auth::sessions::tokens::TokenPair;
 use crate::auth::timing::{delay_limited, delay_refusal};
 use crate::auth::{Error, rate_limit};
-use crate::store::accounts::{Find, User};
+use crate::store::accounts::User;
 
 /// Signs in with a login name, a password and, for a user with a second factor, its code.
 pub async fn sign_in(
@@ -61,8 +62,7 @@ pub async fn check_password(
     // reveals nothing about the login, and the attempt does not count against the account.
     let slot = ctx.node.hasher.acquire_slot().await?;
     let user = match &login {
-        Some(LoginName::Email(email)) => ctx.accounts.user(Find::Email(email.as_str())).await?,
-        Some(LoginName::Username(username)) => ctx.accounts.user(Find::UsernameKey(username.key())).await?,
+        Some(login) => find_by_login(ctx, login).await?,
         None => None,
     };
     let checked = count_and_compare(ctx, user, login.as_ref(), password, slot, request_ctx).await;

@@ -17,6 +17,7 @@ use crate::auth;
 use crate::auth::accounts::create;
 use crate::auth::accounts::delete::delete_user;
 use crate::auth::accounts::disable;
+use crate::auth::accounts::find::find_by_login;
 use crate::auth::accounts::update::{self, update_user_as_operator};
 use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
@@ -253,8 +254,7 @@ async fn other_superuser_exists(ctx: &Context, user: UserId) -> Result<bool, Cli
 pub(super) async fn find(ctx: &Context, name: &str) -> Result<User, CliError> {
     let user = match (UserId::parse(name), LoginName::parse(name)) {
         (Some(id), _) => ctx.accounts.user(Find::Id(id)).await?,
-        (None, Some(LoginName::Email(email))) => ctx.accounts.user(Find::Email(email.as_str())).await?,
-        (None, Some(LoginName::Username(username))) => ctx.accounts.user(Find::UsernameKey(username.key())).await?,
+        (None, Some(login)) => find_by_login(ctx, &login).await?,
         (None, None) => None,
     };
     user.ok_or_else(|| not_found(name))

@@ -12,6 +12,7 @@ use crate::support::server::{HttpResponse, PASSWORD, SendRequest, TestServer, ov
 over_both_stores!(only_native;
     sign_up_refuses_what_it_cannot_take,
     profile_is_changed_by_its_owner,
+    spellings_of_a_sigma_are_one_name,
     stolen_token_changes_nothing_sensitive,
     pending_address_ends_with_the_password,
     pending_address_ends_with_the_first_proof,
@@ -75,6 +76,35 @@ async fn closed_registration_is_reported() {
     assert_eq!(outbox::mails(&server, "new@example.org").len(), 0);
     let page = server.get("/account").send_checked().await;
     assert!(page.is(200).text.contains("&quot;registration&quot;:false"), "{}", page.text);
+}
+
+async fn spellings_of_a_sigma_are_one_name(server: &TestServer) {
+    let create = |email: &str, name: &str| {
+        let created = server.plan().create_user(email, PASSWORD, &["--verified", "--username", name]);
+        created["id"].as_str().expect("a user has an id").to_owned()
+    };
+    // The session's user; none if there is no user with that name and password.
+    let sign_in = async |name: &str| {
+        let body = json!({"username": name, "password": PASSWORD});
+        let session = server.post("/sessions").json(&body).send_checked().await.json();
+        session["user_id"].as_str().map(str::to_owned)
+    };
+    let (nikos, petros) = (create("nikos@example.org", "ΝΙΚΟΣ"), create("petros@example.org", "Πέτρος"));
+    for (name, user) in [("ΝΙΚΟΣ", &nikos), ("Νικος", &nikos), ("ΠΈΤΡΟΣ", &petros), ("πέτρος", &petros)]
+    {
+        assert_eq!(sign_in(name).await.as_ref(), Some(user), "{name}");
+    }
+    let access = server.sign_in(&server.create_user(&[])).await.access;
+    for name in ["Νικος", "ΠΈΤΡΟΣ"] {
+        let body = json!({"email": "third@example.org", "password": PASSWORD, "username": name});
+        server.post("/users").json(&body).send_checked().await.is_problem(409, "username_taken");
+        let changed = send(server, Method::PATCH, "/me", &access, json!({"username": name})).await;
+        changed.is_problem(409, "username_taken");
+    }
+    // An earlier version gave both spellings away: each is still its owner's.
+    let sql = "UPDATE users SET username = 'νικος', username_key = 'νικος' WHERE email = 'petros@example.org'";
+    server.sql(sql).await;
+    assert_eq!((sign_in("Νικος").await, sign_in("ΝΙΚΟΣ").await), (Some(petros), Some(nikos)));
 }
 
 async fn profile_is_changed_by_its_owner(server: &TestServer) {
