@@ -52,7 +52,7 @@ impl Publisher {
     }
 
     /// A node whose followers do not wait long.
-    async fn with_short_waits(fleet: &TestFleet) -> Self {
+    pub(super) async fn with_short_waits(fleet: &TestFleet) -> Self {
         let change = |config: &mut Config| config.server.request_timeout = Duration::from_millis(200);
         Self::of(fleet.node_with(change).await).await
     }
@@ -68,7 +68,7 @@ impl Publisher {
     }
 
     /// Reads the stream, and waits until the result is published.
-    async fn read(&self) {
+    pub(super) async fn read(&self) {
         catch_up(&self.ctx).await.unwrap();
         let newest = self.ctx.ephemeral.newest_revocation().await.unwrap().0;
         let is_published = async || {
@@ -81,7 +81,7 @@ impl Publisher {
     }
 
     /// Reads more than one page, between which a frame may be signed, and waits until the last frame has everything.
-    async fn read_pages(&self) {
+    pub(super) async fn read_pages(&self) {
         self.read().await;
         let (epoch, end) = self.position();
         // The position of a follower at the end is unknown until then.
@@ -89,7 +89,7 @@ impl Publisher {
         crate::support::until("the last frame has everything", is_signed).await;
     }
 
-    async fn revoke(&self, count: usize) -> Vec<SessionId> {
+    pub(super) async fn revoke(&self, count: usize) -> Vec<SessionId> {
         let now = self.ctx.now();
         let sessions: Vec<_> = (0..count).map(|_| SessionId::new(now, &self.ctx.node.rng)).collect();
         for session in &sessions {
@@ -100,7 +100,7 @@ impl Publisher {
         sessions
     }
 
-    fn position(&self) -> (String, String) {
+    pub(super) fn position(&self) -> (String, String) {
         let head = payload(&head(&self.ctx).unwrap());
         (text(&head["epoch"]), text(&head["to"]))
     }
@@ -115,11 +115,11 @@ impl Drop for Publisher {
 /// The network of all followers here.
 const NETWORK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-async fn after(ctx: &Context, epoch: &str, position: &str) -> Result<Bytes, FeedError> {
+pub(super) async fn after(ctx: &Context, epoch: &str, position: &str) -> Result<Bytes, FeedError> {
     responses::after(ctx, NETWORK, epoch, position).await
 }
 
-async fn segment(ctx: &Context, epoch: &str, from: &str, to: &str) -> Result<Arc<Segment>, FeedError> {
+pub(super) async fn segment(ctx: &Context, epoch: &str, from: &str, to: &str) -> Result<Arc<Segment>, FeedError> {
     responses::segment(ctx, NETWORK, epoch, from, to).await
 }
 

@@ -5,6 +5,7 @@ mod documents;
 mod entries;
 mod fleet;
 mod in_process;
+mod on_demand;
 mod reports;
 
 use std::collections::HashSet;

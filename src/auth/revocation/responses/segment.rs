@@ -75,8 +75,11 @@ fn key(node: &Node, epoch: &str, from: Position, to: Position) -> Result<(Segmen
     let state = node.publication.state();
     let history = &state.history;
     let (first, end) = find(history, epoch, from, to)?;
-    let is_listed =
-        history.begins_second(first) && (history.begins_second(end) || node.publication.segments.is_listed(to));
+    // Until the history drops an entry, any position before the first one is found, and no head lists these.
+    let is_published = first > 0 || from == history.start();
+    let is_listed = is_published
+        && history.begins_second(first)
+        && (history.begins_second(end) || node.publication.segments.is_listed(to));
     Ok((SegmentKey { epoch: history.epoch().clone(), kid, from, to }, is_listed))
 }
 
