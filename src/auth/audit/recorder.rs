@@ -164,7 +164,9 @@ impl Recorder {
         let key = format!("{} {reason} {limit} {changed} {subject}", event_type.name());
         let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
         let Recorded { subjects, sites } = &mut *recorded;
-        if subjects.get(&key).is_some_and(|at| now.since(*at) < REPEAT_AFTER) {
+        // Not one in the future: a clock that was set back would hide events until it has come.
+        let is_recent = |at: Timestamp| now.since(at).max(at.since(now)) < REPEAT_AFTER;
+        if subjects.get(&key).is_some_and(|at| is_recent(*at)) {
             return Repetition::OfSubject;
         }
         if subjects.len() >= MAX_REMEMBERED {
@@ -175,10 +177,38 @@ impl Recorder {
             sites.clear();
         }
         let (began, count) = sites.entry((event_type, network.map(site_of))).or_insert((now, 0));
-        if now.since(*began) >= REPEAT_AFTER {
+        if !is_recent(*began) {
             (*began, *count) = (now, 0);
         }
         *count += 1;
         if *count > MAX_OF_SITE { Repetition::OfSite } else { Repetition::None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::auth::audit::event::{Event, Origin};
+
+    #[test]
+    fn clock_that_is_set_back_hides_no_event() {
+        let metrics = Metrics::new::<&str>(&[], Timestamp::default());
+        let recorder = Recorder::new("node", Arc::new(metrics), false);
+        let repetition = |user: u32, now: Timestamp| {
+            let user = Some(UserId(Uuid::from_u128(user.into())));
+            let event = Event::limit_exceeded("api_key_account", user, Duration::ZERO, Origin::process());
+            let record = event.into_record(String::new(), now, recorder.process());
+            recorder.repetition(EventType::LimitExceeded, &record, None, now)
+        };
+        let now = Timestamp::from_secs(1_763_130_330);
+        for user in 0..MAX_OF_SITE {
+            assert_eq!(repetition(user, now), Repetition::None);
+        }
+        assert_eq!(repetition(MAX_OF_SITE, now), Repetition::OfSite);
+        let earlier = now - Duration::from_secs(3600);
+        assert_eq!(repetition(0, earlier), Repetition::None);
+        assert_eq!(repetition(0, earlier - Duration::from_millis(1)), Repetition::OfSubject);
     }
 }
