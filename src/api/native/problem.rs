@@ -203,10 +203,10 @@ fn render_error(error: Error) -> Response {
     }
 }
 
-/// The response for a position of the revocation feed that is not kept.
+/// The response for a position of the revocation feed that is not kept, or at which nothing more is signed for now.
 pub(super) fn gone() -> Response {
-    let title = "This position is not kept any more. Read the snapshot.";
-    problem(410, "gone", title, "the position is not kept".to_owned())
+    let title = "This position is not kept any more, or too much is asked for at once. Read the snapshot.";
+    problem(410, "gone", title, "the position is not kept, or the limit is reached".to_owned())
 }
 
 /// The response to a request that a page of another origin made.

@@ -34,7 +34,7 @@ enum FramesAfterPosition {
     /// Frames (compact JWS), each followed by a line feed.
     #[response(status = 200, content_type = "application/jose")]
     Frames(String),
-    /// The position is not kept any more: read the snapshot.
+    /// The position is not kept any more, or too much is asked for at once: read the snapshot.
     #[response(status = 410, content_type = "application/problem+json")]
     Gone(ProblemDocument<'static>),
 }
@@ -169,8 +169,9 @@ fn compressible(body: Bytes, compressed: Option<Bytes>, cache_control: &'static 
     response.header(VARY, HeaderValue::from_static("accept-encoding"))
 }
 
-/// RFC 9110, 12.5.3: `gzip` or `*` is listed and not with the weight zero.
+/// RFC 9110, 12.5.3: `gzip` is listed with a weight above zero. If it is not listed, `*` stands for it.
 fn accepts_gzip(request: &Request) -> bool {
-    let mut codings = weighted(request.header(ACCEPT_ENCODING).unwrap_or_default());
-    codings.any(|(coding, weight)| weight > 0.0 && (coding.eq_ignore_ascii_case("gzip") || coding == "*"))
+    let field = request.header(ACCEPT_ENCODING).unwrap_or_default();
+    let find = |name: &str| weighted(field).find(|(coding, _)| coding.eq_ignore_ascii_case(name));
+    find("gzip").or_else(|| find("*")).is_some_and(|(_, weight)| weight > 0.0)
 }

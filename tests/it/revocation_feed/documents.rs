@@ -20,14 +20,14 @@ async fn documents_say_how_they_can_be_cached(server: &TestServer) {
         let vary = if path == snapshot { "accept-encoding" } else { "" };
         assert_eq!((response.header("vary"), response.header("content-encoding")), (vary, ""));
     }
-    for accepted in ["gzip", "br, GZIP;q=0.5", "*"] {
+    for accepted in ["gzip", "br, GZIP;q=0.5", "*", "gzip, *;q=0"] {
         let response = client.get(&snapshot).header("accept-encoding", accepted).send().await.unwrap();
         assert_eq!(response.headers()["content-encoding"], "gzip", "{accepted}");
         let (bytes, mut plain) = (response.bytes().await.unwrap(), String::new());
         flate2::read::GzDecoder::new(&bytes[..]).read_to_string(&mut plain).unwrap();
         assert_eq!(payloads(&plain)[0]["part"], 1);
     }
-    for refused in ["identity", "gzip;q=0", "gzipped"] {
+    for refused in ["identity", "gzip;q=0", "gzipped", "*, gzip;q=0"] {
         let response = server.get(&snapshot).header("accept-encoding", refused).send_checked().await;
         assert_eq!(response.is(200).header("content-encoding"), "", "{refused}");
     }
