@@ -64,7 +64,7 @@ async fn confirm_email(ctx: Context, mut request: Request) -> Result<Response, P
 pub(super) const CONFIRM_EMAIL: Endpoint = endpoint! {
     handler: confirm_email,
     metric_label: "native.confirm",
-    errors: [Error::InvalidLink(LinkKind::EmailVerification), Error::NotFound, Error::EmailTaken],
+    errors: [Error::InvalidLink(LinkKind::EmailVerification), Error::NotFound, Error::EmailTaken, RATE_LIMITED],
 };
 
 pub(super) const OLD_CONFIRM_EMAIL: Endpoint =

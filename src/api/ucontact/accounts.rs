@@ -187,7 +187,7 @@ async fn confirm_email(ctx: Context, request: Request) -> Result<Response, Ucont
 pub(super) const CONFIRM_EMAIL: Endpoint = endpoint! {
     handler: confirm_email,
     metric_label: "ucontact.confirm",
-    errors: [Error::NotFound],
+    errors: [Error::NotFound, RATE_LIMITED],
 };
 
 #[cfg(test)]

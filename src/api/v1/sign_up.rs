@@ -142,5 +142,5 @@ async fn confirm_email(ctx: Context, request: Request) -> Result<Response, V1Err
 pub(super) const CONFIRM_EMAIL: Endpoint = endpoint! {
     handler: confirm_email,
     metric_label: "v1.confirm",
-    errors: [Error::InvalidLink(LinkKind::EmailVerification)],
+    errors: [Error::InvalidLink(LinkKind::EmailVerification), RATE_LIMITED],
 };

@@ -1,9 +1,9 @@
 //! Verifies an address by a mailed link.
 //!
-//! The link may be followed any number of times, and mail scanners do so: a verification grants nothing, so nothing is
-//! consumed and the token is valid until it expires. The token contains the user's id and a digest of the address, so
-//! that no address is in logs of URLs, and it does not verify an address that the user has changed to since. Knows
-//! nothing of where the links of published APIs point.
+//! The link may be followed many times, and mail scanners do so: a verification grants nothing, so nothing is consumed
+//! and the token is valid until it expires. The token contains the user's id and a digest of the address, so that no
+//! address is in logs of URLs, and it does not verify an address that the user has changed to since. Knows nothing of
+//! where the links of published APIs point.
 
 use serde::{Deserialize, Serialize};
 
@@ -149,6 +149,10 @@ pub(super) async fn verify_address(
     user: User,
     request_ctx: RequestContext<'_>,
 ) -> Result<Verification, Error> {
+    if user.verified {
+        // The link works any number of times, and each time the claims in all sessions of the user are written.
+        rate_limit::check_costly(ctx, user.id, request_ctx).await?;
+    }
     let (ctx, origin) = (ctx.clone(), Origin::request(request_ctx));
     run_to_completion(async move {
         let verification = match ctx.accounts.verify_email(user.id, &user.email, ctx.now()).await? {

@@ -49,7 +49,9 @@ pub(in crate::auth) async fn reauthenticate_and_hash(
 ) -> Result<PasswordHash, Error> {
     let Some(stored) = &user.password_hash else {
         require_recent_sign_in(ctx, user, proof, request_ctx)?;
-        return Ok(ctx.node.hasher.hash(new).await?);
+        // Counted as an attempt, because the change may be refused after the hash, and be repeated any number of times.
+        let (slot, _counted) = reserve_slot(ctx, user, request_ctx).await?;
+        return Ok(slot.hash(new).await?);
     };
     let Attempt { password, slot, permit } = reserve_attempt(ctx, user, proof.password, request_ctx).await?;
     slot.verify_and_hash(password, stored, new).await?.ok_or_else(|| wrong_password(ctx, user, permit, request_ctx))
@@ -103,10 +105,20 @@ async fn reserve_attempt<'a, 'p>(
     request_ctx: RequestContext<'_>,
 ) -> Result<Attempt<'a, 'p>, Error> {
     let password = password.ok_or(Error::WrongCurrentPassword)?;
+    let (slot, permit) = reserve_slot(ctx, user, request_ctx).await?;
+    Ok(Attempt { password, slot, permit })
+}
+
+/// Counts an attempt and reserves a slot in the queue for it.
+async fn reserve_slot<'a>(
+    ctx: &'a Context,
+    user: &User,
+    request_ctx: RequestContext<'_>,
+) -> Result<(QueueSlot<'a>, AttemptPermit), Error> {
     rate_limit::check_sign_in(ctx, request_ctx).await?;
     let slot = ctx.node.hasher.acquire_slot().await?;
     let permit = rate_limit::check_reauthentication(ctx, user.id, request_ctx).await?;
-    Ok(Attempt { password, slot, permit })
+    Ok((slot, permit))
 }
 
 fn wrong_password(ctx: &Context, user: &User, permit: AttemptPermit, request_ctx: RequestContext<'_>) -> Error {

@@ -2,6 +2,7 @@
 //! image.
 
 use super::*;
+use crate::support::outbox;
 use crate::support::server::over_both_stores;
 use crate::support::signet::Plan;
 
@@ -12,6 +13,7 @@ const THIRD: &str = "192.0.2.1";
 fn plan(plan: Plan) -> Plan {
     plan.limits(&["COSTLY_ACCOUNT"], "7 per 1d")
         .limits(&["COSTLY_ADDRESS"], "10 per 1d")
+        .limits(&["REAUTHENTICATION_ACCOUNT"], "3 per 1d")
         .set("SIGNET_SERVER__TRUSTED_PROXIES", "127.0.0.1")
 }
 
@@ -20,6 +22,8 @@ over_both_stores!(
     costly_calls_of_one_account_share_a_limit,
     one_network_makes_a_limited_number_of_costly_calls,
     lists_of_many_projects_are_costly,
+    following_a_used_link_again_is_a_costly_call,
+    hashes_for_a_refused_change_are_limited,
 );
 
 async fn new_access(server: &TestServer) -> String {
@@ -90,4 +94,45 @@ async fn lists_of_many_projects_are_costly(server: &TestServer) {
     for (dialect, list) in lists() {
         dialect.assert_rate_limited(&send_from(ELSEWHERE, list.bearer_auth(&access)).await);
     }
+}
+
+/// Each time, the claims are written to all sessions of the user: see `auth::accounts::verify_email`.
+async fn following_a_used_link_again_is_a_costly_call(server: &TestServer) {
+    let sign_up = async |path: &str, name: &str| {
+        let email = format!("{name}@example.org");
+        let body = json!({"email": email, "username": name, "password": PASSWORD});
+        send_from(HOME, server.post(path).json(&body)).await.is(201);
+        outbox::wait_for_mail(server, &email, 0).await.token()
+    };
+    let (token, other_token) = (sign_up("/api/v1/register", "follower").await, sign_up("/users", "other").await);
+    let follow = |token: &str| server.get(&format!("/api/v1/verify?token={token}"));
+    let follow_elsewhere = |token: &str| server.get(&format!("/api/auth/confirmed_email/{token}"));
+    let redeem = |token: &str| server.post("/email-confirmations/redeem").json(&json!({"token": token}));
+    for _ in 0..=7 {
+        send_from(HOME, follow(&token)).await.is(200);
+    }
+    Dialect::V1.assert_rate_limited(&send_from(ELSEWHERE, follow(&token)).await);
+    Dialect::Ucontact.assert_rate_limited(&send_from(ELSEWHERE, follow_elsewhere(&token)).await);
+    Dialect::Native.assert_rate_limited(&send_from(ELSEWHERE, redeem(&token)).await);
+    // The first time proves the address, and the calls of other accounts have a limit of their own.
+    for _ in 0..2 {
+        send_from(ELSEWHERE, redeem(&other_token)).await.is(200);
+    }
+}
+
+/// The new address is taken, so the change is refused after the new password was hashed.
+async fn hashes_for_a_refused_change_are_limited(server: &TestServer) {
+    let (email, taken) = ("by-code@example.org", server.create_user(&[]).email);
+    send_from(HOME, server.post("/codes").json(&json!({"email": email}))).await.is(202);
+    let code = outbox::wait_for_mail(server, email, 0).await.code();
+    let sign_in = server.post("/sessions").json(&json!({"email": email, "code": code}));
+    let access = send_from(HOME, sign_in).await.is(201).tokens().access;
+    for _ in 0..3 {
+        let body = json!({"email": taken, "password": PASSWORD});
+        let change = server.request(Method::PUT, "/auth/users/me").bearer_auth(&access).json(&body);
+        send_from(HOME, change).await.is(409);
+    }
+    let body = json!({"new_password": PASSWORD});
+    let change = server.request(Method::PUT, "/me/password").bearer_auth(&access).json(&body);
+    Dialect::Native.assert_rate_limited(&send_from(ELSEWHERE, change).await);
 }
