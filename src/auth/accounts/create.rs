@@ -1,5 +1,7 @@
 //! Creates a user with a personal project.
 
+use std::net::IpAddr;
+
 use super::find::find_by_other_spelling;
 use crate::auth::Error;
 use crate::auth::accounts::permissions::can_create_superusers;
@@ -63,19 +65,20 @@ impl CreateUser {
 /// Creates a user whose password meets `policy`. Checks all input before anything is hashed. The caller records the
 /// event, and runs to completion if a client may disconnect, as `create_and_record` does.
 pub async fn create_user(ctx: &Context, new_user: CreateUser, policy: Policy) -> Result<User, Error> {
-    let row = check_and_hash(ctx, new_user, policy).await?;
+    let row = check_and_hash(ctx, new_user, policy, None).await?;
     store(ctx, &row).await
 }
 
-/// As [`create_user`], and calls `record` with the user even if the client disconnects while the row is stored. A
-/// disconnect before ends the call.
+/// As [`create_user`], for the client at this address, and calls `record` with the user even if the client disconnects
+/// while the row is stored. A disconnect before ends the call.
 pub(super) async fn create_and_record(
     ctx: &Context,
     new_user: CreateUser,
     policy: Policy,
+    client: IpAddr,
     record: impl FnOnce(&Context, &User) + Send + 'static,
 ) -> Result<User, Error> {
-    let row = check_and_hash(ctx, new_user, policy).await?;
+    let row = check_and_hash(ctx, new_user, policy, Some(client)).await?;
     let ctx = ctx.clone();
     run_to_completion(async move {
         let user = store(&ctx, &row).await?;
@@ -85,12 +88,17 @@ pub(super) async fn create_and_record(
     .await
 }
 
-async fn check_and_hash(ctx: &Context, mut new_user: CreateUser, policy: Policy) -> Result<NewUser, Error> {
+async fn check_and_hash(
+    ctx: &Context,
+    mut new_user: CreateUser,
+    policy: Policy,
+    client: Option<IpAddr>,
+) -> Result<NewUser, Error> {
     let password = new_user.password.take();
     let mut row = new_user.into_row::<Error>(ctx)?;
     if let Some(password) = &password {
         policy.check(password)?;
-        row.password_hash = Some(ctx.node.hasher.hash(password).await?);
+        row.password_hash = Some(ctx.node.hasher.acquire_slot(client).await?.hash(password).await?);
     }
     Ok(row)
 }
@@ -121,7 +129,8 @@ pub async fn create_user_as_admin(
     }
     let policy = Policy::for_dialect(request_ctx.dialect_config, &ctx.node.config.passwords);
     let origin = Origin::request_of(by.id, request_ctx);
-    create_and_record(ctx, new_user, policy, move |ctx, user| record_created(ctx, user, &origin)).await
+    let record = move |ctx: &Context, user: &User| record_created(ctx, user, &origin);
+    create_and_record(ctx, new_user, policy, request_ctx.rate_limit_ip, record).await
 }
 
 /// Creates a user on behalf of the operator.

@@ -20,5 +20,5 @@ pub async fn sign_up(ctx: &Context, new_user: CreateUser, request_ctx: RequestCo
     let record = move |ctx: &Context, user: &User| {
         audit::record(ctx, Event::of_user(EventType::UserRegistered, user.id, origin));
     };
-    create_and_record(ctx, new_user, policy, record).await
+    create_and_record(ctx, new_user, policy, request_ctx.rate_limit_ip, record).await
 }

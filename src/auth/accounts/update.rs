@@ -158,7 +158,7 @@ pub async fn update_user(
         require_password_or_recent_sign_in(ctx, &user, proof, request_ctx).await?;
     }
     let hash = match &update.password {
-        Some(new) => Some(ctx.node.hasher.hash(new).await?),
+        Some(new) => Some(ctx.node.hasher.acquire_slot(Some(request_ctx.rate_limit_ip)).await?.hash(new).await?),
         None => None,
     };
     let update = UpdateUser { email, verified, disabled, superuser, ..update };

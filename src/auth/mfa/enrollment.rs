@@ -153,7 +153,7 @@ pub async fn enable_without_confirmation(
     // Enabling and disabling cost hashes and mails, so each counts as an attempt at the second factor.
     let _counted = rate_limit::check_mfa(ctx, user, &mfa_subject(&user.email), request_ctx).await?;
     let secret = TotpSecret::generate(ctx, &user.email)?;
-    let (codes, hashes) = recovery::generate_six_digit(ctx, count).await?;
+    let (codes, hashes) = recovery::generate_six_digit(ctx, count, request_ctx.rate_limit_ip).await?;
     // Step 0: no code has been used yet.
     enable_and_notify(ctx, user, secret.seal(ctx, user.id)?, 0, hashes, request_ctx).await?;
     Ok((secret.key(), codes))

@@ -4,6 +4,8 @@
 //! API promises, could be recovered from a fast digest, so they are hashed like passwords; online guesses are counted
 //! like those of every code.
 
+use std::net::IpAddr;
+
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
@@ -33,7 +35,11 @@ pub(super) fn generate(ctx: &Context, count: u32) -> (Vec<String>, Vec<RecoveryC
 }
 
 /// Generates `count` distinct codes of six digits.
-pub(super) async fn generate_six_digit(ctx: &Context, count: u32) -> Result<(Vec<String>, Vec<RecoveryCode>), Error> {
+pub(super) async fn generate_six_digit(
+    ctx: &Context,
+    count: u32,
+    client: IpAddr,
+) -> Result<(Vec<String>, Vec<RecoveryCode>), Error> {
     let mut codes = Vec::new();
     while codes.len() < count as usize {
         let code = generate_code(ctx);
@@ -41,13 +47,14 @@ pub(super) async fn generate_six_digit(ctx: &Context, count: u32) -> Result<(Vec
             codes.push(code);
         }
     }
-    let hashes = ctx.node.hasher.hash_all(codes.iter().cloned().map(Password::new).collect()).await?;
+    let hashes = ctx.node.hasher.hash_all(codes.iter().cloned().map(Password::new).collect(), client).await?;
     let rows = hashes.into_iter().map(|hash| RecoveryCode { id: new_id(ctx), hash }).collect();
     Ok((codes, rows))
 }
 
-/// Finds the row of the code; `None` if it is none of the user's. Does not use it up.
-pub(super) async fn find(ctx: &Context, user: UserId, code: &str) -> Result<Option<Uuid>, Error> {
+/// Finds the row of the code; `None` if it is none of the user's. Does not use it up. `client`: the address that the
+/// code came from.
+pub(super) async fn find(ctx: &Context, user: UserId, code: &str, client: IpAddr) -> Result<Option<Uuid>, Error> {
     let rows = ctx.accounts.recovery_codes(user).await?;
     let code = normalize(code);
     let expected = fast_hash(&code);
@@ -55,7 +62,7 @@ pub(super) async fn find(ctx: &Context, user: UserId, code: &str) -> Result<Opti
     let mut matching = fast.iter().find(|row| bool::from(row.hash.0.as_bytes().ct_eq(expected.as_bytes())));
     if matching.is_none() && code.len() == 6 && !slow.is_empty() {
         let hashes: Vec<_> = slow.iter().map(|row| row.hash.clone()).collect();
-        let index = ctx.node.hasher.find_match(&Password::new(code), &hashes).await?;
+        let index = ctx.node.hasher.find_match(&Password::new(code), &hashes, client).await?;
         matching = index.and_then(|index| slow.get(index));
     }
     Ok(matching.map(|row| row.id))

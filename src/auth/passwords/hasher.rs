@@ -4,6 +4,7 @@
 //! checking it against a fresh one. Knows nothing of users and stores nothing: storing an upgraded hash is the caller's
 //! task.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -86,9 +87,10 @@ impl Hasher {
 
     /// Reserves a slot in the queue before the stored hash is known. If the queue is full, the request is held for a
     /// moment and then rejected, before the user is looked up: the response time reveals nothing of the user, and the
-    /// stores are spared the lookup.
-    pub async fn acquire_slot(&self) -> Result<QueueSlot<'_>, Busy> {
-        Ok(QueueSlot { hasher: self, slot: self.pool.acquire_slot().await? })
+    /// stores are spared the lookup. `client`: the address of the client that the password came from, so that nobody
+    /// keeps others out; `None` if no request asked for the hash.
+    pub async fn acquire_slot(&self, client: Option<IpAddr>) -> Result<QueueSlot<'_>, Busy> {
+        Ok(QueueSlot { hasher: self, slot: self.pool.acquire_slot(client).await? })
     }
 
     /// Reserves a slot in the queue, or is rejected immediately if the queue is full.
@@ -96,19 +98,20 @@ impl Hasher {
         Ok(QueueSlot { hasher: self, slot: self.pool.reserve_slot()? })
     }
 
-    /// Hashes a new password. Dropping the future before the job starts cancels it.
+    /// Hashes a new password that came from no client. Dropping the future before the job starts cancels it.
     pub async fn hash(&self, password: &Password) -> Result<PasswordHash, Busy> {
-        self.acquire_slot().await?.hash(password).await
+        self.acquire_slot(None).await?.hash(password).await
     }
 
-    /// Checks a password against a stored hash, as [`QueueSlot::verify`] does.
+    /// Checks a password that came from no client, as [`QueueSlot::verify`] does.
     pub async fn verify(&self, password: &Password, stored: Option<&PasswordHash>) -> Result<Verdict, Busy> {
-        self.acquire_slot().await?.verify(password, stored).await
+        self.acquire_slot(None).await?.verify(password, stored).await
     }
 
     /// Hashes several new passwords in one job, so that it is rejected as a whole or not at all.
-    pub async fn hash_all(&self, passwords: Vec<Password>) -> Result<Vec<PasswordHash>, Busy> {
-        let (slot, cost, implementation) = (self.pool.acquire_slot().await?, self.cost, self.implementation);
+    pub async fn hash_all(&self, passwords: Vec<Password>, client: IpAddr) -> Result<Vec<PasswordHash>, Busy> {
+        let slot = self.pool.acquire_slot(Some(client)).await?;
+        let (cost, implementation) = (self.cost, self.implementation);
         let hashes = u32::try_from(passwords.len()).unwrap_or(u32::MAX);
         let salted: Vec<_> = passwords.into_iter().map(|password| (password, self.rng.bytes())).collect();
         let hash_all = move |memory: &mut Memory| {
@@ -119,8 +122,14 @@ impl Hasher {
     }
 
     /// Finds the first of these hashes that matches the password, in one job.
-    pub async fn find_match(&self, password: &Password, stored: &[PasswordHash]) -> Result<Option<usize>, Busy> {
-        let (slot, hashes) = (self.pool.acquire_slot().await?, u32::try_from(stored.len()).unwrap_or(u32::MAX));
+    pub async fn find_match(
+        &self,
+        password: &Password,
+        stored: &[PasswordHash],
+        client: IpAddr,
+    ) -> Result<Option<usize>, Busy> {
+        let slot = self.pool.acquire_slot(Some(client)).await?;
+        let hashes = u32::try_from(stored.len()).unwrap_or(u32::MAX);
         let parse = |hash: &PasswordHash| StoredHash::parse(&hash.0).map_err(log_invalid_hash).ok();
         let (password, stored) = (password.clone(), stored.iter().map(parse).collect::<Vec<_>>());
         let implementation = self.implementation;

@@ -116,7 +116,7 @@ async fn reserve_slot<'a>(
     request_ctx: RequestContext<'_>,
 ) -> Result<(QueueSlot<'a>, AttemptPermit), Error> {
     rate_limit::check_sign_in(ctx, request_ctx).await?;
-    let slot = ctx.node.hasher.acquire_slot().await?;
+    let slot = ctx.node.hasher.acquire_slot(Some(request_ctx.rate_limit_ip)).await?;
     let permit = rate_limit::check_reauthentication(ctx, user.id, request_ctx).await?;
     Ok((slot, permit))
 }

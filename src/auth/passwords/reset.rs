@@ -46,7 +46,7 @@ pub async fn reset_password(
     let key = SecretKey { kind: SecretKind::PasswordReset, subject: &subject, id: &id };
     let (owner, client) = (Owner::User(user.id), request_ctx.client());
     let checked = one_time::check(ctx, key, device_secret, owner, client).await?.ok_or(INVALID_LINK)?;
-    let hash = ctx.node.hasher.hash(new).await?;
+    let hash = ctx.node.hasher.acquire_slot(Some(client.rate_limit_ip)).await?.hash(new).await?;
     let (ctx, proof) = (ctx.clone(), EmailProof::new(&user, request_ctx));
     run_to_completion(async move {
         let held = checked.hold(&ctx).await?.ok_or(INVALID_LINK)?;

@@ -60,7 +60,7 @@ pub async fn check_password(
     rate_limit::check_sign_in(ctx, request_ctx).await?;
     // Before the user is looked up and before the account's limit is counted: if the queue is full, the response
     // reveals nothing about the login, and the attempt does not count against the account.
-    let slot = ctx.node.hasher.acquire_slot().await?;
+    let slot = ctx.node.hasher.acquire_slot(Some(request_ctx.rate_limit_ip)).await?;
     let user = match &login {
         Some(login) => find_by_login(ctx, login).await?,
         None => None,

@@ -10,6 +10,7 @@ mod hash_times;
 mod held;
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use self::hash_times::{HashTimes, JobTimes, Priority, Stopwatch};
-use self::held::Held;
+use self::held::{Block, Held};
 use super::Memory;
 use crate::priority;
 use crate::telemetry::metrics::Hashing;
@@ -150,16 +151,16 @@ impl Pool {
         Err(Busy)
     }
 
-    /// Reserves a slot for one job. If there is none, the request is held for a moment, behind those that are held
-    /// already.
-    pub(super) async fn acquire_slot(&self) -> Result<Slot, Busy> {
+    /// Reserves a slot for one job. If there is none, the request is held for a moment. `held` shares the slots that
+    /// become free between the clients.
+    pub(super) async fn acquire_slot(&self, client: Option<IpAddr>) -> Result<Slot, Busy> {
         self.shared.grant_slots();
         let granted = {
             let mut state = self.shared.lock();
             if state.held.is_empty() && state.reserve(self.shared.limits) {
                 return Ok(Slot(Arc::clone(&self.shared)));
             }
-            state.held.hold()
+            state.held.hold(Block::of(client))
         };
         if let Some(granted) = granted
             && let Ok(Ok(slot)) = tokio::time::timeout(self.shared.limits.hold, granted).await

@@ -204,8 +204,8 @@ async fn slot_is_reserved_until_used_or_dropped() {
 async fn held_requests_get_free_slots_in_order() {
     let pool = pool(1, 60 * SECOND);
     let slot = pool.reserve_slot().unwrap();
-    let (mut first, mut second) = (Box::pin(pool.acquire_slot()), Box::pin(pool.acquire_slot()));
-    let mut gone = Box::pin(pool.acquire_slot());
+    let (mut first, mut second) = (Box::pin(pool.acquire_slot(None)), Box::pin(pool.acquire_slot(None)));
+    let mut gone = Box::pin(pool.acquire_slot(None));
     begin(gone.as_mut());
     begin(first.as_mut());
     begin(second.as_mut());
@@ -218,7 +218,7 @@ async fn held_requests_get_free_slots_in_order() {
     let Ok(slot) = second.await else { panic!("the slot of the job that was run") };
     assert_eq!(pool.load().held, 0);
     // A slot that was granted to a request that then ends is released.
-    let mut third = Box::pin(pool.acquire_slot());
+    let mut third = Box::pin(pool.acquire_slot(None));
     begin(third.as_mut());
     drop(slot);
     drop(third);
@@ -227,28 +227,47 @@ async fn held_requests_get_free_slots_in_order() {
 }
 
 #[tokio::test]
+async fn a_client_with_many_networks_keeps_nobody_out() {
+    let pool = pool(1, 60 * SECOND);
+    let slot = pool.reserve_slot().unwrap();
+    let acquire = |address: &str| Box::pin(pool.acquire_slot(Some(address.parse().unwrap())));
+    let (mut first, mut second) = (acquire("2001:db8:1::1"), acquire("2001:db8:2::1"));
+    let mut other = acquire("198.51.100.7");
+    begin(first.as_mut());
+    begin(second.as_mut());
+    begin(other.as_mut());
+    drop(slot);
+    let Ok(slot) = first.await else { panic!("it was the first") };
+    drop(slot);
+    let Ok(slot) = other.await else { panic!("no other request of its block is held") };
+    begin(second.as_mut());
+    drop(slot);
+    assert!(second.await.is_ok());
+}
+
+#[tokio::test]
 async fn a_request_that_is_held_in_vain_is_rejected_and_counted_once() {
     let pool = Pool::start(Limits { hold: Duration::from_millis(1), ..limits(1, 1, 60 * SECOND) }).unwrap();
     let slot = pool.reserve_slot().unwrap();
     for refused in 1..4 {
-        assert!(pool.acquire_slot().await.is_err());
+        assert!(pool.acquire_slot(None).await.is_err());
         assert_eq!((pool.load().shed_full, pool.load().held), (refused, 0));
     }
     drop(slot);
-    assert!(pool.acquire_slot().await.is_ok());
+    assert!(pool.acquire_slot(None).await.is_ok());
 }
 
 #[tokio::test]
 async fn beyond_the_bound_requests_are_rejected_and_not_held() {
     let pool = pool(1, 60 * SECOND);
     let slot = pool.reserve_slot().unwrap();
-    let mut held: Vec<_> = (0..held::MAX_HELD).map(|_| Box::pin(pool.acquire_slot())).collect();
+    let mut held: Vec<_> = (0..held::MAX_HELD).map(|_| Box::pin(pool.acquire_slot(None))).collect();
     held.iter_mut().for_each(|one| begin(one.as_mut()));
-    assert!(pool.acquire_slot().await.is_err());
+    assert!(pool.acquire_slot(None).await.is_err());
     assert_eq!((pool.load().shed_full, pool.load().held), (1, held::MAX_HELD));
     drop(held);
     drop(slot);
-    assert!(pool.acquire_slot().await.is_ok());
+    assert!(pool.acquire_slot(None).await.is_ok());
 }
 
 /// Jobs go to the other threads while the priority is raised, and back afterwards.
