@@ -195,7 +195,8 @@ impl Mailer {
     }
 
     /// Queues a mail and returns immediately: composing and sending happen on another thread, so a response takes the
-    /// same time with and without a mail. Drops the mail if the queue is full.
+    /// same time with and without a mail. If the queue is full, the mail takes the place of one that the mail server
+    /// deferred, or is dropped.
     pub fn enqueue(&self, mail: Mail) {
         let kind = mail.letter.kind().name;
         if let Err(error) = self.queue(mail, None, false) {
@@ -279,21 +280,21 @@ impl Mailer {
         reply: Option<oneshot::Sender<Result<(), DeliveryFailure>>>,
         single_try: bool,
     ) -> Result<(), DeliveryError> {
-        let refused = if *self.closing.borrow() {
-            Some(DeliveryError::ShuttingDown)
-        } else {
-            let admitted = self.pending.send_if_modified(|pending| {
-                let admitted = *pending < self.capacity;
-                *pending += usize::from(admitted);
-                admitted
-            });
-            (!admitted).then_some(DeliveryError::QueueFull)
-        };
-        if let Some(refused) = refused {
+        if *self.closing.borrow() {
             self.metrics.count(Counter::MailsDropped);
-            return Err(refused);
+            return Err(DeliveryError::ShuttingDown);
         }
-        self.metrics.count(Counter::MailQueue);
+        let admitted = self.pending.send_if_modified(|pending| {
+            let admitted = *pending < self.capacity;
+            *pending += usize::from(admitted);
+            admitted
+        });
+        if admitted {
+            self.metrics.count(Counter::MailQueue);
+        } else if !self.list.displace() {
+            self.metrics.count(Counter::MailsDropped);
+            return Err(DeliveryError::QueueFull);
+        }
         let number = self.list.add(&mail);
         // The mail thread ends only after this sender is dropped.
         self.queue_sender.send(QueuedMail { mail, reply, number, single_try }).map_err(|_| DeliveryError::ShuttingDown)

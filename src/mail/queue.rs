@@ -116,14 +116,19 @@ async fn handle(delivery: Arc<Delivery>, mut queued: QueuedMail) {
     // Otherwise a worker that needs the processor waits for the end of this thread's time slice: before 6.12, Linux lets
     // a thread finish its slice, whatever its nice value.
     std::thread::yield_now();
-    delivery.worker.list.remove(queued.number);
-    metrics.decrement(Counter::MailQueue);
+    // A mail that was displaced has given its place to another.
+    let has_place = delivery.worker.list.remove(queued.number);
+    if has_place {
+        metrics.decrement(Counter::MailQueue);
+    }
     metrics.count(end);
     if let Some(reply) = queued.reply {
         let _ = reply.send(answer);
     }
     // Last, so that a drain that waits for this finds everything else done.
-    pending.send_modify(|pending| *pending -= 1);
+    if has_place {
+        pending.send_modify(|pending| *pending -= 1);
+    }
     if *delivery.worker.closing.borrow()
         && *pending.borrow() == 0
         && let Transport::Smtp(smtp) = &delivery.worker.transport
@@ -148,6 +153,8 @@ impl Delivery {
             if queued.single_try {
                 return Err(Undelivered(Counter::MailsExpired, DeliveryError::TimedOut, Some(reason)));
             }
+            let may_be_displaced = !unreachable && queued.reply.is_none();
+            let mut displaced = may_be_displaced.then(|| list.begin_wait(queued.number));
             metrics.count(Counter::MailRetries);
             list.record_failure(queued.number, &reason);
             self.record_failure(reason);
@@ -169,6 +176,11 @@ impl Delivery {
                 Ok(()) = recovered.changed(), if unreachable => {}
                 () = drain_started => pause = FIRST_PAUSE,
                 () = caller_gone(&mut queued.reply) => {}
+                () = is_displaced(&mut displaced) => {}
+            }
+            if displaced.is_some() && !list.end_wait(queued.number) {
+                let why = "the mail server deferred it, and the queue was full".to_owned();
+                return Err(Undelivered(Counter::MailsDropped, DeliveryError::QueueFull, Some(why)));
             }
         }
     }
@@ -229,6 +241,14 @@ impl Delivery {
             tracing::info!("mail is being sent again");
             self.recovered.send_replace(());
         }
+    }
+}
+
+/// Completes when the mail is displaced. Never completes if it cannot be.
+async fn is_displaced(displaced: &mut Option<oneshot::Receiver<()>>) {
+    match displaced {
+        Some(displaced) => _ = displaced.await,
+        None => std::future::pending().await,
     }
 }
 

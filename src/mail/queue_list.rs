@@ -1,9 +1,14 @@
 //! The mails in the queue: what they are, since when they wait, and why. For the metrics and for administrators. Holds no
 //! code and no link.
+//!
+//! A mail that the mail server deferred can be displaced by a new one. Otherwise anyone could fill the queue for a day,
+//! with sign-ups whose addresses the server defers again and again, such as those of domains that do not exist.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
 
 use super::Mail;
 use crate::clock::Timestamp;
@@ -33,7 +38,14 @@ pub(super) struct QueueList(Mutex<Queued>);
 #[derive(Default)]
 struct Queued {
     next: u64,
-    mails: BTreeMap<u64, (Instant, ListedMail)>,
+    mails: BTreeMap<u64, Entry>,
+}
+
+struct Entry {
+    since: Instant,
+    mail: ListedMail,
+    /// Ends the wait of a mail that the mail server deferred. `None` while it does not wait.
+    displace: Option<oneshot::Sender<()>>,
 }
 
 impl QueueList {
@@ -50,31 +62,60 @@ impl QueueList {
         let mut queued = self.lock();
         let number = queued.next;
         queued.next += 1;
-        queued.mails.insert(number, (Instant::now(), listed));
+        queued.mails.insert(number, Entry { since: Instant::now(), mail: listed, displace: None });
         number
     }
 
     /// Records that a try to send a mail failed.
     pub(super) fn record_failure(&self, number: u64, reason: &str) {
-        if let Some((_, mail)) = self.lock().mails.get_mut(&number) {
+        if let Some(Entry { mail, .. }) = self.lock().mails.get_mut(&number) {
             mail.failed_tries = mail.failed_tries.saturating_add(1);
             mail.last_failure = Some(reason.to_owned());
         }
     }
 
-    /// Removes a mail, which was sent or given up.
-    pub(super) fn remove(&self, number: u64) {
-        self.lock().mails.remove(&number);
+    /// Removes a mail, which was sent or given up. Returns false if it was displaced.
+    pub(super) fn remove(&self, number: u64) -> bool {
+        self.lock().mails.remove(&number).is_some()
+    }
+
+    /// From now on, a mail that the mail server deferred can be displaced. The result completes when it is.
+    pub(super) fn begin_wait(&self, number: u64) -> oneshot::Receiver<()> {
+        let (displace, displaced) = oneshot::channel();
+        if let Some(entry) = self.lock().mails.get_mut(&number) {
+            entry.displace = Some(displace);
+        }
+        displaced
+    }
+
+    /// The mail is tried again, so it cannot be displaced. Returns false if it was displaced before.
+    pub(super) fn end_wait(&self, number: u64) -> bool {
+        let mut queued = self.lock();
+        let Some(entry) = queued.mails.get_mut(&number) else { return false };
+        entry.displace = None;
+        true
+    }
+
+    /// Removes the oldest of the mails that can be displaced, which gives its place to another. Returns false if there is
+    /// none.
+    pub(super) fn displace(&self) -> bool {
+        let mut queued = self.lock();
+        let oldest = queued.mails.iter_mut().find_map(|(number, entry)| Some((*number, entry.displace.take()?)));
+        let Some((number, displace)) = oldest else { return false };
+        queued.mails.remove(&number);
+        // Fails if its wait ends at this moment; then it finds that it was displaced.
+        let _ = displace.send(());
+        true
     }
 
     /// How long the oldest mail has waited; zero if there is none.
     pub(super) fn oldest(&self) -> Duration {
-        self.lock().mails.first_key_value().map_or(Duration::ZERO, |(_, (since, _))| since.elapsed())
+        self.lock().mails.first_key_value().map_or(Duration::ZERO, |(_, entry)| entry.since.elapsed())
     }
 
     /// The oldest mails.
     pub(super) fn list(&self, limit: usize) -> Vec<ListedMail> {
-        self.lock().mails.values().take(limit).map(|(_, mail)| mail.clone()).collect()
+        self.lock().mails.values().take(limit).map(|entry| entry.mail.clone()).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Queued> {
@@ -87,16 +128,32 @@ mod tests {
     use super::super::{Language, Letter, Origin, OriginBy};
     use super::*;
 
-    #[test]
-    fn oldest_mail_counts_whichever_goes_first() {
+    fn mail(to: &str) -> Mail {
         let now = Timestamp::from_secs(1_795_233_600);
-        let mail = |to: &str| Mail {
+        Mail {
             to: to.to_owned(),
             language: Language::default(),
             letter: Letter::SignInCode { code: "031415".to_owned() },
             origin: Origin { at: now, by: OriginBy::Operator },
             expires_at: now,
-        };
+        }
+    }
+
+    #[test]
+    fn only_a_waiting_mail_is_displaced_the_oldest_first() {
+        let list = QueueList::default();
+        let [new, first, second] = [0; 3].map(|_| list.add(&mail("a@example.org")));
+        assert!(!list.displace(), "none waits");
+        let (mut of_second, mut of_first) = (list.begin_wait(second), list.begin_wait(first));
+        assert!(list.displace());
+        assert_eq!((of_first.try_recv().is_ok(), of_second.try_recv().is_ok()), (true, false));
+        assert_eq!((list.end_wait(first), list.end_wait(second)), (false, true));
+        assert!(!list.displace(), "the second is being tried");
+        assert_eq!([new, first, second].map(|number| list.remove(number)), [true, false, true]);
+    }
+
+    #[test]
+    fn oldest_mail_counts_whichever_goes_first() {
         let list = QueueList::default();
         assert_eq!(list.oldest(), Duration::ZERO);
         let (first, second) = (list.add(&mail("a@example.org")), list.add(&mail("b@example.org")));

@@ -137,6 +137,25 @@ async fn full_queue_drops_mails_and_reports_it() {
 }
 
 #[tokio::test]
+async fn new_mail_takes_the_place_of_a_deferred_one() {
+    let mut server = smtp::Server::start();
+    let mailer = TestMailer::open(&config::Mail { queue: 2, ..via(&server) });
+    server.refuse("450 4.1.2 domain not found");
+    mailer.handle.enqueue(code("first@example.org"));
+    mailer.handle.enqueue(code("second@example.org"));
+    // Pauses last for seconds by then.
+    until("the deliveries were tried", async || mailer.count("signet_mail_failed_tries_total") >= 8).await;
+    mailer.handle.enqueue(code("third@example.org"));
+    server.accept();
+    mailer.wait_for("sent", 2).await;
+    let accepted = server.accepted();
+    let mut to: Vec<_> = accepted.iter().map(|mail| mail["to"][0].as_str().unwrap()).collect();
+    to.sort_unstable();
+    assert_eq!(to, ["second@example.org", "third@example.org"]);
+    assert_eq!((mailer.count_mails("dropped"), mailer.count("signet_mail_queue")), (1, 0));
+}
+
+#[tokio::test]
 async fn drain_sends_all_queued_mails() {
     let server = smtp::Server::start();
     let mailer = TestMailer::open(&via(&server));
