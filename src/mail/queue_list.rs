@@ -96,8 +96,8 @@ impl QueueList {
         true
     }
 
-    /// Removes the oldest of the mails that can be displaced, which gives its place to another. Returns false if there is
-    /// none.
+    /// Removes the oldest of the mails that can be displaced, which gives its place to another. Returns false if there
+    /// is none.
     pub(super) fn displace(&self) -> bool {
         let mut queued = self.lock();
         let oldest = queued.mails.iter_mut().find_map(|(number, entry)| Some((*number, entry.displace.take()?)));
