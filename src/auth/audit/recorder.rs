@@ -21,11 +21,16 @@ use super::event_type::EventType;
 use crate::clock::Timestamp;
 use crate::config::site_of;
 use crate::id::UserId;
+use crate::store::ephemeral::EventClass;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::Counter;
 
 /// Capacity of the queue to the store: some seconds of as many sign-ins as a node can hash.
 const QUEUE: usize = 4_096;
+
+/// The places of each queue that only actions take. While a store or a receiver is away, attempts, which a stranger can
+/// cause in any number, must not lose them.
+const FOR_ACTIONS: usize = QUEUE / 2;
 
 /// The time in which an event that clients and users can cause in any number is recorded once for each of them.
 const REPEAT_AFTER: Duration = Duration::from_secs(60);
@@ -123,13 +128,14 @@ impl Recorder {
     }
 
     pub(super) fn queue(&self, event: QueuedEvent) {
+        let class = event.event_type.class();
         if let Some(webhook) = self.to_webhook.as_ref().filter(|_| event.is_for_all)
-            && webhook.try_send(event.record.clone()).is_err()
+            && (!has_place(webhook, class) || webhook.try_send(event.record.clone()).is_err())
         {
             self.metrics.count(Counter::WebhookEventsLost);
         }
         self.pending.fetch_add(1, Ordering::Relaxed);
-        if self.to_store.try_send(event).is_err() {
+        if !has_place(&self.to_store, class) || self.to_store.try_send(event).is_err() {
             self.pending.fetch_sub(1, Ordering::Relaxed);
             self.metrics.count(Counter::AuditEventsLost);
         }
@@ -185,6 +191,11 @@ impl Recorder {
     }
 }
 
+/// Returns true if an event of this class may take one of the free places of a queue.
+fn has_place<T>(queue: &mpsc::Sender<T>, class: EventClass) -> bool {
+    class == EventClass::Action || queue.capacity() > FOR_ACTIONS
+}
+
 #[cfg(test)]
 mod tests {
     use uuid::Uuid;
@@ -210,5 +221,25 @@ mod tests {
         let earlier = now - Duration::from_secs(3600);
         assert_eq!(repetition(0, earlier), Repetition::None);
         assert_eq!(repetition(0, earlier - Duration::from_millis(1)), Repetition::OfSubject);
+    }
+
+    #[test]
+    fn attempts_lose_no_action() {
+        let metrics = Arc::new(Metrics::new::<&str>(&[], Timestamp::default()));
+        let recorder = Recorder::new("system", metrics.clone(), true);
+        let queue = |event_type: EventType| {
+            let record =
+                Event::new(event_type, Origin::process()).into_record("1".to_owned(), Timestamp::default(), "");
+            recorder.queue(QueuedEvent { event_type, user: None, record: Arc::new(record), is_for_all: true });
+        };
+        (0..=QUEUE).for_each(|_| queue(EventType::SignInRefused));
+        let lost = || [Counter::AuditEventsLost, Counter::WebhookEventsLost].map(|counter| metrics.value(counter));
+        let attempts = lost();
+        assert_eq!(attempts, [(QUEUE - FOR_ACTIONS + 1) as u64; 2]);
+        queue(EventType::SuperuserGranted);
+        assert_eq!(lost(), attempts);
+        let mut webhook = recorder.take_webhook_queue().unwrap();
+        let sent: Vec<_> = std::iter::from_fn(|| webhook.try_recv().ok()).collect();
+        assert_eq!((sent.len(), sent.last().unwrap().event_type.as_str()), (FOR_ACTIONS + 1, "superuser.granted"));
     }
 }
