@@ -348,9 +348,10 @@ impl State {
     }
 
     fn can_accept(&self, limits: Limits) -> bool {
-        let ahead = self.waiting.len() + self.reserved;
-        let expected_wait = self.hash_times.expected().as_secs_f64() * ahead as f64 / limits.threads as f64;
-        ahead < limits.queue && expected_wait <= limits.deadline.as_secs_f64() / 2.0
+        // A reserved slot counts as one hash, because its job is not known yet.
+        let hashes = self.waiting.iter().map(|waiting| waiting.job.hashes() as usize).sum::<usize>() + self.reserved;
+        let expected_wait = self.hash_times.expected().as_secs_f64() * hashes as f64 / limits.threads as f64;
+        self.waiting.len() + self.reserved < limits.queue && expected_wait <= limits.deadline.as_secs_f64() / 2.0
     }
 
     /// The job that has waited longest and is still wanted.

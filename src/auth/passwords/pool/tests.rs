@@ -174,6 +174,20 @@ async fn job_expected_to_wait_half_the_deadline_is_rejected() {
 }
 
 #[tokio::test]
+async fn every_hash_of_a_waiting_job_counts() {
+    let pool = Pool::start(Limits { initial_estimate: SECOND, ..limits(1, 100, 8 * SECOND) }).unwrap();
+    let (held, release) = hold(&pool);
+    let mut held = pin!(held);
+    begin(held.as_mut());
+    until("the thread takes the job", || pool.load().running == 1);
+    let mut several = Box::pin(async { pool.reserve_slot()?.run(5, |_| 5).await });
+    begin(several.as_mut());
+    assert_eq!(run(&pool, |_| 1).await, Err(Busy));
+    drop(release);
+    assert_eq!(several.await, Ok(5));
+}
+
+#[tokio::test]
 async fn estimate_follows_the_measured_time() {
     let pool = Pool::start(Limits { initial_estimate: 100 * SECOND, ..limits(1, 100, 60 * SECOND) }).unwrap();
     let first = pool.reserve_slot().unwrap();
