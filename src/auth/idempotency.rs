@@ -13,9 +13,11 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::auth::error::IdempotencyError;
+use crate::auth::rate_limit::LimitedAction;
+use crate::auth::request_context::RequestContext;
+use crate::auth::{Error, rate_limit};
 use crate::clock::request_budget::continue_budget;
 use crate::encoding::{sha256, short_sha256};
 use crate::id::UserId;
@@ -52,20 +54,31 @@ pub struct RepeatableRequest<'a> {
 pub enum Requester {
     /// A user who is authenticated.
     User(UserId),
+    /// An administrator who is authenticated.
+    Administrator(UserId),
     /// A network, for requests without authentication.
     Network(IpAddr),
 }
 
 /// Executes `work` and returns its response; if `request` was executed before, returns the stored response instead.
 /// Once begun, the work is completed even if the client disconnects, so that its response is stored.
+///
+/// Rate-limited, because a key is written before the work has counted anything, also if the work is refused. An
+/// administrator may create any number of users.
 pub async fn run_once<E>(
     ctx: &Context,
     request: RepeatableRequest<'_>,
+    request_ctx: RequestContext<'_>,
     work: impl Future<Output = Result<Vec<u8>, E>> + Send + 'static,
 ) -> Result<Vec<u8>, E>
 where
     E: From<Error> + Send + 'static,
 {
+    match request.requester {
+        Requester::User(user) => rate_limit::check_costly(ctx, user, request_ctx).await?,
+        Requester::Network(_) => rate_limit::check_client(ctx, LimitedAction::CostlyClient, request_ctx).await?,
+        Requester::Administrator(_) => {}
+    }
     let now = ctx.now();
     let (key, fingerprint) = (store_key(&request), sha256(&ctx.node.secrets.mac(request.body)));
     let stored_request = IdempotentRequest { key: &key, fingerprint };
@@ -114,7 +127,7 @@ fn open(ctx: &Context, sealed: &[u8]) -> Result<Vec<u8>, Error> {
 fn store_key(request: &RepeatableRequest<'_>) -> String {
     let RepeatableRequest { operation, requester, key, .. } = request;
     let requester = match requester {
-        Requester::User(user) => user.to_string(),
+        Requester::User(user) | Requester::Administrator(user) => user.to_string(),
         Requester::Network(network) => network.to_string(),
     };
     short_sha256(format!("{operation}\n{requester}\n{key}").as_bytes(), 16)

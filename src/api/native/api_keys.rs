@@ -18,6 +18,7 @@ use crate::auth::api_keys::{
 };
 use crate::auth::context::Context;
 use crate::auth::error::Denial;
+use crate::auth::idempotency::Requester;
 use crate::auth::passwords::{IdentityProof, Password};
 use crate::auth::tokens::caller::{Caller, authenticate};
 use crate::clock::Timestamp;
@@ -241,7 +242,7 @@ async fn create(ctx: Context, mut request: Request) -> Result<Response, Problem>
     // The project is in the path, so the body alone does not identify the request.
     let operation = "create an API key";
     let content = [project.to_string().as_bytes(), &bytes].concat().into();
-    idempotency::create(&ctx, &request, operation, Some(caller.user), &content, work).await
+    idempotency::create(&ctx, &request, operation, Requester::User(caller.user), &content, work).await
 }
 
 pub(super) const CREATE: Endpoint = endpoint! {

@@ -6,14 +6,13 @@ use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use utoipa::IntoParams;
 
-use super::Problem;
+use super::{Problem, request_context};
 use crate::api::ApiError;
 use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::auth::error::IdempotencyError;
 use crate::auth::idempotency::{RepeatableRequest, Requester, run_once};
 use crate::http::{FieldError, FieldErrorKind, ParamLocation, Rejection, Request, Response};
-use crate::id::UserId;
 
 const HEADER: &str = "idempotency-key";
 
@@ -37,22 +36,24 @@ pub(super) const KEY_REUSED: Error = Error::Idempotency(IdempotencyError::KeyReu
 pub(super) const IN_PROGRESS: Error = Error::Idempotency(IdempotencyError::InProgress);
 
 /// Executes `work` unless the request repeats one that was executed, and responds with 201 and the JSON that `work`
-/// returned then. `caller`: the user who is authenticated; without one, the key belongs to the client's network.
+/// returned then.
 pub(super) async fn create<W>(
     ctx: &Context,
     request: &Request,
     operation: &'static str,
-    caller: Option<UserId>,
+    requester: Requester,
     body: &Bytes,
     work: W,
 ) -> Result<Response, Problem>
 where
     W: Future<Output = Result<Vec<u8>, ApiError>> + Send + 'static,
 {
-    let requester = caller.map_or_else(|| Requester::Network(request.rate_limit_ip()), Requester::User);
     let created = match idempotency_key(request)? {
         None => work.await?,
-        Some(key) => run_once(ctx, RepeatableRequest { operation, requester, key, body }, work).await?,
+        Some(key) => {
+            let repeatable = RepeatableRequest { operation, requester, key, body };
+            run_once(ctx, repeatable, request_context(ctx, request), work).await?
+        }
     };
     let response = Response::empty(StatusCode::CREATED).body(created);
     Ok(response.header(CONTENT_TYPE, HeaderValue::from_static("application/json")).no_store())

@@ -10,6 +10,7 @@ use crate::api::endpoint::{Endpoint, endpoint};
 use crate::api::{FORBIDDEN, RATE_LIMITED, session_token};
 use crate::auth::accounts::projects;
 use crate::auth::context::Context;
+use crate::auth::idempotency::Requester;
 use crate::auth::tokens::caller::authenticate;
 use crate::http::{Request, Response, json};
 use crate::id::ProjectId;
@@ -95,7 +96,7 @@ async fn create_project(ctx: Context, mut request: Request) -> Result<Response, 
             idempotency::to_json(&Project::from(project))
         }
     };
-    idempotency::create(&ctx, &request, "create a project", Some(caller.user), &bytes, work).await
+    idempotency::create(&ctx, &request, "create a project", Requester::User(caller.user), &bytes, work).await
 }
 
 pub(super) const CREATE_PROJECT: Endpoint = endpoint! {

@@ -14,6 +14,7 @@ use crate::auth::Error;
 use crate::auth::accounts::create::CreateUser;
 use crate::auth::accounts::{sign_up, verify_email};
 use crate::auth::context::Context;
+use crate::auth::idempotency::Requester;
 use crate::auth::identity::{EmailError, UsernameError};
 use crate::auth::passwords::{Password, Policy};
 use crate::http::{Request, Response, json};
@@ -73,7 +74,8 @@ async fn create(ctx: Context, mut request: Request) -> Result<Response, Problem>
             idempotency::to_json(&Profile::of(&ctx, &user, None).await?)
         }
     };
-    idempotency::create(&ctx, &request, "sign up", None, &bytes, work).await
+    let requester = Requester::Network(request.rate_limit_ip());
+    idempotency::create(&ctx, &request, "sign up", requester, &bytes, work).await
 }
 
 pub(super) const SIGN_UP: Endpoint = endpoint! {

@@ -24,6 +24,7 @@ over_both_stores!(
     lists_of_many_projects_are_costly,
     following_a_used_link_again_is_a_costly_call,
     hashes_for_a_refused_change_are_limited,
+    request_with_an_idempotency_key_is_a_costly_call,
 );
 
 async fn new_access(server: &TestServer) -> String {
@@ -135,4 +136,19 @@ async fn hashes_for_a_refused_change_are_limited(server: &TestServer) {
     let body = json!({"new_password": PASSWORD});
     let change = server.request(Method::PUT, "/me/password").bearer_auth(&access).json(&body);
     Dialect::Native.assert_rate_limited(&send_from(ELSEWHERE, change).await);
+}
+
+/// The key is written before the request counts as a sign-up, also if it is refused.
+async fn request_with_an_idempotency_key_is_a_costly_call(server: &TestServer) {
+    let sign_up = |email: &str| server.post("/users").json(&json!({"email": email, "password": PASSWORD}));
+    let refused = async |network: &str| {
+        send_from(network, sign_up("no address").header("idempotency-key", "one")).await.is(400);
+    };
+    for _ in 0..10 {
+        refused(HOME).await;
+    }
+    let request = sign_up("idempotent@example.org").header("idempotency-key", "two");
+    Dialect::Native.assert_rate_limited(&send_from(HOME, request).await);
+    refused(ELSEWHERE).await;
+    send_from(HOME, sign_up("idempotent@example.org")).await.is(201);
 }

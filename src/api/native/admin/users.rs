@@ -20,6 +20,7 @@ use crate::auth::accounts::update::{CustomClaims, UpdateUser, update_user};
 use crate::auth::accounts::{MAX_FULL_NAME, MAX_ROLES};
 use crate::auth::context::Context;
 use crate::auth::error::Denial;
+use crate::auth::idempotency::Requester;
 use crate::auth::identity::{Email, EmailError, Username, UsernameError};
 use crate::auth::passwords::Password;
 use crate::auth::tokens::caller::authenticate;
@@ -200,7 +201,7 @@ async fn create(ctx: Context, mut request: Request) -> Result<Response, Problem>
             idempotency::to_json(&AdminUser::new(&user, None))
         }
     };
-    idempotency::create(&ctx, &request, "create a user", Some(caller.user), &bytes, work).await
+    idempotency::create(&ctx, &request, "create a user", Requester::Administrator(caller.user), &bytes, work).await
 }
 
 pub(super) const CREATE: Endpoint = endpoint! {
