@@ -4,10 +4,17 @@
 //! thousands of requests a second, which leave no time for hashing. So a refusal is held back, and a slot that becomes
 //! free meanwhile goes to a request that is held. Blocks of addresses get slots in turn, and within a block the request
 //! that is held longest is first: otherwise a client with many addresses, none of which is over a limit, would leave
-//! nearly none to others. Bounded in number; the server counts the memory of a held request as that of any request in
-//! flight. Knows nothing of hashes.
+//! nearly none to others.
+//!
+//! The turns go round in a random order, in which each block has its place. If a block that is new had to wait for the
+//! turns of all others, and there were more of these than slots become free while a request is held, only blocks that
+//! have a request at all times would get slots.
+//!
+//! Bounded in number; the server counts the memory of a held request as that of any request in flight. Knows nothing of
+//! hashes.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use tokio::sync::oneshot;
@@ -36,78 +43,77 @@ impl Block {
 
 /// The held requests. Each gets a `T`, or an error.
 pub(super) struct Held<T> {
-    /// The requests of each block, the oldest first. None is empty.
-    blocks: HashMap<Block, VecDeque<oneshot::Sender<T>>>,
-    /// The blocks with requests, in the order of their turns.
-    turns: VecDeque<Block>,
-    /// The number of requests, with those that have ended and are not removed yet.
+    /// The requests of each block with their numbers, the oldest first, by the place of the block. None is empty.
+    blocks: BTreeMap<u64, VecDeque<(u64, oneshot::Sender<T>)>>,
+    /// Gives each block its place, which no client can know.
+    places: RandomState,
+    /// The block whose turn it is has this place or the next one after it.
+    turn: u64,
+    /// The number of requests.
     length: usize,
+    next_number: u64,
+}
+
+/// Identifies a held request.
+#[derive(Clone, Copy)]
+pub(super) struct Ticket {
+    place: u64,
+    number: u64,
 }
 
 impl<T> Held<T> {
     pub(super) fn new() -> Self {
-        Self { blocks: HashMap::new(), turns: VecDeque::new(), length: 0 }
+        Self { blocks: BTreeMap::new(), places: RandomState::new(), turn: 0, length: 0, next_number: 0 }
     }
 
-    /// Holds one more request, unless there are too many.
-    pub(super) fn hold(&mut self, block: Block) -> Option<oneshot::Receiver<T>> {
-        self.remove_ended();
+    /// Holds one more request, unless there are too many. The caller removes it when it ends.
+    pub(super) fn hold(&mut self, block: Block) -> Option<(Ticket, oneshot::Receiver<T>)> {
         (self.length < MAX_HELD).then(|| {
             let (granted, waits) = oneshot::channel();
-            let requests = self.blocks.entry(block).or_default();
-            if requests.is_empty() {
-                self.turns.push_back(block);
-            }
-            requests.push_back(granted);
+            let ticket = Ticket { place: self.places.hash_one(block), number: self.next_number };
+            self.blocks.entry(ticket.place).or_default().push_back((ticket.number, granted));
+            self.next_number += 1;
             self.length += 1;
-            waits
+            (ticket, waits)
         })
     }
 
-    /// Removes requests that have ended. All are held equally long, so those are in front. One whose client
-    /// disconnected may stay behind others for as long as they are held, and one of another block until it is the turn
-    /// of that block: searching for it would make each refusal more expensive.
-    fn remove_ended(&mut self) {
-        while let Some(block) = self.turns.front().copied() {
-            let Some(requests) = self.blocks.get_mut(&block) else { return };
-            while requests.front().is_some_and(oneshot::Sender::is_closed) {
-                requests.pop_front();
-                self.length -= 1;
-            }
-            if !requests.is_empty() {
-                return;
-            }
-            self.blocks.remove(&block);
-            self.turns.pop_front();
+    /// Removes a request that has ended, if it is still held.
+    pub(super) fn remove(&mut self, ticket: Ticket) {
+        let Some(requests) = self.blocks.get_mut(&ticket.place) else { return };
+        let Ok(index) = requests.binary_search_by_key(&ticket.number, |(number, _)| *number) else { return };
+        requests.remove(index);
+        self.length -= 1;
+        if requests.is_empty() {
+            self.blocks.remove(&ticket.place);
         }
     }
 
     /// Removes the request that is held longest of the block whose turn it is.
     pub(super) fn pop(&mut self) -> Option<oneshot::Sender<T>> {
-        self.remove_ended();
-        let block = self.turns.pop_front()?;
-        let requests = self.blocks.get_mut(&block)?;
-        let next = requests.pop_front()?;
-        self.length -= 1;
+        let (&place, _) = self.blocks.range(self.turn..).next().or_else(|| self.blocks.first_key_value())?;
+        let requests = self.blocks.get_mut(&place)?;
+        let (_, granted) = requests.pop_front()?;
         if requests.is_empty() {
-            self.blocks.remove(&block);
-        } else {
-            self.turns.push_back(block);
+            self.blocks.remove(&place);
         }
-        Some(next)
+        self.length -= 1;
+        self.turn = place.wrapping_add(1);
+        Some(granted)
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.turns.is_empty()
+        self.length == 0
     }
 
     pub(super) fn count(&self) -> usize {
-        self.blocks.values().flatten().filter(|held| !held.is_closed()).count()
+        self.length
     }
 
     /// Ends all of them with an error.
     pub(super) fn clear(&mut self) {
-        *self = Self::new();
+        self.blocks.clear();
+        self.length = 0;
     }
 }
 
@@ -131,11 +137,11 @@ mod tests {
     }
 
     #[test]
-    fn oldest_request_is_first_and_ended_ones_are_skipped() {
+    fn oldest_request_is_first_and_ended_ones_are_removed() {
         let mut held = Held::new();
-        let (gone, mut first, mut second) =
-            (held.hold(NO_CLIENT), held.hold(NO_CLIENT).unwrap(), held.hold(NO_CLIENT).unwrap());
-        drop(gone);
+        let [(gone, _), (_, mut first), (_, mut second)] = [0; 3].map(|_| held.hold(NO_CLIENT).unwrap());
+        held.remove(gone);
+        held.remove(gone);
         assert_eq!(held.count(), 2);
         held.pop().unwrap().send(1).unwrap();
         held.pop().unwrap().send(2).unwrap();
@@ -146,16 +152,37 @@ mod tests {
     #[test]
     fn blocks_get_their_turns_however_many_requests_they_have() {
         let mut held = Held::new();
-        let mut of_many = [1, 2, 3].map(|site| held.hold(block(&format!("2001:db8:{site}::1"))).unwrap());
-        let ended = held.hold(block("192.0.2.1"));
-        let mut of_one = held.hold(block("198.51.100.7")).unwrap();
-        drop(ended);
+        let mut of_many = [1, 2, 3].map(|site| held.hold(block(&format!("2001:db8:{site}::1"))).unwrap().1);
+        let (ended, _) = held.hold(block("192.0.2.1")).unwrap();
+        let (_, mut of_one) = held.hold(block("198.51.100.7")).unwrap();
+        held.remove(ended);
         for number in 1..=4 {
             held.pop().unwrap().send(number).unwrap();
         }
-        assert_eq!(of_one.try_recv(), Ok(2));
-        assert_eq!(of_many.each_mut().map(|held| held.try_recv().ok()), [Some(1), Some(3), Some(4)]);
+        let (of_one, of_many) = (of_one.try_recv().unwrap(), of_many.each_mut().map(|held| held.try_recv().unwrap()));
+        // Either block may be the first.
+        assert!(of_one <= 2 && of_many.is_sorted(), "{of_one} {of_many:?}");
         assert!(held.pop().is_none() && held.is_empty());
+    }
+
+    #[test]
+    fn blocks_that_always_wait_keep_no_new_one_out() {
+        let mut held = Held::new();
+        let block = |number: u32| Block::of(Some(Ipv4Addr::from_bits(number << 16).into()));
+        for number in 0..6 * 64 {
+            assert!(held.hold(block(number % 64)).is_some());
+        }
+        // The request of another block ends when half as many slots have become free as blocks wait.
+        let gets_slot = |_: &u32| {
+            let (ticket, mut granted) = held.hold(block(64)).unwrap();
+            for _ in 0..32 {
+                let _ = held.pop().unwrap().send(());
+            }
+            held.remove(ticket);
+            granted.try_recv().is_ok()
+        };
+        let count = (0..6).filter(gets_slot).count();
+        assert!(count >= 2, "{count}");
     }
 
     #[test]
@@ -166,10 +193,10 @@ mod tests {
             let mut waiting: Vec<_> =
                 (0..MAX_HELD).map(|number| held.hold(Block::of(Some(address(number)))).unwrap()).collect();
             assert!(held.hold(NO_CLIENT).is_none());
-            drop(waiting.remove(0));
+            held.remove(waiting.remove(0).0);
             assert!(held.hold(NO_CLIENT).is_some(), "one that ended is not counted");
             held.clear();
-            assert!(held.is_empty() && waiting.iter_mut().all(|held| held.try_recv().is_err()));
+            assert!(held.is_empty() && waiting.iter_mut().all(|(_, held)| held.try_recv().is_err()));
         }
     }
 }

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use self::hash_times::{HashTimes, JobTimes, Priority, Stopwatch};
-use self::held::{Block, Held};
+use self::held::{Block, Held, Ticket};
 use super::Memory;
 use crate::priority;
 use crate::telemetry::metrics::Hashing;
@@ -54,6 +54,12 @@ pub(super) struct Limits {
 
 /// A reserved slot in the queue. Dropping it releases the slot.
 pub(super) struct Slot(Arc<Shared>);
+
+/// A request that is held. Dropping it, as when its client disconnects, removes it from the list.
+struct HeldRequest<'a> {
+    shared: &'a Shared,
+    ticket: Ticket,
+}
 
 struct Shared {
     state: Mutex<State>,
@@ -155,17 +161,18 @@ impl Pool {
     /// become free between the clients.
     pub(super) async fn acquire_slot(&self, client: Option<IpAddr>) -> Result<Slot, Busy> {
         self.shared.grant_slots();
-        let granted = {
+        let held = {
             let mut state = self.shared.lock();
             if state.held.is_empty() && state.reserve(self.shared.limits) {
                 return Ok(Slot(Arc::clone(&self.shared)));
             }
             state.held.hold(Block::of(client))
         };
-        if let Some(granted) = granted
-            && let Ok(Ok(slot)) = tokio::time::timeout(self.shared.limits.hold, granted).await
-        {
-            return Ok(slot);
+        if let Some((ticket, granted)) = held {
+            let _held = HeldRequest { shared: &self.shared, ticket };
+            if let Ok(Ok(slot)) = tokio::time::timeout(self.shared.limits.hold, granted).await {
+                return Ok(slot);
+            }
         }
         self.shared.lock().load.shed_full += 1;
         Err(Busy)
@@ -195,6 +202,12 @@ impl Drop for Slot {
     fn drop(&mut self) {
         self.0.lock().reserved -= 1;
         self.0.grant_slots();
+    }
+}
+
+impl Drop for HeldRequest<'_> {
+    fn drop(&mut self) {
+        self.shared.lock().held.remove(self.ticket);
     }
 }
 
@@ -243,7 +256,7 @@ impl Shared {
                 let Some(held) = state.held.pop() else { break Some(free) };
                 match held.send(free) {
                     Ok(()) => break None,
-                    // This request has just ended.
+                    // This request has just ended, and is about to be removed.
                     Err(returned) => free = returned,
                 }
             };
