@@ -81,7 +81,7 @@ pub async fn check_account(
     let subject = match (user, login) {
         (Some(user), _) => user.to_string(),
         // A digest, because an address is personal data.
-        (None, Some(login)) => short_sha256(login.key().as_bytes(), 16),
+        (None, Some(login)) => short_sha256(login.limit_subject().as_bytes(), 16),
         (None, None) => return Ok(AttemptPermit::Shared),
     };
     check_attempt_at(ctx, LimitedAction::SignInAccount, &subject, user, request_ctx).await

@@ -29,11 +29,12 @@ impl LoginName {
         }
     }
 
-    /// The unique form.
-    pub fn key(&self) -> &str {
+    /// What limits count: the same for all spellings of a name. A user has one counter, whatever the spelling; if a name
+    /// that no user has had several, this would tell that no user has it.
+    pub fn limit_subject(&self) -> String {
         match self {
-            Self::Email(email) => email.as_str(),
-            Self::Username(username) => username.key(),
+            Self::Email(email) => email.as_str().to_owned(),
+            Self::Username(username) => username.key_of_all_spellings(),
         }
     }
 }

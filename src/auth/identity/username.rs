@@ -68,7 +68,12 @@ impl Username {
 
     /// Returns true if both are spellings of one name.
     pub fn is_same_as(&self, other: &Self) -> bool {
-        with_medial_sigmas(&self.key) == with_medial_sigmas(&other.key)
+        self.key_of_all_spellings() == other.key_of_all_spellings()
+    }
+
+    /// The same for all spellings of the name.
+    pub(super) fn key_of_all_spellings(&self) -> String {
+        with_medial_sigmas(&self.key)
     }
 }
 

@@ -26,7 +26,7 @@ fn plan(plan: Plan) -> Plan {
 
 over_both_stores!(plan;
     wrong_passwords_of_strangers_lock_nobody_out, guesser_in_a_known_network_is_stopped_too,
-    known_network_is_answered_like_any_other, stranger_cannot_keep_mails_from_the_owner,
+    known_network_is_answered_like_any_other, spellings_of_a_name_share_a_counter, stranger_cannot_keep_mails_from_the_owner,
     total_keeps_the_code_that_the_owner_was_mailed, wrong_codes_of_strangers_lock_nobody_out,
     wrong_totp_codes_lock_nobody_out_at_home, strangers_do_not_keep_a_user_from_changing_the_password,
     new_password_forgets_networks_and_knows_the_owners, enrollments_are_limited);
@@ -110,6 +110,21 @@ async fn guesser_in_a_known_network_is_stopped_too(server: &TestServer) {
     }
     for (dialect, request) in right_sign_ins(server, &user) {
         dialect.assert_rate_limited(&send_from(HOME, request).await);
+    }
+}
+
+/// Otherwise a second spelling would tell whether an account has the name.
+async fn spellings_of_a_name_share_a_counter(server: &TestServer) {
+    server.plan().create_user("nikos@example.org", PASSWORD, &["--verified", "--username", "Νίκος"]);
+    for [first, second] in [["Νίκος", "ΝΊΚΟΣ"], ["Πέτρος", "ΠΈΤΡΟΣ"]] {
+        let send = async |name: &str| {
+            let body = json!({"username": name, "password": NEW_PASSWORD});
+            send_from(ELSEWHERE, server.post("/sessions").json(&body)).await
+        };
+        for _ in 0..10 {
+            send(first).await.is(401);
+        }
+        Dialect::Native.assert_rate_limited(&send(second).await);
     }
 }
 
