@@ -38,14 +38,10 @@ pub(super) struct QueueList(Mutex<Queued>);
 #[derive(Default)]
 struct Queued {
     next: u64,
-    mails: BTreeMap<u64, Entry>,
-}
-
-struct Entry {
-    since: Instant,
-    mail: ListedMail,
-    /// Ends the wait of a mail that the mail server deferred. `None` while it does not wait.
-    displace: Option<oneshot::Sender<()>>,
+    mails: BTreeMap<u64, (Instant, ListedMail)>,
+    /// The mails that wait because the mail server deferred them, each with what ends its wait. Apart, because a full
+    /// queue can have a million mails, and a worker looks for one of these.
+    deferred: BTreeMap<u64, oneshot::Sender<()>>,
 }
 
 impl QueueList {
@@ -62,13 +58,13 @@ impl QueueList {
         let mut queued = self.lock();
         let number = queued.next;
         queued.next += 1;
-        queued.mails.insert(number, Entry { since: Instant::now(), mail: listed, displace: None });
+        queued.mails.insert(number, (Instant::now(), listed));
         number
     }
 
     /// Records that a try to send a mail failed.
     pub(super) fn record_failure(&self, number: u64, reason: &str) {
-        if let Some(Entry { mail, .. }) = self.lock().mails.get_mut(&number) {
+        if let Some((_, mail)) = self.lock().mails.get_mut(&number) {
             mail.failed_tries = mail.failed_tries.saturating_add(1);
             mail.last_failure = Some(reason.to_owned());
         }
@@ -76,32 +72,28 @@ impl QueueList {
 
     /// Removes a mail, which was sent or given up. Returns false if it was displaced.
     pub(super) fn remove(&self, number: u64) -> bool {
-        self.lock().mails.remove(&number).is_some()
+        let mut queued = self.lock();
+        queued.deferred.remove(&number);
+        queued.mails.remove(&number).is_some()
     }
 
     /// From now on, a mail that the mail server deferred can be displaced. The result completes when it is.
     pub(super) fn begin_wait(&self, number: u64) -> oneshot::Receiver<()> {
         let (displace, displaced) = oneshot::channel();
-        if let Some(entry) = self.lock().mails.get_mut(&number) {
-            entry.displace = Some(displace);
-        }
+        self.lock().deferred.insert(number, displace);
         displaced
     }
 
     /// The mail is tried again, so it cannot be displaced. Returns false if it was displaced before.
     pub(super) fn end_wait(&self, number: u64) -> bool {
-        let mut queued = self.lock();
-        let Some(entry) = queued.mails.get_mut(&number) else { return false };
-        entry.displace = None;
-        true
+        self.lock().deferred.remove(&number).is_some()
     }
 
     /// Removes the oldest of the mails that can be displaced, which gives its place to another. Returns false if there
     /// is none.
     pub(super) fn displace(&self) -> bool {
         let mut queued = self.lock();
-        let oldest = queued.mails.iter_mut().find_map(|(number, entry)| Some((*number, entry.displace.take()?)));
-        let Some((number, displace)) = oldest else { return false };
+        let Some((number, displace)) = queued.deferred.pop_first() else { return false };
         queued.mails.remove(&number);
         // Fails if its wait ends at this moment; then it finds that it was displaced.
         let _ = displace.send(());
@@ -110,12 +102,12 @@ impl QueueList {
 
     /// How long the oldest mail has waited; zero if there is none.
     pub(super) fn oldest(&self) -> Duration {
-        self.lock().mails.first_key_value().map_or(Duration::ZERO, |(_, entry)| entry.since.elapsed())
+        self.lock().mails.first_key_value().map_or(Duration::ZERO, |(_, (since, _))| since.elapsed())
     }
 
     /// The oldest mails.
     pub(super) fn list(&self, limit: usize) -> Vec<ListedMail> {
-        self.lock().mails.values().take(limit).map(|entry| entry.mail.clone()).collect()
+        self.lock().mails.values().take(limit).map(|(_, mail)| mail.clone()).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Queued> {
@@ -150,6 +142,15 @@ mod tests {
         assert_eq!((list.end_wait(first), list.end_wait(second)), (false, true));
         assert!(!list.displace(), "the second is being tried");
         assert_eq!([new, first, second].map(|number| list.remove(number)), [true, false, true]);
+    }
+
+    #[test]
+    fn mail_that_is_given_up_while_it_waits_is_not_displaced() {
+        let list = QueueList::default();
+        let number = list.add(&mail("a@example.org"));
+        let _displaced = list.begin_wait(number);
+        assert!(list.remove(number));
+        assert!(!list.displace());
     }
 
     #[test]
