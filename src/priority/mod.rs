@@ -51,7 +51,8 @@ pub fn shorten_time_slice() {
     let _ = schedule(libc::SCHED_FLAG_KEEP_POLICY as u64, libc::SCHED_OTHER, SHORT_SLICE);
 }
 
-/// The current thread, a worker, has work until [`end_work`]. Costs no system call.
+/// The current thread, a worker, has work until [`end_work`]. Costs no system call, except on processors for which the
+/// kernel tells the core in no other way, such as arm64.
 pub fn begin_work() {
     #[cfg(target_os = "linux")]
     interrupted::begin_work();
