@@ -6,7 +6,7 @@
 //! that is held longest is first: otherwise a client with many addresses, none of which is over a limit, would leave
 //! nearly none to others.
 //!
-//! The turns go round in a random order, in which each block has its place. If a block that is new had to wait for the
+//! The turns go round in a random order, in which each block has its position. If a block that is new had to wait for the
 //! turns of all others, and there were more of these than slots become free while a request is held, only blocks that
 //! have a request at all times would get slots.
 //!
@@ -43,11 +43,11 @@ impl Block {
 
 /// The held requests. Each gets a `T`, or an error.
 pub(super) struct Held<T> {
-    /// The requests of each block with their numbers, the oldest first, by the place of the block. None is empty.
+    /// The requests of each block with their numbers, the oldest first, by the position of the block. None is empty.
     blocks: BTreeMap<u64, VecDeque<(u64, oneshot::Sender<T>)>>,
-    /// Gives each block its place, which no client can know.
-    places: RandomState,
-    /// The block whose turn it is has this place or the next one after it.
+    /// Gives each block its position, which no client can know.
+    positions: RandomState,
+    /// The block whose turn it is has this position or the next one after it.
     turn: u64,
     /// The number of requests.
     length: usize,
@@ -57,21 +57,21 @@ pub(super) struct Held<T> {
 /// Identifies a held request.
 #[derive(Clone, Copy)]
 pub(super) struct Ticket {
-    place: u64,
+    position: u64,
     number: u64,
 }
 
 impl<T> Held<T> {
     pub(super) fn new() -> Self {
-        Self { blocks: BTreeMap::new(), places: RandomState::new(), turn: 0, length: 0, next_number: 0 }
+        Self { blocks: BTreeMap::new(), positions: RandomState::new(), turn: 0, length: 0, next_number: 0 }
     }
 
     /// Holds one more request, unless there are too many. The caller removes it when it ends.
     pub(super) fn hold(&mut self, block: Block) -> Option<(Ticket, oneshot::Receiver<T>)> {
         (self.length < MAX_HELD).then(|| {
             let (granted, waits) = oneshot::channel();
-            let ticket = Ticket { place: self.places.hash_one(block), number: self.next_number };
-            self.blocks.entry(ticket.place).or_default().push_back((ticket.number, granted));
+            let ticket = Ticket { position: self.positions.hash_one(block), number: self.next_number };
+            self.blocks.entry(ticket.position).or_default().push_back((ticket.number, granted));
             self.next_number += 1;
             self.length += 1;
             (ticket, waits)
@@ -80,25 +80,25 @@ impl<T> Held<T> {
 
     /// Removes a request that has ended, if it is still held.
     pub(super) fn remove(&mut self, ticket: Ticket) {
-        let Some(requests) = self.blocks.get_mut(&ticket.place) else { return };
+        let Some(requests) = self.blocks.get_mut(&ticket.position) else { return };
         let Ok(index) = requests.binary_search_by_key(&ticket.number, |(number, _)| *number) else { return };
         requests.remove(index);
         self.length -= 1;
         if requests.is_empty() {
-            self.blocks.remove(&ticket.place);
+            self.blocks.remove(&ticket.position);
         }
     }
 
     /// Removes the request that is held longest of the block whose turn it is.
     pub(super) fn pop(&mut self) -> Option<oneshot::Sender<T>> {
-        let (&place, _) = self.blocks.range(self.turn..).next().or_else(|| self.blocks.first_key_value())?;
-        let requests = self.blocks.get_mut(&place)?;
+        let (&position, _) = self.blocks.range(self.turn..).next().or_else(|| self.blocks.first_key_value())?;
+        let requests = self.blocks.get_mut(&position)?;
         let (_, granted) = requests.pop_front()?;
         if requests.is_empty() {
-            self.blocks.remove(&place);
+            self.blocks.remove(&position);
         }
         self.length -= 1;
-        self.turn = place.wrapping_add(1);
+        self.turn = position.wrapping_add(1);
         Some(granted)
     }
 
