@@ -25,6 +25,11 @@ use tokio::sync::oneshot;
 /// are refused in a second, which takes a third of a core.
 pub(super) const MAX_HELD: usize = 4_096;
 
+/// The most requests of one block, as a multiple of the number of requests that could still be held. So one block alone
+/// leaves an eighth of [`MAX_HELD`] to others, and a request of a block that has none is held, unless thousands of blocks
+/// have some.
+const MAX_TIMES_FREE: usize = 7;
+
 /// The clients that share their turns: those of an IPv6 /32 or an IPv4 /16, which one provider or data center has. An
 /// attacker can have many networks of one provider, but is rarely with many providers. No client, for work that no
 /// request asked for, is a block too.
@@ -66,11 +71,13 @@ impl<T> Held<T> {
         Self { blocks: BTreeMap::new(), positions: RandomState::new(), turn: 0, length: 0, next_number: 0 }
     }
 
-    /// Holds one more request, unless there are too many. The caller removes it when it ends.
+    /// Holds one more request, unless there are too many, or too many of its block. The caller removes it when it ends.
     pub(super) fn hold(&mut self, block: Block) -> Option<(Ticket, oneshot::Receiver<T>)> {
-        (self.length < MAX_HELD).then(|| {
+        let position = self.positions.hash_one(block);
+        let (of_block, free) = (self.blocks.get(&position).map_or(0, VecDeque::len), MAX_HELD - self.length);
+        (of_block < MAX_TIMES_FREE * free).then(|| {
             let (granted, waits) = oneshot::channel();
-            let ticket = Ticket { position: self.positions.hash_one(block), number: self.next_number };
+            let ticket = Ticket { position, number: self.next_number };
             self.blocks.entry(ticket.position).or_default().push_back((ticket.number, granted));
             self.next_number += 1;
             self.length += 1;
@@ -187,16 +194,25 @@ mod tests {
 
     #[test]
     fn no_more_are_held_than_the_bound() {
-        for blocks in [1, MAX_HELD] {
-            let mut held = Held::<()>::new();
-            let address = |number: usize| IpAddr::V4(Ipv4Addr::from_bits(((number % blocks) as u32) << 16));
-            let mut waiting: Vec<_> =
-                (0..MAX_HELD).map(|number| held.hold(Block::of(Some(address(number)))).unwrap()).collect();
-            assert!(held.hold(NO_CLIENT).is_none());
-            held.remove(waiting.remove(0).0);
-            assert!(held.hold(NO_CLIENT).is_some(), "one that ended is not counted");
-            held.clear();
-            assert!(held.is_empty() && waiting.iter_mut().all(|(_, held)| held.try_recv().is_err()));
+        let mut held = Held::<()>::new();
+        let block = |number: usize| Block::of(Some(Ipv4Addr::from_bits((number as u32) << 16).into()));
+        let mut waiting: Vec<_> = (0..MAX_HELD).map(|number| held.hold(block(number)).unwrap()).collect();
+        assert!(held.hold(NO_CLIENT).is_none());
+        held.remove(waiting.remove(0).0);
+        assert!(held.hold(NO_CLIENT).is_some(), "one that ended is not counted");
+        held.clear();
+        assert!(held.is_empty() && waiting.iter_mut().all(|(_, held)| held.try_recv().is_err()));
+    }
+
+    #[test]
+    fn one_block_leaves_an_eighth_to_others() {
+        let mut held = Held::<()>::new();
+        while held.hold(NO_CLIENT).is_some() {}
+        assert_eq!(held.count(), MAX_HELD / 8 * 7);
+        let (_, mut of_other) = held.hold(block("192.0.2.1")).unwrap();
+        for _ in 0..2 {
+            let _ = held.pop().unwrap().send(());
         }
+        assert!(of_other.try_recv().is_ok());
     }
 }

@@ -1,6 +1,7 @@
 //! The queue and its threads, with jobs that last as long as a test needs.
 
 use std::future::Future;
+use std::net::Ipv4Addr;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
@@ -280,7 +281,9 @@ async fn a_request_that_is_held_in_vain_is_rejected_and_counted_once() {
 async fn beyond_the_bound_requests_are_rejected_and_not_held() {
     let pool = pool(1, 60 * SECOND);
     let slot = pool.reserve_slot().unwrap();
-    let mut held: Vec<_> = (0..held::MAX_HELD).map(|_| Box::pin(pool.acquire_slot(None))).collect();
+    let address = |number: usize| IpAddr::from(Ipv4Addr::from_bits((number as u32) << 16));
+    let acquire = |number: usize| Box::pin(pool.acquire_slot(Some(address(number))));
+    let mut held: Vec<_> = (0..held::MAX_HELD).map(acquire).collect();
     held.iter_mut().for_each(|one| begin(one.as_mut()));
     assert!(pool.acquire_slot(None).await.is_err());
     assert_eq!((pool.load().shed_full, pool.load().held), (1, held::MAX_HELD));
