@@ -60,7 +60,10 @@ fn this_core() -> usize {
 
 impl Core {
     fn begin(&self) {
-        self.0.store(AT_WORK, Ordering::Relaxed);
+        // Otherwise another worker works on this core. A thread that waits for it is woken by the first to finish.
+        if self.0.load(Ordering::Relaxed) == IDLE {
+            self.0.store(AT_WORK, Ordering::Relaxed);
+        }
     }
 
     fn end(&self) {
@@ -101,6 +104,21 @@ mod tests {
             assert!(waiting.join().unwrap());
         });
         assert_eq!(core.0.load(Ordering::Relaxed), IDLE);
+    }
+
+    #[test]
+    fn another_worker_on_the_core_forgets_no_waiting_thread() {
+        let core = Core(AtomicU32::new(IDLE));
+        core.begin();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| core.wait(MINUTE));
+            while core.0.load(Ordering::Relaxed) != AWAITED {
+                std::thread::yield_now();
+            }
+            core.begin();
+            core.end();
+            assert!(waiting.join().unwrap());
+        });
     }
 
     #[test]
