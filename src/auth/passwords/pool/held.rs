@@ -6,9 +6,9 @@
 //! that is held longest is first: otherwise a client with many addresses, none of which is over a limit, would leave
 //! nearly none to others.
 //!
-//! The turns go round in a random order, in which each block has its position. If a block that is new had to wait for the
-//! turns of all others, and there were more of these than slots become free while a request is held, only blocks that
-//! have a request at all times would get slots.
+//! The order of the turns is random, and each block has its position in it. If a block with a new request had to wait
+//! for the turns of all others, and there were more of these than slots become free while a request is held, only blocks
+//! that have a request at all times would get slots.
 //!
 //! Bounded in number; the server counts the memory of a held request as that of any request in flight. Knows nothing of
 //! hashes.
@@ -26,8 +26,8 @@ use tokio::sync::oneshot;
 pub(super) const MAX_HELD: usize = 4_096;
 
 /// The most requests of one block, as a multiple of the number of requests that could still be held. So one block alone
-/// leaves an eighth of [`MAX_HELD`] to others, and a request of a block that has none is held, unless thousands of blocks
-/// have some.
+/// leaves an eighth of [`MAX_HELD`] to others, and a request of a block that has none is held, unless thousands of
+/// blocks have some.
 const MAX_TIMES_FREE: usize = 7;
 
 /// The clients that share their turns: those of an IPv6 /32 or an IPv4 /16, which one provider or data center has. An
