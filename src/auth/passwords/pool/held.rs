@@ -7,8 +7,8 @@
 //! nearly none to others.
 //!
 //! The order of the turns is random, and each block has its position in it. If a block with a new request had to wait
-//! for the turns of all others, and there were more of these than slots become free while a request is held, only blocks
-//! that have a request at all times would get slots.
+//! for the turns of all others, and there were more of these than slots become free while a request is held, only
+//! blocks that have a request at all times would get slots.
 //!
 //! Bounded in number; the server counts the memory of a held request as that of any request in flight. Knows nothing of
 //! hashes.

@@ -8,6 +8,7 @@
 
 mod hash_times;
 mod held;
+mod job;
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -20,6 +21,7 @@ use tokio::sync::oneshot;
 
 use self::hash_times::{HashTimes, JobTimes, Priority, Stopwatch};
 use self::held::{Block, Held, Ticket};
+use self::job::{Job, Task};
 use super::Memory;
 use crate::priority;
 use crate::telemetry::metrics::Hashing;
@@ -90,35 +92,6 @@ const RELEASE_AFTER: Duration = Duration::from_secs(2);
 struct Waiting {
     job: Box<dyn Job>,
     since: Instant,
-}
-
-/// A unit of work. Dropping it without running it fails its caller with [`Busy`].
-trait Job: Send {
-    fn is_abandoned(&self) -> bool;
-    /// Number of hashes in the job.
-    fn hashes(&self) -> u32;
-    fn run(self: Box<Self>, memory: &mut Memory);
-}
-
-struct Task<T, F> {
-    work: F,
-    hashes: u32,
-    reply: oneshot::Sender<T>,
-}
-
-impl<T: Send, F: FnOnce(&mut Memory) -> T + Send> Job for Task<T, F> {
-    fn is_abandoned(&self) -> bool {
-        self.reply.is_closed()
-    }
-
-    fn hashes(&self) -> u32 {
-        self.hashes
-    }
-
-    fn run(self: Box<Self>, memory: &mut Memory) {
-        // Fails if the caller went away while the job ran, which is not an error.
-        let _ = self.reply.send((self.work)(memory));
-    }
 }
 
 impl Pool {
