@@ -29,8 +29,8 @@ impl LoginName {
         }
     }
 
-    /// What limits count: the same for all spellings of a name. A user has one counter, whatever the spelling; if a name
-    /// that no user has had several, this would tell that no user has it.
+    /// What limits count: the same for all spellings of a name. Tries at a user's name have one counter, whatever the
+    /// spelling. If a name that no user has had one for each spelling, this would tell that no user has it.
     pub fn limit_subject(&self) -> String {
         match self {
             Self::Email(email) => email.as_str().to_owned(),

@@ -26,7 +26,8 @@ fn plan(plan: Plan) -> Plan {
 
 over_both_stores!(plan;
     wrong_passwords_of_strangers_lock_nobody_out, guesser_in_a_known_network_is_stopped_too,
-    known_network_is_answered_like_any_other, spellings_of_a_name_share_a_counter, stranger_cannot_keep_mails_from_the_owner,
+    known_network_is_answered_like_any_other, spellings_of_a_name_share_a_counter,
+    stranger_cannot_keep_mails_from_the_owner,
     total_keeps_the_code_that_the_owner_was_mailed, wrong_codes_of_strangers_lock_nobody_out,
     wrong_totp_codes_lock_nobody_out_at_home, strangers_do_not_keep_a_user_from_changing_the_password,
     new_password_forgets_networks_and_knows_the_owners, enrollments_are_limited);
