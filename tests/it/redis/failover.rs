@@ -7,7 +7,7 @@ use crate::conformance::Follow;
 use signet::store::ephemeral::{Cursor, Revocation, SignOutScope, Target};
 
 use super::*;
-use crate::support::redis::{Cluster, FAILOVER_SOON, Sentinel};
+use crate::support::redis::{Cluster, Sentinel};
 use crate::support::wait_until;
 
 const SESSIONS: u128 = 60;
@@ -82,7 +82,7 @@ impl Load {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cluster_fails_over_under_load() {
-    let mut cluster = Cluster::failing_over_after(FAILOVER_SOON);
+    let mut cluster = Cluster::start();
     let store = Arc::new(Redis::connect(&cluster.config()).await.unwrap());
     for number in SESSIONS..SESSIONS * 2 {
         open(&store, &session(number)).await;
@@ -122,10 +122,11 @@ async fn cluster_fails_over_under_load() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sentinel_fails_over_after_a_kill_under_load() {
-    let mut sentinel = Sentinel::failing_over_after(FAILOVER_SOON);
+    let mut sentinel = Sentinel::start();
     let store = Arc::new(Redis::connect(&sentinel.config()).await.unwrap());
     let load = Load::start(&store).await;
     sentinel.servers[0].kill();
+    sentinel.fail_over_soon();
     sentinel.wait_for_promotion();
     println!("all sessions refreshed {:?} after the promotion", load.wait_for_all_refreshed().await);
     load.stop().await;
@@ -133,10 +134,11 @@ async fn sentinel_fails_over_after_a_kill_under_load() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sentinel_fails_over_after_a_freeze_under_load() {
-    let sentinel = Sentinel::failing_over_after(FAILOVER_SOON);
+    let sentinel = Sentinel::start();
     let store = Arc::new(Redis::connect(&sentinel.config()).await.unwrap());
     let load = Load::start(&store).await;
     sentinel.servers[0].freeze();
+    sentinel.fail_over_soon();
     sentinel.wait_for_promotion();
     println!("all sessions refreshed {:?} after the promotion", load.wait_for_all_refreshed().await);
     load.stop().await;

@@ -198,10 +198,11 @@ impl Drop for Server {
     }
 }
 
-/// The time without a response after which a server is replaced, in tests of that.
-pub(crate) const FAILOVER_SOON: Duration = Duration::from_secs(1);
+/// The time without a response after which a server is replaced, once a test has made it fail.
+const FAILOVER_SOON: Duration = Duration::from_secs(1);
 
-/// The same in all other tests: on a machine that is busy with them, a server may get no processor for some seconds.
+/// The same at all other times: on a machine that is busy with other tests, a server may get no processor for some
+/// seconds.
 const FAILOVER_LATE: Duration = Duration::from_secs(30);
 
 /// Three masters, three replicas.
@@ -211,13 +212,9 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) fn start() -> Self {
-        Self::failing_over_after(FAILOVER_LATE)
-    }
-
-    pub(crate) fn failing_over_after(silence: Duration) -> Self {
         let options = Server::options()
             .set("cluster-enabled", "yes")
-            .set("cluster-node-timeout", &silence.as_millis().to_string())
+            .set("cluster-node-timeout", &FAILOVER_LATE.as_millis().to_string())
             .set("cluster-replica-validity-factor", "0")
             .set("repl-diskless-sync-delay", "0");
         let nodes: Vec<_> = (0..6).map(|_| options.clone().start()).collect();
@@ -309,11 +306,22 @@ impl Cluster {
         let dead = self.owner_of(key);
         self.nodes[dead].kill();
         let began = std::time::Instant::now();
+        self.set_silence(FAILOVER_SOON);
         wait_until("the replica was promoted", TIMEOUT, || {
             self.try_owner_of(key)
                 .is_some_and(|owner| self.nodes[owner].cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok"))
         });
-        began.elapsed()
+        let promoted_after = began.elapsed();
+        self.set_silence(FAILOVER_LATE);
+        promoted_after
+    }
+
+    /// Sets the time without a response after which the other nodes replace a node.
+    fn set_silence(&self, silence: Duration) {
+        let silence = silence.as_millis().to_string();
+        for node in self.nodes.iter().filter(|node| node.child.is_some()) {
+            assert_eq!(node.cli(&["CONFIG", "SET", "cluster-node-timeout", &silence]), "OK");
+        }
     }
 }
 

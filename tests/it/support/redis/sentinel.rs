@@ -21,10 +21,6 @@ pub(crate) struct Sentinel {
 
 impl Sentinel {
     pub(crate) fn start() -> Self {
-        Self::failing_over_after(FAILOVER_LATE)
-    }
-
-    pub(crate) fn failing_over_after(silence: Duration) -> Self {
         let master = Server::start();
         let replica = Server::options()
             .set("replicaof", &format!("127.0.0.1 {}", master.port))
@@ -34,7 +30,7 @@ impl Sentinel {
             replica.cli(&["INFO", "replication"]).contains("master_link_status:up")
         });
         let dir = TempDir::new().expect("a temporary folder");
-        let sentinels: Vec<_> = (0..3).map(|_| sentinel(dir.path(), master.port, silence)).collect();
+        let sentinels: Vec<_> = (0..3).map(|_| sentinel(dir.path(), master.port)).collect();
         let it = Self { servers: vec![master, replica], sentinels, _dir: dir };
         wait_until("the Sentinels know each other and the replica", TIMEOUT, || {
             it.sentinels.iter().all(|(port, _)| {
@@ -49,7 +45,12 @@ impl Sentinel {
     /// From now on, a server is replaced soon. Not earlier: a server that gets no processor for a second while the test
     /// prepares would be replaced before the test kills it.
     pub(crate) fn fail_over_soon(&self) {
-        let silence = FAILOVER_SOON.as_millis().to_string();
+        self.set_silence(FAILOVER_SOON);
+    }
+
+    /// Sets the time without a response after which a server is replaced.
+    fn set_silence(&self, silence: Duration) {
+        let silence = silence.as_millis().to_string();
         for (port, _) in &self.sentinels {
             let set = sentinel_cli(*port, &["SENTINEL", "SET", "main", "down-after-milliseconds", &silence]);
             assert_eq!(set, "OK");
@@ -66,7 +67,7 @@ impl Sentinel {
         super::config(&self.url())
     }
 
-    /// Waits until the Sentinels name the replica as master and it is one.
+    /// Waits until the Sentinels name the replica as master and it is one. From then on, a server is replaced late.
     pub(crate) fn wait_for_promotion(&self) {
         let replica = &self.servers[1];
         wait_until("the replica was promoted", TIMEOUT, || {
@@ -76,6 +77,7 @@ impl Sentinel {
             });
             agreed && replica.cli(&["ROLE"]).starts_with("master")
         });
+        self.set_silence(FAILOVER_LATE);
     }
 }
 
@@ -88,7 +90,7 @@ impl Drop for Sentinel {
     }
 }
 
-fn sentinel(dir: &Path, master: u16, silence: Duration) -> (u16, Child) {
+fn sentinel(dir: &Path, master: u16) -> (u16, Child) {
     for _ in 0..50 {
         let port = free_port();
         let file = dir.join(format!("{port}.conf"));
@@ -96,7 +98,7 @@ fn sentinel(dir: &Path, master: u16, silence: Duration) -> (u16, Child) {
             "bind 127.0.0.1\nport {port}\ndir {}\nlogfile {port}.log\nsentinel monitor main 127.0.0.1 {master} 2\n\
              sentinel down-after-milliseconds main {}\nsentinel failover-timeout main 3000\n",
             dir.display(),
-            silence.as_millis()
+            FAILOVER_LATE.as_millis()
         );
         fs::write(&file, settings).expect("the folder is writable");
         let mut child = spawn("redis-sentinel", &[file]);
