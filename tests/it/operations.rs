@@ -67,7 +67,9 @@ async fn a_lost_store_is_named_and_recovers_without_a_restart() {
     let tokens = server.refresh(&tokens.refresh).await.is(200).tokens();
     postgres.restart();
     wait_until_ready_except(&server, &[]).await;
-    server.sign_in(&person).await;
+    // Each worker has connections of its own, which may come back later.
+    let signs_in = async || server.try_sign_in(&person.email, PASSWORD).await.status == 201;
+    until("users sign in again", &signs_in).await;
 
     redis.kill();
     wait_until_ready_except(&server, &["store.ephemeral"]).await;
@@ -90,6 +92,7 @@ async fn a_lost_store_is_named_and_recovers_without_a_restart() {
     redis.restart();
     wait_until_ready_except(&server, &[]).await;
     until("the loss is noticed", async || server.rejection_reason(&tokens.access).await == "revoked").await;
+    until("users sign in again", &signs_in).await;
     server.refresh(&tokens.refresh).await.is_oauth_error(400, "invalid_grant");
     let anew = server.sign_in(&person).await;
     server.verify(&anew.access).await.is(200);
