@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::support::client::client_builder;
 use crate::support::server::{HttpResponse, PASSWORD, SendRequest, TestServer, over_both_stores};
 use crate::support::signet::Plan;
 use crate::support::{outbox, tool};
@@ -129,7 +130,7 @@ async fn public_server_reveals_nothing_of_its_machine() {
 async fn home_is_elsewhere_or_off_by_setting() {
     let home = |value: &'static str| move |plan: Plan| plan.set("SIGNET_PAGES__HOME", value);
     let server = TestServer::embedded(home("https://www.example.com/?from=id"));
-    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let client = client_builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     let answer = client.get(server.signet.url_of("/")).send().await.unwrap();
     assert_eq!(answer.status(), 302);
     assert_eq!(answer.headers()["location"], "https://www.example.com/?from=id");

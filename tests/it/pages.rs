@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use reqwest::{Method, Url};
 
+use crate::support::client::client_builder;
 use crate::support::server::{HttpResponse, SendRequest, TestServer};
 
 const PAGES: [&str; 5] = ["/docs", "/account", "/links/magic", "/links/reset", "/links/confirm"];
@@ -154,7 +155,7 @@ async fn opening_a_link_leaves_no_trace_of_its_token() {
 #[tokio::test]
 async fn no_page_redirects() {
     let server = TestServer::embedded(|plan| plan.set("SIGNET_CONSOLE__LISTENER", "public"));
-    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let client = client_builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     let elsewhere = ["//evil.example", "/%2f%2fevil.example", "/%5cevil.example", "/..//evil.example/"];
     let queries =
         ["next", "redirect_uri", "return_to", "url"].map(|name| format!("?{name}=https%3A%2F%2Fevil.example"));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
-use crate::support::client::until_within;
+use crate::support::client::{client_builder, until_within};
 use crate::support::server::{SendRequest, TestServer};
 
 /// No step takes longer unless something is wrong.
@@ -40,7 +40,7 @@ async fn one_host_cannot_take_all_connections() {
     }
     // Another client gets in, over a connection that it had and over a new one.
     server.get("/verify").send_checked().await.is(401);
-    let other = reqwest::Client::builder().no_proxy().build().unwrap();
+    let other = client_builder().build().unwrap();
     other.get(server.signet.url_of("/verify")).send_checked().await.is(401);
     server.get_management("/readyz").await.is(200);
     let closed = server.metric("signet_connections_cut_off_total{reason=\"network_share\"}").await;

@@ -16,7 +16,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::support::client::until_within;
+use crate::support::client::{client_builder, until_within};
 use crate::support::server::{SendRequest, TestServer};
 
 /// The size of a batch that is slightly below the maximum of 2 MiB.
@@ -50,11 +50,11 @@ fn large_batch() -> Body {
 }
 
 fn http1() -> Client {
-    Client::builder().no_proxy().build().unwrap()
+    client_builder().build().unwrap()
 }
 
 fn http2() -> Client {
-    Client::builder().no_proxy().http2_prior_knowledge().build().unwrap()
+    client_builder().http2_prior_knowledge().build().unwrap()
 }
 
 type NewClient = fn() -> Client;
@@ -161,14 +161,14 @@ async fn announced_length_reserves_no_memory() {
 async fn memory_for_unread_responses_is_bounded() {
     let server = TestServer::embedded(|plan| plan.set("SIGNET_SERVER__WRITE_TIMEOUT", "2m"));
     let tokens = server.sign_in(&server.create_user(&[])).await;
-    let (body, other) = (json!({"tokens": vec![tokens.access; 1024]}).to_string(), Client::new());
+    let (body, other) = (json!({"tokens": vec![tokens.access; 1024]}).to_string(), http1());
     let length = batch(&server, &other, body.clone().into()).send_checked().await.is(200).text.len();
     let before = memory(&server).await;
     let (mut unread, mut refused) = (Vec::new(), 0);
     // Over several connections, because one connection has only 32 streams.
     for _ in 0..7 {
         let window = 0xffff;
-        let narrow = Client::builder().no_proxy().http2_prior_knowledge().http2_initial_stream_window_size(window);
+        let narrow = client_builder().http2_prior_knowledge().http2_initial_stream_window_size(window);
         let client = narrow.http2_initial_connection_window_size(window).build().unwrap();
         for _ in 0..30 {
             let response = batch(&server, &client, body.clone().into()).send().await.unwrap();
@@ -207,12 +207,12 @@ async fn unread_lists_are_bounded_and_time_out() {
         let request = client.get(server.signet.url_of("/auth/api-keys/?limit=100")).header("x-project-id", &project);
         request.bearer_auth(&tokens.access)
     };
-    let length = list(&Client::new()).send_checked().await.is(200).text.len();
+    let length = list(&http1()).send_checked().await.is(200).text.len();
     assert!(length > 400_000, "the list has {length} bytes");
     let before = memory(&server).await;
     let (mut unread, mut refused) = (Vec::new(), 0);
     for _ in 0..6 {
-        let narrow = Client::builder().no_proxy().http2_prior_knowledge().http2_initial_stream_window_size(1);
+        let narrow = client_builder().http2_prior_knowledge().http2_initial_stream_window_size(1);
         let client = narrow.build().unwrap();
         for _ in 0..30 {
             let Ok(response) = list(&client).send().await else { continue };
@@ -230,7 +230,7 @@ async fn unread_lists_are_bounded_and_time_out() {
             && server.metric("signet_buffered_bytes{kind=\"connections\"}").await == 0
     })
     .await;
-    list(&Client::new()).send_checked().await.is(200);
+    list(&http1()).send_checked().await.is(200);
     drop(unread);
 }
 

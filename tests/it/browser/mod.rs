@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::support::client::client_builder;
 use crate::support::outbox::wait_for_mail;
 use crate::support::ports::free_port;
 use crate::support::postgres;
@@ -103,7 +104,7 @@ async fn console_shows_every_screen_and_state(server: &TestServer) {
     let user = server.create_user(&["--verified", "--full-name", HOSTILE]);
     let scope = HOSTILE.replace(' ', "/");
     server.plan().json(&["api-keys", "create", "--user", &user.email, "--name", HOSTILE, "--scope", &scope], "");
-    let hostile_client = reqwest::Client::builder().user_agent(HOSTILE).build().unwrap();
+    let hostile_client = client_builder().user_agent(HOSTILE).build().unwrap();
     let body = json!({"email": user.email, "password": PASSWORD});
     let opened = hostile_client.post(server.signet.url_of("/sessions")).json(&body).send().await.unwrap();
     assert_eq!(opened.status(), 201);

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::support::NO_PROXY;
 use crate::support::every_token::TokenSet;
 use crate::support::ports::free_port;
 use crate::support::server::{PASSWORD, TestServer};
@@ -67,6 +68,7 @@ impl DescribedServer {
             self.set.tokens.iter().map(|token| json!({"kind": format!("{:?}", token.kind), "text": token.text}));
         let folder = tempfile::tempdir().expect("a temporary folder");
         command
+            .envs(NO_PROXY)
             .env("SIGNET_URL", &self.url)
             .env("SIGNET_PASSWORD", PASSWORD)
             .env("SIGNET_USERS", json!(self.users).to_string())

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::*;
+use crate::support::client::client_builder;
 use crate::support::until;
 
 /// A running demo, with what it has printed. Its folder is in that of the plan.
@@ -83,9 +84,10 @@ async fn what_the_demo_prints_works_and_sigint_deletes_it() {
     let folders = demo.folders();
     assert!(folders.len() == 1 && is_folder_of_the_owner(&folders[0]), "{folders:?}");
     assert!(demo.printed.contains(&folders[0].display().to_string()), "{}", demo.printed);
+    let http = client_builder().build().unwrap();
     for name in ["Console ", "Account ", "API "] {
         let link = demo.line(name).split_whitespace().nth(1).unwrap();
-        let page = reqwest::get(link).await.unwrap();
+        let page = http.get(link).send().await.unwrap();
         assert!(page.status() == 200 && page.text().await.unwrap().contains("<html"), "{link}");
     }
 
@@ -103,11 +105,11 @@ async fn what_the_demo_prints_works_and_sigint_deletes_it() {
     let url = demo.line("Console ").split_whitespace().nth(1).unwrap().strip_suffix("/console").unwrap();
     for email in ["admin@demo.test", "grace@demo.test"] {
         let password = demo.line(&format!("{email}  ")).split_whitespace().nth(1).unwrap();
-        let sign_in = reqwest::Client::new().post(format!("{url}/sessions"));
+        let sign_in = http.post(format!("{url}/sessions"));
         let answer = sign_in.json(&json!({"email": email, "password": password})).send().await.unwrap();
         assert_eq!(answer.status(), 201, "{email}");
         let tokens: Value = answer.json().await.unwrap();
-        let overview = reqwest::Client::new().get(format!("{url}/admin/overview"));
+        let overview = http.get(format!("{url}/admin/overview"));
         let overview = overview.bearer_auth(tokens["access_token"].as_str().unwrap()).send().await.unwrap();
         assert_eq!(overview.status() == 200, email == "admin@demo.test", "{email}: {}", overview.status());
     }

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 
 use super::ledger::{ClientLedger, Ledger};
 use super::simulated_client::SimulatedClient;
-use crate::support::client::{Client, kid, until_within};
+use crate::support::client::{Client, client_builder, kid, until_within};
 use crate::support::outbox::Mail;
 
 pub(super) const CLIENTS: usize = 6;
@@ -166,7 +166,7 @@ impl Traffic {
             let endpoint = |number: usize| endpoints[number % endpoints.len()].clone();
             let (endpoint, other) = (endpoint(number), endpoint(number + 1).client);
             // Its own connections.
-            let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30));
+            let http = client_builder().timeout(Duration::from_secs(30));
             let idle = if profile.is_balanced { 0 } else { usize::MAX };
             let http = http.pool_max_idle_per_host(idle).build().unwrap();
             let endpoint = Endpoint { client: Client { http, ..endpoint.client }, ..endpoint };

@@ -9,6 +9,7 @@ use rcgen::{CertifiedKey, generate_simple_self_signed};
 use serde_json::{Value, json};
 
 use super::{DEADLINE, Fleet, PASSWORD};
+use crate::support::client::client_builder;
 use crate::support::ports::free_port;
 use crate::support::signet::Signet;
 use crate::support::{until, wait_until};
@@ -62,7 +63,7 @@ impl Balancer {
     /// The status and the body of a response through the balancer, by curl, which verifies the certificate.
     fn request(&self, path: &str, arguments: &[&str]) -> (u16, String) {
         let mut command = Command::new("curl");
-        command.args(["--silent", "--show-error", "--write-out", "\n%{http_code}", "--cacert"]);
+        command.args(["--silent", "--show-error", "--write-out", "\n%{http_code}", "--noproxy", "*", "--cacert"]);
         command.arg(self.folder.path().join("ca.pem")).args(["--connect-to", &format!("::127.0.0.1:{}", self.port)]);
         let output = command.args(arguments).arg(format!("https://id.example.com{path}")).output().unwrap();
         assert!(output.status.success(), "{path}: {}", String::from_utf8_lossy(&output.stderr));
@@ -92,8 +93,8 @@ impl Balancer {
 
     /// True if HAProxy has found that no node is ready.
     async fn has_no_ready_node(&self) -> bool {
-        let page = reqwest::get(format!("http://127.0.0.1:{}/;csv", self.statistics)).await.unwrap();
-        let page = page.text().await.unwrap();
+        let page = client_builder().build().unwrap().get(format!("http://127.0.0.1:{}/;csv", self.statistics));
+        let page = page.send().await.unwrap().text().await.unwrap();
         let row = page.lines().find(|row| row.starts_with("signet,BACKEND,")).unwrap();
         row.split(',').nth(17) == Some("DOWN")
     }

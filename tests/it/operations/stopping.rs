@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::support::client::client_builder;
 
 fn plan(plan: Plan) -> Plan {
     // A hash that takes long enough to be under way when the signal arrives.
@@ -27,7 +28,7 @@ async fn shutdown_loses_no_request(server: &TestServer) {
     let clients = (0..CLIENTS).map(|at| {
         let (answered, signalled) = (answered.clone(), signalled.clone());
         // Every other client opens a connection per request.
-        let http = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(at % 2).build().unwrap();
+        let http = client_builder().pool_max_idle_per_host(at % 2).build().unwrap();
         let request = http.post(server.signet.url_of("/verify")).json(&json!({"token": tokens.access}));
         tokio::spawn(async move {
             loop {
@@ -74,6 +75,6 @@ async fn shutdown_loses_no_request(server: &TestServer) {
     // Acknowledged changes are stored.
     let again = server.plan().start();
     let refresh = [("grant_type", "refresh_token"), ("refresh_token", tokens.refresh.as_str())];
-    let answer = reqwest::Client::new().post(again.url_of("/oauth/token")).form(&refresh).send().await.unwrap();
-    assert_eq!(answer.status(), 200);
+    let request = client_builder().build().unwrap().post(again.url_of("/oauth/token")).form(&refresh);
+    assert_eq!(request.send().await.unwrap().status(), 200);
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::service::Service;
 use super::{Program, Proxy, SERVICE, SIGNET, tls};
+use crate::support::client::client_builder;
 use crate::support::server::{SendRequest, TestServer, TestUser, tamper_signature};
 use crate::support::{tool, until};
 
@@ -131,7 +132,7 @@ impl Setup {
         let own = [(SERVICE, address.as_str()), ("port_value: 3000", &port)];
         let proxy = Proxy::start(program, &[replacements, &own].concat(), other_files);
         let user = server.create_user(&["--verified"]);
-        Self { server, service, proxy, client: Client::builder().no_proxy().build().unwrap(), user }
+        Self { server, service, proxy, client: client_builder().build().unwrap(), user }
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {

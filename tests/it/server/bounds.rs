@@ -58,7 +58,7 @@ async fn idle_connection_is_closed_but_not_a_busy_one() {
         assert_eq!(read_to_close(&mut stream).await, "");
         assert!(began.elapsed() >= SHORT);
     }
-    let http2 = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
+    let http2 = client_builder().http2_prior_knowledge().build().unwrap();
     assert_eq!(http2.get(server.url("/hello")).send().await.unwrap().status(), 200);
     until("the HTTP/2 connection is closed", || server.open_connections() == 0).await;
     assert_eq!(http2.get(server.url("/hello")).send().await.unwrap().status(), 200);
@@ -77,7 +77,7 @@ async fn incomplete_body_gets_408() {
 #[tokio::test]
 async fn slow_handler_gets_503() {
     let server = serve(config::Server { request_timeout: SHORT, ..settings() });
-    let response = reqwest::get(server.url("/gate")).await.unwrap();
+    let response = client_builder().build().unwrap().get(server.url("/gate")).send().await.unwrap();
     assert_eq!(response.status(), 503);
     assert_eq!(response.text().await.unwrap(), "root: no response within 150ms");
 }
@@ -85,8 +85,8 @@ async fn slow_handler_gets_503() {
 #[tokio::test]
 async fn too_large_body_gets_413_and_the_client_reads_it() {
     let server = serve(settings());
-    let client = reqwest::Client::new();
-    let http2 = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
+    let client = client_builder().build().unwrap();
+    let http2 = client_builder().http2_prior_knowledge().build().unwrap();
     for size in [64 * 1024 + 1, 4 * 1024 * 1024] {
         for client in [&client, &http2] {
             let response = client.post(server.url("/echo")).body("x".repeat(size)).send().await.unwrap();

@@ -12,7 +12,7 @@ async fn request_in_flight_completes_with_connection_close() {
     let server = serve(settings());
     let mut stream = server.connect().await;
     stream.write_all(b"GET /gate HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-    let http2 = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
+    let http2 = client_builder().http2_prior_knowledge().build().unwrap();
     let http2_response = tokio::spawn(http2.get(server.url("/gate")).send());
     until("both requests wait", || server.waiting.load(Ordering::SeqCst) == 2).await;
     let (address, gate) = (server.address, server.gate.clone());
@@ -35,7 +35,7 @@ async fn idle_connections_do_not_delay_the_drain() {
     used.write_all(b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     read_response(&mut used).await.unwrap();
     let mut fresh = server.connect().await;
-    let http2 = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
+    let http2 = client_builder().http2_prior_knowledge().build().unwrap();
     assert_eq!(http2.get(server.url("/hello")).send().await.unwrap().status(), 200);
     let drained = tokio::spawn(server.drain());
     assert_eq!(read_to_close(&mut used).await, "");

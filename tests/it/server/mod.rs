@@ -25,6 +25,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
+use crate::support::client::client_builder;
+
 /// Time limit of every step of a test.
 const TIMEOUT: Duration = Duration::from_secs(20);
 

@@ -6,8 +6,8 @@ use crate::support::http2;
 #[tokio::test]
 async fn http1_and_http2_share_one_port() {
     let server = serve(settings());
-    let http1 = reqwest::Client::builder().http1_only().build().unwrap();
-    let http2 = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
+    let http1 = client_builder().http1_only().build().unwrap();
+    let http2 = client_builder().http2_prior_knowledge().build().unwrap();
     for (client, version) in [(http1, http::Version::HTTP_11), (http2, http::Version::HTTP_2)] {
         let response = client.get(server.url("/hello")).send().await.unwrap();
         assert_eq!(response.version(), version);
@@ -158,7 +158,7 @@ async fn head_size_is_limited() {
     assert!(server.exchange(many).await.starts_with("HTTP/1.1 431"));
     let endless = format!("GET /hello HTTP/1.1\r\nhost: x\r\nx: {}", "a".repeat(70 * 1024));
     assert!(server.exchange(endless).await.starts_with("HTTP/1.1 431"));
-    let http2 = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
+    let http2 = client_builder().http2_prior_knowledge().build().unwrap();
     let response = http2.get(server.url("/hello")).header("x", "a".repeat(17 * 1024)).send().await;
     assert!(response.is_err() || response.unwrap().status() == 431);
     assert_eq!(http2.get(server.url("/hello")).send().await.unwrap().status(), 200);
@@ -183,5 +183,5 @@ async fn flood_of_resets_ends_only_its_connection() {
     let _ = stream.write_all(&flood).await;
     let mut response = Vec::new();
     let _ = tokio::time::timeout(TIMEOUT, stream.read_to_end(&mut response)).await.expect("the connection ends");
-    assert_eq!(reqwest::get(server.url("/hello")).await.unwrap().status(), 200);
+    assert_eq!(client_builder().build().unwrap().get(server.url("/hello")).send().await.unwrap().status(), 200);
 }

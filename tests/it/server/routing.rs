@@ -42,7 +42,7 @@ async fn paths_match_exactly_their_routes() {
 #[tokio::test]
 async fn wrong_method_gets_405_with_allow() {
     let server = serve(settings());
-    let client = reqwest::Client::new();
+    let client = client_builder().build().unwrap();
     let response = client.post(server.url("/items/1")).send().await.unwrap();
     assert_eq!(
         (response.status().as_u16(), &response.headers()["allow"]),
@@ -62,7 +62,7 @@ async fn wrong_method_gets_405_with_allow() {
 #[tokio::test]
 async fn every_response_has_a_request_id() {
     let server = serve(settings());
-    let client = reqwest::Client::new();
+    let client = client_builder().build().unwrap();
     let mut seen = std::collections::HashSet::new();
     for path in ["/hello", "/nobody", "/panic", "/echo"] {
         let response = client.get(server.url(path)).send().await.unwrap();
@@ -75,7 +75,7 @@ async fn every_response_has_a_request_id() {
 #[tokio::test]
 async fn panic_gets_500_and_keeps_the_connection() {
     let server = serve(settings());
-    let client = reqwest::Client::new();
+    let client = client_builder().build().unwrap();
     for (path, expected) in [("/panic", "root: the handler panicked"), ("/deep/panic", "deep: the handler panicked")] {
         let response = client.get(server.url(path)).send().await.unwrap();
         assert_eq!(response.status(), 500);
@@ -92,7 +92,7 @@ async fn panic_gets_500_and_keeps_the_connection() {
 #[tokio::test]
 async fn bodies_are_parsed_by_their_media_type() {
     let server = serve(settings());
-    let client = reqwest::Client::new();
+    let client = client_builder().build().unwrap();
     let form = "username=zo%C3%AB&password=a+b";
     let multipart = "--XX\r\ncontent-disposition: form-data; name=\"username\"\r\n\r\nzoë\r\n--XX--";
     for (path, media_type, body, status, expected) in [
@@ -166,7 +166,7 @@ async fn forwarded_address_counts_only_from_a_trusted_proxy() {
 #[tokio::test]
 async fn cors_allows_only_configured_origins() {
     let server = serve(config::Server { cors_origins: vec!["https://app.example".into()], ..settings() });
-    let client = reqwest::Client::new();
+    let client = client_builder().build().unwrap();
     let preflight = |origin: &'static str| {
         let request = client.request(http::Method::OPTIONS, server.url("/items/1")).header("origin", origin);
         let request = request.header("access-control-request-method", "DELETE");

@@ -101,8 +101,8 @@ async fn networks_with_as_many_connections_count_as_one() {
 #[tokio::test]
 async fn a_handler_that_keeps_its_worker_is_a_stall() {
     let server = serve(config::Server { workers: 1, ..settings() });
-    let http2 = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
-    for (client, millis) in [(reqwest::Client::new(), 20), (http2, 40)] {
+    let http2 = client_builder().http2_prior_knowledge().build().unwrap();
+    for (client, millis) in [(client_builder().build().unwrap(), 20), (http2, 40)] {
         client.get(server.url(&format!("/stall/{millis}"))).send().await.unwrap();
         let stall = Duration::from_millis(millis);
         assert!(server.log.stalls.lock().unwrap().iter().any(|measured| *measured >= stall), "{millis} ms");

@@ -13,6 +13,11 @@ pub(crate) use super::server::PASSWORD;
 use super::signet::Signet;
 pub(crate) use super::until_within;
 
+/// Of this, every HTTP client of the tests is made: it uses no proxy, also if the environment names one.
+pub(crate) fn client_builder() -> reqwest::ClientBuilder {
+    reqwest::Client::builder().no_proxy()
+}
+
 /// A client of one node.
 #[derive(Clone)]
 pub(crate) struct Client {
@@ -25,12 +30,12 @@ pub(crate) struct Client {
 impl Client {
     /// A client that gives up after 20 seconds.
     pub(crate) fn new(node: &Signet) -> Self {
-        Self::with(node, reqwest::Client::builder().timeout(Duration::from_secs(20)))
+        Self::with(node, client_builder().timeout(Duration::from_secs(20)))
     }
 
-    /// A client with these settings, except that it uses no proxy.
+    /// A client with these settings.
     pub(super) fn with(node: &Signet, http: reqwest::ClientBuilder) -> Self {
-        let http = http.no_proxy().build().expect("the client can be built");
+        let http = http.build().expect("the client can be built");
         Self { http, base: node.url_of(""), management: node.management_url("") }
     }
 

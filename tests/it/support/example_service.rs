@@ -8,6 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::client::client_builder;
 use super::faketime;
 use super::ports::free_port;
 
@@ -49,7 +50,7 @@ impl ExampleService {
             faketime::set_offset(&clock_file(&folder), clock_offset);
         }
         let child = command.stdin(Stdio::null()).spawn().expect("the service starts");
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let client = client_builder().build().unwrap();
         Self { address, child, folder, client }
     }
 

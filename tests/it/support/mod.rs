@@ -88,9 +88,12 @@ pub(crate) fn metric(page: &str, series: &str) -> u64 {
     line.unwrap_or_else(|| panic!("no {series}")).parse().expect("a whole number")
 }
 
+/// For programs that send requests to a server of the tests: they use no proxy, also if the environment names one.
+pub(crate) const NO_PROXY: [(&str, &str); 2] = [("NO_PROXY", "*"), ("no_proxy", "*")];
+
 /// Runs a command to its end with this input on stdin.
 pub(crate) fn run_with_stdin(mut command: Command, input: &str) -> Output {
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.envs(NO_PROXY).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
     // A program that rejects its settings exits without reading stdin.
     let _ = child.stdin.take().expect("stdin is piped").write_all(input.as_bytes());

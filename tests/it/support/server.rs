@@ -12,7 +12,7 @@ use signet::clock::Clock;
 use signet::id::UserId;
 use signet::rng::Rng;
 
-use super::client::Client;
+use super::client::{Client, client_builder};
 use super::postgres::Database;
 pub(crate) use super::response::{HttpResponse, TokenPair};
 use super::signet::{Plan, Signet};
@@ -296,7 +296,7 @@ pub(crate) fn copy_user(plan: &Plan, email: &str, names: impl Iterator<Item = (S
 
 /// A client without a time-out: some tests keep requests waiting.
 fn unlimited_client(signet: &Signet) -> Client {
-    Client::with(signet, reqwest::Client::builder())
+    Client::with(signet, client_builder())
 }
 
 /// A token with one character of its last segment changed.

@@ -1,6 +1,7 @@
 //! Attacks through a browser on a foreign page: cross-origin calls, and open redirects.
 
 use super::*;
+use crate::support::client::client_builder;
 use crate::support::server::over_redis_and_postgres;
 
 over_redis_and_postgres!(|plan| plan.set("SIGNET_SERVER__CORS_ORIGINS", "https://app.example.com");
@@ -70,7 +71,7 @@ const REDIRECT_PARAMETERS: [&str; 12] = [
 
 /// Asserts that the response neither redirects nor mentions the foreign host.
 async fn assert_not_redirected(path: &str, request: reqwest::Request) -> u16 {
-    let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let http = client_builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     let response = http.execute(request).await.unwrap();
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     assert!(!(300..400).contains(&status) && status < 500, "{path}: {status}");
