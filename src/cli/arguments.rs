@@ -34,7 +34,8 @@ Examples:
   signet users create --email a@example.com --superuser --verified --password-stdin
 
 Commands work beside running servers. A command that ends sessions, users or keys returns when every running server has
-applied it, which takes milliseconds; after 2 s it returns with a warning that names the servers that have not.
+applied it, which takes milliseconds; after two seconds (revocation.confirm_within) it returns with a warning that names
+the servers that have not.
 
 Where data_dir has no embedded store yet, only these commands create it: serve, migrate, restore, seed, users create,
 users import and keys import. Only serve and keys import create signing keys in Redis.

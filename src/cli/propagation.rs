@@ -7,25 +7,22 @@ use super::CliError;
 use super::output::Output;
 use crate::auth::context::Context;
 use crate::auth::revocation::followers::{WaitError, wait_for_keys};
-use crate::auth::revocation::propagation::{CONFIRMATION_TIMEOUT, wait_until_applied};
-use crate::config::format_duration;
+use crate::auth::revocation::propagation::wait_until_applied;
 use crate::store::ephemeral::FOLLOWER_REPORT_TTL;
 
 /// The most names in a message: there can be thousands of followers.
 const MAX_NAMED: usize = 20;
 
 /// Waits until every running node has applied all revocations and keyring changes that are published by now. Nodes
-/// that have not confirmed within [`CONFIRMATION_TIMEOUT`] are named in a warning. The command succeeds nevertheless,
+/// that have not confirmed within `revocation.confirm_within` are named in a warning. The command succeeds nevertheless,
 /// because the change is stored and such a node applies it as soon as it reads revocations again.
 pub(super) async fn wait_for_nodes(ctx: &Context, output: &mut Output<'_>) -> Result<(), CliError> {
-    let late = wait_until_applied(ctx, CONFIRMATION_TIMEOUT).await?;
+    let late = wait_until_applied(ctx, ctx.node.config.revocation.confirm_within).await?;
     if late.is_empty() {
         return Ok(());
     }
     output.warn(&format!(
-        "the change is stored, but these nodes have not applied it within {} s: {}. \
-         Until they do, they may accept what was ended",
-        CONFIRMATION_TIMEOUT.as_secs(),
+        "the change is stored, but these nodes have not applied it: {}. Until they do, they may accept what was ended",
         late.join(", "),
     ))
 }
@@ -54,7 +51,7 @@ pub(super) async fn wait_for_nodes_and_followers(
     let lists = lists.iter().filter(|(_, names)| !names.is_empty());
     let lists = lists.map(|(what, names)| format!("these {what}: {}", shortened(names))).collect::<Vec<_>>();
     Err(CliError::Failed {
-        problem: format!("the change is stored, but after {} {}", format_duration(timeout), lists.join("; ")),
+        problem: format!("the change is stored, but {}", lists.join("; ")),
         remedy: format!(
             "a service that cannot reach Signet reports nothing; one that has stopped is forgotten after {} s",
             FOLLOWER_REPORT_TTL.as_secs()

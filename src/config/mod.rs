@@ -295,13 +295,15 @@ pub struct Verify {
     pub negative_cache: u64,
 }
 
-/// Handling of stale revocations.
+/// How nodes and services learn of revocations.
 #[derive(Clone, Debug)]
 pub struct Revocation {
     /// Time without contact to the revocation stream after which a node counts as stale.
     pub stale_after: Duration,
     /// Behavior of a stale node.
     pub when_stale: WhenStale,
+    /// Time for which a command waits until every running node has applied what it has ended.
+    pub confirm_within: Duration,
     /// True if revocations are published to services that verify tokens themselves.
     pub feed: bool,
     /// Time for which the entries of the published feed are kept for services that have fallen behind.

@@ -240,6 +240,7 @@ fn revocation(from: &mut Section<'_>) -> Revocation {
     Revocation {
         stale_after: from.read("stale_after", DurationRange(seconds(1), days(1)), seconds(10)),
         when_stale: from.read("when_stale", CHOICES, WhenStale::Answer),
+        confirm_within: from.read("confirm_within", DurationRange(seconds(1), minutes(10)), seconds(2)),
         feed: from.read("feed", Bool, true),
         feed_history: from.read("feed_history", DurationRange(minutes(1), minutes(15)), minutes(5)),
     }

@@ -4,17 +4,16 @@
 //! regularly otherwise. A command that ends sessions, users or keys reads the newest entry of the stream, which is its
 //! own or a later one, and waits until every reported position is at or past it. Reports of a node that has gone lapse
 //! (Redis: after 5 s without a report; SQLite: when the process ends), so it is not waited for. A node that is cut off
-//! from the store is not waited for either: it becomes stale, and `revocation.when_stale` decides what it does. Nodes
-//! older than this mechanism do not report. HTTP operations do not wait: other nodes apply them within milliseconds.
+//! from the store is not waited for either: it becomes stale, and `revocation.when_stale` decides what it does. If a
+//! command has seen it behind before its report lapsed, the command names it. Nodes older than this mechanism do not
+//! report. HTTP operations do not wait: other nodes apply them within milliseconds.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::auth::context::Context;
 use crate::store;
 use crate::store::ephemeral::Cursor;
-
-/// How long a command waits for the running nodes. They confirm within milliseconds unless something is wrong.
-pub const CONFIRMATION_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How often a waiting command reads the positions.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
@@ -38,15 +37,24 @@ pub async fn withdraw_position(ctx: &Context) {
 }
 
 /// Waits until every running node has applied everything that is published by now. Returns the names of the nodes that
-/// have not done so within `timeout`.
+/// have not done so within `timeout`, and of those whose report has lapsed before they had: such a node may hang, and go
+/// on later.
 pub async fn wait_until_applied(ctx: &Context, timeout: Duration) -> Result<Vec<String>, store::Error> {
     let newest = ctx.ephemeral.newest_revocation().await?;
     let give_up_at = ctx.node.clock.monotonic() + timeout;
+    let mut late = BTreeSet::new();
     loop {
-        let nodes = ctx.ephemeral.nodes(&newest).await?;
-        let late = nodes.into_iter().filter(|node| !node.has_applied).map(|node| node.name).collect::<Vec<_>>();
-        if late.is_empty() || ctx.node.clock.monotonic() >= give_up_at {
-            return Ok(late);
+        let mut is_complete = true;
+        for node in ctx.ephemeral.nodes(&newest).await? {
+            if node.has_applied {
+                late.remove(&node.name);
+            } else {
+                is_complete = false;
+                late.insert(node.name);
+            }
+        }
+        if is_complete || ctx.node.clock.monotonic() >= give_up_at {
+            return Ok(late.into_iter().collect());
         }
         tokio::time::sleep(POLL_INTERVAL).await;
     }

@@ -3,8 +3,11 @@
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use signet::auth::revocation::propagation::wait_until_applied;
+use signet::store::ephemeral::Cursor;
 
 use super::*;
+use crate::support::fleet::TestFleet;
 
 /// Enough repetitions that a command which returned too early would be found: the embedded store's servers look for
 /// changes of other processes only every 50 ms.
@@ -93,7 +96,7 @@ async fn every_node_of_a_fleet_is_waited_for() {
 
 #[tokio::test]
 async fn a_frozen_server_is_named_in_a_warning() {
-    let server = TestServer::embedded(|plan| plan);
+    let server = TestServer::embedded(|plan| plan.set("SIGNET_REVOCATION__CONFIRM_WITHIN", "2s"));
     let person = server.create_user(&[]);
     let pid = Pid::from_raw(server.signet.pid() as i32).unwrap();
     kill_process(pid, Signal::STOP).unwrap();
@@ -104,7 +107,17 @@ async fn a_frozen_server_is_named_in_a_warning() {
     assert!(start.elapsed() >= Duration::from_secs(2), "{:?}", start.elapsed());
     let warning = text(&output.stderr);
     let pid = server.signet.pid().to_string();
-    assert!(warning.contains("have not applied it within 2 s") && warning.contains(&pid), "{warning}");
+    assert!(warning.contains("have not applied it: ") && warning.contains(&pid), "{warning}");
+}
+
+/// Its report lapses, so that nothing is left to wait for. It may go on later, so it must be named.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_falls_silent_meanwhile_is_named() {
+    let fleet = TestFleet::new(Some((redis::Server::start(), postgres::Database::create()))).await;
+    let node = fleet.node().await;
+    node.ephemeral.raise_global_not_before(fleet.clock.now() + Duration::from_secs(3600)).await.unwrap();
+    node.ephemeral.report_node("silent", &Cursor::start()).await.unwrap();
+    assert_eq!(wait_until_applied(&node, Duration::from_secs(3600)).await.unwrap(), ["silent"]);
 }
 
 #[tokio::test]

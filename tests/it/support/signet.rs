@@ -31,6 +31,9 @@ pub(crate) const CLIENT_LIMITS: [&str; 7] = [
     "COSTLY_ADDRESS",
 ];
 
+/// How long a command that ends something waits for the servers.
+const CONFIRM_WITHIN: &str = "SIGNET_REVOCATION__CONFIRM_WITHIN";
+
 /// A rate that no test reaches, for [`Plan::limits`].
 pub(crate) const NEVER_REACHED: &str = "1000000 per 1s";
 
@@ -146,12 +149,19 @@ impl Plan {
         command
     }
 
-    /// Runs a command of the command line beside the server.
+    /// Runs a command of the command line beside the server. A command that ends something waits for the server for a
+    /// minute, because many tests look at once at what has ended: on a busy machine, two seconds may be too few.
     pub(crate) fn run(&self, arguments: &[&str], input: &str) -> Output {
         let mut command = self.command();
+        let is_set = |name: &str| self.settings.iter().any(|(known, _)| known == name);
+        let ends = ["users", "sessions", "api-keys", "keys"].iter().any(|noun| arguments.contains(noun));
+        // An older program does not know the setting.
+        if ends && self.program.is_none() && !is_set(CONFIRM_WITHIN) {
+            command.env(CONFIRM_WITHIN, "1m");
+        }
         // Checks that run in parallel must not collide on the default ports.
         for name in ["SIGNET_SERVER__LISTEN", "SIGNET_SERVER__MANAGEMENT"] {
-            if arguments.contains(&"check") && !self.settings.iter().any(|(known, _)| known == name) {
+            if arguments.contains(&"check") && !is_set(name) {
                 command.env(name, "127.0.0.1:0");
             }
         }
