@@ -10,7 +10,7 @@ fn prompt(plan: &Plan) -> Terminal {
     command.args(["users", "create", "--email", EMAIL, "--password-stdin"]);
     let terminal = Terminal::start(command, false);
     terminal.wait_for("Password: ");
-    crate::support::wait_until("echo is off", std::time::Duration::from_secs(10), || !terminal.echoes());
+    crate::support::wait_until("echo is off", std::time::Duration::from_secs(60), || !terminal.echoes());
     terminal
 }
 
