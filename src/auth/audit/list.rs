@@ -67,15 +67,16 @@ impl EventFilter {
         self.types.is_empty() && self.actor.is_none()
     }
 
-    /// The class of all wanted types, if they have one in common.
-    fn class(&self) -> Option<EventClass> {
-        let mut classes = self.types.iter().map(|name| {
-            let mut named = EventType::ALL.iter().filter(|event_type| is_named(event_type.name(), name));
-            let first = named.next()?.class();
-            named.all(|event_type| event_type.class() == first).then_some(first)
+    /// Whether all wanted types are attempts, or none is. `None`: some are, or only newer nodes know one.
+    fn is_attempt(&self) -> Option<bool> {
+        let mut wanted = self.types.iter().map(|name| {
+            let named = EventType::ALL.iter().filter(|event_type| is_named(event_type.name(), name));
+            let mut are_attempts = named.map(|event_type| event_type.class() == EventClass::Attempt);
+            let first = are_attempts.next()?;
+            are_attempts.all(|is_attempt| is_attempt == first).then_some(first)
         });
-        let first = classes.next()??;
-        classes.all(|class| class == Some(first)).then_some(first)
+        let first = wanted.next()??;
+        wanted.all(|is_attempt| is_attempt == Some(first)).then_some(first)
     }
 }
 
@@ -154,7 +155,7 @@ async fn read(
     }
     let mut examined = 0;
     loop {
-        let query = EventQuery { scope, class: filter.class(), range, not_before, limit: page_size };
+        let query = EventQuery { scope, is_attempt: filter.is_attempt(), range, not_before, limit: page_size };
         let events = ctx.ephemeral.read_events(query).await?;
         let is_last = events.len() < page_size as usize;
         examined += events.len();

@@ -15,14 +15,32 @@ pub enum EventScope {
     User(UserId),
 }
 
-/// The two kinds of events. A list keeps them apart, each within its own bound, so that attempts, which a stranger can
-/// cause in any number, never displace what was done.
+/// The kinds of events. A list keeps them apart, each within its own bound, so that attempts, which a stranger can
+/// cause in any number, never displace what was done, and actions of strangers never displace privileged ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EventClass {
     /// Something was done.
     Action,
     /// Something was refused.
     Attempt,
+    /// Something was done by an administrator or an operator, or to a superuser's account.
+    Privileged,
+}
+
+impl EventScope {
+    /// The classes that this list keeps apart. No action of a stranger is in the list of another user, so privileged
+    /// events there are actions.
+    pub const fn classes(self) -> &'static [EventClass] {
+        match self {
+            Self::Fleet => &[EventClass::Action, EventClass::Attempt, EventClass::Privileged],
+            Self::User(_) => &[EventClass::Action, EventClass::Attempt],
+        }
+    }
+
+    /// The class in which this list keeps an event of `class`.
+    pub fn class(self, class: EventClass) -> EventClass {
+        if self.classes().contains(&class) { class } else { EventClass::Action }
+    }
 }
 
 /// An event to append.
@@ -59,14 +77,21 @@ pub enum EventRange {
 pub struct EventQuery {
     /// The list.
     pub scope: EventScope,
-    /// One class; `None`: both, in one order.
-    pub class: Option<EventClass>,
+    /// True: attempts alone; false: all but attempts; `None`: all, in one order.
+    pub is_attempt: Option<bool>,
     /// The part of the list.
     pub range: EventRange,
     /// Events that were appended before this moment are not found.
     pub not_before: Timestamp,
     /// At most this many events.
     pub limit: u32,
+}
+
+impl EventQuery {
+    /// Returns true if events of this class are wanted.
+    pub fn includes(&self, class: EventClass) -> bool {
+        self.is_attempt.is_none_or(|is_attempt| is_attempt == (class == EventClass::Attempt))
+    }
 }
 
 /// An event that was read.

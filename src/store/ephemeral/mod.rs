@@ -279,8 +279,9 @@ pub trait Ephemeral: Send + Sync + 'static {
     async fn swap_keyring(&self, expected: u64, bytes: &[u8], now: Timestamp) -> Result<SwapResult>;
 
     /// Appends events to a list, in their order, and enforces the bounds: of each class the newest stay, and the list of
-    /// events expires with the last one. Of each list the positions increase, whatever `now` says, so a reader that
-    /// follows it misses none. If the call fails, the events may have been appended nevertheless.
+    /// events expires with the last one. Privileged events may displace actions. Of each list the positions increase,
+    /// whatever `now` says, so a reader that follows it misses none. If the call fails, the events may have been
+    /// appended nevertheless.
     async fn append_events(
         &self,
         scope: EventScope,

@@ -25,7 +25,7 @@ async fn append_within(
 }
 
 fn query(scope: EventScope, range: EventRange) -> EventQuery {
-    EventQuery { scope, class: None, range, not_before: START - DAY, limit: 1000 }
+    EventQuery { scope, is_attempt: None, range, not_before: START - DAY, limit: 1000 }
 }
 
 async fn read(store: &Store, query: EventQuery) -> Vec<StoredEvent> {
@@ -60,7 +60,7 @@ pub(super) async fn events_are_read_in_both_directions(store: Store) {
     for end in ends {
         assert_eq!(texts(&store, query(FLEET, end)).await, [""; 0]);
     }
-    let attempts = EventQuery { class: Some(EventClass::Attempt), ..query(FLEET, EventRange::Newest) };
+    let attempts = EventQuery { is_attempt: Some(true), ..query(FLEET, EventRange::Newest) };
     assert_eq!(texts(&store, attempts).await, ["d", "c"]);
 }
 
@@ -74,8 +74,61 @@ pub(super) async fn each_class_of_events_has_its_own_bound(store: Store) {
     let newest = query(FLEET, EventRange::Newest);
     assert_eq!(texts(&store, newest).await, ["again", "19", "again", "kept"]);
     append_within(&store, FLEET, EventClass::Action, &["1", "2", "3", "4"], bounds, START).await;
-    let actions = EventQuery { class: Some(EventClass::Action), ..newest };
+    let actions = EventQuery { is_attempt: Some(false), ..newest };
     assert_eq!(texts(&store, actions).await, ["4", "3", "2"]);
+}
+
+pub(super) async fn actions_displace_no_privileged_event(store: Store) {
+    let bounds = EventBounds { count: 3, keep: DAY };
+    append_within(&store, FLEET, EventClass::Privileged, &["1", "2", "3", "4"], bounds, START).await;
+    for number in 0..20 {
+        let text = number.to_string();
+        append_within(&store, FLEET, EventClass::Action, &[&text, "again"], bounds, START).await;
+    }
+    let newest = query(FLEET, EventRange::Newest);
+    assert_eq!(texts(&store, newest).await, ["again", "19", "again", "4", "3", "2"]);
+    let attempts = EventQuery { is_attempt: Some(true), ..newest };
+    assert_eq!(texts(&store, attempts).await, [""; 0]);
+    append_within(&store, FLEET, EventClass::Privileged, &["5"], bounds, START + DAY).await;
+    let kept = EventQuery { not_before: START + MILLISECOND, ..newest };
+    assert_eq!(texts(&store, kept).await, ["5"]);
+}
+
+/// In pages of every size, so that each class ends a page.
+pub(super) async fn events_of_all_classes_are_paged_in_order(store: Store) {
+    use EventClass::{Action, Attempt, Privileged};
+    let classes = [Privileged, Action, Attempt, Privileged, Privileged, Attempt, Action, Privileged, Action, Attempt];
+    for scope in [FLEET, EventScope::User(user(1))] {
+        let names: Vec<_> = (0..classes.len()).map(|number| number.to_string()).collect();
+        let events: Vec<_> = classes.iter().zip(&names).map(|(class, text)| NewEvent { class: *class, text }).collect();
+        let (together, apart) = events.split_at(5);
+        store.append_events(scope, together, BOUNDS, START).await.unwrap();
+        for event in apart {
+            store.append_events(scope, &[*event], BOUNDS, START).await.unwrap();
+        }
+        for limit in 1..=classes.len() as u32 + 1 {
+            let (mut newer, mut older) = (Vec::new(), Vec::new());
+            let (mut after, mut before) = (EventRange::After(Position::default()), EventRange::Newest);
+            loop {
+                let page = read(&store, EventQuery { limit, ..query(scope, after) }).await;
+                let Some(last) = page.last() else { break };
+                after = EventRange::After(last.position);
+                newer.extend(page.into_iter().map(|event| event.text));
+            }
+            loop {
+                let page = read(&store, EventQuery { limit, ..query(scope, before) }).await;
+                let Some(last) = page.last() else { break };
+                before = EventRange::Before(last.position);
+                older.extend(page.into_iter().map(|event| event.text));
+            }
+            older.reverse();
+            assert_eq!((&newer, &older), (&names, &names), "pages of {limit}");
+        }
+        let done = EventQuery { is_attempt: Some(false), ..query(scope, EventRange::Newest) };
+        assert_eq!(texts(&store, done).await, ["8", "7", "6", "4", "3", "1", "0"]);
+        let attempts = EventQuery { is_attempt: Some(true), ..done };
+        assert_eq!(texts(&store, attempts).await, ["9", "5", "2"]);
+    }
 }
 
 pub(super) async fn events_are_kept_for_their_time(store: Store) {
@@ -115,7 +168,8 @@ pub(super) async fn positions_of_events_increase_despite_clock_skew(store: Store
         ("first", EventClass::Action, START),
         ("behind", EventClass::Attempt, START - MINUTE),
         ("far behind", EventClass::Action, START - HOUR),
-        ("ahead", EventClass::Attempt, START + MINUTE),
+        ("ahead", EventClass::Privileged, START + MINUTE),
+        ("behind it", EventClass::Attempt, START),
         ("again", EventClass::Action, START),
     ] {
         append(&store, FLEET, class, &[text], now).await;
@@ -129,7 +183,7 @@ pub(super) async fn concurrently_appended_events_all_have_a_place(store: Store) 
     run_concurrently(40, |number| {
         let store = store.clone();
         async move {
-            let class = if number % 2 == 0 { EventClass::Action } else { EventClass::Attempt };
+            let class = FLEET.classes()[number % 3];
             append(&store, FLEET, class, &[&number.to_string(), "again"], START).await;
         }
     })

@@ -185,6 +185,8 @@ suite! {
     events {
         events_are_read_in_both_directions
         each_class_of_events_has_its_own_bound
+        actions_displace_no_privileged_event
+        events_of_all_classes_are_paged_in_order
         events_are_kept_for_their_time
         lists_of_events_are_separate
         positions_of_events_increase_despite_clock_skew

@@ -45,7 +45,7 @@ async fn keys_have_hash_tags_and_all_but_the_fleets_expire() {
     store.reserve_idempotency_key(request, START + HOUR, START).await.unwrap();
     for scope in [EventScope::Fleet, EventScope::User(user(1))] {
         let event = |class| NewEvent { class, text: "{}" };
-        let events = [event(EventClass::Action), event(EventClass::Attempt)];
+        let events = [event(EventClass::Action), event(EventClass::Attempt), event(EventClass::Privileged)];
         store.append_events(scope, &events, EventBounds { count: 9, keep: HOUR }, START).await.unwrap();
     }
 
@@ -60,7 +60,7 @@ async fn keys_have_hash_tags_and_all_but_the_fleets_expire() {
             continue;
         }
         match tag {
-            "fleet" if !["node_states", "followers", "events", "attempts"].contains(&what) => {
+            "fleet" if !["node_states", "followers", "events", "attempts", "privileged"].contains(&what) => {
                 fleet_keys += 1;
                 assert_eq!(ttl, -1, "{key}");
             }
@@ -72,11 +72,23 @@ async fn keys_have_hash_tags_and_all_but_the_fleets_expire() {
             }
         }
     }
-    // User keys: session, index, revocation mark, claim, daily counter, networks and the limit of one, and both classes
+    // User keys: session, index, revocation mark, claim, daily counter, networks and the limit of one, and two classes
     // of events. Fleet keys: keyring, global_not_before, stream and its epoch. Others: the rate limit, those of the
-    // requester and of all requesters, the reports of the followers, what nodes say of themselves, both classes of
+    // requester and of all requesters, the reports of the followers, what nodes say of themselves, three classes of
     // events, and the idempotency key.
-    assert_eq!((user_keys, fleet_keys, other_keys), (9, 4, 8), "{keys}");
+    assert_eq!((user_keys, fleet_keys, other_keys), (9, 4, 9), "{keys}");
+}
+
+/// Such nodes read only the stream of actions and that of attempts, and give the next event an id after theirs.
+#[tokio::test]
+async fn nodes_of_earlier_versions_see_privileged_events() {
+    let server = Server::start();
+    let store = Redis::connect(&server.config()).await.unwrap();
+    let events = [NewEvent { class: EventClass::Privileged, text: "{}" }];
+    store.append_events(EventScope::Fleet, &events, EventBounds { count: 9, keep: HOUR }, START).await.unwrap();
+    let entries = |name: &str| server.cli(&["XRANGE", &format!("signet:{{fleet}}:{name}"), "-", "+"]);
+    assert!(entries("events").contains("{}"), "{}", entries("events"));
+    assert_eq!(entries("events"), entries("privileged"));
 }
 
 #[tokio::test]

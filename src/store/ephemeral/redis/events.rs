@@ -1,4 +1,8 @@
-//! The lists of security events. Each is two streams: one script appends to both, and another reads both.
+//! The lists of security events. Each has a stream for each class: one script appends to them, and another reads them.
+//!
+//! A privileged event is in two streams, with the same id: in its own, where no other class displaces it, and among the
+//! actions. Nodes of earlier versions know only the streams of actions and attempts. So they list the event, and give a
+//! later one a greater id.
 
 use fred::types::Value;
 
@@ -20,16 +24,20 @@ impl Redis {
         bounds: EventBounds,
         now: Timestamp,
     ) -> Result<()> {
-        let [actions, attempts] = self.keys.events(scope);
-        let classes: Vec<u32> = events.iter().map(|event| stream(event.class)).collect();
+        let streams = self.keys.events(scope);
+        let keys: Vec<&dyn RedisArg> = streams.iter().map(|key| key as &dyn RedisArg).collect();
+        let classes: Vec<u32> = events.iter().map(|event| stream(scope.class(event.class))).collect();
         let entries = classes.iter().zip(events).flat_map(|(class, event)| [class as &dyn RedisArg, &event.text as _]);
         let bounds: [&dyn RedisArg; 2] = [&bounds.count, &bounds.keep];
         let args: Vec<&dyn RedisArg> = bounds.into_iter().chain(entries).collect();
-        self.runner.run(&APPEND_EVENTS, &[&actions, &attempts], now, &args, ignore).await
+        self.runner.run(&APPEND_EVENTS, &keys, now, &args, ignore).await
     }
 
     pub(super) async fn query_streams(&self, query: EventQuery) -> Result<Vec<StoredEvent>> {
-        let [actions, attempts] = self.keys.events(query.scope);
+        let streams = self.keys.events(query.scope);
+        let of_classes = query.scope.classes().iter().zip(&streams);
+        let keys: Vec<&dyn RedisArg> =
+            of_classes.filter(|(class, _)| query.includes(**class)).map(|(_, key)| key as &dyn RedisArg).collect();
         let oldest = u64::try_from(query.not_before.millis()).unwrap_or_default();
         let oldest = Position { major: oldest, minor: 0 };
         let (is_ascending, from, to) = match query.range {
@@ -41,22 +49,22 @@ impl Redis {
             EventRange::After(position) if position < oldest => (true, oldest.to_string(), "+".to_owned()),
             EventRange::After(position) => (true, format!("({position}"), "+".to_owned()),
         };
-        let class = query.class.map(stream);
-        let args: [&dyn RedisArg; 5] = [&is_ascending, &from, &to, &query.limit, &class];
+        let args: [&dyn RedisArg; 4] = [&is_ascending, &from, &to, &query.limit];
         let read = |reply| read_streams(reply, is_ascending, query.limit);
-        self.runner.run(&READ_EVENTS, &[&actions, &attempts], Timestamp::default(), &args, read).await
+        self.runner.run(&READ_EVENTS, &keys, Timestamp::default(), &args, read).await
     }
 }
 
-/// The number of a class's stream among the keys of the scripts.
+/// The number of a class's stream among the keys of the script that appends.
 fn stream(class: EventClass) -> u32 {
     match class {
         EventClass::Action => 1,
         EventClass::Attempt => 2,
+        EventClass::Privileged => 3,
     }
 }
 
-/// Merges the entries of the streams.
+/// Merges the entries of the streams. Each has up to `limit`, so fewer than `limit` remain only if none has more.
 fn read_streams(reply: Value, is_ascending: bool, limit: u32) -> Result<Vec<StoredEvent>> {
     let mut found = Vec::new();
     for entries in ReplyReader::of(reply)? {
@@ -69,6 +77,7 @@ fn read_streams(reply: Value, is_ascending: bool, limit: u32) -> Result<Vec<Stor
         }
     }
     found.sort_unstable_by_key(|event| event.position);
+    found.dedup_by_key(|event| event.position);
     if !is_ascending {
         found.reverse();
     }

@@ -20,6 +20,7 @@
 //! | `{fleet}:floor` | string | the global `not_before` |
 //! | `{fleet}:revocations` | stream | `t`arget, kept `u`ntil; ids are milliseconds by the publishers' clocks |
 //! | `{fleet}:events`, `{fleet}:attempts` | stream | the security events of all: actions, and attempts |
+//! | `{fleet}:privileged` | stream | those actions that are privileged, with the same ids |
 //! | `{fleet}:nodes` | hash | the running nodes: by name, server time of the report and position applied |
 //! | `{fleet}:node_states` | hash | the nodes' descriptions of themselves: by name, server time and JSON |
 //! | `{fleet}:followers` | hash | the reports of followers of the published feed: by name, see `followers` |
@@ -114,11 +115,11 @@ impl Keys {
         format!("{}{}:{}", self.user_key(user, ":l:"), escaped(name), escaped(network))
     }
 
-    /// The streams of a list of security events: actions, and attempts.
-    pub(super) fn events(&self, scope: EventScope) -> [String; 2] {
+    /// The streams of a list of security events, in the order of [`EventScope::classes`].
+    pub(super) fn events(&self, scope: EventScope) -> Vec<String> {
         match scope {
-            EventScope::Fleet => [self.fleet("events"), self.fleet("attempts")],
-            EventScope::User(user) => [self.user_key(user, ":e"), self.user_key(user, ":t")],
+            EventScope::Fleet => vec![self.fleet("events"), self.fleet("attempts"), self.fleet("privileged")],
+            EventScope::User(user) => vec![self.user_key(user, ":e"), self.user_key(user, ":t")],
         }
     }
 

@@ -16,19 +16,24 @@ pub(super) fn append(
     bounds: EventBounds,
     now: Timestamp,
 ) -> rusqlite::Result<()> {
-    let scope = key(&scope);
-    let mut numbers = [newest_number(tx, scope, EventClass::Action)?, newest_number(tx, scope, EventClass::Attempt)?];
+    let (list, classes) = (key(&scope), scope.classes());
+    let mut numbers = [0; 3];
+    for class in classes {
+        numbers[usize::from(code(*class))] = newest_number(tx, list, *class)?;
+    }
     for (class, text) in events {
-        let number = &mut numbers[usize::from(is_attempt(*class))];
+        let class = code(scope.class(*class));
+        let number = &mut numbers[usize::from(class)];
         *number += 1;
         tx.prepare_cached(
             "INSERT INTO events (scope, is_attempt, number, at, expires_at, event) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?
-        .execute(params![scope, is_attempt(*class), *number, now, now + bounds.keep, text])?;
+        .execute(params![list, class, *number, now, now + bounds.keep, text])?;
     }
     let examined = (events.len() + EXTRA_DELETED) as i64;
-    for class in [EventClass::Action, EventClass::Attempt] {
-        let last_displaced = numbers[usize::from(is_attempt(class))] - i64::from(bounds.count);
+    for class in classes {
+        let class = code(*class);
+        let last_displaced = numbers[usize::from(class)] - i64::from(bounds.count);
         tx.prepare_cached(
             "DELETE FROM events WHERE place IN (
                  SELECT place FROM (
@@ -36,7 +41,7 @@ pub(super) fn append(
                  ) WHERE number <= ?4
              )",
         )?
-        .execute(params![scope, is_attempt(class), examined, last_displaced])?;
+        .execute(params![list, class, examined, last_displaced])?;
     }
     Ok(())
 }
@@ -45,12 +50,12 @@ pub(super) fn append(
 fn newest_number(tx: &Connection, scope: &[u8], class: EventClass) -> rusqlite::Result<i64> {
     let number = tx
         .prepare_cached("SELECT number FROM events WHERE scope = ?1 AND is_attempt = ?2 ORDER BY place DESC LIMIT 1")?
-        .query_row(params![scope, is_attempt(class)], |row| row.get(0))
+        .query_row(params![scope, code(class)], |row| row.get(0))
         .optional()?;
     Ok(number.unwrap_or(0))
 }
 
-/// Reads both classes by the index, each up to the limit, and merges them.
+/// Reads the classes by the index, each up to the limit, and merges them.
 pub(super) fn read(tx: &Connection, query: EventQuery) -> rusqlite::Result<Vec<StoredEvent>> {
     let (scope, mut found) = (key(&query.scope), Vec::new());
     let (sql, place) = match query.range {
@@ -58,17 +63,13 @@ pub(super) fn read(tx: &Connection, query: EventQuery) -> rusqlite::Result<Vec<S
         EventRange::Before(position) => (DESCENDING, place(position)),
         EventRange::After(position) => (ASCENDING, place(position)),
     };
-    for class in [EventClass::Action, EventClass::Attempt] {
-        if query.class.is_some_and(|only| only != class) {
-            continue;
-        }
+    for class in query.scope.classes().iter().filter(|class| query.includes(**class)) {
         let mut statement = tx.prepare_cached(sql)?;
-        let rows =
-            statement.query_map(params![scope, is_attempt(class), place, query.not_before, query.limit], |row| {
-                let place: i64 = row.get(0)?;
-                let position = Position { major: u64::try_from(place).unwrap_or_default(), minor: 0 };
-                Ok(StoredEvent { position, text: row.get(1)? })
-            })?;
+        let rows = statement.query_map(params![scope, code(*class), place, query.not_before, query.limit], |row| {
+            let place: i64 = row.get(0)?;
+            let position = Position { major: u64::try_from(place).unwrap_or_default(), minor: 0 };
+            Ok(StoredEvent { position, text: row.get(1)? })
+        })?;
         for row in rows {
             found.push(row?);
         }
@@ -95,8 +96,14 @@ fn key(scope: &EventScope) -> &[u8] {
     }
 }
 
-fn is_attempt(class: EventClass) -> bool {
-    class == EventClass::Attempt
+/// The value of the column `is_attempt`. The third class came later. The column keeps its name, because the programs of
+/// the version before name it.
+fn code(class: EventClass) -> u8 {
+    match class {
+        EventClass::Action => 0,
+        EventClass::Attempt => 1,
+        EventClass::Privileged => 2,
+    }
 }
 
 fn place(position: Position) -> i64 {
