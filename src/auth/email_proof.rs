@@ -57,7 +57,7 @@ impl EmailProof {
             // Before the sessions end, so that the notices do not depend on the ephemeral store.
             if new_password.is_some() {
                 mailing::queue_notice(&ctx, &user, Letter::PasswordChanged, notice_origin).await;
-                audit::record(&ctx, Event::of_user(EventType::PasswordReset, user.id, self.origin.clone()));
+                audit::record(&ctx, Event::of_account(EventType::PasswordReset, &user, self.origin.clone()));
             }
             if let Some(removed) = removed {
                 self.report_removal(&ctx, removed, new_password.is_some()).await;
@@ -75,9 +75,9 @@ impl EmailProof {
     async fn report_removal(&self, ctx: &Context, removed: RemovedCredentials, replaces_password: bool) {
         let Self { user, notice_origin, origin } = self;
         let RemovedCredentials { password, second_factor, api_keys } = removed;
-        audit::record(ctx, Event::of_user(EventType::EmailVerified, user.id, origin.clone()));
+        audit::record(ctx, Event::of_account(EventType::EmailVerified, user, origin.clone()));
         if password || second_factor || api_keys > 0 {
-            let event = Event::of_user(EventType::CredentialsRemoved, user.id, origin.clone());
+            let event = Event::of_account(EventType::CredentialsRemoved, user, origin.clone());
             let event = event.detail("password", password).detail("second_factor", second_factor);
             audit::record(ctx, event.detail("api_keys", api_keys));
         }

@@ -9,7 +9,7 @@ use super::SecretUrl;
 /// The destinations of security events besides the log, and the number that is kept.
 #[derive(Clone, Debug)]
 pub struct Audit {
-    /// Number of events of each class that are kept of all users together.
+    /// Number of events of each class that are kept of all users together: actions, attempts, and privileged ones.
     pub events: u32,
     /// Number of events of each class that are kept of each user, for the user to see; 0: none.
     pub events_per_user: u32,

@@ -6,12 +6,13 @@ use std::time::Duration;
 use signet::auth::accounts::update::{UpdateSelf, UpdateUser, update_self, update_user_as_operator};
 use signet::auth::api_keys::administer::deactivate_all;
 use signet::auth::api_keys::{CreateApiKey, create};
-use signet::auth::audit::{self, Event, EventFilter, EventRange, EventType, ListedEvent, Origin};
+use signet::auth::audit::{self, Event, EventFilter, EventRange, EventType, ListedEvent, Origin, Position};
 use signet::auth::context::Context;
 use signet::auth::identity::Username;
 use signet::auth::passwords::Password;
 use signet::auth::rate_limit::check_sign_in;
 use signet::auth::request_context::RequestContext;
+use signet::auth::sessions::sign_out::{SignOutScope, sign_out};
 use signet::auth::sign_in::new_password::change_password;
 use signet::auth::sign_in::password::sign_in;
 use signet::auth::signing_keys::advance;
@@ -39,6 +40,8 @@ over_both_stores_in_process!(
     flood_of_own_changes_is_stored_once_a_minute,
     flood_of_changes_of_many_accounts_is_bounded,
     refused_change_of_a_password_is_no_sign_in,
+    sign_ins_of_strangers_displace_no_privileged_event,
+    privileged_and_other_events_are_paged_together,
     schedule_of_signing_keys_is_recorded,
     old_events_are_not_listed,
 );
@@ -214,6 +217,79 @@ async fn refused_change_of_a_password_is_no_sign_in(fleet: &TestFleet) {
     assert!(list(&ctx, "sign_in.refused").await.is_empty());
 }
 
+const PASSWORD: &str = "a quiet harbour at dusk";
+
+/// Anyone can sign up, sign in and sign out again and again.
+async fn sign_ins_of_strangers_displace_no_privileged_event(fleet: &TestFleet) {
+    let ctx = fleet.node_with(|config| config.audit.events = 10).await;
+    let create = async |name: &str, superuser: bool| {
+        let email = format!("{name}@example.org");
+        let password = Some(Password::new(PASSWORD.to_owned()));
+        let new_user = accounts::create::CreateUser { email, password, superuser, ..Default::default() };
+        accounts::create::create_user_as_operator(&ctx, new_user).await.unwrap()
+    };
+    let (root, stranger) = (create("root", true).await, create("stranger", false).await);
+    let password = Password::new(PASSWORD.to_owned());
+    sign_in(&ctx, "root@example.org", &password, None, native_request(&ctx)).await.unwrap();
+    let update = UpdateUser { full_name: Some(Some("Eve".to_owned())), ..UpdateUser::default() };
+    update_user_as_operator(&ctx, &stranger, update, Origin::process()).await.unwrap();
+
+    let pair = sign_in(&ctx, "stranger@example.org", &password, None, native_request(&ctx)).await.unwrap();
+    let own = Origin::request(native_request(&ctx));
+    assert_eq!(sign_out(&ctx, stranger.id, SignOutScope::One(pair.session.id), own.clone()).await.unwrap(), 1);
+    for event_type in [EventType::SignInSucceeded, EventType::SessionsEnded].repeat(20) {
+        audit::record(&ctx, Event::of_account(event_type, &stranger, own.clone()));
+    }
+    let of =
+        |listed: Vec<ListedEvent>| listed.into_iter().map(|event| event.record.user.unwrap().id).collect::<Vec<_>>();
+    let (root, stranger) = (root.id.to_string(), stranger.id.to_string());
+    assert_eq!(of(list(&ctx, "user.created").await), [stranger.clone(), root.clone()]);
+    assert_eq!(of(list(&ctx, "superuser.granted").await), [root.clone()]);
+    assert_eq!(of(list(&ctx, "user.updated").await), [stranger.clone()]);
+    let sign_ins = of(list(&ctx, "sign_in.succeeded").await);
+    assert_eq!(sign_ins.last(), Some(&root));
+    let sign_outs = of(list(&ctx, "sessions.ended").await);
+    let of_stranger = sign_ins.iter().chain(&sign_outs).filter(|user| **user == stranger).count();
+    assert_eq!(of_stranger, 10, "the newest of the strangers' events stay");
+}
+
+async fn privileged_and_other_events_are_paged_together(fleet: &TestFleet) {
+    let ctx = fleet.node().await;
+    let own = || Origin::request(native_request(&ctx));
+    for number in 0..9 {
+        let event = match number % 3 {
+            0 => Event::new(EventType::UserRegistered, own()),
+            1 => Event::new(EventType::EveryoneSignedOut, Origin::process()),
+            _ => Event::new(EventType::SignInRefused, own()),
+        };
+        audit::record(&ctx, event);
+    }
+    audit::flush(&ctx).await;
+    let expected = ["user.registered", "everyone.signed_out", "sign_in.refused"].repeat(3);
+    let page =
+        async |range: EventRange| audit::list(&ctx, &EventFilter::default(), range, 2, Duration::ZERO).await.unwrap();
+    let types = |events: &[ListedEvent]| -> Vec<String> {
+        events.iter().map(|event| event.record.event_type.clone()).collect()
+    };
+    let (mut older, mut range) = (Vec::new(), EventRange::Newest);
+    loop {
+        let page = page(range).await;
+        older.extend(types(&page.events));
+        let Some(next) = page.next else { break };
+        range = EventRange::Before(next);
+    }
+    older.reverse();
+    assert_eq!(older, expected);
+    let (mut newer, mut range) = (Vec::new(), EventRange::After(Position::default()));
+    while newer.len() < expected.len() {
+        let page = page(range).await;
+        assert!(!page.events.is_empty(), "{newer:?}");
+        newer.extend(types(&page.events));
+        range = EventRange::After(page.next.unwrap());
+    }
+    assert_eq!(newer, expected);
+}
+
 async fn schedule_of_signing_keys_is_recorded(fleet: &TestFleet) {
     let ctx = fleet.node().await;
     let mut created = Vec::new();
@@ -247,7 +323,8 @@ async fn old_events_are_not_listed(fleet: &TestFleet) {
     assert_eq!(own.events[0].record.event_type, EventType::UserCreated.name());
 }
 
-/// docs/audit.md lists every type of the code, in its order, with its outcome, and those that are kept apart.
+/// docs/audit.md lists every type of the code, in its order, with its outcome, and those of each class that is kept
+/// apart.
 #[test]
 fn documentation_lists_every_type() {
     let docs = include_str!("../../docs/audit.md");
@@ -259,9 +336,13 @@ fn documentation_lists_every_type() {
     let in_code: Vec<_> = EventType::ALL.iter().map(|of| (of.name(), of.outcome().name())).collect();
     assert_eq!(documented, in_code);
     let words = docs.split_whitespace().collect::<Vec<_>>().join(" ");
-    let apart = words.split("What a stranger can cause in any number (").nth(1).unwrap();
-    let apart = apart.split(") is kept apart").next().unwrap();
-    let apart: Vec<_> = apart.split('`').skip(1).step_by(2).collect();
-    let attempts = EventType::ALL.iter().filter(|of| of.class() == EventClass::Attempt).map(|of| of.name());
-    assert_eq!(apart, attempts.collect::<Vec<_>>());
+    for (class, before, after) in [
+        (EventClass::Attempt, "What a stranger can cause in any number (", ") is kept apart"),
+        (EventClass::Privileged, "what administrators, operators and the server cause alone (", ");"),
+    ] {
+        let apart = words.split(before).nth(1).unwrap().split(after).next().unwrap();
+        let apart: Vec<_> = apart.split('`').skip(1).step_by(2).collect();
+        let of_class = EventType::ALL.iter().filter(|of| of.class() == class).map(|of| of.name());
+        assert_eq!(apart, of_class.collect::<Vec<_>>());
+    }
 }

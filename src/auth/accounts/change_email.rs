@@ -111,7 +111,7 @@ pub async fn verify_linked_address(
             Error::NotFound => INVALID_LINK,
             other => other,
         })?;
-        audit::record(&ctx, Event::of_user(EventType::EmailChanged, user.id, origin));
+        audit::record(&ctx, Event::of_account(EventType::EmailChanged, &user, origin));
         mailing::queue_notice(&ctx, &user, Letter::EmailChanged { new: pending.email }, &notice_origin).await;
         if let Err(error) = ctx.ephemeral.delete_claim(&claim).await {
             // The change has taken effect. The claim is not found any more, because its key contains the old address.

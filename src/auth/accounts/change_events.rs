@@ -6,7 +6,7 @@ use crate::store::accounts::{Changes, User};
 
 /// Records what `changes` has changed. `before`: the row as it was read.
 pub(super) fn record_changes(ctx: &Context, before: &User, changes: &Changes, origin: &Origin) {
-    let record = |event_type: EventType| audit::record(ctx, Event::of_user(event_type, before.id, origin.clone()));
+    let record = |event_type: EventType| audit::record(ctx, Event::of_account(event_type, before, origin.clone()));
     if changes.password_hash.is_some() {
         record(EventType::PasswordChanged);
     }
@@ -30,7 +30,7 @@ pub(super) fn record_changes(ctx: &Context, before: &User, changes: &Changes, or
     ];
     let changed: Vec<_> = others.into_iter().filter_map(|(name, is_changed)| is_changed.then_some(name)).collect();
     if !changed.is_empty() {
-        let event = Event::of_user(EventType::UserUpdated, before.id, origin.clone());
+        let event = Event::of_account(EventType::UserUpdated, before, origin.clone());
         audit::record(ctx, event.detail("changed", changed));
     }
 }

@@ -162,7 +162,7 @@ pub(super) async fn verify_address(
             EmailVerified::NotFound => return Err(Error::InvalidLink(LinkKind::EmailVerification)),
         };
         if verification == Verification::Verified {
-            audit::record(&ctx, Event::of_user(EventType::EmailVerified, user.id, origin));
+            audit::record(&ctx, Event::of_account(EventType::EmailVerified, &user, origin));
         }
         // Even if it was verified before: updating the claims may have failed then.
         refresh_session_claims(&ctx, user.id).await;

@@ -56,7 +56,7 @@ pub async fn verify_email_with_code(
         let verifying = async { ctx.accounts.verify_email(user.id, &user.email, ctx.now()).await.map_err(Error::from) };
         match held.spend(&ctx, verifying).await? {
             EmailVerified::Verified => {
-                audit::record(&ctx, Event::of_user(EventType::EmailVerified, user.id, origin));
+                audit::record(&ctx, Event::of_account(EventType::EmailVerified, &user, origin));
                 refresh_session_claims(&ctx, user.id).await;
             }
             EmailVerified::AlreadyVerified => refresh_session_claims(&ctx, user.id).await,

@@ -69,12 +69,17 @@ pub async fn create(ctx: &Context, new_key: CreateApiKey, origin: Origin) -> Res
         };
         if ctx.accounts.create_api_key(&row, Some(new_key.owner_valid_after)).await? {
             let event = Event::of_user(EventType::ApiKeyCreated, row.user, origin);
-            let event = event.detail("api_key", row.id.to_string());
+            let event = event.detail("api_key", row.id.to_string()).of_superuser(is_of_superuser(&row));
             audit::record(ctx, with_scopes(event, &row.scopes));
             return Ok((row, key));
         }
     }
     Err(Error::NotFound)
+}
+
+/// Returns true if the key has a reserved scope, which only superusers can give to theirs.
+fn is_of_superuser(key: &ApiKey) -> bool {
+    key.scopes.iter().any(|scope| is_reserved(scope))
 }
 
 /// Adds the scopes of a new key: the reserved ones, and as many of the others as fit, because its owner chooses them and
@@ -101,7 +106,7 @@ pub async fn deactivate(ctx: &Context, project: ProjectId, key: ApiKeyId, origin
         let row = ctx.accounts.deactivate_api_key(project, key, now).await?.ok_or(Error::NotFound)?;
         if row.deactivated_at == Some(now) {
             let event = Event::of_user(EventType::ApiKeyDeactivated, row.user, origin);
-            audit::record(&ctx, event.detail("api_key", key.to_string()));
+            audit::record(&ctx, event.detail("api_key", key.to_string()).of_superuser(is_of_superuser(&row)));
         }
         let ttl = ctx.node.retention.revocation_ttl();
         if row.deactivated_at.is_some_and(|deactivated_at| deactivated_at + ttl <= now) {

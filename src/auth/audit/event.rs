@@ -11,6 +11,7 @@ use super::event_type::EventType;
 use crate::auth::request_context::{Client, RequestContext};
 use crate::clock::Timestamp;
 use crate::id::{SessionId, UserId};
+use crate::store::accounts::User;
 
 /// The method of a sign-in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,6 +102,7 @@ pub struct Event {
     pub(super) event_type: EventType,
     pub(super) origin: Origin,
     pub(super) user: Option<UserId>,
+    pub(super) is_of_superuser: bool,
     pub(super) session: Option<SessionId>,
     pub(super) method: Option<SignInMethod>,
     pub(super) reason: Option<&'static str>,
@@ -110,10 +112,24 @@ pub struct Event {
 impl Event {
     /// An event that concerns no user, or none that is known.
     pub fn new(event_type: EventType, origin: Origin) -> Self {
-        Self { event_type, origin, user: None, session: None, method: None, reason: None, details: Map::new() }
+        Self {
+            event_type,
+            origin,
+            user: None,
+            is_of_superuser: false,
+            session: None,
+            method: None,
+            reason: None,
+            details: Map::new(),
+        }
     }
 
-    /// An event that concerns a user.
+    /// An event that concerns the account of `user`, as the row was read.
+    pub fn of_account(event_type: EventType, user: &User, origin: Origin) -> Self {
+        Self::of_user(event_type, user.id, origin).of_superuser(user.superuser)
+    }
+
+    /// An event that concerns a user of whom only the id is known.
     pub fn of_user(event_type: EventType, user: UserId, origin: Origin) -> Self {
         Self { user: Some(user), ..Self::new(event_type, origin) }
     }
@@ -128,6 +144,11 @@ impl Event {
     /// The user concerned.
     pub fn user(self, user: Option<UserId>) -> Self {
         Self { user, ..self }
+    }
+
+    /// Whether the user concerned is a superuser.
+    pub fn of_superuser(self, is_of_superuser: bool) -> Self {
+        Self { is_of_superuser, ..self }
     }
 
     /// The session concerned.

@@ -48,7 +48,9 @@ macro_rules! event_types {
                 match self { $(Self::$name => Outcome::$outcome,)* }
             }
 
-            /// `Attempt` for what a stranger can cause in any number: those events never displace the others.
+            /// The class of an event of this type that users cause about themselves. `Attempt` for what a stranger can
+            /// cause in any number: those events never displace the others. `Privileged` for what only administrators,
+            /// operators and the server do.
             pub const fn class(self) -> EventClass {
                 match self { $(Self::$name => EventClass::$class,)* }
             }
@@ -59,6 +61,18 @@ macro_rules! event_types {
             }
         }
     };
+}
+
+impl EventType {
+    /// The class of one event. An action is privileged too if somebody else did it to the user concerned, which takes
+    /// an administrator or an operator, or if the user concerned is a superuser. Strangers cause none of these, so they
+    /// cannot displace them.
+    pub(super) const fn class_of(self, is_by_another: bool, is_of_superuser: bool) -> EventClass {
+        match self.class() {
+            EventClass::Action if is_by_another || is_of_superuser => EventClass::Privileged,
+            class => class,
+        }
+    }
 }
 
 event_types! {
@@ -76,30 +90,30 @@ event_types! {
     /// Sessions of a user were ended: one, all others, or all.
     SessionsEnded: "sessions.ended", Success, Action, "sessions ended";
     /// An administrator ended all sessions of a user.
-    UserSignedOut: "user.signed_out", Success, Action, "user signed out by an administrator";
+    UserSignedOut: "user.signed_out", Success, Privileged, "user signed out by an administrator";
     /// All sessions of all users were ended.
-    EveryoneSignedOut: "everyone.signed_out", Success, Action, "everyone signed out";
+    EveryoneSignedOut: "everyone.signed_out", Success, Privileged, "everyone signed out";
     /// One access token was revoked.
     TokenRevoked: "token.revoked", Success, Action, "access token revoked";
 
     /// A person created an account.
     UserRegistered: "user.registered", Success, Action, "user registered";
     /// An administrator created a user.
-    UserCreated: "user.created", Success, Action, "user created";
+    UserCreated: "user.created", Success, Privileged, "user created";
     /// Users were imported.
-    UsersImported: "users.imported", Success, Action, "users imported";
+    UsersImported: "users.imported", Success, Privileged, "users imported";
     /// All users were exported.
-    UsersExported: "users.exported", Success, Action, "users exported";
+    UsersExported: "users.exported", Success, Privileged, "users exported";
     /// A user's data changed.
     UserUpdated: "user.updated", Success, Action, "user updated";
     /// A user became a superuser.
-    SuperuserGranted: "superuser.granted", Success, Action, "user made a superuser";
+    SuperuserGranted: "superuser.granted", Success, Privileged, "user made a superuser";
     /// A user is no superuser any more.
-    SuperuserRemoved: "superuser.removed", Success, Action, "user is no superuser any more";
+    SuperuserRemoved: "superuser.removed", Success, Privileged, "user is no superuser any more";
     /// A user was disabled.
-    UserDisabled: "user.disabled", Success, Action, "user disabled";
+    UserDisabled: "user.disabled", Success, Privileged, "user disabled";
     /// A user was enabled.
-    UserEnabled: "user.enabled", Success, Action, "user enabled";
+    UserEnabled: "user.enabled", Success, Privileged, "user enabled";
     /// A user was deleted.
     UserDeleted: "user.deleted", Success, Action, "user deleted";
 
@@ -122,7 +136,7 @@ event_types! {
     /// A second factor was turned off by its owner.
     MfaDisabled: "mfa.disabled", Success, Action, "second factor turned off";
     /// A second factor was turned off for a user who lost it.
-    MfaReset: "mfa.reset", Success, Action, "second factor turned off by an operator";
+    MfaReset: "mfa.reset", Success, Privileged, "second factor turned off by an operator";
     /// A recovery code was used in place of the second factor.
     RecoveryCodeUsed: "mfa.recovery_code_used", Success, Action, "recovery code used";
     /// New recovery codes replaced the old ones.
@@ -134,20 +148,36 @@ event_types! {
     ApiKeyDeactivated: "api_key.deactivated", Success, Action, "API key deactivated";
 
     /// A signing key was generated, and is announced in the JWKS.
-    SigningKeyCreated: "signing_key.created", Success, Action, "signing key created";
+    SigningKeyCreated: "signing_key.created", Success, Privileged, "signing key created";
     /// An administrator let the next signing key take over.
-    SigningKeyRotated: "signing_key.rotated", Success, Action, "signing key rotated";
+    SigningKeyRotated: "signing_key.rotated", Success, Privileged, "signing key rotated";
     /// A signing key was revoked.
-    SigningKeyRevoked: "signing_key.revoked", Success, Action, "signing key revoked";
+    SigningKeyRevoked: "signing_key.revoked", Success, Privileged, "signing key revoked";
     /// A signing key was imported.
-    SigningKeyImported: "signing_key.imported", Success, Action, "signing key imported";
+    SigningKeyImported: "signing_key.imported", Success, Privileged, "signing key imported";
     /// A private signing key was exported.
-    SigningKeyExported: "signing_key.exported", Success, Action, "signing key exported";
+    SigningKeyExported: "signing_key.exported", Success, Privileged, "signing key exported";
     /// A signing key left the JWKS, because no token can be valid that it signed.
-    SigningKeyRemoved: "signing_key.removed", Success, Action, "signing key removed";
+    SigningKeyRemoved: "signing_key.removed", Success, Privileged, "signing key removed";
 
     /// An administrator or an operator tried whether mail can be sent.
-    MailTested: "mail.tested", Success, Action, "mail tested";
+    MailTested: "mail.tested", Success, Privileged, "mail tested";
     /// An administrator read a letter in the outbox, with its codes and links.
-    MailRead: "mail.read", Success, Action, "letter in the outbox read";
+    MailRead: "mail.read", Success, Privileged, "letter in the outbox read";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn actions_of_strangers_are_not_privileged() {
+        for event_type in [EventType::SignInSucceeded, EventType::SessionsEnded, EventType::UserRegistered] {
+            assert_eq!(event_type.class_of(false, false), EventClass::Action);
+            assert_eq!(event_type.class_of(true, false), EventClass::Privileged);
+            assert_eq!(event_type.class_of(false, true), EventClass::Privileged);
+        }
+        assert_eq!(EventType::SignInRefused.class_of(true, true), EventClass::Attempt);
+        assert_eq!(EventType::SigningKeyRevoked.class_of(false, false), EventClass::Privileged);
+    }
 }

@@ -31,15 +31,17 @@ use recorder::{QueuedEvent, Repetition};
 pub fn record(ctx: &Context, event: Event) {
     let (now, recorder) = (ctx.now(), &ctx.node.audit);
     let (event_type, user, network) = (event.event_type, event.user, event.origin.network());
+    let is_of_superuser = event.is_of_superuser;
     count(ctx, &event);
     let id = EventId::new(now, &ctx.node.rng).to_string();
     let record = event.into_record(id, now, recorder.process());
+    let class = event_type.class_of(user.is_some() && record.actor.is_some(), is_of_superuser);
     let repetition = recorder.repetition(event_type, &record, network, now);
     let is_for_all = repetition == Repetition::None;
     log::write(event_type, &record, !is_for_all);
     // Beyond the bound of its site, an event is for the user concerned alone.
     if is_for_all || (repetition == Repetition::OfSite && user.is_some()) {
-        recorder.queue(QueuedEvent { event_type, user, record: Arc::new(record), is_for_all });
+        recorder.queue(QueuedEvent { class, user, record: Arc::new(record), is_for_all });
     }
 }
 

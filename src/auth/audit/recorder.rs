@@ -28,8 +28,8 @@ use crate::telemetry::metrics::Counter;
 /// Capacity of the queue to the store: some seconds of as many sign-ins as a node can hash.
 const QUEUE: usize = 4_096;
 
-/// The places of each queue that only actions take. While a store or a receiver is away, attempts, which a stranger can
-/// cause in any number, must not lose them.
+/// The places of each queue that attempts do not take. While a store or a receiver is away, attempts, which a stranger
+/// can cause in any number, must not lose actions.
 const FOR_ACTIONS: usize = QUEUE / 2;
 
 /// The time in which an event that clients and users can cause in any number is recorded once for each of them.
@@ -46,7 +46,7 @@ const MAX_REMEMBERED: usize = 8_192;
 /// An event in the queue of the store.
 #[derive(Clone, Debug)]
 pub(super) struct QueuedEvent {
-    pub(super) event_type: EventType,
+    pub(super) class: EventClass,
     pub(super) user: Option<UserId>,
     pub(super) record: Arc<EventRecord>,
     /// False if it is only for the list of the user.
@@ -128,7 +128,7 @@ impl Recorder {
     }
 
     pub(super) fn queue(&self, event: QueuedEvent) {
-        let class = event.event_type.class();
+        let class = event.class;
         if let Some(webhook) = self.to_webhook.as_ref().filter(|_| event.is_for_all)
             && (!has_place(webhook, class) || webhook.try_send(event.record.clone()).is_err())
         {
@@ -193,7 +193,7 @@ impl Recorder {
 
 /// Returns true if an event of this class may take one of the free places of a queue.
 fn has_place<T>(queue: &mpsc::Sender<T>, class: EventClass) -> bool {
-    class == EventClass::Action || queue.capacity() > FOR_ACTIONS
+    class != EventClass::Attempt || queue.capacity() > FOR_ACTIONS
 }
 
 #[cfg(test)]
@@ -230,7 +230,12 @@ mod tests {
         let queue = |event_type: EventType| {
             let record =
                 Event::new(event_type, Origin::process()).into_record("1".to_owned(), Timestamp::default(), "");
-            recorder.queue(QueuedEvent { event_type, user: None, record: Arc::new(record), is_for_all: true });
+            recorder.queue(QueuedEvent {
+                class: event_type.class(),
+                user: None,
+                record: Arc::new(record),
+                is_for_all: true,
+            });
         };
         (0..=QUEUE).for_each(|_| queue(EventType::SignInRefused));
         let lost = || [Counter::AuditEventsLost, Counter::WebhookEventsLost].map(|counter| metrics.value(counter));

@@ -105,7 +105,7 @@ struct Batch {
 impl Batch {
     fn new(ctx: &Context, events: &[QueuedEvent]) -> Self {
         let text = |event: &QueuedEvent| serde_json::to_string(&*event.record).unwrap_or_default();
-        let texts: Vec<_> = events.iter().map(|event| (event.event_type.class(), text(event))).collect();
+        let texts: Vec<_> = events.iter().map(|event| (event.class, text(event))).collect();
         let mut of_users: HashMap<UserId, Vec<usize>> = HashMap::new();
         if ctx.node.config.audit.events_per_user > 0 {
             for (index, event) in events.iter().enumerate() {

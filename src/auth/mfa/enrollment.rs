@@ -119,7 +119,7 @@ async fn enable_and_notify(
             return Err(Error::Mfa(MfaError::AlreadyEnabled));
         }
         mailing::queue_notice(&ctx, &user, Letter::SecondFactorOn, &notice_origin).await;
-        audit::record(&ctx, Event::of_user(EventType::MfaEnabled, user.id, origin));
+        audit::record(&ctx, Event::of_account(EventType::MfaEnabled, &user, origin));
         Ok(())
     })
     .await
@@ -182,7 +182,7 @@ pub async fn disable(
             return Err(Error::Mfa(MfaError::AlreadyDisabled));
         }
         mailing::queue_notice(&ctx, &user, Letter::SecondFactorOff, &notice_origin).await;
-        audit::record(&ctx, Event::of_user(EventType::MfaDisabled, user.id, origin));
+        audit::record(&ctx, Event::of_account(EventType::MfaDisabled, &user, origin));
         Ok(())
     })
     .await
@@ -210,7 +210,7 @@ pub async fn replace_recovery_codes(
             return Err(VerifyError::Revoked.into());
         }
         mailing::queue_notice(&ctx, &user, Letter::RecoveryCodesReplaced, &notice_origin).await;
-        audit::record(&ctx, Event::of_user(EventType::RecoveryCodesReplaced, user.id, origin));
+        audit::record(&ctx, Event::of_account(EventType::RecoveryCodesReplaced, &user, origin));
         Ok(codes)
     })
     .await

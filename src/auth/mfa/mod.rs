@@ -49,6 +49,7 @@ pub async fn recovery_codes_left(ctx: &Context, user: &User) -> Result<usize, Er
 #[must_use]
 pub(super) struct VerifiedCode {
     recovery_code: Option<Uuid>,
+    is_of_superuser: bool,
 }
 
 impl VerifiedCode {
@@ -58,7 +59,8 @@ impl VerifiedCode {
         if !ctx.accounts.spend_recovery_code(user, code).await? {
             return Err(Error::InvalidMfaCode);
         }
-        audit::record(ctx, Event::of_user(EventType::RecoveryCodeUsed, user, origin));
+        let event = Event::of_user(EventType::RecoveryCodeUsed, user, origin);
+        audit::record(ctx, event.of_superuser(self.is_of_superuser));
         Ok(())
     }
 }
@@ -100,7 +102,7 @@ async fn count_and_compare(
         return Err(attempt.refusal(Error::InvalidMfaCode));
     }
     attempt.refund(ctx, user).await?;
-    Ok(VerifiedCode { recovery_code })
+    Ok(VerifiedCode { recovery_code, is_of_superuser: user.superuser })
 }
 
 /// An attempt that was counted, so that its code may be compared.

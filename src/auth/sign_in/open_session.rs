@@ -141,7 +141,7 @@ impl<'a> AuthorizedLogin<'a> {
     ) -> Result<TokenPair, Error> {
         let (user, method) = (self.user, self.method);
         let pair = self.open_since(ctx, ctx.now(), request_ctx).await?;
-        let event = Event::of_user(EventType::SignInSucceeded, user.id, Origin::request(request_ctx));
+        let event = Event::of_account(EventType::SignInSucceeded, user, Origin::request(request_ctx));
         let event = event.session(pair.session.id).method(method).detail("mfa", user.totp.is_some());
         audit::record(ctx, event);
         Ok(pair)
