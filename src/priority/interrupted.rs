@@ -13,7 +13,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::io::Errno;
 use rustix::thread::futex::{Flags, Timespec, wait, wake};
-use rustix::thread::sched_getcpu;
 
 /// No worker works on this core, as far as is known.
 const IDLE: u32 = 0;
@@ -50,12 +49,20 @@ pub(super) fn end_work() {
     CORE[BEGAN_ON.get()].end();
 }
 
+pub(super) fn worker_is_at_work() -> bool {
+    CORE[this_core()].0.load(Ordering::Relaxed) != IDLE
+}
+
 pub(super) fn let_worker_finish() -> bool {
     CORE[this_core()].wait(LONGEST_WAIT)
 }
 
+/// The C library finds it without a system call: glibc in memory that the kernel updates (rseq), musl in the vDSO.
+#[allow(unsafe_code, reason = "see SAFETY")]
 fn this_core() -> usize {
-    sched_getcpu() % CORES
+    // SAFETY: The function has no arguments and no preconditions.
+    let core = unsafe { libc::sched_getcpu() };
+    usize::try_from(core).unwrap_or_default() % CORES
 }
 
 impl Core {

@@ -15,6 +15,8 @@ const LOWER_BY: i32 = 10;
 /// The shortest time slice that Linux grants, in nanoseconds.
 #[cfg(target_os = "linux")]
 const SHORT_SLICE: u64 = 100_000;
+#[cfg(target_os = "linux")]
+const DEFAULT_SLICE: u64 = 0;
 
 /// Lowers the priority of the current thread.
 pub fn lower() {
@@ -47,12 +49,10 @@ pub async fn at_lower_priority<T: Send + 'static>(
 /// (p99.9), instead of 0.086 ms and 0.297 ms.
 pub fn shorten_time_slice() {
     #[cfg(target_os = "linux")]
-    // The policy stays as it is. If it is a real-time policy, the kernel refuses the call, and no slice ends.
-    let _ = schedule(libc::SCHED_FLAG_KEEP_POLICY as u64, libc::SCHED_OTHER, SHORT_SLICE);
+    let _ = schedule(libc::SCHED_OTHER, SHORT_SLICE);
 }
 
-/// The current thread, a worker, has work until [`end_work`]. Costs no system call, except on processors for which the
-/// kernel tells the core in no other way, such as arm64.
+/// The current thread, a worker, has work until [`end_work`].
 pub fn begin_work() {
     #[cfg(target_os = "linux")]
     interrupted::begin_work();
@@ -76,16 +76,28 @@ pub fn let_worker_finish() -> bool {
 /// Lets the current thread wait for its turn when it wakes up, instead of interrupting another one (`SCHED_BATCH`).
 pub fn wait_when_woken() {
     #[cfg(target_os = "linux")]
-    let _ = schedule(0, libc::SCHED_BATCH, 0);
+    let _ = schedule(libc::SCHED_BATCH, DEFAULT_SLICE);
 }
 
-/// Sets the policy and the time slice (0: the default) of the current thread.
+/// Lets the worker that was interrupted on this core finish, and sleep before the current thread goes on: a worker that
+/// sleeps can interrupt this thread again.
+pub fn let_worker_sleep() {
+    #[cfg(target_os = "linux")]
+    if interrupted::worker_is_at_work() {
+        wait_when_woken();
+        interrupted::let_worker_finish();
+        let _ = schedule(libc::SCHED_OTHER, DEFAULT_SLICE);
+    }
+}
+
+/// Sets the policy and the time slice of the current thread. A real-time policy, which an operator has chosen, stays: its
+/// threads interrupt all others.
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code, reason = "see SAFETY")]
-fn schedule(flags: u64, policy: i32, slice: u64) -> std::io::Result<()> {
+fn schedule(policy: i32, slice: u64) -> std::io::Result<()> {
     let attributes = libc::sched_attr {
         size: size_of::<libc::sched_attr>() as u32,
-        sched_flags: flags,
+        sched_flags: 0,
         sched_policy: policy as u32,
         sched_nice: rustix::process::getpriority_process(None)?,
         sched_priority: 0,
@@ -94,15 +106,22 @@ fn schedule(flags: u64, policy: i32, slice: u64) -> std::io::Result<()> {
         sched_period: 0,
     };
     // SAFETY: The kernel reads `size` bytes at the address during the call and keeps no reference.
-    let result = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) };
+    let result = unsafe {
+        let current = libc::syscall(libc::SYS_sched_getscheduler, 0);
+        if ![libc::SCHED_OTHER, libc::SCHED_BATCH].map(libc::c_long::from).contains(&current) {
+            return Err(std::io::ErrorKind::PermissionDenied.into());
+        }
+        libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0)
+    };
     if result == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
 }
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use rustix::process::getpriority_process;
+    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-    use super::{SHORT_SLICE, at_lower_priority, lower, schedule};
+    use super::{SHORT_SLICE, at_lower_priority, begin_work, let_worker_sleep, lower, schedule, wait_when_woken};
 
     #[tokio::test]
     async fn work_runs_at_lower_priority() {
@@ -115,18 +134,39 @@ mod tests {
 
     #[test]
     fn slice_and_policy_leave_the_priority() {
-        for (flags, policy, slice) in
-            [(libc::SCHED_FLAG_KEEP_POLICY as u64, libc::SCHED_OTHER, SHORT_SLICE), (0, libc::SCHED_BATCH, 0)]
-        {
+        for (policy, slice) in [(libc::SCHED_OTHER, SHORT_SLICE), (libc::SCHED_BATCH, super::DEFAULT_SLICE)] {
             // On a thread of its own, because the change lasts as long as the thread.
             let changed = std::thread::spawn(move || {
                 lower();
                 let before = getpriority_process(None).unwrap();
-                schedule(flags, policy, slice).unwrap();
+                schedule(policy, slice).unwrap();
                 (before, getpriority_process(None).unwrap())
             });
             let (before, after) = changed.join().unwrap();
             assert_eq!(before, after);
         }
+    }
+
+    #[test]
+    fn thread_interrupts_others_again_after_the_worker_sleeps() {
+        // proc_pid_stat(5), field 41.
+        let policy = || {
+            let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+            let (_, fields_from_3) = stat.rsplit_once(") ").unwrap();
+            fields_from_3.split_whitespace().nth(41 - 3).unwrap().parse::<i32>().unwrap()
+        };
+        let policies = std::thread::spawn(move || {
+            let allowed = sched_getaffinity(None).unwrap();
+            let mut one = CpuSet::new();
+            one.set((0..CpuSet::MAX_CPU).find(|core| allowed.is_set(*core)).unwrap());
+            sched_setaffinity(None, &one).unwrap();
+            wait_when_woken();
+            let waiting = policy();
+            // This thread plays the worker too, so it waits in vain.
+            begin_work();
+            let_worker_sleep();
+            (waiting, policy())
+        });
+        assert_eq!(policies.join().unwrap(), (libc::SCHED_BATCH, libc::SCHED_OTHER));
     }
 }

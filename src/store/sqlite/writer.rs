@@ -132,7 +132,7 @@ fn receive_group(
             let idle_since = Instant::now();
             let Some(job) = jobs.blocking_recv() else { return ControlFlow::Break(()) };
             // The worker that woke this thread has more to do, and perhaps more jobs.
-            priority::let_worker_finish();
+            priority::let_worker_sleep();
             // Callers that call again right after a reply leave gaps, but too short for another process to use.
             if idle_since.elapsed() >= PAUSE {
                 *busy_since = Instant::now();
