@@ -28,7 +28,6 @@
 mod base64_url;
 pub mod cache;
 pub mod claims;
-pub mod ed25519;
 pub mod error;
 pub mod es256;
 pub mod feed;
@@ -48,6 +47,8 @@ pub mod token;
 #[cfg(feature = "tower")]
 pub mod tower;
 pub mod verified;
+
+pub use signet_ed25519 as ed25519;
 
 pub use error::TokenError;
 pub use jwks::KeySet;

@@ -21,6 +21,10 @@
 //! phases. The simpler code is preferred.
 
 mod comb;
+mod digits;
+#[cfg(target_arch = "x86_64")]
+mod ifma;
+mod implementation;
 
 use std::sync::LazyLock;
 
@@ -28,9 +32,9 @@ use aws_lc_rs::digest::{Context, SHA512};
 use curve25519_dalek::constants::{ED25519_BASEPOINT_POINT, EIGHT_TORSION};
 use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
 use curve25519_dalek::scalar::Scalar;
-use curve25519_dalek::traits::Identity;
 
 use comb::Comb;
+pub use implementation::Implementation;
 
 /// A public key that verifies many signatures.
 pub struct Verifier {
@@ -65,14 +69,18 @@ impl Verifier {
 
     /// Returns true if `signature` is a valid signature of `message` by this key.
     pub fn verify(&self, message: &[u8], signature: &[u8; 64]) -> bool {
+        self.verify_with(Implementation::in_use(), message, signature)
+    }
+
+    /// The same with the given code, to compare implementations.
+    pub fn verify_with(&self, implementation: Implementation, message: &[u8], signature: &[u8; 64]) -> bool {
         let (mut commitment, mut s) = ([0; 32], [0; 32]);
         commitment.copy_from_slice(&signature[..32]);
         s.copy_from_slice(&signature[32..]);
         let Some(s) = Option::<Scalar>::from(Scalar::from_canonical_bytes(s)) else { return false };
-        let k = self.challenge(&commitment, message);
-        let point = self.minus_key.add_multiple(CURVE.base.add_multiple(EdwardsPoint::identity(), &s), &k);
-        let expected = point.compress();
-        expected.0 == commitment && !CURVE.small_order.contains(&expected)
+        let challenge = || self.challenge(&commitment, message);
+        let expected = implementation.encode_sum((&CURVE.base, &s), &self.minus_key, challenge);
+        expected == commitment && !CURVE.small_order.contains(&CompressedEdwardsY(expected))
     }
 
     fn challenge(&self, commitment: &[u8; 32], message: &[u8]) -> Scalar {

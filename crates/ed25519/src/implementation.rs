@@ -1,0 +1,129 @@
+//! The code that adds up multiples, chosen at run time.
+
+use std::fmt;
+use std::sync::LazyLock;
+
+use curve25519_dalek::edwards::EdwardsPoint;
+use curve25519_dalek::scalar::Scalar;
+use curve25519_dalek::traits::Identity;
+
+use crate::CURVE;
+use crate::comb::Comb;
+use crate::digits::digits;
+#[cfg(target_arch = "x86_64")]
+use crate::ifma::{Ifma, Term};
+
+/// The code that adds up multiples of points.
+#[derive(Clone, Copy, Debug)]
+pub struct Implementation(Kind);
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Reference,
+    #[cfg(target_arch = "x86_64")]
+    Ifma(Ifma),
+    /// Computes something else.
+    #[cfg(test)]
+    Faulty,
+}
+
+impl Implementation {
+    /// The crate `curve25519-dalek`.
+    pub const REFERENCE: Self = Self(Kind::Reference);
+
+    /// The implementations that this processor can run, the fastest first. The last one is the reference.
+    pub fn available() -> impl Iterator<Item = Self> {
+        #[cfg(target_arch = "x86_64")]
+        let kernel = Ifma::detect().map(|kernel| Self(Kind::Ifma(kernel)));
+        #[cfg(not(target_arch = "x86_64"))]
+        let kernel = None;
+        kernel.into_iter().chain([Self::REFERENCE])
+    }
+
+    /// The implementation that this process uses: the fastest one that agrees with the reference.
+    pub fn in_use() -> Self {
+        static IN_USE: LazyLock<Implementation> = LazyLock::new(|| choose(Implementation::available()));
+        *IN_USE
+    }
+
+    /// Returns true if this implementation is the reference.
+    pub fn is_reference(self) -> bool {
+        matches!(self.0, Kind::Reference)
+    }
+
+    /// Compares a few sums with those of `curve25519-dalek`, in about a millisecond, most of which is the table that the
+    /// first signature needs anyway: a fault of this processor or this build must not make correct signatures invalid.
+    pub fn agrees_with_reference(self) -> bool {
+        let scalars = [0, 1, 0x3f, 0x40, 0x55, 0x81, 0xaa, 0xff].map(|byte| Scalar::from_bytes_mod_order([byte; 32]));
+        let others = [Scalar::ZERO, -Scalar::ONE, Scalar::from(u64::MAX), -Scalar::from(u128::MAX)];
+        scalars.iter().zip(others.iter().cycle()).all(|(first, second)| {
+            let sum = self.encode_sum((&CURVE.base, first), &CURVE.base, || *second);
+            sum == EdwardsPoint::mul_base(&(first + second)).compress().0
+        })
+    }
+
+    /// The encoding of the sum of a multiple of `base` and one of `key`. The scalars are used as integers, so the result is
+    /// also right for points whose order is not prime. While `key_scalar` is computed, the multiples of `base` are
+    /// fetched.
+    pub(crate) fn encode_sum(
+        self,
+        (base, base_scalar): (&Comb, &Scalar),
+        key: &Comb,
+        key_scalar: impl FnOnce() -> Scalar,
+    ) -> [u8; 32] {
+        let base_digits = digits(base_scalar);
+        match self.0 {
+            Kind::Reference => {
+                let sum = base.add_multiple(EdwardsPoint::identity(), &base_digits);
+                key.add_multiple(sum, &digits(&key_scalar())).compress().0
+            }
+            #[cfg(target_arch = "x86_64")]
+            Kind::Ifma(kernel) => {
+                let base = Term { entries: base.entries(), digits: &base_digits };
+                kernel.prefetch(base);
+                let key = Term { entries: key.entries(), digits: &digits(&key_scalar()) };
+                kernel.prefetch(key);
+                kernel.encode_sum([base, key])
+            }
+            #[cfg(test)]
+            Kind::Faulty => key.add_multiple(EdwardsPoint::identity(), &base_digits).compress().0,
+        }
+    }
+}
+
+fn choose(mut available: impl Iterator<Item = Implementation>) -> Implementation {
+    available
+        .find(|implementation| implementation.is_reference() || implementation.agrees_with_reference())
+        .unwrap_or(Implementation::REFERENCE)
+}
+
+impl fmt::Display for Implementation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Kind::Reference => "reference",
+            #[cfg(target_arch = "x86_64")]
+            Kind::Ifma(_) => "AVX-512 IFMA",
+            #[cfg(test)]
+            Kind::Faulty => "faulty",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_available_implementation_agrees() {
+        assert!(Implementation::available().all(Implementation::agrees_with_reference));
+        assert_eq!(Implementation::in_use().to_string(), Implementation::available().next().unwrap().to_string());
+    }
+
+    #[test]
+    fn a_faulty_implementation_is_not_used() {
+        let faulty = Implementation(Kind::Faulty);
+        assert!(!faulty.agrees_with_reference());
+        assert!(choose([faulty, Implementation::REFERENCE].into_iter()).is_reference());
+        assert!(choose([faulty].into_iter()).is_reference());
+    }
+}
