@@ -3,6 +3,8 @@
 
 use fiat_crypto::curve25519_64 as fiat;
 
+use super::inverse;
+
 /// A limb has 51 bits.
 pub(super) const MASK: u64 = (1 << 51) - 1;
 
@@ -64,8 +66,27 @@ impl Element {
         (0..times).fold(self, |x, _| Self::write(|out| fiat::fiat_25519_carry_square(out, &x.loose())))
     }
 
-    /// The inverse: the power of p − 2 = 2^255 − 21. Zero becomes zero.
+    /// The inverse. Of zero, it is zero.
     pub(super) fn invert(self) -> Self {
+        let mut one = [0; 32];
+        one[0] = 1;
+        let inverse = self.invert_by_division_steps();
+        if self.multiply(inverse).to_bytes() == one { inverse } else { self.power_of_p_minus_2() }
+    }
+
+    fn invert_by_division_steps(self) -> Self {
+        let mut words = [0; 4];
+        for (word, bytes) in words.iter_mut().zip(self.to_bytes().as_chunks().0) {
+            *word = u64::from_le_bytes(*bytes);
+        }
+        let [a, b, c, d] = inverse::invert(words);
+        // The number has 256 bits, so the last limb has 52, as `from_limbs` takes.
+        let [a, b, c, d, e] = [a, a >> 51 | b << 13, b >> 38 | c << 26, c >> 25 | d << 39, d >> 12];
+        Self::from_limbs([a & MASK, b & MASK, c & MASK, d & MASK, e])
+    }
+
+    /// The inverse by Fermat's theorem. p − 2 is 2^255 − 21.
+    fn power_of_p_minus_2(self) -> Self {
         // Named by exponents. 2^a_b is 2^a − 2^b.
         let x2 = self.square(1);
         let x9 = x2.square(2).multiply(self);
@@ -92,5 +113,33 @@ impl Element {
         let mut out = fiat::fiat_25519_tight_field_element([0; 5]);
         compute(&mut out);
         Self(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_inverses_are_equal() {
+        let small = (0..200u64).map(|limb| Element::from_limbs([limb, 0, 0, 0, 0]));
+        let powers = (0..255).map(|bit| {
+            let mut limbs = [0; 5];
+            limbs[bit / 51] = 1 << (bit % 51);
+            Element::from_limbs(limbs)
+        });
+        let large = [P, [MASK; 5], [MASK - 19, MASK, MASK, MASK, MASK], [0, MASK, 0, MASK, 0]].map(Element::from_limbs);
+        let all: Vec<Element> = small.chain(powers).chain(large).collect();
+        for (i, element) in all.iter().enumerate() {
+            for element in [
+                *element,
+                element.multiply(all[(i * 7 + 3) % all.len()]),
+                Element::from_limbs([0; 5]).subtract(*element),
+            ] {
+                let expected = element.power_of_p_minus_2().to_bytes();
+                assert_eq!(element.invert_by_division_steps().to_bytes(), expected);
+                assert_eq!(element.invert().to_bytes(), expected);
+            }
+        }
     }
 }

@@ -88,16 +88,32 @@ impl Factor {
     #[inline]
     #[target_feature(enable = "avx512f,avx512ifma")]
     pub(super) fn other<const DISTANCE: usize>(self) -> Self {
-        const { assert!(matches!(DISTANCE, 4 | 2 | 1)) }
+        Self(other::<DISTANCE>(self.0))
+    }
+
+    /// Two of the four pairs of lanes of `self`, and two of the other's. `PAIRS` has two bits for each.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub(super) fn pairs<const PAIRS: i32>(self, other: Self) -> Self {
         let mut result = self.0;
-        for limb in &mut result {
-            *limb = match DISTANCE {
-                4 => _mm512_shuffle_i64x2::<0b01_00_11_10>(*limb, *limb),
-                2 => _mm512_shuffle_i64x2::<0b10_11_00_01>(*limb, *limb),
-                _ => _mm512_permutex_epi64::<0b10_11_00_01>(*limb),
-            };
+        for (limb, other) in result.iter_mut().zip(other.0) {
+            *limb = _mm512_shuffle_i64x2::<PAIRS>(*limb, other);
         }
         Self(result)
+    }
+
+    /// The lower four lanes of both.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub(super) fn low(self, other: Self) -> Self {
+        self.pairs::<0b01_00_01_00>(other)
+    }
+
+    /// The upper four lanes of both.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub(super) fn high(self, other: Self) -> Self {
+        self.pairs::<0b11_10_11_10>(other)
     }
 
     /// The limbs of the element in the first lane.
@@ -148,6 +164,21 @@ impl Wide {
         Self(difference)
     }
 
+    /// In the lanes of `difference`, the lane whose index differs by `DISTANCE` less this one, with the bounds of
+    /// `subtract`; in the lanes of `sum`, both lanes' sum; in the others, this one.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    pub(super) fn combine<const DISTANCE: usize>(self, difference: __mmask8, sum: __mmask8) -> Factor {
+        let other = Self(other::<DISTANCE>(self.0));
+        let differences = other.subtract(self);
+        let mut result = self.0;
+        for i in 0..5 {
+            let sums = _mm512_mask_add_epi64(result[i], sum, result[i], other.0[i]);
+            result[i] = _mm512_mask_mov_epi64(sums, difference, differences.0[i]);
+        }
+        Self(result).carry()
+    }
+
     /// The same element with limbs below 2^51 + 2^16. A carry is below 2^(62 − 51) = 2^11. That of the last limb returns
     /// to the first 19 times, which is below 2^16.
     #[inline]
@@ -165,6 +196,20 @@ impl Wide {
         }
         Factor(result)
     }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512ifma")]
+fn other<const DISTANCE: usize>(mut limbs: [__m512i; 5]) -> [__m512i; 5] {
+    const { assert!(matches!(DISTANCE, 4 | 2 | 1)) }
+    for limb in &mut limbs {
+        *limb = match DISTANCE {
+            4 => _mm512_shuffle_i64x2::<0b01_00_11_10>(*limb, *limb),
+            2 => _mm512_shuffle_i64x2::<0b10_11_00_01>(*limb, *limb),
+            _ => _mm512_permutex_epi64::<0b10_11_00_01>(*limb),
+        };
+    }
+    limbs
 }
 
 #[inline]

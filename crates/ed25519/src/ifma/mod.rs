@@ -7,11 +7,12 @@
 
 mod entry;
 mod field;
+mod fold;
+mod inverse;
 mod lanes;
 mod load;
 
 use crate::digits::{Digits, HALF, PLACES};
-use entry::TWICE_D;
 pub(crate) use entry::{Entry, entries};
 use field::Element;
 use lanes::{Factor, Wide};
@@ -68,10 +69,7 @@ fn sum(terms: [Term<'_>; 2]) -> [[u64; 5]; 3] {
     for round in 1..PLACES / 4 {
         points = points.add(addends(terms, round)).points();
     }
-    points = points.add_other::<4>().points();
-    points = points.add_other::<2>().points();
-    let Ratios { e, f, g, h } = points.add_other::<1>();
-    [e.multiply(f), g.multiply(h), f.multiply(g)].map(|coordinate| coordinate.carry().first_lane())
+    fold::total(points)
 }
 
 /// The points that each lane adds in a round.
@@ -150,25 +148,11 @@ impl Points {
             self.z.double(),
         )
     }
-
-    /// Adds to each lane the lane whose index differs by `DISTANCE`.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
-    fn add_other<const DISTANCE: usize>(self) -> Ratios {
-        let z = self.z.carry();
-        let product = self.t.multiply(Factor::splat(TWICE_D)).carry();
-        Ratios::new(
-            self.minus.multiply(self.minus.other::<DISTANCE>()),
-            self.plus.multiply(self.plus.other::<DISTANCE>()),
-            self.t.other::<DISTANCE>().multiply(product),
-            z.multiply(z.other::<DISTANCE>()).double(),
-        )
-    }
 }
 
 impl Ratios {
     /// The sum from the four products A, B, C, D of the formula. `a` and `b` have limbs below 2^59, `c` and `d` below
-    /// 2^60. So all sums are below 2^61, or 2^60 + 2^60.
+    /// 2^60. So no sum is above 2^60 + 2^60.
     #[inline]
     #[target_feature(enable = "avx512f,avx512ifma")]
     fn new(a: Wide, b: Wide, c: Wide, d: Wide) -> Self {
