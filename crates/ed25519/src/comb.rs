@@ -84,6 +84,11 @@ mod tests {
         assert!(comb.points.get().is_none());
         comb.add_multiple(EdwardsPoint::identity(), &digits(&Scalar::ONE));
         assert_eq!(comb.points.get().unwrap().len(), MULTIPLES);
+        #[cfg(target_arch = "x86_64")]
+        {
+            assert!(comb.entries.get().is_none());
+            assert_eq!(comb.entries().len(), 1 + MULTIPLES);
+        }
     }
 
     #[test]

@@ -111,7 +111,10 @@ impl fmt::Display for Implementation {
 
 #[cfg(test)]
 mod tests {
+    use curve25519_dalek::constants::{ED25519_BASEPOINT_POINT, EIGHT_TORSION};
+
     use super::*;
+    use crate::digits::tests::hard_scalars;
 
     #[test]
     fn every_available_implementation_agrees() {
@@ -125,5 +128,24 @@ mod tests {
         assert!(!faulty.agrees_with_reference());
         assert!(choose([faulty, Implementation::REFERENCE].into_iter()).is_reference());
         assert!(choose([faulty].into_iter()).is_reference());
+    }
+
+    /// The integers themselves count: the second point has a part of order 8.
+    #[test]
+    fn sums_equal_those_of_the_library() {
+        let points = [ED25519_BASEPOINT_POINT, -ED25519_BASEPOINT_POINT + EIGHT_TORSION[1]];
+        let [first, second] = points.each_ref().map(Comb::new);
+        let scalars: Vec<Scalar> = hard_scalars().step_by(5).collect();
+        for (i, a) in scalars.iter().enumerate() {
+            for b in [*a, -a, scalars[(i * 31 + 7) % scalars.len()], Scalar::ZERO] {
+                let expected = (points[0] * a + points[1] * b).compress().0;
+                let opposite = (points[0] * (a - b)).compress().0;
+                for implementation in Implementation::available() {
+                    assert_eq!(implementation.encode_sum((&first, a), &second, || b), expected, "{implementation}");
+                    let sum = implementation.encode_sum((&first, a), &first, || -b);
+                    assert_eq!(sum, opposite, "{implementation}");
+                }
+            }
+        }
     }
 }

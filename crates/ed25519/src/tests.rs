@@ -5,17 +5,17 @@ use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use super::*;
 
 /// Repeatable bytes: a counter, hashed.
-struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    fn bytes(&mut self) -> [u8; 64] {
+    pub(crate) fn bytes(&mut self) -> [u8; 64] {
         self.0 += 1;
         let mut bytes = [0; 64];
         bytes.copy_from_slice(aws_lc_rs::digest::digest(&SHA512, &self.0.to_le_bytes()).as_ref());
         bytes
     }
 
-    fn scalar(&mut self) -> Scalar {
+    pub(crate) fn scalar(&mut self) -> Scalar {
         Scalar::from_bytes_mod_order_wide(&self.bytes())
     }
 

@@ -18,7 +18,7 @@ const TWO: [u64; 5] = [2, 0, 0, 0, 0];
 /// X, Y, T, Z = EF, HG, EH, FG.
 /// Every product has factors below 2^51 + 2^16, so its limbs are below 2^59.
 #[inline]
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
 pub(super) fn total(points: Points) -> [[u64; 5]; 3] {
     // Eight points, then four. A vector has two coordinates of four points: AB, CD, EH, FG, XY, TZ.
     let z = points.z.carry();
@@ -46,7 +46,7 @@ pub(super) fn total(points: Points) -> [[u64; 5]; 3] {
 
 /// XYTZ from ABCD, with two lanes for each.
 #[inline]
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
 fn coordinates(abcd: Wide) -> Wide {
     let ehfg = abcd.combine::<2>(0x33, 0xcc);
     // EHEF · FGHG

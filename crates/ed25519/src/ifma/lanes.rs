@@ -21,7 +21,7 @@ pub(super) struct Wide(pub(super) [__m512i; 5]);
 impl Factor {
     /// The same element in each lane.
     #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub(super) fn splat(limbs: [u64; 5]) -> Self {
         let mut vectors = [_mm512_setzero_si512(); 5];
         for (vector, limb) in vectors.iter_mut().zip(limbs) {
@@ -41,29 +41,38 @@ impl Factor {
     /// 124.5 · 2^52, or (1 + 19 · 9) · 2^52, which is 172 · 2^52. The additional 2^16 of a limb are a part in 2^35, which
     /// does not make it 128 · 2^52 = 2^59, or 2^60.
     #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub(super) fn multiply(self, other: Self) -> Wide {
-        let zero = _mm512_setzero_si512();
-        let (mut low, mut high) = ([zero; 10], [zero; 10]);
+        // The upper halves first, so that one set of registers is enough.
+        let mut columns = [_mm512_setzero_si512(); 10];
         for i in 0..5 {
             for j in 0..5 {
-                low[i + j] = _mm512_madd52lo_epu64(low[i + j], self.0[i], other.0[j]);
-                high[i + j + 1] = _mm512_madd52hi_epu64(high[i + j + 1], self.0[i], other.0[j]);
+                columns[i + j + 1] = _mm512_madd52hi_epu64(columns[i + j + 1], self.0[i], other.0[j]);
             }
         }
-        let mut product = [zero; 5];
-        for (k, limb) in product.iter_mut().enumerate() {
-            let lower = _mm512_add_epi64(low[k], _mm512_add_epi64(high[k], high[k]));
-            let upper = _mm512_add_epi64(low[k + 5], _mm512_add_epi64(high[k + 5], high[k + 5]));
-            *limb = _mm512_add_epi64(lower, times_19(upper));
+        for column in &mut columns {
+            *column = _mm512_add_epi64(*column, *column);
         }
-        Wide(product)
+        for i in 0..5 {
+            for j in 0..5 {
+                columns[i + j] = _mm512_madd52lo_epu64(columns[i + j], self.0[i], other.0[j]);
+            }
+        }
+        // 2^255 is 19.
+        let [c0, c1, c2, c3, c4, c5, c6, c7, c8, c9] = columns;
+        Wide([
+            _mm512_add_epi64(c0, times_19(c5)),
+            _mm512_add_epi64(c1, times_19(c6)),
+            _mm512_add_epi64(c2, times_19(c7)),
+            _mm512_add_epi64(c3, times_19(c8)),
+            _mm512_add_epi64(c4, times_19(c9)),
+        ])
     }
 
     /// In the lanes of `mask`, 2p − `self`. The limbs must be below 2^51, as canonical ones are. So none of the result is
     /// negative, and all are below 2^52.
     #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub(super) fn negate(self, mask: __mmask8) -> Self {
         let mut result = self.0;
         for (limb, p) in result.iter_mut().zip(P) {
@@ -75,7 +84,7 @@ impl Factor {
 
     /// `self`, in the lanes of `mask` the other.
     #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub(super) fn or(self, mask: __mmask8, other: Self) -> Self {
         let mut result = self.0;
         for (limb, other) in result.iter_mut().zip(other.0) {
@@ -86,14 +95,14 @@ impl Factor {
 
     /// In each lane, the element of the lane whose index differs by `DISTANCE`: 4, 2 or 1.
     #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub(super) fn other<const DISTANCE: usize>(self) -> Self {
         Self(other::<DISTANCE>(self.0))
     }
 
     /// Two of the four pairs of lanes of `self`, and two of the other's. `PAIRS` has two bits for each.
     #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub(super) fn pairs<const PAIRS: i32>(self, other: Self) -> Self {
         let mut result = self.0;
         for (limb, other) in result.iter_mut().zip(other.0) {
@@ -104,21 +113,21 @@ impl Factor {
 
     /// The lower four lanes of both.
     #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub(super) fn low(self, other: Self) -> Self {
         self.pairs::<0b01_00_01_00>(other)
     }
 
     /// The upper four lanes of both.
     #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub(super) fn high(self, other: Self) -> Self {
         self.pairs::<0b11_10_11_10>(other)
     }
 
     /// The limbs of the element in the first lane.
     #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub(super) fn first_lane(self) -> [u64; 5] {
         let mut limbs = [0; 5];
         for (limb, vector) in limbs.iter_mut().zip(self.0) {
@@ -128,7 +137,7 @@ impl Factor {
     }
 
     #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub(super) fn widen(self) -> Wide {
         Wide(self.0)
     }
@@ -136,7 +145,7 @@ impl Factor {
 
 impl Wide {
     #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub(super) fn add(self, other: Self) -> Self {
         let mut sum = self.0;
         for (limb, other) in sum.iter_mut().zip(other.0) {
@@ -146,7 +155,7 @@ impl Wide {
     }
 
     #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub(super) fn double(self) -> Self {
         self.add(self)
     }
@@ -154,7 +163,7 @@ impl Wide {
     /// The difference plus 512p, whose limbs are between 2^60 − 2^14 and 2^60. The limbs of `other` must be below
     /// 2^60 − 2^14, so that none of the result is negative.
     #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub(super) fn subtract(self, other: Self) -> Self {
         let mut difference = self.0;
         for ((limb, other), p) in difference.iter_mut().zip(other.0).zip(P) {
@@ -167,7 +176,7 @@ impl Wide {
     /// In the lanes of `difference`, the lane whose index differs by `DISTANCE` less this one, with the bounds of
     /// `subtract`; in the lanes of `sum`, both lanes' sum; in the others, this one.
     #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub(super) fn combine<const DISTANCE: usize>(self, difference: __mmask8, sum: __mmask8) -> Factor {
         let other = Self(other::<DISTANCE>(self.0));
         let differences = other.subtract(self);
@@ -182,7 +191,7 @@ impl Wide {
     /// The same element with limbs below 2^51 + 2^16. A carry is below 2^(62 − 51) = 2^11. That of the last limb returns
     /// to the first 19 times, which is below 2^16.
     #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub(super) fn carry(self) -> Factor {
         let mask = _mm512_set1_epi64(MASK.cast_signed());
         let mut result = self.0;
@@ -199,7 +208,7 @@ impl Wide {
 }
 
 #[inline]
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
 fn other<const DISTANCE: usize>(mut limbs: [__m512i; 5]) -> [__m512i; 5] {
     const { assert!(matches!(DISTANCE, 4 | 2 | 1)) }
     for limb in &mut limbs {
@@ -213,8 +222,7 @@ fn other<const DISTANCE: usize>(mut limbs: [__m512i; 5]) -> [__m512i; 5] {
 }
 
 #[inline]
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
 fn times_19(x: __m512i) -> __m512i {
-    let times_9 = _mm512_add_epi64(_mm512_slli_epi64::<3>(x), x);
-    _mm512_add_epi64(_mm512_add_epi64(times_9, times_9), x)
+    _mm512_mullo_epi64(x, _mm512_set1_epi64(19))
 }

@@ -17,13 +17,13 @@ pub(super) fn prefetch(entry: &Entry) {
 
 /// For each of the 16 words of an entry, a vector of it with one entry in each lane.
 #[inline]
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
 pub(super) fn columns(entries: [&Entry; 8]) -> [[__m512i; 8]; 2] {
     [transpose(entries, 0), transpose(entries, 1)]
 }
 
 #[inline]
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
 fn transpose(entries: [&Entry; 8], half: usize) -> [__m512i; 8] {
     let mut rows = [_mm512_setzero_si512(); 8];
     for (row, entry) in rows.iter_mut().zip(entries) {
@@ -49,7 +49,7 @@ fn transpose(entries: [&Entry; 8], half: usize) -> [__m512i; 8] {
 
 /// A matrix of four rows of four pairs.
 #[inline]
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
 fn transpose_pairs([a, b, c, d]: [__m512i; 4]) -> [__m512i; 4] {
     const EVEN: i32 = 0b10_00_10_00;
     const ODD: i32 = 0b11_01_11_01;
@@ -64,7 +64,7 @@ fn transpose_pairs([a, b, c, d]: [__m512i; 4]) -> [__m512i; 4] {
 }
 
 #[inline]
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
 #[allow(unsafe_code, reason = "see SAFETY")]
 fn load(words: &[u64; 8]) -> __m512i {
     // SAFETY: the reference is to 64 bytes that can be read. The instruction requires no alignment.

@@ -17,7 +17,7 @@ pub(crate) use entry::{Entry, entries};
 use field::Element;
 use lanes::{Factor, Wide};
 
-/// Proof that the processor has AVX-512 with the extensions F and IFMA.
+/// Proof that the processor has AVX-512 with the extensions F, DQ and IFMA. All processors with IFMA have the others.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ifma(());
 
@@ -30,7 +30,10 @@ pub(crate) struct Term<'a> {
 
 impl Ifma {
     pub(crate) fn detect() -> Option<Self> {
-        (is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512ifma")).then_some(Self(()))
+        (is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512ifma"))
+        .then_some(Self(()))
     }
 
     /// Fetches what `encode_sum` is going to read.
@@ -43,7 +46,8 @@ impl Ifma {
     /// The encoding of the sum of two multiples.
     #[allow(unsafe_code, reason = "see SAFETY")]
     pub(crate) fn encode_sum(self, terms: [Term<'_>; 2]) -> [u8; 32] {
-        // SAFETY: `self` exists, so `detect` has found AVX-512 F and IFMA, the only features that the function needs.
+        // SAFETY: `self` exists, so `detect` has found AVX-512 F, DQ and IFMA, the only features that the
+        // function needs.
         let [x, y, z] = unsafe { sum(terms) };
         let [x, y, z] = [x, y, z].map(Element::from_limbs);
         let inverse = z.invert();
@@ -63,7 +67,7 @@ impl<'a> Term<'a> {
 }
 
 /// X, Y and Z of the sum.
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
 fn sum(terms: [Term<'_>; 2]) -> [[u64; 5]; 3] {
     let mut points = Points::new(addends(terms, 0));
     for round in 1..PLACES / 4 {
@@ -74,7 +78,7 @@ fn sum(terms: [Term<'_>; 2]) -> [[u64; 5]; 3] {
 
 /// The points that each lane adds in a round.
 #[inline]
-#[target_feature(enable = "avx512f,avx512ifma")]
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
 fn addends(terms: [Term<'_>; 2], round: usize) -> Addends {
     let [first, second] = terms;
     let mut rows = [first.entry(0); 8];
@@ -126,7 +130,7 @@ struct Ratios {
 impl Points {
     /// The points (x, y) as (4x : 4y : 4), because the addends tell 2x and 2y.
     #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     fn new(addends: Addends) -> Self {
         let (plus, minus) = (addends.plus.widen(), addends.minus.widen());
         Self {
@@ -139,7 +143,7 @@ impl Points {
     }
 
     #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     fn add(self, addends: Addends) -> Ratios {
         Ratios::new(
             self.minus.multiply(addends.minus),
@@ -154,13 +158,13 @@ impl Ratios {
     /// The sum from the four products A, B, C, D of the formula. `a` and `b` have limbs below 2^59, `c` and `d` below
     /// 2^60. So no sum is above 2^60 + 2^60.
     #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     fn new(a: Wide, b: Wide, c: Wide, d: Wide) -> Self {
         Self { e: b.subtract(a).carry(), f: d.subtract(c).carry(), g: d.add(c).carry(), h: b.add(a).carry() }
     }
 
     #[inline]
-    #[target_feature(enable = "avx512f,avx512ifma")]
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     fn points(self) -> Points {
         let (x, y) = (self.e.multiply(self.f), self.g.multiply(self.h));
         Points {
@@ -171,3 +175,6 @@ impl Ratios {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,186 @@
+//! Compares the lanes with `fiat-crypto`, and the tables with `curve25519-dalek`.
+
+use std::arch::x86_64::*;
+
+use curve25519_dalek::constants::{ED25519_BASEPOINT_POINT, EIGHT_TORSION};
+use curve25519_dalek::scalar::Scalar;
+
+use super::field::{MASK, P};
+use super::*;
+use crate::comb::Comb;
+use crate::tests::Dice;
+
+type Limbs = [u64; 5];
+
+/// The greatest limb that the carry leaves.
+const CARRIED: u64 = (1 << 51) + (1 << 16) - 1;
+
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+fn to_lanes(elements: [Limbs; 8]) -> Factor {
+    let mut limbs = Factor::splat([0; 5]);
+    for (i, vector) in limbs.0.iter_mut().enumerate() {
+        let [a, b, c, d, e, f, g, h] = elements.map(|limbs| limbs[i].cast_signed());
+        *vector = _mm512_set_epi64(h, g, f, e, d, c, b, a);
+    }
+    limbs
+}
+
+#[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+fn from_lanes(limbs: Factor) -> [Limbs; 8] {
+    let mut elements = [[0; 5]; 8];
+    for (lane, element) in (0..).zip(&mut elements) {
+        let mut first = limbs;
+        for vector in &mut first.0 {
+            *vector = _mm512_permutexvar_epi64(_mm512_set1_epi64(lane), *vector);
+        }
+        *element = first.first_lane();
+    }
+    elements
+}
+
+/// What the lanes compute from two elements each.
+struct Results {
+    product: [Limbs; 8],
+    carried_product: [Limbs; 8],
+    sum: [Limbs; 8],
+    difference: [Limbs; 8],
+    /// In lanes 0 and 1 the difference from lanes 4 and 5, in lanes 2 and 3 the sum with lanes 6 and 7.
+    combined: [Limbs; 8],
+    others: [[Limbs; 8]; 3],
+    /// Of the first element, in lanes 4 to 7.
+    negated: [Limbs; 8],
+}
+
+#[allow(unsafe_code, reason = "see SAFETY")]
+fn compute(_proof: Ifma, a: [Limbs; 8], b: [Limbs; 8]) -> Results {
+    #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
+    fn compute(a: [Limbs; 8], b: [Limbs; 8]) -> Results {
+        let (a, b) = (to_lanes(a), to_lanes(b));
+        let product = a.multiply(b);
+        Results {
+            product: from_lanes(Factor(product.0)),
+            carried_product: from_lanes(product.carry()),
+            sum: from_lanes(a.widen().add(b.widen()).carry()),
+            difference: from_lanes(a.widen().subtract(b.widen()).carry()),
+            combined: from_lanes(a.widen().combine::<4>(0x03, 0x0c)),
+            others: [from_lanes(a.other::<4>()), from_lanes(a.other::<2>()), from_lanes(a.other::<1>())],
+            negated: from_lanes(a.negate(0xf0)),
+        }
+    }
+    // SAFETY: the proof exists, so the processor has AVX-512 F, DQ and IFMA, the only features that the function needs.
+    unsafe { compute(a, b) }
+}
+
+fn bytes(limbs: Limbs) -> [u8; 32] {
+    Element::from_limbs(limbs).to_bytes()
+}
+
+/// Extreme and random limbs below 2^52.
+fn elements() -> Vec<Limbs> {
+    let all_ones = (1 << 52) - 1;
+    let mut elements = vec![
+        [0; 5],
+        [1, 0, 0, 0, 0],
+        [all_ones; 5],
+        [CARRIED; 5],
+        [MASK; 5],
+        P,
+        [P[0] - 1, P[1], P[2], P[3], P[4]],
+        [P[0] + 1, P[1], P[2], P[3], P[4]],
+        P.map(|limb| 2 * limb),
+        [all_ones, 0, 0, 0, 0],
+        [0, 0, 0, 0, all_ones],
+        [0, all_ones, 0, all_ones, 0],
+    ];
+    let mut dice = Dice(1 << 40);
+    for _ in 0..100 {
+        let (bytes, others) = (dice.bytes(), dice.bytes());
+        let (words, others) = (bytes.as_chunks().0, others.as_chunks().0);
+        elements.push(std::array::from_fn(|i| u64::from_le_bytes(words[i]) & all_ones));
+        elements
+            .push(std::array::from_fn(|i| (u64::from_le_bytes(words[i]) | u64::from_le_bytes(others[i])) & all_ones));
+        elements.push(std::array::from_fn(|i| u64::from_le_bytes(words[i]) & u64::from_le_bytes(others[i]) & MASK));
+    }
+    elements
+}
+
+#[test]
+fn lanes_compute_what_the_proven_code_computes() {
+    let Some(kernel) = Ifma::detect() else { return };
+    let elements = elements();
+    for distance in 0..elements.len() {
+        let pick = |start: usize| std::array::from_fn(|lane| elements[(start + lane) % elements.len()]);
+        for start in (0..elements.len()).step_by(if distance < 16 { 8 } else { 64 }) {
+            let (a, b): ([Limbs; 8], [Limbs; 8]) = (pick(start), pick(start + distance));
+            let results = compute(kernel, a, b);
+            for lane in 0..8 {
+                let (x, y) = (Element::from_limbs(a[lane]), Element::from_limbs(b[lane]));
+                let case = || format!("{:x?} {:x?}", a[lane], b[lane]);
+                assert_eq!(bytes(results.carried_product[lane]), x.multiply(y).to_bytes(), "{}", case());
+                assert_eq!(bytes(results.sum[lane]), x.add(y).to_bytes(), "{}", case());
+                assert_eq!(bytes(results.difference[lane]), x.subtract(y).to_bytes(), "{}", case());
+                let other = Element::from_limbs(a[lane ^ 4]);
+                let combined = [other.subtract(x), x.add(other), x, x][lane / 2].to_bytes();
+                assert_eq!(bytes(results.combined[lane]), combined, "{}", case());
+                assert_eq!(results.others.map(|lanes| lanes[lane]), [4, 2, 1].map(|distance| a[lane ^ distance]));
+                if a[lane].iter().all(|limb| *limb <= MASK) {
+                    let negated = if lane < 4 { x } else { Element::from_limbs([0; 5]).subtract(x) };
+                    assert_eq!(bytes(results.negated[lane]), negated.to_bytes(), "{}", case());
+                    assert!(results.negated[lane].iter().all(|limb| *limb < 1 << 52), "{}", case());
+                }
+                let carried = [results.carried_product, results.sum, results.difference, results.combined];
+                assert!(carried.as_flattened().as_flattened().iter().all(|limb| *limb <= CARRIED), "{}", case());
+            }
+        }
+    }
+}
+
+#[test]
+fn products_of_the_greatest_limbs_keep_their_bounds() {
+    let Some(kernel) = Ifma::detect() else { return };
+    let [carried, all_ones] = [[CARRIED; 5], [(1 << 52) - 1; 5]];
+    let products = |a: Limbs, b: Limbs| compute(kernel, [a; 8], [b; 8]).product;
+    assert!(products(carried, carried).as_flattened().iter().all(|limb| *limb < 1 << 59));
+    assert!(products(carried, all_ones).as_flattened().iter().all(|limb| *limb < (1 << 60) - (1 << 14)));
+}
+
+/// The point of an entry, encoded, if its third part is 2dxy.
+fn encode(entry: &Entry) -> Option<[u8; 32]> {
+    let words = entry.0.as_flattened();
+    let [plus, minus, product] = [0, 5, 10].map(|at| {
+        let limbs: Limbs = std::array::from_fn(|i| words[at + i]);
+        assert!(limbs.iter().all(|limb| *limb <= MASK) && Element::from_limbs(limbs).canonical_limbs() == limbs);
+        Element::from_limbs(limbs)
+    });
+    let small = |number| Element::from_limbs([number, 0, 0, 0, 0]);
+    let half = small(2).invert();
+    let (x, y) = (plus.subtract(minus).multiply(half), plus.add(minus).multiply(half));
+    let d = small(0).subtract(small(121_665)).multiply(small(121_666).invert());
+    let expected = d.multiply(x).multiply(y).multiply(small(2));
+    let mut bytes = y.to_bytes();
+    bytes[31] |= x.to_bytes()[0] << 7;
+    (product.to_bytes() == expected.to_bytes()).then_some(bytes)
+}
+
+#[test]
+fn entries_are_the_multiples_of_the_library() {
+    let mut dice = Dice(1 << 41);
+    for point in [ED25519_BASEPOINT_POINT, ED25519_BASEPOINT_POINT * dice.scalar() + EIGHT_TORSION[3]] {
+        let comb = Comb::new(&point);
+        let entries = comb.entries();
+        assert_eq!(entries.len(), 1 + crate::digits::MULTIPLES);
+        assert_eq!(encode(&entries[0]), Some(EIGHT_TORSION[0].compress().0));
+        let mut one = point;
+        for place in 0..PLACES {
+            let mut multiple = one;
+            let last = if place == PLACES - 1 { 2 * HALF } else { HALF };
+            for entry in &entries[1 + place * HALF..][..last] {
+                assert_eq!(encode(entry), Some(multiple.compress().0));
+                multiple += one;
+            }
+            one = one * Scalar::from(1u8 << 7);
+        }
+        let scalar = Scalar::from(1u64 << 42);
+        assert_eq!(encode(&entries[6 * HALF + 1]), Some((point * scalar).compress().0));
+    }
+}
