@@ -8,11 +8,11 @@ use curve25519_dalek::scalar::Scalar;
 /// keys beside everything else.
 pub(crate) const WIDTH: usize = 7;
 
-/// Number of digits. A scalar is below the group's order, which is 2^252 and a little more. So the last digit is not
-/// signed and may be [`LAST`], but needs no further place for its carry.
+/// Number of digits. A scalar is below the group's order, which is 2^252 and a little more. So the last digit needs no
+/// sign, and may be [`LAST`], but no further place.
 pub(crate) const PLACES: usize = 36;
 
-/// Digits are greater than −`HALF` and at most `HALF`, except for the last.
+/// Digits are at least −`HALF` and less than `HALF`, except for the last.
 pub(crate) const HALF: usize = 1 << (WIDTH - 1);
 
 /// The last digit is not negative and at most this.
@@ -24,24 +24,35 @@ pub(crate) const MULTIPLES: usize = (PLACES - 1) * HALF + LAST;
 /// The digits of a scalar, least significant first.
 pub(crate) type Digits = [i16; PLACES];
 
+/// [`HALF`] in each place but the last.
+const OFFSET: [u64; 4] = {
+    let mut words = [0; 4];
+    let mut place = 0;
+    while place < PLACES - 1 {
+        let bit = place * WIDTH + WIDTH - 1;
+        words[bit / 64] |= 1 << (bit % 64);
+        place += 1;
+    }
+    words
+};
+
 /// The digits whose sum, each times 2^([`WIDTH`] × place), is the scalar, as an integer and not only modulo the group's
 /// order: otherwise a multiple would be wrong for a point of mixed order.
+///
+/// [`OFFSET`] is added to the scalar, and [`HALF`] subtracted from each digit of the sum.
 pub(crate) fn digits(scalar: &Scalar) -> Digits {
-    let mut words = [0; 5];
-    for (word, bytes) in words.iter_mut().zip(scalar.as_bytes().as_chunks().0) {
-        *word = u64::from_le_bytes(*bytes);
-    }
+    let mut sum = [0; 32];
     let mut carry = 0;
+    let words = scalar.as_bytes().as_chunks().0.iter().zip(OFFSET);
+    for (out, (word, offset)) in sum.as_chunks_mut().0.iter_mut().zip(words) {
+        carry += u128::from(u64::from_le_bytes(*word)) + u128::from(offset);
+        *out = (carry as u64).to_le_bytes();
+        carry >>= 64;
+    }
     std::array::from_fn(|place| {
-        let (word, bit) = (place * WIDTH / 64, place * WIDTH % 64);
-        let both = u128::from(words[word]) | u128::from(words[word + 1]) << 64;
-        // The last place takes all remaining bits. They are eight, and the eighth is set only if those below are so few
-        // that there is no carry.
-        let bits = if place == PLACES - 1 { WIDTH + 1 } else { WIDTH };
-        let digit = (both >> bit) as i16 & ((1 << bits) - 1);
-        let digit = digit + carry;
-        carry = i16::from(place < PLACES - 1 && digit > HALF as i16);
-        digit - (carry << WIDTH)
+        let (byte, bit) = (place * WIDTH / 8, place * WIDTH % 8);
+        let bits = u16::from_le_bytes([sum[byte], sum[byte + 1]]) >> bit;
+        if place == PLACES - 1 { bits.cast_signed() } else { (bits % LAST as u16).cast_signed() - HALF as i16 }
     })
 }
 

@@ -181,9 +181,9 @@ impl Wide {
         let other = Self(other::<DISTANCE>(self.0));
         let differences = other.subtract(self);
         let mut result = self.0;
-        for i in 0..5 {
-            let sums = _mm512_mask_add_epi64(result[i], sum, result[i], other.0[i]);
-            result[i] = _mm512_mask_mov_epi64(sums, difference, differences.0[i]);
+        for ((limb, other), less) in result.iter_mut().zip(other.0).zip(differences.0) {
+            let sums = _mm512_mask_add_epi64(*limb, sum, *limb, other);
+            *limb = _mm512_mask_mov_epi64(sums, difference, less);
         }
         Self(result).carry()
     }
@@ -194,14 +194,14 @@ impl Wide {
     #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub(super) fn carry(self) -> Factor {
         let mask = _mm512_set1_epi64(MASK.cast_signed());
+        let [a, b, c, d, e] = self.0;
         let mut result = self.0;
         for limb in &mut result {
             *limb = _mm512_and_si512(*limb, mask);
         }
-        let last = _mm512_srli_epi64::<51>(self.0[4]);
-        result[0] = _mm512_madd52lo_epu64(result[0], last, _mm512_set1_epi64(19));
-        for i in 1..5 {
-            result[i] = _mm512_add_epi64(result[i], _mm512_srli_epi64::<51>(self.0[i - 1]));
+        result[0] = _mm512_madd52lo_epu64(result[0], _mm512_srli_epi64::<51>(e), _mm512_set1_epi64(19));
+        for (limb, lower) in result[1..].iter_mut().zip([a, b, c, d]) {
+            *limb = _mm512_add_epi64(*limb, _mm512_srli_epi64::<51>(lower));
         }
         Factor(result)
     }

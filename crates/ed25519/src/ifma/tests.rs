@@ -44,6 +44,8 @@ struct Results {
     carried_product: [Limbs; 8],
     sum: [Limbs; 8],
     difference: [Limbs; 8],
+    /// The first element less the product.
+    less_product: [Limbs; 8],
     /// In lanes 0 and 1 the difference from lanes 4 and 5, in lanes 2 and 3 the sum with lanes 6 and 7.
     combined: [Limbs; 8],
     others: [[Limbs; 8]; 3],
@@ -62,6 +64,7 @@ fn compute(_proof: Ifma, a: [Limbs; 8], b: [Limbs; 8]) -> Results {
             carried_product: from_lanes(product.carry()),
             sum: from_lanes(a.widen().add(b.widen()).carry()),
             difference: from_lanes(a.widen().subtract(b.widen()).carry()),
+            less_product: from_lanes(a.widen().subtract(product).carry()),
             combined: from_lanes(a.widen().combine::<4>(0x03, 0x0c)),
             others: [from_lanes(a.other::<4>()), from_lanes(a.other::<2>()), from_lanes(a.other::<1>())],
             negated: from_lanes(a.negate(0xf0)),
@@ -123,6 +126,10 @@ fn lanes_compute_what_the_proven_code_computes() {
                 let combined = [other.subtract(x), x.add(other), x, x][lane / 2].to_bytes();
                 assert_eq!(bytes(results.combined[lane]), combined, "{}", case());
                 assert_eq!(results.others.map(|lanes| lanes[lane]), [4, 2, 1].map(|distance| a[lane ^ distance]));
+                if a[lane].iter().all(|limb| *limb <= CARRIED) {
+                    let less = x.subtract(x.multiply(y)).to_bytes();
+                    assert_eq!(bytes(results.less_product[lane]), less, "{}", case());
+                }
                 if a[lane].iter().all(|limb| *limb <= MASK) {
                     let negated = if lane < 4 { x } else { Element::from_limbs([0; 5]).subtract(x) };
                     assert_eq!(bytes(results.negated[lane]), negated.to_bytes(), "{}", case());
@@ -178,7 +185,7 @@ fn entries_are_the_multiples_of_the_library() {
                 assert_eq!(encode(entry), Some(multiple.compress().0));
                 multiple += one;
             }
-            one = one * Scalar::from(1u8 << 7);
+            one *= Scalar::from(1u8 << 7);
         }
         let scalar = Scalar::from(1u64 << 42);
         assert_eq!(encode(&entries[6 * HALF + 1]), Some((point * scalar).compress().0));
