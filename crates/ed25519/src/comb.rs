@@ -48,7 +48,7 @@ impl Comb {
     /// The neutral element, and the multiples after it.
     #[cfg(target_arch = "x86_64")]
     pub(crate) fn entries(&self) -> &[Entry] {
-        self.entries.get_or_init(|| entries(&self.multiples()))
+        self.entries.get_or_init(|| entries(&self.point))
     }
 
     /// For each position, the multiples by 1 to [`HALF`], or [`LAST`], of the point times 2^(7 × position).

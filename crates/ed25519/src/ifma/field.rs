@@ -15,6 +15,9 @@ pub(super) const P: [u64; 5] = [MASK - 18, MASK, MASK, MASK, MASK];
 pub(super) struct Element(fiat::fiat_25519_tight_field_element);
 
 impl Element {
+    pub(super) const ZERO: Self = Self(fiat::fiat_25519_tight_field_element([0; 5]));
+    pub(super) const ONE: Self = Self(fiat::fiat_25519_tight_field_element([1, 0, 0, 0, 0]));
+
     /// From limbs below 1.5 · 2^52, which is the bound of `carry`.
     #[inline]
     pub(super) fn from_limbs(limbs: [u64; 5]) -> Self {
@@ -34,11 +37,13 @@ impl Element {
         bytes
     }
 
-    /// The limbs of the number below p.
-    pub(super) fn canonical_limbs(self) -> [u64; 5] {
-        Self::from_bytes(self.to_bytes()).0.0
+    /// Limbs of at most 2^51.
+    #[inline]
+    pub(super) fn limbs(self) -> [u64; 5] {
+        self.0.0
     }
 
+    #[inline]
     pub(super) fn add(self, other: Self) -> Self {
         Self::write(|out| {
             let mut sum = fiat::fiat_25519_loose_field_element([0; 5]);
@@ -47,6 +52,7 @@ impl Element {
         })
     }
 
+    #[inline]
     pub(super) fn subtract(self, other: Self) -> Self {
         Self::write(|out| {
             let mut difference = fiat::fiat_25519_loose_field_element([0; 5]);
@@ -68,10 +74,8 @@ impl Element {
 
     /// The inverse. Of zero, it is zero.
     pub(super) fn invert(self) -> Self {
-        let mut one = [0; 32];
-        one[0] = 1;
         let inverse = self.invert_by_division_steps();
-        if self.multiply(inverse).to_bytes() == one { inverse } else { self.power_of_p_minus_2() }
+        if self.multiply(inverse).to_bytes() == Self::ONE.to_bytes() { inverse } else { self.power_of_p_minus_2() }
     }
 
     fn invert_by_division_steps(self) -> Self {
@@ -131,11 +135,8 @@ mod tests {
         let large = [P, [MASK; 5], [MASK - 19, MASK, MASK, MASK, MASK], [0, MASK, 0, MASK, 0]].map(Element::from_limbs);
         let all: Vec<Element> = small.chain(powers).chain(large).collect();
         for (i, element) in all.iter().enumerate() {
-            for element in [
-                *element,
-                element.multiply(all[(i * 7 + 3) % all.len()]),
-                Element::from_limbs([0; 5]).subtract(*element),
-            ] {
+            for element in [*element, element.multiply(all[(i * 7 + 3) % all.len()]), Element::ZERO.subtract(*element)]
+            {
                 let expected = element.power_of_p_minus_2().to_bytes();
                 assert_eq!(element.invert_by_division_steps().to_bytes(), expected);
                 assert_eq!(element.invert().to_bytes(), expected);

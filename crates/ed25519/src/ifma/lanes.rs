@@ -69,8 +69,8 @@ impl Factor {
         ])
     }
 
-    /// In the lanes of `mask`, 2p − `self`. The limbs must be below 2^51, as canonical ones are. So none of the result is
-    /// negative, and all are below 2^52.
+    /// In the lanes of `mask`, 2p − `self`. The limbs must be at most 2^51, as those of entries are. So none of the result
+    /// is negative, and all are below 2^52.
     #[inline]
     #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub(super) fn negate(self, mask: __mmask8) -> Self {
