@@ -25,6 +25,7 @@
 //! - [`priority`]: the priority and the time slices of threads.
 //!
 //! Verifying an access token is in a crate of its own, `signet-verify` (`crates/verify`), which other services use too.
+//! It verifies Ed25519 signatures with `signet-ed25519` (`crates/ed25519`).
 //! The load generator of `signet bench` and of the benches is `signet-load` (`crates/load`).
 //!
 //! Imports run one way: `main -> cli -> node -> {server, api} -> auth -> {token, store, mail}`. `http` knows no auth,

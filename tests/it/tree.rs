@@ -54,6 +54,9 @@ const UNSAFE: &[(&str, usize)] = &[
     ("crates/argon2/src/kernel/avx2.rs", 3),
     ("crates/argon2/src/kernel/avx512.rs", 3),
     ("crates/argon2/src/kernel/memory.rs", 1),
+    ("crates/ed25519/src/ifma/load.rs", 2),
+    ("crates/ed25519/src/ifma/mod.rs", 1),
+    ("crates/ed25519/src/ifma/tests.rs", 1),
     ("fuzz/targets/cost.rs", 3),
 ];
 

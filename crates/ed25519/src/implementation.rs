@@ -51,8 +51,9 @@ impl Implementation {
         matches!(self.0, Kind::Reference)
     }
 
-    /// Compares a few sums with those of `curve25519-dalek`, in about a millisecond, most of which is the table that the
-    /// first signature needs anyway: a fault of this processor or this build must not make correct signatures invalid.
+    /// Compares a few sums with those of `curve25519-dalek`, in about a millisecond, most of which is the table that
+    /// the first signature needs anyway: a fault of this processor or this build must not make correct signatures
+    /// invalid.
     pub fn agrees_with_reference(self) -> bool {
         let scalars = [0, 1, 0x3f, 0x40, 0x55, 0x81, 0xaa, 0xff].map(|byte| Scalar::from_bytes_mod_order([byte; 32]));
         let others = [Scalar::ZERO, -Scalar::ONE, Scalar::from(u64::MAX), -Scalar::from(u128::MAX)];
@@ -62,9 +63,9 @@ impl Implementation {
         })
     }
 
-    /// The encoding of the sum of a multiple of `base` and one of `key`. The scalars are used as integers, so the result is
-    /// also right for points whose order is not prime. While `key_scalar` is computed, the multiples of `base` are
-    /// fetched.
+    /// The encoding of the sum of a multiple of `base` and one of `key`. The scalars are used as integers, so the
+    /// result is also right for points whose order is not prime. While `key_scalar` is computed, the multiples of
+    /// `base` are fetched.
     pub(crate) fn encode_sum(
         self,
         (base, base_scalar): (&Comb, &Scalar),

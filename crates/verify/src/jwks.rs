@@ -19,7 +19,7 @@ use crate::keys::PublicKey;
 /// The longest document.
 pub const MAX_JWKS_LENGTH: usize = 256 * 1024;
 
-/// The most keys of a document. Each Ed25519 key takes 370 KiB from its first signature on.
+/// The most keys of a document. Each Ed25519 key takes up to 370 KiB from its first signature on.
 pub const MAX_KEYS: usize = 64;
 
 /// The keys of an issuer.

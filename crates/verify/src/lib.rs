@@ -12,7 +12,7 @@
 //! - [`cache`]: verified tokens, so that verifying a token again costs no signature.
 //! - [`header`]: JOSE headers, read strictly.
 //! - [`json`]: JSON, read strictly.
-//! - [`ed25519`], [`es256`]: the signature algorithms.
+//! - [`ed25519`] (the crate `signet-ed25519`), [`es256`]: the signature algorithms.
 //! - [`id_hash`], [`time`], [`error`]: hashes of ids, points in time, and why a token is refused.
 //!
 //! All of these compute: none waits or calls another machine. The server's own `/verify` uses them.

@@ -1,8 +1,9 @@
 //! The multiples of a point as the kernel adds them: affine, in Niels's form.
 //!
-//! `curve25519-dalek` does not tell the coordinates of a point. It encodes y, so y is known; and x is found from the y of
-//! another point. T = (i, 0), where i² = −1, is a point of order 4, and P + T = (i·y, i·x). So x is −i times the y of
-//! P + T. This is done for one point of each place. Their multiples are computed here, which takes a third of the time.
+//! `curve25519-dalek` does not tell the coordinates of a point. It encodes y, so y is known; and x is found from the y
+//! of another point. T = (i, 0), where i² = −1, is a point of order 4, and P + T = (i·y, i·x). So x is −i times the y
+//! of P + T. This is done for one point of each place. Their multiples are computed here, which takes a third of the
+//! time.
 
 use curve25519_dalek::constants::EIGHT_TORSION;
 use curve25519_dalek::edwards::EdwardsPoint;
@@ -10,8 +11,8 @@ use curve25519_dalek::edwards::EdwardsPoint;
 use super::field::Element;
 use crate::digits::{HALF, LAST, MULTIPLES, PLACES, WIDTH};
 
-/// y + x, y − x and 2dxy of a point, each of five limbs of at most 2^51, and an unused word. An entry is two lines of the
-/// cache.
+/// y + x, y − x and 2dxy of a point, each of five limbs of at most 2^51, and an unused word. An entry is two lines of
+/// the cache.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[repr(align(128))]
 pub(crate) struct Entry(pub(super) [[u64; 8]; 2]);

@@ -1,7 +1,7 @@
 //! The sum of eight points, one in each lane: three rounds add halves of the lanes to each other.
 //!
-//! The fewer points are left, the more of their coordinates fit into one vector. So the rounds have five, three and three
-//! multiplications instead of nine each.
+//! The fewer points are left, the more of their coordinates fit into one vector. So the rounds have five, three and
+//! three multiplications instead of nine each.
 
 use super::Points;
 use super::entry::TWICE_D;
@@ -13,9 +13,10 @@ const TWO: [u64; 5] = [2, 0, 0, 0, 0];
 /// X, Y and Z of the sum.
 ///
 /// The formula for two points (X : Y : Z) with T = XY/Z is, in the order in which it is computed here:
-/// A, B, C, D = (Y₁ − X₁)(Y₂ − X₂), (Y₁ + X₁)(Y₂ + X₂), T₁ · 2dT₂, Z₁ · 2Z₂;
-/// E, H, F, G = B − A, B + A, D − C, D + C;
-/// X, Y, T, Z = EF, HG, EH, FG.
+/// - A, B, C, D = (Y₁ − X₁)(Y₂ − X₂), (Y₁ + X₁)(Y₂ + X₂), T₁ · 2dT₂, Z₁ · 2Z₂
+/// - E, H, F, G = B − A, B + A, D − C, D + C
+/// - X, Y, T, Z = EF, HG, EH, FG
+///
 /// Every product has factors below 2^51 + 2^16, so its limbs are below 2^59.
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
@@ -36,7 +37,7 @@ pub(super) fn total(points: Points) -> [[u64; 5]; 3] {
     let abcd = minus_plus.pairs::<0b10_00_10_00>(tz).multiply(minus_plus.pairs::<0b11_01_11_01>(scaled));
     let xytz = coordinates(abcd);
 
-    // Two points, then one, twice.
+    // Two points, then one. Both lanes of a pair multiply with the scaled coordinate of the other.
     let points = xytz.combine::<2>(0x03, 0x0c);
     let scaled =
         points.multiply(Factor::splat(ONE).or(0x30, Factor::splat(TWICE_D)).or(0xc0, Factor::splat(TWO))).carry();

@@ -86,8 +86,8 @@ fn steps(eta: &mut i32, f: i64, g: i64) -> Matrix {
         if left == 0 {
             break;
         }
-        // Now f and g are odd. A multiple of f is added to g that makes as many bits of it zero as the next steps would,
-        // until they swap f and g.
+        // Now f and g are odd. A multiple of f is added to g that makes as many bits of it zero as the next steps
+        // would, until they swap f and g.
         let multiple = if *eta < 0 {
             *eta = -*eta;
             (f, g) = (g, f.wrapping_neg());

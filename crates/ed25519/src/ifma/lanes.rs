@@ -1,7 +1,7 @@
 //! Eight elements of the field modulo p = 2^255 − 19 at a time, one in each lane of a vector.
 //!
-//! An element is five limbs of 51 bits: Σ limb\[i\] · 2^(51·i). IFMA multiplies the lower 52 bits of two words and ignores
-//! the others, so every bound matters:
+//! An element is five limbs of 51 bits: Σ limb\[i\] · 2^(51·i). IFMA multiplies the lower 52 bits of two words and
+//! ignores the others, so every bound matters:
 //!
 //! - [`Factor`]: limbs below 2^52, as IFMA takes them. Those of [`Wide::carry`] are below 2^51 + 2^16.
 //! - [`Wide`]: limbs below 2^62: a product, or a sum of a few.
@@ -34,12 +34,12 @@ impl Factor {
     /// true of one of them.
     ///
     /// The reason: the lower half of a product of two limbs is below 2^52. The upper half is below 2^50 if both limbs
-    /// have 51 bits, and below 2^51 if one has 52. It weighs 2^52, which is twice the weight of the next column. So if n
-    /// products belong to a column, and m to the one before, the column is below (n + m/2) · 2^52, or (n + m) · 2^52 with
-    /// 52 bits. The columns have 1, 2, 3, 4, 5, 4, 3, 2, 1 and 0 products. Columns 5 to 9 are added 19 times to columns 0
-    /// to 4, because 2^255 is 19 modulo p. The greatest sum is that of columns 0 and 5: (1 + 19 · 6.5) · 2^52, which is
-    /// 124.5 · 2^52, or (1 + 19 · 9) · 2^52, which is 172 · 2^52. The additional 2^16 of a limb are a part in 2^35, which
-    /// does not make it 128 · 2^52 = 2^59, or 2^60.
+    /// have 51 bits, and below 2^51 if one has 52. It weighs 2^52, which is twice the weight of the next column. So if
+    /// n products belong to a column, and m to the one before, the column is below (n + m/2) · 2^52, or (n + m) · 2^52
+    /// with 52 bits. The columns have 1, 2, 3, 4, 5, 4, 3, 2, 1 and 0 products. Columns 5 to 9 are added 19 times to
+    /// columns 0 to 4, because 2^255 is 19 modulo p. The greatest sum is that of columns 0 and 5: (1 + 19 · 6.5) ·
+    /// 2^52, which is 124.5 · 2^52, or (1 + 19 · 9) · 2^52, which is 172 · 2^52. The additional 2^16 of a limb are a
+    /// part in 2^35, which does not make it 128 · 2^52 = 2^59, or 2^60.
     #[inline]
     #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub(super) fn multiply(self, other: Self) -> Wide {
@@ -69,8 +69,8 @@ impl Factor {
         ])
     }
 
-    /// In the lanes of `mask`, 2p − `self`. The limbs must be at most 2^51, as those of entries are. So none of the result
-    /// is negative, and all are below 2^52.
+    /// In the lanes of `mask`, 2p − `self`. The limbs must be at most 2^51, as those of entries are. So none of the
+    /// result is negative, and all are below 2^52.
     #[inline]
     #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub(super) fn negate(self, mask: __mmask8) -> Self {
@@ -188,8 +188,8 @@ impl Wide {
         Self(result).carry()
     }
 
-    /// The same element with limbs below 2^51 + 2^16. A carry is below 2^(62 − 51) = 2^11. That of the last limb returns
-    /// to the first 19 times, which is below 2^16.
+    /// The same element with limbs below 2^51 + 2^16. A carry is below 2^(62 − 51) = 2^11. That of the last limb
+    /// returns to the first 19 times, which is below 2^16.
     #[inline]
     #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub(super) fn carry(self) -> Factor {

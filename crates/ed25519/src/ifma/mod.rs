@@ -1,9 +1,9 @@
 //! The sum of the multiples of two points with AVX-512 IFMA: eight additions at a time.
 //!
 //! Both scalars have 36 digits, which are 72 points to add, and nine for each lane. Lanes 0 to 3 add multiples of the
-//! first point, lanes 4 to 7 of the second. Then the eight sums are added in three rounds, in each of which every lane
-//! gets the sum of its own and another. All additions are complete, so that no point is a special case (Hisil, Wong,
-//! Carter, Dawson: "Twisted Edwards Curves Revisited", 2008, 3.1).
+//! first point, lanes 4 to 7 of the second. Then the eight sums are added (`fold`). The formula of all additions is
+//! complete, so that no point is a special case (Hisil, Wong, Carter, Dawson: "Twisted Edwards Curves Revisited", 2008,
+//! 3.1).
 
 mod entry;
 mod field;
@@ -69,6 +69,7 @@ impl<'a> Term<'a> {
 /// X, Y and Z of the sum.
 #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
 fn sum(terms: [Term<'_>; 2]) -> [[u64; 5]; 3] {
+    const { assert!(PLACES.is_multiple_of(4), "the lanes have equal numbers of places") }
     let mut points = Points::new(addends(terms, 0));
     for round in 1..PLACES / 4 {
         points = points.add(addends(terms, round)).points();
