@@ -187,23 +187,27 @@ async fn flood_of_own_changes_is_stored_once_a_minute(fleet: &TestFleet) {
 /// Anyone can have many accounts.
 async fn flood_of_changes_of_many_accounts_is_bounded(fleet: &TestFleet) {
     let ctx = fleet.node().await;
-    let change = async |number: usize| {
+    let change = async |number: usize, superuser: bool| {
         let email = format!("{number}@example.org");
-        let new_user = accounts::create::CreateUser { email, ..Default::default() };
+        let new_user = accounts::create::CreateUser { email, superuser, ..Default::default() };
         let user = accounts::create::create_user_as_operator(&ctx, new_user).await.unwrap();
         let update = UpdateSelf { full_name: Some(Some("Ada".to_owned())), ..UpdateSelf::default() };
         update_self(&ctx, &user, update, native_request(&ctx)).await.unwrap().id
     };
     for number in 0..20 {
-        change(number).await;
+        change(number, false).await;
     }
-    let user = change(20).await;
+    let user = change(20, false).await;
     assert_eq!(list(&ctx, "user.updated").await.len(), 20);
     let own = audit::list_of_user(&ctx, user, EventRange::Newest, 10).await.unwrap();
     assert_eq!(own.events[0].record.event_type, EventType::UserUpdated.name(), "the user sees it all the same");
+    let superuser = change(21, true).await;
+    let listed = list(&ctx, "user.updated").await;
+    assert_eq!(listed.len(), 21, "a superuser's is in the list of the fleet all the same");
+    assert_eq!(listed[0].record.user.as_ref().unwrap().id, superuser.to_string());
     fleet.clock.advance(Duration::from_secs(60));
-    change(21).await;
-    assert_eq!(list(&ctx, "user.updated").await.len(), 21);
+    change(22, false).await;
+    assert_eq!(list(&ctx, "user.updated").await.len(), 22);
 }
 
 /// Nothing limits how often a client can cause it.

@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 use crate::auth::context::Context;
 use crate::id::EventId;
+use crate::store::ephemeral::EventClass;
 use crate::telemetry::metrics::Counter;
 use recorder::{QueuedEvent, Repetition};
 
@@ -37,9 +38,14 @@ pub fn record(ctx: &Context, event: Event) {
     let record = event.into_record(id, now, recorder.process());
     let class = event_type.class_of(user.is_some() && record.actor.is_some(), is_of_superuser);
     let repetition = recorder.repetition(event_type, &record, network, now);
-    let is_for_all = repetition == Repetition::None;
+    let is_for_all = match repetition {
+        Repetition::None => true,
+        // Strangers who share the site of a superuser must not use up its bound.
+        Repetition::OfSite => class == EventClass::Privileged,
+        Repetition::OfSubject => false,
+    };
     log::write(event_type, &record, !is_for_all);
-    // Beyond the bound of its site, an event is for the user concerned alone.
+    // Beyond the bound of its site, any other event is for the user concerned alone.
     if is_for_all || (repetition == Repetition::OfSite && user.is_some()) {
         recorder.queue(QueuedEvent { class, user, record: Arc::new(record), is_for_all });
     }

@@ -5,8 +5,8 @@
 //! Some events can be caused in any number by one client or user. Of these, only the first of its kind in a minute is
 //! stored and sent, and logged at info. The others are logged at debug. Otherwise anyone could fill the disk with
 //! lines, or displace the events of others. Anyone can have many accounts, and many networks of an IPv6 site, so the
-//! site that they are used from has a bound too; beyond it, events are stored for the user concerned alone. The metrics
-//! count every refusal by a limit.
+//! site that they are used from has a bound too; beyond it, events are stored for the user concerned alone, except
+//! privileged ones, which strangers do not cause. The metrics count every refusal by a limit.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -31,6 +31,10 @@ const QUEUE: usize = 4_096;
 /// The places of each queue that attempts do not take. While a store or a receiver is away, attempts, which a stranger
 /// can cause in any number, must not lose actions.
 const FOR_ACTIONS: usize = QUEUE / 2;
+
+/// The places of these that actions do not take either: sign-ins of strangers must not lose privileged events, which
+/// are few.
+const FOR_PRIVILEGED: usize = QUEUE / 8;
 
 /// The time in which an event that clients and users can cause in any number is recorded once for each of them.
 const REPEAT_AFTER: Duration = Duration::from_secs(60);
@@ -193,7 +197,12 @@ impl Recorder {
 
 /// Returns true if an event of this class may take one of the free places of a queue.
 fn has_place<T>(queue: &mpsc::Sender<T>, class: EventClass) -> bool {
-    class != EventClass::Attempt || queue.capacity() > FOR_ACTIONS
+    let left_to_others = match class {
+        EventClass::Attempt => FOR_ACTIONS,
+        EventClass::Action => FOR_PRIVILEGED,
+        EventClass::Privileged => 0,
+    };
+    queue.capacity() > left_to_others
 }
 
 #[cfg(test)]
@@ -224,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn attempts_lose_no_action() {
+    fn attempts_and_actions_leave_places_to_the_others() {
         let metrics = Arc::new(Metrics::new::<&str>(&[], Timestamp::default()));
         let recorder = Recorder::new("system", metrics.clone(), true);
         let queue = |event_type: EventType| {
@@ -237,14 +246,19 @@ mod tests {
                 is_for_all: true,
             });
         };
-        (0..=QUEUE).for_each(|_| queue(EventType::SignInRefused));
         let lost = || [Counter::AuditEventsLost, Counter::WebhookEventsLost].map(|counter| metrics.value(counter));
-        let attempts = lost();
-        assert_eq!(attempts, [(QUEUE - FOR_ACTIONS + 1) as u64; 2]);
-        queue(EventType::SuperuserGranted);
-        assert_eq!(lost(), attempts);
+        for (number, event_type, places) in [
+            (0, EventType::SignInRefused, QUEUE - FOR_ACTIONS),
+            (1, EventType::SignInSucceeded, FOR_ACTIONS - FOR_PRIVILEGED),
+            (2, EventType::SuperuserGranted, FOR_PRIVILEGED),
+        ] {
+            (0..places).for_each(|_| queue(event_type));
+            assert_eq!(lost(), [number; 2], "{event_type:?}");
+            queue(event_type);
+            assert_eq!(lost(), [number + 1; 2], "{event_type:?}");
+        }
         let mut webhook = recorder.take_webhook_queue().unwrap();
         let sent: Vec<_> = std::iter::from_fn(|| webhook.try_recv().ok()).collect();
-        assert_eq!((sent.len(), sent.last().unwrap().event_type.as_str()), (FOR_ACTIONS + 1, "superuser.granted"));
+        assert_eq!((sent.len(), sent.last().unwrap().event_type.as_str()), (QUEUE, "superuser.granted"));
     }
 }
