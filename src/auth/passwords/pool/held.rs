@@ -26,7 +26,7 @@ use tokio::sync::oneshot;
 pub(super) const MAX_HELD: usize = 4_096;
 
 /// The most requests of one block, as a multiple of the number of requests that could still be held. So one block alone
-/// leaves an eighth of [`MAX_HELD`] to others, and a request of a block that has none is held, unless thousands of
+/// leaves an eighth of [`MAX_HELD`] to others, and a request of a block that has none is held, unless hundreds of
 /// blocks have some.
 const MAX_TIMES_FREE: usize = 7;
 
