@@ -22,7 +22,8 @@ pub(super) async fn wait_for_nodes(ctx: &Context, output: &mut Output<'_>) -> Re
         return Ok(());
     }
     output.warn(&format!(
-        "the change is stored, but these nodes have not applied it: {}. Until they do, they may accept what was ended",
+        "the change is stored, but these nodes have not applied it: {}. Those that still run may accept what was ended \
+         until they do",
         late.join(", "),
     ))
 }

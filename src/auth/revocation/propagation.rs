@@ -37,8 +37,8 @@ pub async fn withdraw_position(ctx: &Context) {
 }
 
 /// Waits until every running node has applied everything that is published by now. Returns the names of the nodes that
-/// have not done so within `timeout`, and of those whose report has lapsed before they had: such a node may hang, and go
-/// on later.
+/// have not done so within `timeout`, and of those whose report has gone before they had. Such a node may hang, and go on
+/// later. A node that stops on purpose is among them only if it withdraws its report in these milliseconds.
 pub async fn wait_until_applied(ctx: &Context, timeout: Duration) -> Result<Vec<String>, store::Error> {
     let newest = ctx.ephemeral.newest_revocation().await?;
     let give_up_at = ctx.node.clock.monotonic() + timeout;
