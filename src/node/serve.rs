@@ -168,13 +168,17 @@ async fn run<E: From<ServeError>>(
     let build = async {
         let stores = Arc::new(Stores::open(&config, &clock).await?);
         let ctx = build::build_context(config, clock, &stores, router.metric_labels()).await?;
-        let cursor = retry_while_unavailable(async || load_revocations(&ctx).await).await?;
-        Ok::<_, StartError>((stores, ctx, cursor))
+        Ok::<_, StartError>((stores, ctx))
     };
-    let (stores, ctx, cursor) = tokio::select! {
+    let (stores, ctx) = tokio::select! {
         built = build => built.map_err(ServeError::Start)?,
         () = stop.requested() => return Ok(()),
     };
+    let loaded = tokio::select! {
+        loaded = retry_while_unavailable(async || load_revocations(&ctx).await) => loaded.map(Some),
+        () = stop.requested() => Ok(None),
+    };
+    let Some(cursor) = or_withdraw(&ctx, loaded.map_err(ServeError::Start)).await? else { return Ok(()) };
 
     // Maintenance runs from here on, without a gap: revocations made while the workers connect must be applied too.
     let failures = Arc::<FailureLog>::default();
@@ -184,11 +188,12 @@ async fn run<E: From<ServeError>>(
         let server = listen(&ctx, &stores, router.clone(), failures.clone()).await?;
         Ok::<_, ServeError>((server, listen_for_management(&ctx, &stores, logs).await?))
     };
-    let (server, management) = tokio::select! {
-        listening = listen => listening?,
-        _ = &mut maintenance => return Ok(()),
-        () = stop.requested() => return Ok(()),
+    let listening = tokio::select! {
+        listening = listen => listening.map(Some),
+        _ = &mut maintenance => Ok(None),
+        () = stop.requested() => Ok(None),
     };
+    let Some((server, management)) = or_withdraw(&ctx, listening).await? else { return Ok(()) };
     tokio::spawn(release_pages_after_start());
     let running = Running { ctx: &ctx, stores: &stores, url: server.url(), address: server.address(), stop };
     let result = tokio::select! {
@@ -196,7 +201,8 @@ async fn run<E: From<ServeError>>(
         _ = &mut maintenance => Ok(()),
     };
 
-    // Drain: no new connections, requests in flight finish, and revocations are applied until the last one has.
+    // Drain: no new connections, requests in flight finish, and revocations are applied until the last one has. The
+    // management listener answers until the end, and may have the calls of the console.
     tracing::info!("stopping: no new connections, finishing requests in flight");
     ctx.node.readiness.not_ready(Condition::Accepting, "shutting down");
     ctx.node.publication.close();
@@ -210,22 +216,34 @@ async fn run<E: From<ServeError>>(
     if cut_off > 0 {
         tracing::warn!(connections = cut_off, "requests did not finish in time and were cut off");
     }
+    let finished = async {
+        audit::drain(&ctx, MAX_AUDIT_DRAIN).await;
+        flush_api_key_usage(&ctx).await;
+        let mail_time = drain_until.saturating_duration_since(Instant::now()).max(MIN_MAIL_DRAIN);
+        let unsent = ctx.node.mailer.drain(mail_time).await;
+        if unsent > 0 {
+            tracing::warn!(mails = unsent, "mails were not sent in time and are lost");
+        }
+        if let Some(management) = management {
+            let _ = tokio::task::spawn_blocking(move || management.drain()).await;
+        }
+    };
     tokio::select! {
-        () = audit::drain(&ctx, MAX_AUDIT_DRAIN) => {}
+        () = finished => {}
         _ = &mut maintenance => {}
     }
     withdraw_position(&ctx).await;
-    flush_api_key_usage(&ctx).await;
-    let mail_time = drain_until.saturating_duration_since(Instant::now()).max(MIN_MAIL_DRAIN);
-    let unsent = ctx.node.mailer.drain(mail_time).await;
-    if unsent > 0 {
-        tracing::warn!(mails = unsent, "mails were not sent in time and are lost");
-    }
-    if let Some(management) = management {
-        let _ = tokio::task::spawn_blocking(move || management.drain()).await;
-    }
     tracing::info!("stopped");
     result
+}
+
+/// Returns the result of a step of the start. If the start ends here, withdraws the report of this node first: commands
+/// would wait for it until it lapses.
+async fn or_withdraw<T>(ctx: &Context, step: Result<Option<T>, ServeError>) -> Result<Option<T>, ServeError> {
+    if !matches!(step, Ok(Some(_))) {
+        withdraw_position(ctx).await;
+    }
+    step
 }
 
 async fn listen(

@@ -128,6 +128,17 @@ async fn a_killed_server_is_not_waited_for() {
     done(server.plan(), &["users", "disable", &person.email], "");
 }
 
+/// It has reported how far it has applied the revocations, but answers nothing.
+#[tokio::test]
+async fn a_server_that_could_not_listen_is_not_waited_for() {
+    let server = TestServer::redis_and_postgres(|plan| plan);
+    let person = server.create_user(&[]);
+    let taken = server.signet.url_of("").replace("http://", "");
+    let other = server.plan().another_node().set("SIGNET_SERVER__LISTEN", &taken).try_start();
+    assert!(!other.has_url() && !other.wait_for_exit().success());
+    done(server.plan(), &["users", "disable", &person.email], "");
+}
+
 #[tokio::test]
 async fn a_stopped_server_is_not_waited_for() {
     let server = TestServer::redis_and_postgres(|plan| plan);

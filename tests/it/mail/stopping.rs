@@ -80,6 +80,25 @@ async fn shutdown_waits_for_a_slow_mail_server() {
     assert_all_sent(&server, &smtp_server);
 }
 
+/// The management listener answers until the end, and has the calls of the console.
+#[tokio::test]
+async fn revocations_are_applied_until_all_mails_are_sent() {
+    let gate = Gate(TcpListener::bind("127.0.0.1:0").unwrap());
+    let url = format!("smtp://{}?tls=none", gate.0.local_addr().unwrap());
+    let server = TestServer::embedded(|plan| with_long_drain(plan, &url));
+    let [admin, _] = [0; 2].map(|_| server.create_user(&["--superuser", "--verified"]));
+    let access = server.sign_in(&admin).await.access;
+    request_codes(&server).await;
+    terminate(&server).await;
+    let status = async || {
+        let request = server.management_request(reqwest::Method::GET, "/admin/users").bearer_auth(&access);
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(status().await, 200);
+    assert!(server.plan().run(&["users", "disable", &admin.email], "").status.success());
+    assert_eq!(status().await, 401);
+}
+
 #[tokio::test]
 async fn shutdown_waits_for_a_mail_server_that_starts_late() {
     let mut smtp_server = smtp::Server::start();
