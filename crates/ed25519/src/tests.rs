@@ -131,13 +131,8 @@ fn parts_of_small_order_agree_with_the_reference() {
     assert!(good > 200 && bad > 10_000, "{good} good, {bad} bad");
 }
 
-/// Every non-canonical encoding of a small y, with both signs, and the canonical ones, as R, with an s for which the
-/// equation would hold.
-#[test]
-fn non_canonical_encodings_agree_with_the_reference() {
-    let mut dice = Dice(1 << 33);
-    let secret = dice.scalar();
-    let mut both = Both::new(&EdwardsPoint::mul_base(&secret).compress().0);
+/// Every non-canonical encoding of a small y, with both signs, and the canonical ones.
+fn encodings_of_small_y() -> impl Iterator<Item = [u8; 32]> {
     let prime_plus = |y: u8| {
         let mut bytes = [0xff; 32];
         (bytes[0], bytes[31]) = (0xed + y, 0x7f);
@@ -148,12 +143,20 @@ fn non_canonical_encodings_agree_with_the_reference() {
         bytes[0] = y;
         bytes
     };
-    let encodings = (0..19).flat_map(|y| [prime_plus(y), small(y)]).flat_map(|bytes| {
+    (0..19).flat_map(move |y| [prime_plus(y), small(y)]).flat_map(|bytes| {
         let mut signed = bytes;
         signed[31] |= 0x80;
         [bytes, signed]
-    });
-    for encoding in encodings.chain(CURVE.small_order.map(|point| point.0)) {
+    })
+}
+
+/// As R, with an s for which sB − kA is the neutral element.
+#[test]
+fn non_canonical_encodings_agree_with_the_reference() {
+    let mut dice = Dice(1 << 33);
+    let secret = dice.scalar();
+    let mut both = Both::new(&EdwardsPoint::mul_base(&secret).compress().0);
+    for encoding in encodings_of_small_y().chain(CURVE.small_order.map(|point| point.0)) {
         let commitment = CompressedEdwardsY(encoding);
         for message in 0..=99u8 {
             let k = both.ours.challenge(&encoding, &[message]);
@@ -161,6 +164,23 @@ fn non_canonical_encodings_agree_with_the_reference() {
         }
     }
     assert_eq!(both.bad, (19 * 4 + 8) * 100);
+}
+
+#[test]
+fn non_canonical_keys_agree_with_the_reference() {
+    let mut usable = 0;
+    for encoding in encodings_of_small_y() {
+        let ours = Verifier::new(&encoding);
+        let theirs = VerifyingKey::from_bytes(&encoding).is_ok_and(|key| !key.is_weak());
+        assert_eq!(ours.is_some(), theirs, "{encoding:?}");
+        if let Some(ours) = ours {
+            // The challenge is a hash of the bytes as they are.
+            assert_eq!(ours.public(), &encoding);
+            usable += 1;
+        }
+    }
+    // y is 3, 4, 5, 6, 9, 10, 14, 15, 16 or 18.
+    assert_eq!(usable, 10 * 4);
 }
 
 #[test]

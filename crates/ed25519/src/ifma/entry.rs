@@ -1,6 +1,6 @@
 //! The multiples of a point as the kernel adds them: affine, in Niels's form.
 //!
-//! `curve25519-dalek` does not tell the coordinates of a point. It encodes y, so y is known; and x is found from the y
+//! `curve25519-dalek` does not give the coordinates of a point. It encodes y, so y is known; and x is found from the y
 //! of another point. T = (i, 0), where i² = −1, is a point of order 4, and P + T = (i·y, i·x). So x is −i times the y
 //! of P + T. This is done for one point of each place. Their multiples are computed here, which takes a third of the
 //! time.

@@ -18,7 +18,7 @@ impl Element {
     pub(super) const ZERO: Self = Self(fiat::fiat_25519_tight_field_element([0; 5]));
     pub(super) const ONE: Self = Self(fiat::fiat_25519_tight_field_element([1, 0, 0, 0, 0]));
 
-    /// From limbs below 1.5 · 2^52, which is the bound of `carry`.
+    /// From limbs of at most 1.5 · 2^52, which is the bound of `fiat_25519_carry`.
     #[inline]
     pub(super) fn from_limbs(limbs: [u64; 5]) -> Self {
         Self::write(|out| fiat::fiat_25519_carry(out, &fiat::fiat_25519_loose_field_element(limbs)))

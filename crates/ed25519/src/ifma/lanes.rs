@@ -30,8 +30,8 @@ impl Factor {
         Self(vectors)
     }
 
-    /// The product. Its limbs are below 2^59 if those of both factors are below 2^51 + 2^16, and below 2^60 if this is
-    /// true of one of them.
+    /// The product. Its limbs are below 2^59 if those of both factors are below 2^51 + 2^16, and below 2^60 − 2^14 if
+    /// this is true of one of them.
     ///
     /// The reason: the lower half of a product of two limbs is below 2^52. The upper half is below 2^50 if both limbs
     /// have 51 bits, and below 2^51 if one has 52. It weighs 2^52, which is twice the weight of the next column. So if
@@ -39,7 +39,7 @@ impl Factor {
     /// with 52 bits. The columns have 1, 2, 3, 4, 5, 4, 3, 2, 1 and 0 products. Columns 5 to 9 are added 19 times to
     /// columns 0 to 4, because 2^255 is 19 modulo p. The greatest sum is that of columns 0 and 5: (1 + 19 · 6.5) ·
     /// 2^52, which is 124.5 · 2^52, or (1 + 19 · 9) · 2^52, which is 172 · 2^52. The additional 2^16 of a limb are a
-    /// part in 2^35, which does not make it 128 · 2^52 = 2^59, or 2^60.
+    /// part in 2^35, which does not make it 128 · 2^52 = 2^59, or 2^60 − 2^14.
     #[inline]
     #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     pub(super) fn multiply(self, other: Self) -> Wide {

@@ -129,7 +129,7 @@ struct Ratios {
 }
 
 impl Points {
-    /// The points (x, y) as (4x : 4y : 4), because the addends tell 2x and 2y.
+    /// The points (x, y) as (4x : 4y : 4), because the addends give 2x and 2y.
     #[inline]
     #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     fn new(addends: Addends) -> Self {
@@ -156,8 +156,8 @@ impl Points {
 }
 
 impl Ratios {
-    /// The sum from the four products A, B, C, D of the formula. `a` and `b` have limbs below 2^59, `c` and `d` below
-    /// 2^60. So no sum is above 2^60 + 2^60.
+    /// The sum from the four products A, B, C, D of the formula. `a` and `b` have limbs below 2^59, `c` below 2^60 −
+    /// 2^14, as `subtract` demands, and `d` below 2^60. So no sum is above 2^60 + 2^60.
     #[inline]
     #[target_feature(enable = "avx512f,avx512dq,avx512ifma")]
     fn new(a: Wide, b: Wide, c: Wide, d: Wide) -> Self {

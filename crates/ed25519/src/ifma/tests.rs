@@ -5,9 +5,11 @@ use std::arch::x86_64::*;
 use curve25519_dalek::constants::{ED25519_BASEPOINT_POINT, EIGHT_TORSION};
 use curve25519_dalek::scalar::Scalar;
 
+use super::entry::TWICE_D;
 use super::field::{MASK, P};
 use super::*;
 use crate::comb::Comb;
+use crate::digits::{MULTIPLES, digits};
 use crate::tests::Dice;
 
 type Limbs = [u64; 5];
@@ -152,22 +154,31 @@ fn products_of_the_greatest_limbs_keep_their_bounds() {
     assert!(products(carried, all_ones).as_flattened().iter().all(|limb| *limb < (1 << 60) - (1 << 14)));
 }
 
-/// The point of an entry, encoded, if its third part is 2dxy.
-fn encode(entry: &Entry) -> Option<[u8; 32]> {
+/// The three elements of an entry.
+fn parts(entry: &Entry) -> [Element; 3] {
     let words = entry.0.as_flattened();
-    let [plus, minus, product] = [0, 5, 10].map(|at| {
+    [0, 5, 10].map(|at| {
         let limbs: Limbs = std::array::from_fn(|i| words[at + i]);
         assert!(limbs.iter().all(|limb| *limb <= 1 << 51));
         Element::from_limbs(limbs)
-    });
+    })
+}
+
+fn encode_affine(x: Element, y: Element) -> [u8; 32] {
+    let mut bytes = y.to_bytes();
+    bytes[31] |= x.to_bytes()[0] << 7;
+    bytes
+}
+
+/// The point of an entry, encoded, if its third part is 2dxy.
+fn encode(entry: &Entry) -> Option<[u8; 32]> {
+    let [plus, minus, product] = parts(entry);
     let small = |number| Element::from_limbs([number, 0, 0, 0, 0]);
     let half = small(2).invert();
     let (x, y) = (plus.subtract(minus).multiply(half), plus.add(minus).multiply(half));
     let d = small(0).subtract(small(121_665)).multiply(small(121_666).invert());
     let expected = d.multiply(x).multiply(y).multiply(small(2));
-    let mut bytes = y.to_bytes();
-    bytes[31] |= x.to_bytes()[0] << 7;
-    (product.to_bytes() == expected.to_bytes()).then_some(bytes)
+    (product.to_bytes() == expected.to_bytes()).then(|| encode_affine(x, y))
 }
 
 #[test]
@@ -176,7 +187,7 @@ fn entries_are_the_multiples_of_the_library() {
     for point in [ED25519_BASEPOINT_POINT, ED25519_BASEPOINT_POINT * dice.scalar() + EIGHT_TORSION[3]] {
         let comb = Comb::new(&point);
         let entries = comb.entries();
-        assert_eq!(entries.len(), 1 + crate::digits::MULTIPLES);
+        assert_eq!(entries.len(), 1 + MULTIPLES);
         assert_eq!(encode(&entries[0]), Some(EIGHT_TORSION[0].compress().0));
         let mut one = point;
         for place in 0..PLACES {
@@ -190,5 +201,85 @@ fn entries_are_the_multiples_of_the_library() {
         }
         let scalar = Scalar::from(1u64 << 42);
         assert_eq!(encode(&entries[6 * HALF + 1]), Some((point * scalar).compress().0));
+    }
+}
+
+/// Y + X, Y − X, Z and T of one lane, computed with `fiat-crypto`.
+#[derive(Clone, Copy)]
+struct Point {
+    plus: Element,
+    minus: Element,
+    z: Element,
+    t: Element,
+}
+
+impl Point {
+    fn new([plus, minus, _]: [Element; 3]) -> Self {
+        let four = Element::from_limbs([4, 0, 0, 0, 0]);
+        let t = plus.subtract(minus).multiply(plus.add(minus));
+        Self { plus: plus.multiply(four), minus: minus.multiply(four), z: four, t }
+    }
+
+    /// `product` is 2dT of the other, and `twice_z` its 2Z.
+    fn add(self, [plus, minus, product]: [Element; 3], twice_z: Element) -> Self {
+        let (a, b) = (self.minus.multiply(minus), self.plus.multiply(plus));
+        let (c, d) = (self.t.multiply(product), self.z.multiply(twice_z));
+        let (e, f, g, h) = (b.subtract(a), d.subtract(c), d.add(c), b.add(a));
+        let (x, y) = (e.multiply(f), g.multiply(h));
+        Self { plus: y.add(x), minus: y.subtract(x), z: f.multiply(g), t: e.multiply(h) }
+    }
+}
+
+/// What `encode_sum` computes, in the same order.
+fn expected_sum(terms: [Term<'_>; 2]) -> [u8; 32] {
+    let addend = |lane: usize, round: usize| {
+        let (term, place) = (terms[lane / 4], 4 * round + lane % 4);
+        let [plus, minus, product] = parts(term.entry(place));
+        match term.digits[place] {
+            ..0 => [minus, plus, Element::ZERO.subtract(product)],
+            0.. => [plus, minus, product],
+        }
+    };
+    let two = Element::from_limbs([2, 0, 0, 0, 0]);
+    let mut points: [Point; 8] = std::array::from_fn(|lane| {
+        (1..PLACES / 4).fold(Point::new(addend(lane, 0)), |sum, round| sum.add(addend(lane, round), two))
+    });
+    for distance in [4, 2, 1] {
+        let (sums, others) = points.split_at_mut(distance);
+        for (sum, other) in sums.iter_mut().zip(others) {
+            let product = other.t.multiply(Element::from_limbs(TWICE_D));
+            *sum = sum.add([other.plus, other.minus, product], other.z.add(other.z));
+        }
+    }
+    let [Point { plus, minus, z, .. }, ..] = points;
+    let inverse = z.add(z).invert();
+    encode_affine(plus.subtract(minus).multiply(inverse), plus.add(minus).multiply(inverse))
+}
+
+/// Entries with all limbs at their limits, which those of a point have once in 2^51. They need not be points, because
+/// the result is a quotient of polynomials.
+#[test]
+fn sums_of_entries_with_extreme_limbs_are_right() {
+    let Some(kernel) = Ifma::detect() else { return };
+    let mut dice = Dice(1 << 42);
+    let limits = [0, 1, MASK - 18, MASK, 1 << 51];
+    for choice in 0..16usize {
+        let entries: Vec<Entry> = std::iter::repeat_with(|| {
+            let bytes = dice.bytes();
+            // The same limit everywhere, or any; in the last tables none in 2dxy, whose opposite then has 52 bits.
+            let limb = |at: usize| match limits.get(choice) {
+                Some(limit) => *limit,
+                None if choice >= 12 && at >= 10 => 0,
+                None => limits[usize::from(bytes[at]) % limits.len()],
+            };
+            Entry([std::array::from_fn(limb), std::array::from_fn(|i| limb(8 + i))])
+        })
+        .take(1 + MULTIPLES)
+        .collect();
+        for _ in 0..40 {
+            let [first, second] = [dice.scalar(), dice.scalar()].map(|scalar| digits(&scalar));
+            let terms = [&first, &second].map(|digits| Term { entries: &entries, digits });
+            assert_eq!(kernel.encode_sum(terms), expected_sum(terms), "choice {choice}, {first:?}, {second:?}");
+        }
     }
 }
