@@ -130,8 +130,8 @@ pub enum Command {
     Restore(Restore),
     /// Update the schemas of the stores. `serve` does so as well; use this to do it beforehand.
     Migrate,
-    /// Test the settings, the secret, every store, the ports and mail, and say what is wrong and what to do. Changes
-    /// nothing.
+    /// Test the settings, the secret, every store, the ports, mail and the code that verifies signatures, and say what
+    /// is wrong and what to do. Changes nothing.
     Check,
     /// Ask the running server of these settings whether it is ready, and why not. For the health checks of containers.
     ///

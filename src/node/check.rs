@@ -5,6 +5,7 @@
 //! that this server listens on are not reported as taken.
 
 use std::cmp::Ordering;
+use std::fmt::Display;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
@@ -25,6 +26,7 @@ use crate::server::{BindError, check_address, check_certificate};
 use crate::store::ephemeral::{Cursor, Warning};
 use crate::store::migrations::Schema;
 use crate::store::{self, Ephemeral};
+use crate::token::Ed25519Implementation;
 use crate::token::secret::Secrets;
 
 /// The longest wait for a listener to accept a connection.
@@ -108,6 +110,7 @@ pub async fn check(config: &Config) -> Vec<Finding> {
     findings.extend(config.server.management.map(|address| listener("server.management", address)));
     findings.extend(config.server.tls.as_ref().map(check_tls));
     findings.push(check_mail(config).await);
+    findings.push(check_signatures(Ed25519Implementation::in_use(), Ed25519Implementation::rejected()));
     findings
 }
 
@@ -302,6 +305,19 @@ async fn check_mail(config: &Config) -> Finding {
     }
 }
 
+/// Reports the code that verifies Ed25519 signatures. A server chooses it in the same way at its first signature, but
+/// does not log it. `rejected`: the code for this processor, if it computes something else than the reference.
+fn check_signatures(in_use: impl Display, rejected: Option<impl Display>) -> Finding {
+    match rejected {
+        None => Finding::ok("signatures", format!("implementation of Ed25519: {in_use}")),
+        Some(rejected) => {
+            let problem = format!("{rejected} computes wrong sums for Ed25519: the slower {in_use} is used instead");
+            let remedy = "replace the machine if others of its kind do not report this; otherwise report it";
+            Finding::note("signatures", format!("{problem}; {remedy}"))
+        }
+    }
+}
+
 /// Checks that files can be created in `dir`; if it does not exist, that it can be created. Returns true if it exists.
 fn check_writable(dir: &Path) -> Result<bool, String> {
     let dir = std::path::absolute(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
@@ -332,6 +348,14 @@ mod tests {
 
     fn outcome(address: SocketAddr, running: Option<&str>) -> Outcome {
         check_listener("server.management", address, Err(BindError::Forbidden { address }), running).outcome
+    }
+
+    #[test]
+    fn code_that_verifies_wrongly_is_noted() {
+        assert_eq!(check_signatures("reference", None::<&str>).outcome, Outcome::Ok);
+        let finding = check_signatures("reference", Some("AVX-512 IFMA"));
+        assert_eq!(finding.outcome, Outcome::Note);
+        assert!(finding.detail.starts_with("AVX-512 IFMA computes wrong sums"), "{}", finding.detail);
     }
 
     #[test]

@@ -17,4 +17,5 @@ pub mod refresh;
 pub mod revocation_frame;
 pub mod secret;
 
+pub use signet_verify::ed25519::Implementation as Ed25519Implementation;
 pub use signet_verify::{cache, scopes};

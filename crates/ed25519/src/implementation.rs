@@ -46,6 +46,16 @@ impl Implementation {
         *IN_USE
     }
 
+    /// The fastest implementation that this processor can run, if this process does not use it because it computes
+    /// something else than the reference.
+    pub fn rejected() -> Option<Self> {
+        Self::available().next().filter(|fastest| fastest.is_rejected_for(Self::in_use()))
+    }
+
+    fn is_rejected_for(self, in_use: Self) -> bool {
+        in_use.is_reference() && !self.is_reference()
+    }
+
     /// Returns true if this implementation is the reference.
     pub fn is_reference(self) -> bool {
         matches!(self.0, Kind::Reference)
@@ -121,13 +131,16 @@ mod tests {
     fn every_available_implementation_agrees() {
         assert!(Implementation::available().all(Implementation::agrees_with_reference));
         assert_eq!(Implementation::in_use().to_string(), Implementation::available().next().unwrap().to_string());
+        assert!(Implementation::rejected().is_none());
     }
 
     #[test]
     fn a_faulty_implementation_is_not_used() {
         let faulty = Implementation(Kind::Faulty);
         assert!(!faulty.agrees_with_reference());
-        assert!(choose([faulty, Implementation::REFERENCE].into_iter()).is_reference());
+        let chosen = choose([faulty, Implementation::REFERENCE].into_iter());
+        assert!(chosen.is_reference() && faulty.is_rejected_for(chosen));
+        assert!(!chosen.is_rejected_for(chosen));
         assert!(choose([faulty].into_iter()).is_reference());
     }
 

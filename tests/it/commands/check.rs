@@ -28,7 +28,7 @@ fn find(output: &Output, part: &str) -> (String, String) {
 #[test]
 fn check_creates_nothing() {
     let plan = Plan::embedded();
-    for part in ["settings", "data_dir", "secret", "accounts", "ephemeral", "server.listen", "mail"] {
+    for part in ["settings", "data_dir", "secret", "accounts", "ephemeral", "server.listen", "mail", "signatures"] {
         assert_eq!(finding(&plan, part).0, "ok", "{part}");
     }
     assert_eq!(fs::read_dir(plan.dir()).unwrap().count(), 0);
