@@ -49,7 +49,8 @@ pub async fn at_lower_priority<T: Send + 'static>(
 /// (p99.9), instead of 0.086 ms and 0.297 ms.
 pub fn shorten_time_slice() {
     #[cfg(target_os = "linux")]
-    let _ = schedule(libc::SCHED_OTHER, SHORT_SLICE);
+    // The policy stays as it is. If it is a real-time policy, the kernel refuses the call, and no slice ends.
+    let _ = schedule(libc::SCHED_FLAG_KEEP_POLICY as u64, libc::SCHED_OTHER, SHORT_SLICE);
 }
 
 /// The current thread, a worker, has work until [`end_work`].
@@ -74,9 +75,12 @@ pub fn let_worker_finish() -> bool {
 }
 
 /// Lets the current thread wait for its turn when it wakes up, instead of interrupting another one (`SCHED_BATCH`).
-pub fn wait_when_woken() {
+/// Returns true if this changed its policy: another one than the ordinary is the choice of the operator, and stays.
+pub fn wait_when_woken() -> bool {
     #[cfg(target_os = "linux")]
-    let _ = schedule(libc::SCHED_BATCH, DEFAULT_SLICE);
+    return has_ordinary_policy() && schedule(0, libc::SCHED_BATCH, DEFAULT_SLICE).is_ok();
+    #[cfg(not(target_os = "linux"))]
+    false
 }
 
 /// Lets the worker that was interrupted on this core finish, and sleep before the current thread goes on: a worker that
@@ -84,20 +88,29 @@ pub fn wait_when_woken() {
 pub fn let_worker_sleep() {
     #[cfg(target_os = "linux")]
     if interrupted::worker_is_at_work() {
-        wait_when_woken();
+        let is_changed = wait_when_woken();
         interrupted::let_worker_finish();
-        let _ = schedule(libc::SCHED_OTHER, DEFAULT_SLICE);
+        if is_changed {
+            let _ = schedule(0, libc::SCHED_OTHER, DEFAULT_SLICE);
+        }
     }
 }
 
-/// Sets the policy and the time slice of the current thread. A real-time policy, which an operator has chosen, stays: its
-/// threads interrupt all others.
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code, reason = "see SAFETY")]
-fn schedule(policy: i32, slice: u64) -> std::io::Result<()> {
+fn has_ordinary_policy() -> bool {
+    // SAFETY: The call has no pointers.
+    let policy = unsafe { libc::syscall(libc::SYS_sched_getscheduler, 0) };
+    policy == libc::c_long::from(libc::SCHED_OTHER)
+}
+
+/// Sets the policy and the time slice of the current thread.
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code, reason = "see SAFETY")]
+fn schedule(flags: u64, policy: i32, slice: u64) -> std::io::Result<()> {
     let attributes = libc::sched_attr {
         size: size_of::<libc::sched_attr>() as u32,
-        sched_flags: 0,
+        sched_flags: flags,
         sched_policy: policy as u32,
         sched_nice: rustix::process::getpriority_process(None)?,
         sched_priority: 0,
@@ -106,13 +119,7 @@ fn schedule(policy: i32, slice: u64) -> std::io::Result<()> {
         sched_period: 0,
     };
     // SAFETY: The kernel reads `size` bytes at the address during the call and keeps no reference.
-    let result = unsafe {
-        let current = libc::syscall(libc::SYS_sched_getscheduler, 0);
-        if ![libc::SCHED_OTHER, libc::SCHED_BATCH].map(libc::c_long::from).contains(&current) {
-            return Err(std::io::ErrorKind::PermissionDenied.into());
-        }
-        libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0)
-    };
+    let result = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) };
     if result == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
 }
 
@@ -134,12 +141,15 @@ mod tests {
 
     #[test]
     fn slice_and_policy_leave_the_priority() {
-        for (policy, slice) in [(libc::SCHED_OTHER, SHORT_SLICE), (libc::SCHED_BATCH, super::DEFAULT_SLICE)] {
+        for (flags, policy, slice) in [
+            (libc::SCHED_FLAG_KEEP_POLICY as u64, libc::SCHED_OTHER, SHORT_SLICE),
+            (0, libc::SCHED_BATCH, super::DEFAULT_SLICE),
+        ] {
             // On a thread of its own, because the change lasts as long as the thread.
             let changed = std::thread::spawn(move || {
                 lower();
                 let before = getpriority_process(None).unwrap();
-                schedule(policy, slice).unwrap();
+                schedule(flags, policy, slice).unwrap();
                 (before, getpriority_process(None).unwrap())
             });
             let (before, after) = changed.join().unwrap();
@@ -148,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn thread_interrupts_others_again_after_the_worker_sleeps() {
+    fn policy_is_as_before_after_the_worker_sleeps() {
         // proc_pid_stat(5), field 41.
         let policy = || {
             let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
@@ -160,13 +170,15 @@ mod tests {
             let mut one = CpuSet::new();
             one.set((0..CpuSet::MAX_CPU).find(|core| allowed.is_set(*core)).unwrap());
             sched_setaffinity(None, &one).unwrap();
-            wait_when_woken();
-            let waiting = policy();
             // This thread plays the worker too, so it waits in vain.
             begin_work();
             let_worker_sleep();
-            (waiting, policy())
+            let after_ordinary = policy();
+            assert!(wait_when_woken());
+            let_worker_sleep();
+            (after_ordinary, policy())
         });
-        assert_eq!(policies.join().unwrap(), (libc::SCHED_BATCH, libc::SCHED_OTHER));
+        // A policy that was there before stays.
+        assert_eq!(policies.join().unwrap(), (libc::SCHED_OTHER, libc::SCHED_BATCH));
     }
 }
