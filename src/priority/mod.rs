@@ -53,6 +53,15 @@ pub fn shorten_time_slice() {
     let _ = schedule(libc::SCHED_FLAG_KEEP_POLICY as u64, libc::SCHED_OTHER, SHORT_SLICE);
 }
 
+/// Returns true if this process may use one core alone. Then workers say when they work ([`begin_work`], [`end_work`]),
+/// and other threads give way to them ([`let_worker_finish`]).
+pub fn has_one_core() -> bool {
+    #[cfg(target_os = "linux")]
+    return interrupted::has_one_core();
+    #[cfg(not(target_os = "linux"))]
+    false
+}
+
 /// The current thread, a worker, has work until [`end_work`].
 pub fn begin_work() {
     #[cfg(target_os = "linux")]
@@ -65,8 +74,8 @@ pub fn end_work() {
     interrupted::end_work();
 }
 
-/// Waits until the worker that was interrupted on this core has finished. Returns false if it did not finish in time:
-/// the current thread should then go on for a while. Not for workers.
+/// Waits until the worker that was interrupted has finished. Returns false if it did not finish in time: the current
+/// thread should then go on for a while. Not for workers.
 pub fn let_worker_finish() -> bool {
     #[cfg(target_os = "linux")]
     return interrupted::let_worker_finish();
@@ -74,26 +83,32 @@ pub fn let_worker_finish() -> bool {
     true
 }
 
-/// Lets the current thread wait for its turn when it wakes up, instead of interrupting another one (`SCHED_BATCH`).
-/// Returns true if this changed its policy: another one than the ordinary is the choice of the operator, and stays.
-pub fn wait_when_woken() -> bool {
+/// On one core, lets the current thread wait for its turn when it wakes up, instead of interrupting another one.
+pub fn wait_when_woken() {
     #[cfg(target_os = "linux")]
-    return has_ordinary_policy() && schedule(0, libc::SCHED_BATCH, DEFAULT_SLICE).is_ok();
-    #[cfg(not(target_os = "linux"))]
-    false
+    if has_one_core() {
+        interrupt_nobody();
+    }
 }
 
-/// Lets the worker that was interrupted on this core finish, and sleep before the current thread goes on: a worker that
-/// sleeps can interrupt this thread again.
+/// Lets the worker that was interrupted finish, and sleep before the current thread goes on: a worker that sleeps can
+/// interrupt this thread again.
 pub fn let_worker_sleep() {
     #[cfg(target_os = "linux")]
     if interrupted::worker_is_at_work() {
-        let is_changed = wait_when_woken();
+        let is_changed = interrupt_nobody();
         interrupted::let_worker_finish();
         if is_changed {
             let _ = schedule(0, libc::SCHED_OTHER, DEFAULT_SLICE);
         }
     }
+}
+
+/// `SCHED_BATCH`. Returns true if this changed the policy: another one than the ordinary is the choice of the operator,
+/// and stays.
+#[cfg(target_os = "linux")]
+fn interrupt_nobody() -> bool {
+    has_ordinary_policy() && schedule(0, libc::SCHED_BATCH, DEFAULT_SLICE).is_ok()
 }
 
 #[cfg(target_os = "linux")]
@@ -174,7 +189,7 @@ mod tests {
             begin_work();
             let_worker_sleep();
             let after_ordinary = policy();
-            assert!(wait_when_woken());
+            wait_when_woken();
             let_worker_sleep();
             (after_ordinary, policy())
         });

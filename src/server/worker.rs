@@ -72,7 +72,9 @@ where
 {
     priority::shorten_time_slice();
     let mut runtime = Builder::new_current_thread();
-    runtime.on_thread_unpark(priority::begin_work).on_thread_park(priority::end_work);
+    if priority::has_one_core() {
+        runtime.on_thread_unpark(priority::begin_work).on_thread_park(priority::end_work);
+    }
     let runtime = match runtime.enable_all().event_interval(EVENT_INTERVAL).build_local(LocalOptions::default()) {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -49,7 +49,6 @@ const IO_CRATES: &[&str] =
 const UNSAFE: &[(&str, usize)] = &[
     ("src/auth/passwords/memory.rs", 1),
     ("src/node/program_memory.rs", 1),
-    ("src/priority/interrupted.rs", 1),
     ("src/priority/mod.rs", 2),
     ("crates/argon2/src/kernel/avx2.rs", 3),
     ("crates/argon2/src/kernel/avx512.rs", 3),

@@ -248,8 +248,8 @@ impl Shared {
     /// a seventieth at nice 19 and half of that with `SCHED_IDLE`: with the last two, no sign-in would be done before
     /// its deadline.
     ///
-    /// At either priority, the threads do not interrupt a worker when they wake up, and let one finish that was
-    /// interrupted on their core (`let_worker_finish`).
+    /// On one core, the threads do not interrupt a worker when they wake up, and let one finish that was interrupted
+    /// (`let_worker_finish`), at either priority.
     fn work(self: Arc<Self>, priority: Priority) {
         if priority == Priority::Low {
             priority::lower();
