@@ -71,17 +71,21 @@ impl Crowd {
     /// Each has a connection of its own. When the server resets some of many bodies on one connection, the client under
     /// test now and then sends no more of the others, although the server's windows allow it: a client of another
     /// library (Python's `h2`) went on in all of 46 runs.
-    async fn start(server: &TestServer, new_client: NewClient) -> Self {
-        let (mut tasks, responses) = (JoinSet::new(), Arc::<[AtomicUsize; 2]>::default());
+    fn start(server: &TestServer, new_client: NewClient) -> Self {
+        let mut crowd = Self { tasks: JoinSet::new(), responses: Arc::default() };
         for _ in 0..CLIENTS {
-            let (request, responses) = (batch(server, &new_client(), unfinished_body()), responses.clone());
-            tasks.spawn(async move {
-                let Ok(response) = request.send().await else { return };
-                let refused = response.status() == 503 && response.headers().contains_key("retry-after");
-                responses[usize::from(!refused)].fetch_add(1, Ordering::SeqCst);
-            });
+            crowd.add(server, new_client);
         }
-        Self { tasks, responses }
+        crowd
+    }
+
+    fn add(&mut self, server: &TestServer, new_client: NewClient) {
+        let (request, responses) = (batch(server, &new_client(), unfinished_body()), self.responses.clone());
+        self.tasks.spawn(async move {
+            let Ok(response) = request.send().await else { return };
+            let refused = response.status() == 503 && response.headers().contains_key("retry-after");
+            responses[usize::from(!refused)].fetch_add(1, Ordering::SeqCst);
+        });
     }
 
     fn responses(&self) -> [usize; 2] {
@@ -100,19 +104,25 @@ async fn memory_for_unfinished_bodies_is_bounded() {
         let other = http1();
         batch(&server, &other, large_batch()).send_checked().await.is(200);
         let before = memory(&server).await;
-        let crowd = Crowd::start(&server, new_client).await;
+        let mut crowd = Crowd::start(&server, new_client);
         let mut growth = 0;
         until_within(&format!("{name}: bodies beyond the budget are refused"), TIMEOUT, async || {
             growth = memory(&server).await.saturating_sub(before).max(growth);
             assert!(growth < MAX_GROWTH, "{name}: memory grew by {growth} bytes");
-            crowd.responses()[0] == CLIENTS - FITTING
+            // Bodies that compete for the last part of the budget may all be refused.
+            crowd.responses()[0] >= CLIENTS - FITTING
         })
         .await;
-        assert_eq!(crowd.responses(), [CLIENTS - FITTING, 0], "{name}");
+        assert_eq!(crowd.responses()[1], 0, "{name}");
         println!("{name}: memory grew by {growth} bytes for {CLIENTS} bodies of {BODY_SIZE}");
         // Another large body is refused as well, once those that fit have arrived.
         until_within(&format!("{name}: another large body is refused"), TIMEOUT, async || {
             let response = batch(&server, &other, large_batch()).send_checked().await;
+            if response.status == 200 {
+                // There is still a place for one.
+                crowd.add(&server, new_client);
+                return false;
+            }
             response.status == 503 && response.json()["type"] == "overloaded"
         })
         .await;
@@ -135,7 +145,7 @@ async fn timed_out_bodies_release_their_budget() {
         let server = TestServer::embedded(|plan| {
             plan.set("SIGNET_SERVER__BODY_TIMEOUT", "6s").set("SIGNET_SERVER__MAX_HELD", "4MiB")
         });
-        let mut crowd = Crowd::start(&server, new_client).await;
+        let mut crowd = Crowd::start(&server, new_client);
         while crowd.tasks.join_next().await.is_some() {}
         let [refused, timed_out] = crowd.responses();
         assert!(refused > 0 && timed_out > 0, "{name}: {refused} refused, {timed_out} timed out");
