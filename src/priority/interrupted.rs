@@ -84,8 +84,8 @@ mod tests {
 
     const MINUTE: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
 
-    #[test]
-    fn thread_waits_until_the_worker_has_finished() {
+    /// `finish` is called when a thread waits for the worker. It must end the wait.
+    fn wait_until(finish: impl FnOnce(&Core)) {
         let core = Core(AtomicU32::new(IDLE));
         core.begin();
         std::thread::scope(|scope| {
@@ -93,24 +93,22 @@ mod tests {
             while core.0.load(Ordering::Relaxed) != AWAITED {
                 std::thread::yield_now();
             }
-            core.end();
+            finish(&core);
             assert!(waiting.join().unwrap());
         });
         assert_eq!(core.0.load(Ordering::Relaxed), IDLE);
     }
 
     #[test]
+    fn thread_waits_until_the_worker_has_finished() {
+        wait_until(Core::end);
+    }
+
+    #[test]
     fn another_worker_on_the_core_forgets_no_waiting_thread() {
-        let core = Core(AtomicU32::new(IDLE));
-        core.begin();
-        std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| core.wait(MINUTE));
-            while core.0.load(Ordering::Relaxed) != AWAITED {
-                std::thread::yield_now();
-            }
+        wait_until(|core| {
             core.begin();
             core.end();
-            assert!(waiting.join().unwrap());
         });
     }
 

@@ -46,6 +46,15 @@ pub async fn describe_user(ctx: &Context, user: UserId) -> Result<UserDetails, E
     })
 }
 
+/// The user whose id, address or username the text is.
+pub async fn find_by_text(ctx: &Context, text: &str) -> store::Result<Option<User>> {
+    match (UserId::parse(text), LoginName::parse(text)) {
+        (Some(id), _) => ctx.accounts.user(Find::Id(id)).await,
+        (None, Some(login)) => find_by_login(ctx, &login).await,
+        (None, None) => Ok(None),
+    }
+}
+
 /// The user with this login name. If usernames of two users are spellings of one name, each has its own spelling.
 pub async fn find_by_login(ctx: &Context, login: &LoginName) -> store::Result<Option<User>> {
     match login {

@@ -1,11 +1,10 @@
 //! Searches users for an administrator.
 
-use super::find::find_by_login;
+use super::find::find_by_text;
 use crate::auth::Error;
 use crate::auth::context::Context;
-use crate::auth::identity::{LoginName, MAX_EMAIL};
-use crate::id::UserId;
-use crate::store::accounts::{Find, User, UserPage, UserSearch};
+use crate::auth::identity::MAX_EMAIL;
+use crate::store::accounts::{User, UserPage, UserSearch};
 
 pub use crate::store::accounts::UserStatus;
 
@@ -34,7 +33,7 @@ pub struct Query<'a> {
 /// others, on the first page.
 pub async fn search_users(ctx: &Context, query: Query<'_>) -> Result<UserPage, Error> {
     let text = query.text.trim();
-    let exact = find_exactly(ctx, text).await?.filter(|user| has_status(user, query.status));
+    let exact = find_by_text(ctx, text).await?.filter(|user| has_status(user, query.status));
     let mut users: Vec<User> = exact.iter().filter(|_| query.before.is_none()).cloned().collect();
     let mut search = UserSearch {
         text: Some(text.to_owned()).filter(|text| !text.is_empty()),
@@ -56,15 +55,6 @@ pub async fn search_users(ctx: &Context, query: Query<'_>) -> Result<UserPage, E
         }
     }
     Ok(UserPage { users, next: search.before })
-}
-
-/// The user whose id, address or username the text is.
-async fn find_exactly(ctx: &Context, text: &str) -> Result<Option<User>, Error> {
-    Ok(match (UserId::parse(text), LoginName::parse(text)) {
-        (Some(id), _) => ctx.accounts.user(Find::Id(id)).await?,
-        (None, Some(login)) => find_by_login(ctx, &login).await?,
-        (None, None) => None,
-    })
 }
 
 fn has_status(user: &User, status: Option<UserStatus>) -> bool {

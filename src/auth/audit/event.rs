@@ -146,7 +146,7 @@ impl Event {
         Self { user, ..self }
     }
 
-    /// Whether the user concerned is a superuser.
+    /// The user concerned is a superuser, or is not.
     pub fn of_superuser(self, is_of_superuser: bool) -> Self {
         Self { is_of_superuser, ..self }
     }

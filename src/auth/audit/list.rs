@@ -67,7 +67,7 @@ impl EventFilter {
         self.types.is_empty() && self.actor.is_none()
     }
 
-    /// Whether all wanted types are attempts, or none is. `None`: some are, or only newer nodes know one.
+    /// True if all wanted types are attempts, false if none is. `None` if some are, or if only newer nodes know one.
     fn is_attempt(&self) -> Option<bool> {
         let mut wanted = self.types.iter().map(|name| {
             let named = EventType::ALL.iter().filter(|event_type| is_named(event_type.name(), name));

@@ -94,10 +94,8 @@ async fn count_and_compare(
         None => false,
     };
     // A recovery code of six digits may happen to be the TOTP code of a step that is consumed already.
-    let recovery_code = match is_totp_code {
-        true => None,
-        false => recovery::find(ctx, user.id, code, request_ctx.rate_limit_ip).await?,
-    };
+    let recovery_code =
+        if is_totp_code { None } else { recovery::find(ctx, user.id, code, request_ctx.rate_limit_ip).await? };
     if !is_totp_code && recovery_code.is_none() {
         return Err(attempt.refusal(Error::InvalidMfaCode));
     }

@@ -17,17 +17,17 @@ use crate::auth;
 use crate::auth::accounts::create;
 use crate::auth::accounts::delete::delete_user;
 use crate::auth::accounts::disable;
-use crate::auth::accounts::find::find_by_login;
+use crate::auth::accounts::find::find_by_text;
 use crate::auth::accounts::update::{self, update_user_as_operator};
 use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
-use crate::auth::identity::{LoginName, Username};
+use crate::auth::identity::Username;
 use crate::auth::mfa::reset_as_operator;
 use crate::auth::passwords::Password;
 use crate::auth::sessions::sign_out::sign_out_user_as_admin;
 use crate::clock::Timestamp;
 use crate::id::UserId;
-use crate::store::accounts::{Find, User};
+use crate::store::accounts::User;
 use crate::token::custom_claims::CustomClaims;
 
 pub(super) use record::{UserRecord, validate_record};
@@ -252,12 +252,7 @@ async fn other_superuser_exists(ctx: &Context, user: UserId) -> Result<bool, Cli
 
 /// Finds the user by id, e-mail address or username, in any spelling.
 pub(super) async fn find(ctx: &Context, name: &str) -> Result<User, CliError> {
-    let user = match (UserId::parse(name), LoginName::parse(name)) {
-        (Some(id), _) => ctx.accounts.user(Find::Id(id)).await?,
-        (None, Some(login)) => find_by_login(ctx, &login).await?,
-        (None, None) => None,
-    };
-    user.ok_or_else(|| not_found(name))
+    find_by_text(ctx, name).await?.ok_or_else(|| not_found(name))
 }
 
 fn not_found(name: &str) -> CliError {

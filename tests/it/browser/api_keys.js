@@ -30,7 +30,7 @@ await run(async () => {
   await changesOfOneProject(page);
 });
 
-/** What is listed is shown, and what is missing is named and can be listed later. */
+/** Keys that were listed are shown. Projects whose keys are missing are named, and can be listed later. */
 async function beyondTheLimit(page) {
   let requests = 0;
   await page.route(LIST, (route) => {
