@@ -216,7 +216,9 @@ fn write(report: &Report, out: &Path) {
     };
     let machine = &report.machine;
     let day = machine.date.split('T').next().unwrap_or_default();
-    let machine = format!("{}, Linux {}, {day}", machine.processor, machine.kernel);
+    // The version without the builder's suffix, as the pages name it.
+    let kernel = machine.kernel.splitn(3, '.').take(2).collect::<Vec<_>>().join(".");
+    let machine = format!("{}, Linux {kernel}, {day}", machine.processor);
     let bars = sign_in_bars(report);
     for bar in &bars {
         println!("{:<36} {:>7.2} ms of processor time", bar.name, bar.value);
