@@ -17,6 +17,7 @@ mod corpora;
 mod cost;
 mod cross_dialect;
 mod docs;
+mod ended_sign_ins;
 mod enumeration;
 mod faults;
 mod fleet;

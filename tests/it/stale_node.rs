@@ -278,7 +278,7 @@ async fn late_write_by_a_slower_clock_is_read() {
     let old = open_native_session(&node).await;
     node.advance_fresh(3600 * SECOND);
     reapply(&node.ctx).await.unwrap();
-    node.ctx.accounts.delete_user(node.user.id, node.clock.now() - 60 * SECOND, START).await.unwrap();
+    node.ctx.accounts.delete_user(node.user.id, None, node.clock.now() - 60 * SECOND, START).await.unwrap();
     node.advance_fresh(60 * SECOND);
     reapply(&node.ctx).await.unwrap();
     assert!(matches!(try_refresh(&node, &old).await, Err(Error::InvalidRefreshToken)));

@@ -23,7 +23,7 @@ use crate::auth::run_to_completion::run_to_completion;
 use crate::auth::{Error, mailing, rate_limit};
 use crate::id::SessionId;
 use crate::mail::Letter;
-use crate::store::accounts::{RecoveryCode, SealedTotp, User};
+use crate::store::accounts::{Find, RecoveryCode, SealedTotp, User};
 use crate::store::ephemeral::ClaimKey;
 
 /// Lifetime of an enrollment that is not confirmed.
@@ -116,7 +116,7 @@ async fn enable_and_notify(
     run_to_completion(async move {
         let valid_after = Some(user.sessions_valid_after);
         if !ctx.accounts.enable_totp(user.id, &secret, step, &recovery, valid_after, ctx.now()).await? {
-            return Err(Error::Mfa(MfaError::AlreadyEnabled));
+            return Err(not_changed(&ctx, &user, MfaError::AlreadyEnabled).await?);
         }
         mailing::queue_notice(&ctx, &user, Letter::SecondFactorOn, &notice_origin).await;
         audit::record(&ctx, Event::of_account(EventType::MfaEnabled, &user, origin));
@@ -178,8 +178,8 @@ pub async fn disable(
     let (ctx, user, notice_origin) = (ctx.clone(), user.clone(), NoticeOrigin::client(request_ctx));
     let origin = Origin::request(request_ctx);
     run_to_completion(async move {
-        if !ctx.accounts.disable_totp(user.id, ctx.now()).await? {
-            return Err(Error::Mfa(MfaError::AlreadyDisabled));
+        if !ctx.accounts.disable_totp(user.id, Some(user.sessions_valid_after), ctx.now()).await? {
+            return Err(not_changed(&ctx, &user, MfaError::AlreadyDisabled).await?);
         }
         mailing::queue_notice(&ctx, &user, Letter::SecondFactorOff, &notice_origin).await;
         audit::record(&ctx, Event::of_account(EventType::MfaDisabled, &user, origin));
@@ -214,6 +214,14 @@ pub async fn replace_recovery_codes(
         Ok(codes)
     })
     .await
+}
+
+/// Why the store changed nothing: the sessions of the user have ended since the request was authenticated, or another
+/// request did the same before, which is `already_done`.
+async fn not_changed(ctx: &Context, user: &User, already_done: MfaError) -> Result<Error, Error> {
+    let row = ctx.accounts.user(Find::Id(user.id)).await?;
+    let is_open = row.is_some_and(|row| row.sessions_valid_after == user.sessions_valid_after);
+    Ok(if is_open { Error::Mfa(already_done) } else { VerifyError::Revoked.into() })
 }
 
 /// Replaces [`Error::WrongCurrentPassword`], so that a wrong password and a wrong code give the same answer.

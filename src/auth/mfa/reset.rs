@@ -18,7 +18,7 @@ use crate::store::accounts::{Find, User};
 pub async fn reset_as_operator(ctx: &Context, user: UserId, origin: Origin) -> Result<(User, bool), Error> {
     let ctx = ctx.clone();
     run_to_completion(async move {
-        let was_on = ctx.accounts.disable_totp(user, ctx.now()).await?;
+        let was_on = ctx.accounts.disable_totp(user, None, ctx.now()).await?;
         let user = ctx.accounts.user(Find::Id(user)).await?.ok_or(Error::NotFound)?;
         if was_on {
             audit::record(&ctx, Event::of_user(EventType::MfaReset, user.id, origin));

@@ -209,10 +209,17 @@ pub trait Accounts: Send + Sync + 'static {
     async fn end_sign_ins(&self, user: UserId, now: Timestamp) -> Result<Option<User>>;
 
     /// Deletes a user with its projects and keys. Returns the value to which [`Accounts::end_sign_ins`] would have
-    /// raised [`User::sessions_valid_after`]; `None` if there is no such user. The same step records this value for
-    /// [`Accounts::revocations_since`]. It also removes some records older than `forget`, more than it adds, so that
-    /// the records do not grow without bound.
-    async fn delete_user(&self, user: UserId, now: Timestamp, forget: Timestamp) -> Result<Option<Timestamp>>;
+    /// raised [`User::sessions_valid_after`]; `None` if there is no such user, and also if `owner_valid_after` is given
+    /// and the user's [`User::sessions_valid_after`] differs: the session that asks for it may have ended since. The
+    /// same step records this value for [`Accounts::revocations_since`]. It also removes some records older than
+    /// `forget`, more than it adds, so that the records do not grow without bound.
+    async fn delete_user(
+        &self,
+        user: UserId,
+        owner_valid_after: Option<Timestamp>,
+        now: Timestamp,
+        forget: Timestamp,
+    ) -> Result<Option<Timestamp>>;
 
     /// Lists the users whose sign-ins were ended, and when: those whose [`User::sessions_valid_after`] was ever raised
     /// above [`User::created_at`], with its value, and deleted users. Sorted by time and id. Starts with the time
@@ -238,9 +245,10 @@ pub trait Accounts: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<bool>;
 
-    /// Turns the second factor off and deletes its recovery codes; `false` if it was off. Of any number of concurrent
-    /// callers exactly one gets `true`.
-    async fn disable_totp(&self, user: UserId, now: Timestamp) -> Result<bool>;
+    /// Turns the second factor off and deletes its recovery codes; `false` if it was off, and also if
+    /// `owner_valid_after` is given and the user's [`User::sessions_valid_after`] differs: the session that asks for it
+    /// may have ended since. Of any number of concurrent callers exactly one gets `true`.
+    async fn disable_totp(&self, user: UserId, owner_valid_after: Option<Timestamp>, now: Timestamp) -> Result<bool>;
 
     /// Uses up a time step: `true` for exactly one of any number of concurrent callers, and afterwards `false` for the
     /// same and every earlier step. `false` if the second factor is off.

@@ -99,7 +99,7 @@ pub(super) async fn api_key_needs_its_user_and_project(store: Arc<dyn Accounts>)
         assert!(!store.create_api_key(&key(&refused, "sk_1", START), None).await.unwrap());
         assert_eq!(store.api_key("sk_1").await.unwrap(), None);
     }
-    assert!(store.delete_user(eve.id, at(1), START).await.unwrap().is_some());
+    assert!(store.delete_user(eve.id, None, at(1), START).await.unwrap().is_some());
     assert!(!store.create_api_key(&key(&eve, "sk_1", START), None).await.unwrap());
 
     // During the deletion of the user: a key that was created is deleted with it, and no caller gets an error.
@@ -107,7 +107,7 @@ pub(super) async fn api_key_needs_its_user_and_project(store: Arc<dyn Accounts>)
         let (store, ada) = (store.clone(), ada.clone());
         async move {
             if number == 25 {
-                assert!(store.delete_user(ada.id, at(1), START).await.unwrap().is_some());
+                assert!(store.delete_user(ada.id, None, at(1), START).await.unwrap().is_some());
             } else {
                 store.create_api_key(&key(&ada, &format!("sk_{number}"), START), None).await.unwrap();
             }
@@ -343,7 +343,7 @@ pub(super) async fn deactivated_api_keys_are_listed_in_pages(store: Arc<dyn Acco
     assert_eq!(store.deactivated_since(at(0), Some(expected[1].0), 100).await.unwrap(), pairs(2));
 
     // Keys that are deleted with their user are no longer listed.
-    assert!(store.delete_user(eve.id, at(50), START).await.unwrap().is_some());
+    assert!(store.delete_user(eve.id, None, at(50), START).await.unwrap().is_some());
     expected.retain(|(.., owner)| *owner == ada.id);
     assert_eq!(list(at(0), 100).await, expected.iter().map(|(key, moment, _)| (*key, *moment)).collect::<Vec<_>>());
 }

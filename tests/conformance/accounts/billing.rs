@@ -161,7 +161,7 @@ pub(super) async fn deleting_a_user_deletes_its_projects(store: Arc<dyn Accounts
     assert!(store.create_project(ada.id, second, "second", at(1)).await.unwrap());
     let key = key(&NewUser { project: second, ..ada.clone() }, "sk_1", START);
     assert!(store.create_api_key(&key, None).await.unwrap());
-    assert!(store.delete_user(ada.id, at(2), START).await.unwrap().is_some());
+    assert!(store.delete_user(ada.id, None, at(2), START).await.unwrap().is_some());
     assert_eq!(store.projects(ada.id).await.unwrap(), []);
     assert_eq!(store.api_key("sk_1").await.unwrap(), None);
     assert!(!store.create_project(ada.id, second, "second", at(3)).await.unwrap());
@@ -174,7 +174,7 @@ pub(super) async fn concurrent_deletion_leaves_no_project(store: Arc<dyn Account
             let store = store.clone();
             async move {
                 if number == MANY / 2 {
-                    store.delete_user(ada.id, at(2), START).await.unwrap().is_some()
+                    store.delete_user(ada.id, None, at(2), START).await.unwrap().is_some()
                 } else {
                     store.create_project(ada.id, project(1), "one", at(1)).await.unwrap()
                 }

@@ -163,7 +163,7 @@ pub(super) async fn user_numbers_are_not_reused(store: Arc<dyn Accounts>) {
         let user = create(&*store, &new_user(&format!("user{round}"))).await;
         assert!(user.number > highest, "the number of a deleted user was reused");
         highest = user.number;
-        assert!(store.delete_user(user.id, at(1), START).await.unwrap().is_some());
+        assert!(store.delete_user(user.id, None, at(1), START).await.unwrap().is_some());
     }
 }
 
@@ -227,7 +227,7 @@ pub(super) async fn users_are_listed_in_pages(store: Arc<dyn Accounts>) {
     assert_eq!(store.users(all[6].number, 3).await.unwrap(), Vec::new());
     assert_eq!(store.users(0, 0).await.unwrap(), Vec::new());
     assert_eq!(store.users(i64::MIN, u32::MAX).await.unwrap(), all);
-    assert!(store.delete_user(all[3].id, at(1), START).await.unwrap().is_some());
+    assert!(store.delete_user(all[3].id, None, at(1), START).await.unwrap().is_some());
     assert_eq!(store.users(all[2].number, 2).await.unwrap(), all[4..6], "a deleted user leaves no gap in a page");
 }
 

@@ -56,7 +56,7 @@ pub(super) async fn one_field_changes_alone(store: Arc<dyn Accounts>) {
     ] {
         let name = format!("{changes:?}");
         // Each change starts from the same state: a user created again with the same id.
-        assert!(store.delete_user(ada.id, at(1), START).await.unwrap().is_some());
+        assert!(store.delete_user(ada.id, None, at(1), START).await.unwrap().is_some());
         let number = create(&*store, &NewUser { id: ada.id, ..new_user("ada") }).await.number;
         let expected = User { number, updated_at: at(10), ..expected };
         assert_eq!(changed(&*store, ada.id, &changes, at(10)).await, expected, "{name}");
@@ -215,7 +215,7 @@ pub(super) async fn former_email_can_be_used_again(store: Arc<dyn Accounts>) {
     let other = NewUser { email: ada.email.clone(), ..new_user("other") };
     create(&*store, &other).await;
     assert_eq!(store.change_user(ada.id, &to_email(&ada.email), at(2)).await.unwrap(), Changed::EmailTaken);
-    assert!(store.delete_user(other.id, at(3), START).await.unwrap().is_some());
+    assert!(store.delete_user(other.id, None, at(3), START).await.unwrap().is_some());
     assert_eq!(changed(&*store, ada.id, &to_email(&ada.email), at(4)).await.email, ada.email);
 }
 
@@ -379,6 +379,6 @@ pub(super) async fn users_are_paged_by_offset(store: Arc<dyn Accounts>) {
     for skip in [1 << 40, i64::MAX as u64, u64::MAX] {
         assert_eq!(store.users_page(skip, u32::MAX).await.unwrap(), Vec::new(), "after {skip}");
     }
-    assert!(store.delete_user(all[3].id, at(1), START).await.unwrap().is_some());
+    assert!(store.delete_user(all[3].id, None, at(1), START).await.unwrap().is_some());
     assert_eq!(store.users_page(3, 2).await.unwrap(), all[4..6], "a deleted user has no offset");
 }

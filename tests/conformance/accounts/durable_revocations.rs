@@ -13,7 +13,7 @@ const LONG_AGO: Timestamp = Timestamp::from_millis(0);
 
 /// Deletes a user without forgetting older deletions.
 async fn delete(store: &dyn Accounts, user: UserId, now: Timestamp) {
-    assert!(store.delete_user(user, now, LONG_AGO).await.unwrap().is_some());
+    assert!(store.delete_user(user, None, now, LONG_AGO).await.unwrap().is_some());
 }
 
 async fn since(store: &dyn Accounts, since: Timestamp) -> Vec<(UserId, Timestamp)> {
@@ -39,7 +39,7 @@ pub(super) async fn user_never_ended_is_not_listed(store: Arc<dyn Accounts>) {
     create(&*store, &NewUser { disabled: true, ..new_user("eve") }).await;
     store.upgrade_hash(ada.id, &hash("ada"), &hash("new")).await.unwrap();
     set_disabled(&*store, ada.id, false, at(1)).await;
-    assert_eq!(store.delete_user(unknown_user(), at(1), LONG_AGO).await.unwrap(), None);
+    assert_eq!(store.delete_user(unknown_user(), None, at(1), LONG_AGO).await.unwrap(), None);
     assert_eq!(since(&*store, LONG_AGO).await, []);
 }
 
@@ -80,7 +80,7 @@ pub(super) async fn deleted_user_is_listed(store: Arc<dyn Accounts>) {
     delete(&*store, bob.id, at(15)).await;
     // Deleted by a clock that is behind: later than the value in the row, which a sign-in may have read.
     store.end_sign_ins(eve.id, at(100)).await.unwrap();
-    assert_eq!(store.delete_user(eve.id, at(30), LONG_AGO).await.unwrap(), Some(at(101)));
+    assert_eq!(store.delete_user(eve.id, None, at(30), LONG_AGO).await.unwrap(), Some(at(101)));
     assert_eq!(since(&*store, LONG_AGO).await, [(bob.id, at(15)), (ada.id, at(20)), (eve.id, at(101))]);
     assert_eq!(since(&*store, at(16)).await, [(ada.id, at(20)), (eve.id, at(101))]);
 }
@@ -96,7 +96,7 @@ pub(super) async fn user_deleted_twice_is_listed_once(store: Arc<dyn Accounts>) 
     create(&*store, &ada).await;
     assert_eq!(since(&*store, LONG_AGO).await, [(ada.id, at(30))]);
     // A deletion does not forget the earlier deletion of the same user.
-    assert!(store.delete_user(ada.id, at(40), at(35)).await.unwrap().is_some());
+    assert!(store.delete_user(ada.id, None, at(40), at(35)).await.unwrap().is_some());
     assert_eq!(since(&*store, LONG_AGO).await, [(ada.id, at(40))]);
 }
 
@@ -145,7 +145,7 @@ pub(super) async fn old_deletions_are_forgotten(store: Arc<dyn Accounts>) {
     store.end_sign_ins(users[3].id, at(1)).await.unwrap();
     delete(&*store, users[0].id, at(10)).await;
     delete(&*store, users[1].id, at(20)).await;
-    assert!(store.delete_user(users[2].id, at(30), at(20)).await.unwrap().is_some());
+    assert!(store.delete_user(users[2].id, None, at(30), at(20)).await.unwrap().is_some());
     let kept = [(users[3].id, at(1)), (users[1].id, at(20)), (users[2].id, at(30))];
     assert_eq!(since(&*store, LONG_AGO).await, kept, "a row is no note: what it says stays");
 }
@@ -159,7 +159,7 @@ pub(super) async fn deletion_is_listed_as_soon_as_it_returns(store: Arc<dyn Acco
     let listed = run_concurrently(30, |number| {
         let (store, user) = (store.clone(), deleted[number]);
         async move {
-            let ended_at = store.delete_user(user, at(number as i64), forget).await.unwrap().unwrap();
+            let ended_at = store.delete_user(user, None, at(number as i64), forget).await.unwrap().unwrap();
             store.revocations_since(LONG_AGO, None, ALL).await.unwrap().contains(&(user, ended_at))
         }
     })

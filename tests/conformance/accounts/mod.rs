@@ -72,6 +72,7 @@ suite! {
         unknown_user_is_not_ended_or_deleted
         deleting_a_user_deletes_everything_it_owns
         user_is_deleted_once
+        session_that_has_ended_deletes_no_user
         check_succeeds
     }
     details {
@@ -117,6 +118,7 @@ suite! {
         one_of_many_concurrent_enables_wins
         disabling_totp_deletes_steps_and_codes
         one_of_many_concurrent_disables_wins
+        session_that_has_ended_disables_no_totp
         concurrent_enable_and_disable_never_mix_codes
         totp_step_is_used_once_and_no_earlier_one_after
         one_of_many_uses_a_totp_step

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{START, at, create, hash, key, new_user, row, run_concurrently, set_disabled, set_password, unknown_user};
+use signet::id::UserId;
 use signet::store::Accounts;
 use signet::store::accounts::{Created, Find, NewUser, User};
 
@@ -125,7 +126,7 @@ pub(super) async fn concurrent_changes_get_distinct_valid_after_values(store: Ar
 pub(super) async fn unknown_user_is_not_ended_or_deleted(store: Arc<dyn Accounts>) {
     create(&*store, &new_user("ada")).await;
     assert_eq!(store.end_sign_ins(unknown_user(), at(1)).await.unwrap(), None);
-    assert_eq!(store.delete_user(unknown_user(), at(1), START).await.unwrap(), None);
+    assert_eq!(store.delete_user(unknown_user(), None, at(1), START).await.unwrap(), None);
     assert_eq!(store.users(0, 10).await.unwrap().len(), 1);
 }
 
@@ -151,7 +152,7 @@ pub(super) async fn deleting_a_user_deletes_everything_it_owns(store: Arc<dyn Ac
             .unwrap()
     );
 
-    assert!(store.delete_user(ada.id, at(1), START).await.unwrap().is_some());
+    assert!(store.delete_user(ada.id, None, at(1), START).await.unwrap().is_some());
     for by in [Find::Id(ada.id), Find::Email(&ada.email), Find::UsernameKey("ada")] {
         assert_eq!(store.user(by).await.unwrap(), None, "{by:?}");
     }
@@ -163,7 +164,7 @@ pub(super) async fn deleting_a_user_deletes_everything_it_owns(store: Arc<dyn Ac
     assert_eq!(store.api_keys(eve.project, 0, 10).await.unwrap(), (vec![kept.clone()], 1));
     assert_eq!(store.api_key("sk_kept").await.unwrap(), Some((kept, eve_row)));
 
-    assert_eq!(store.delete_user(ada.id, at(1), START).await.unwrap(), None);
+    assert_eq!(store.delete_user(ada.id, None, at(1), START).await.unwrap(), None);
     let again = new_user("ada");
     create(&*store, &again).await;
     assert_eq!(
@@ -177,7 +178,7 @@ pub(super) async fn user_is_deleted_once(store: Arc<dyn Accounts>) {
     let ada = create(&*store, &new_user("ada")).await;
     let results = run_concurrently(50, |_| {
         let store = store.clone();
-        async move { store.delete_user(ada.id, at(1), START).await.unwrap() }
+        async move { store.delete_user(ada.id, None, at(1), START).await.unwrap() }
     })
     .await;
     assert_eq!(results.into_iter().flatten().count(), 1);
@@ -188,7 +189,7 @@ pub(super) async fn user_is_deleted_once(store: Arc<dyn Accounts>) {
         async move {
             match store.create_user(&new_user("eve")).await.unwrap() {
                 Created::Created(user) => {
-                    usize::from(store.delete_user(user.id, at(1), START).await.unwrap().is_some())
+                    usize::from(store.delete_user(user.id, None, at(1), START).await.unwrap().is_some())
                 }
                 Created::EmailTaken => 0,
                 Created::UsernameTaken => panic!("a taken address is reported first"),
@@ -198,6 +199,33 @@ pub(super) async fn user_is_deleted_once(store: Arc<dyn Accounts>) {
     .await;
     assert!(results.iter().sum::<usize>() >= 1);
     assert_eq!(store.users(0, 10).await.unwrap(), Vec::new());
+}
+
+/// A user whose sign-ins end at the same moment is deleted before that or not at all.
+pub(super) async fn session_that_has_ended_deletes_no_user(store: Arc<dyn Accounts>) {
+    let ada = create(&*store, &new_user("ada")).await;
+    let ended = store.end_sign_ins(ada.id, at(1)).await.unwrap().expect("the user is there");
+    let delete = |user: UserId, valid_after| {
+        let store = store.clone();
+        async move { store.delete_user(user, Some(valid_after), at(2), START).await.unwrap() }
+    };
+    assert_eq!(delete(ada.id, ada.sessions_valid_after).await, None);
+    assert_eq!(row(&*store, ada.id).await, ended);
+    assert_eq!(store.revocations_since(START, None, 10).await.unwrap(), [(ada.id, at(1))]);
+    assert_eq!(delete(unknown_user(), ended.sessions_valid_after).await, None);
+    assert_eq!(delete(ada.id, ended.sessions_valid_after).await, Some(at(2)));
+
+    let users = run_concurrently(50, |number| {
+        let store = store.clone();
+        async move {
+            let user = create(&*store, &new_user(&format!("eve{number}"))).await;
+            let delete = store.delete_user(user.id, Some(user.sessions_valid_after), at(3), START);
+            let (deleted, ended) = futures_util::future::join(delete, store.end_sign_ins(user.id, at(3))).await;
+            (deleted.unwrap().is_some(), ended.unwrap().is_some())
+        }
+    })
+    .await;
+    assert!(users.iter().all(|(deleted, ended)| deleted != ended), "{users:?}");
 }
 
 pub(super) async fn check_succeeds(store: Arc<dyn Accounts>) {

@@ -89,14 +89,14 @@ pub(super) async fn one_of_many_concurrent_enables_wins(store: Arc<dyn Accounts>
 pub(super) async fn disabling_totp_deletes_steps_and_codes(store: Arc<dyn Accounts>) {
     let ada = create_with_totp(&*store, "ada", 100, &codes(1, 3)).await;
     let eve = create_with_totp(&*store, "eve", 100, &codes(2, 3)).await;
-    assert!(store.disable_totp(ada.id, at(10)).await.unwrap());
+    assert!(store.disable_totp(ada.id, None, at(10)).await.unwrap());
     let expected = User { totp: None, updated_at: at(10), ..ada };
     assert_eq!(row(&*store, expected.id).await, expected);
     assert_eq!(store.recovery_codes(expected.id).await.unwrap(), []);
     assert!(!store.spend_recovery_code(expected.id, codes(1, 3)[0].id).await.unwrap());
     assert!(!store.spend_totp_step(expected.id, 101).await.unwrap());
-    assert!(!store.disable_totp(expected.id, at(20)).await.unwrap());
-    assert!(!store.disable_totp(unknown_user(), at(20)).await.unwrap());
+    assert!(!store.disable_totp(expected.id, None, at(20)).await.unwrap());
+    assert!(!store.disable_totp(unknown_user(), None, at(20)).await.unwrap());
     assert_eq!(row(&*store, expected.id).await, expected, "disabling again changes nothing");
 
     // Enabled again, it is a new factor: the old codes and steps stay deleted.
@@ -112,11 +112,21 @@ pub(super) async fn one_of_many_concurrent_disables_wins(store: Arc<dyn Accounts
         let ada = create_with_totp(&*store, &format!("ada{round}"), 0, &codes(round, 3)).await;
         let results = run_concurrently(MANY, |_| {
             let store = store.clone();
-            async move { store.disable_totp(ada.id, at(10)).await.unwrap() }
+            async move { store.disable_totp(ada.id, None, at(10)).await.unwrap() }
         })
         .await;
         assert_eq!(count(&results), 1);
     }
+}
+
+pub(super) async fn session_that_has_ended_disables_no_totp(store: Arc<dyn Accounts>) {
+    let ada = create_with_totp(&*store, "ada", 0, &codes(1, 3)).await;
+    let ended = store.end_sign_ins(ada.id, at(5)).await.unwrap().expect("the user is there");
+    assert!(!store.disable_totp(ada.id, Some(ada.sessions_valid_after), at(10)).await.unwrap());
+    assert_eq!(row(&*store, ada.id).await, ended);
+    assert_eq!(store.recovery_codes(ada.id).await.unwrap(), codes(1, 3));
+    assert!(store.disable_totp(ada.id, Some(ended.sessions_valid_after), at(10)).await.unwrap());
+    assert_eq!(row(&*store, ada.id).await, User { totp: None, updated_at: at(10), ..ended });
 }
 
 /// A transaction that waited for a row sees it as it was before the wait, unless it reads again. Even so, no code may
@@ -128,7 +138,7 @@ pub(super) async fn concurrent_enable_and_disable_never_mix_codes(store: Arc<dyn
             let store = store.clone();
             async move {
                 if number % 2 == 0 {
-                    store.disable_totp(ada.id, at(10)).await.unwrap()
+                    store.disable_totp(ada.id, None, at(10)).await.unwrap()
                 } else {
                     let secret = sealed(&number.to_string());
                     store.enable_totp(ada.id, &secret, 0, &codes(number, 3), None, at(10)).await.unwrap()
@@ -242,7 +252,7 @@ pub(super) async fn deleting_a_user_deletes_its_totp(store: Arc<dyn Accounts>) {
     create(&*store, &given).await;
     assert!(store.enable_totp(given.id, &sealed("ada"), 0, &codes(1, 3), None, at(1)).await.unwrap());
     let eve = create_with_totp(&*store, "eve", 0, &codes(2, 3)).await;
-    assert!(store.delete_user(given.id, at(2), START).await.unwrap().is_some());
+    assert!(store.delete_user(given.id, None, at(2), START).await.unwrap().is_some());
     for again in [false, true] {
         if again {
             assert_eq!(create(&*store, &given).await.totp, None, "a user created again has none");
@@ -269,8 +279,8 @@ pub(super) async fn sealed_secrets_are_listed_in_pages(store: Arc<dyn Accounts>)
     assert_eq!(store.sealed_totps(all[6].0, 3).await.unwrap(), []);
     assert_eq!(store.sealed_totps(all[0].0 - 1, 1).await.unwrap(), all[..1]);
     assert_eq!(store.sealed_totps(0, 0).await.unwrap(), []);
-    assert!(store.disable_totp(all[1].1, at(2)).await.unwrap());
-    assert!(store.delete_user(all[2].1, at(2), START).await.unwrap().is_some());
+    assert!(store.disable_totp(all[1].1, None, at(2)).await.unwrap());
+    assert!(store.delete_user(all[2].1, None, at(2), START).await.unwrap().is_some());
     assert_eq!(store.sealed_totps(all[0].0, 2).await.unwrap(), all[3..5]);
     // A resealed secret keeps its position.
     assert!(store.reseal_totp(all[3].1, &all[3].2, &sealed("new")).await.unwrap());
@@ -294,7 +304,7 @@ pub(super) async fn resealing_needs_the_current_secret(store: Arc<dyn Accounts>)
     assert!(!store.spend_totp_step(expected.id, 100).await.unwrap(), "used steps stay used");
 
     // A factor that was disabled after the old secret was read stays disabled.
-    assert!(store.disable_totp(eve.id, at(2)).await.unwrap());
+    assert!(store.disable_totp(eve.id, None, at(2)).await.unwrap());
     assert!(!store.reseal_totp(eve.id, &sealed("eve"), &sealed("new")).await.unwrap());
     assert_eq!(row(&*store, eve.id).await.totp, None);
 }
@@ -340,7 +350,7 @@ pub(super) async fn replaced_recovery_codes_stop_working(store: Arc<dyn Accounts
     assert!(!store.spend_recovery_code(expected.id, codes(1, 3)[0].id).await.unwrap());
     assert!(store.spend_recovery_code(expected.id, new[0].id).await.unwrap());
     assert!(!store.spend_totp_step(expected.id, 100).await.unwrap(), "used steps stay used");
-    assert!(store.disable_totp(expected.id, at(30)).await.unwrap());
+    assert!(store.disable_totp(expected.id, None, at(30)).await.unwrap());
     assert!(!replace(expected.id, &new, expected.sessions_valid_after).await, "the second factor is off");
     assert_eq!(store.recovery_codes(expected.id).await.unwrap(), []);
     assert_eq!(store.recovery_codes(eve.id).await.unwrap(), codes(2, 3));

@@ -147,8 +147,15 @@ impl Accounts for Postgres {
         self.connections.query(&statements::END_SIGN_INS, &[&user, &now], rows::optional_user).await
     }
 
-    async fn delete_user(&self, user: UserId, now: Timestamp, forget: Timestamp) -> Result<Option<Timestamp>> {
-        self.connections.query(&statements::DELETE_USER, &[&user, &now, &forget], rows::optional_end).await
+    async fn delete_user(
+        &self,
+        user: UserId,
+        owner_valid_after: Option<Timestamp>,
+        now: Timestamp,
+        forget: Timestamp,
+    ) -> Result<Option<Timestamp>> {
+        let values: [&(dyn ToSql + Sync); 4] = [&user, &now, &forget, &owner_valid_after];
+        self.connections.query(&statements::DELETE_USER, &values, rows::optional_end).await
     }
 
     async fn revocations_since(
@@ -175,8 +182,8 @@ impl Accounts for Postgres {
         self.execute(&statements::ENABLE_TOTP, &[&user, secret, &step, &ids, &hashes, &now, &owner_valid_after]).await
     }
 
-    async fn disable_totp(&self, user: UserId, now: Timestamp) -> Result<bool> {
-        self.execute(&statements::DISABLE_TOTP, &[&user, &now]).await
+    async fn disable_totp(&self, user: UserId, owner_valid_after: Option<Timestamp>, now: Timestamp) -> Result<bool> {
+        self.execute(&statements::DISABLE_TOTP, &[&user, &now, &owner_valid_after]).await
     }
 
     async fn spend_totp_step(&self, user: UserId, step: i64) -> Result<bool> {

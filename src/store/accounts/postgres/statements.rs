@@ -102,7 +102,9 @@ pub(super) const DELETE_USER: Statement = Statement::new(
     "WITH locked AS (
         SELECT id FROM projects WHERE user_id = $1 ORDER BY id FOR UPDATE
     ), deleted AS (
-        DELETE FROM users WHERE id = $1 AND (SELECT count(*) FROM locked) >= 0
+        DELETE FROM users
+        WHERE id = $1 AND sessions_valid_after = COALESCE($4::bigint, sessions_valid_after)
+            AND (SELECT count(*) FROM locked) >= 0
         RETURNING id, GREATEST(sessions_valid_after + 1, $2::bigint) AS ended_at
     ), recorded AS (
         INSERT INTO deleted_users AS d (id, deleted_at) SELECT id, ended_at FROM deleted
@@ -139,7 +141,8 @@ pub(super) const ENABLE_TOTP: Statement = Statement::new(
 pub(super) const DISABLE_TOTP: Statement = Statement::new(
     Operation::DisableTotp,
     "UPDATE users SET totp = NULL, totp_step = NULL, recovery_codes = NULL, updated_at = $2
-     WHERE id = $1 AND totp IS NOT NULL RETURNING true",
+     WHERE id = $1 AND totp IS NOT NULL AND sessions_valid_after = COALESCE($3::bigint, sessions_valid_after)
+     RETURNING true",
 );
 
 pub(super) const SPEND_TOTP_STEP: Statement = Statement::new(

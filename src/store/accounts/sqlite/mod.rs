@@ -127,8 +127,15 @@ impl Accounts for SqliteAccounts {
         self.engine.write(Operation::EndSignIns, move |tx| users::end_sign_ins(tx, user, now)).await
     }
 
-    async fn delete_user(&self, user: UserId, now: Timestamp, forget: Timestamp) -> Result<Option<Timestamp>> {
-        self.engine.write(Operation::DeleteUser, move |tx| users::delete(tx, user, now, forget)).await
+    async fn delete_user(
+        &self,
+        user: UserId,
+        owner_valid_after: Option<Timestamp>,
+        now: Timestamp,
+        forget: Timestamp,
+    ) -> Result<Option<Timestamp>> {
+        let delete = move |tx: &rusqlite::Connection| users::delete(tx, user, owner_valid_after, now, forget);
+        self.engine.write(Operation::DeleteUser, delete).await
     }
 
     async fn revocations_since(
@@ -156,8 +163,9 @@ impl Accounts for SqliteAccounts {
         self.engine.write(Operation::EnableTotp, enable).await
     }
 
-    async fn disable_totp(&self, user: UserId, now: Timestamp) -> Result<bool> {
-        self.engine.write(Operation::DisableTotp, move |tx| totp::disable(tx, user, now)).await
+    async fn disable_totp(&self, user: UserId, owner_valid_after: Option<Timestamp>, now: Timestamp) -> Result<bool> {
+        let disable = move |tx: &rusqlite::Connection| totp::disable(tx, user, owner_valid_after, now);
+        self.engine.write(Operation::DisableTotp, disable).await
     }
 
     async fn spend_totp_step(&self, user: UserId, step: i64) -> Result<bool> {

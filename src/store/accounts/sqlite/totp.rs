@@ -28,12 +28,17 @@ pub(super) fn enable(
     )
 }
 
-pub(super) fn disable(tx: &Connection, user: UserId, now: Timestamp) -> rusqlite::Result<bool> {
+pub(super) fn disable(
+    tx: &Connection,
+    user: UserId,
+    owner_valid_after: Option<Timestamp>,
+    now: Timestamp,
+) -> rusqlite::Result<bool> {
     execute(
         tx,
         "UPDATE users SET totp = NULL, totp_step = NULL, recovery_codes = NULL, updated_at = ?2
-         WHERE id = ?1 AND totp IS NOT NULL",
-        params![user, now],
+         WHERE id = ?1 AND totp IS NOT NULL AND sessions_valid_after = coalesce(?3, sessions_valid_after)",
+        params![user, now, owner_valid_after],
     )
 }
 

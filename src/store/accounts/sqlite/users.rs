@@ -226,12 +226,16 @@ pub(super) fn end_sign_ins(tx: &Connection, user: UserId, now: Timestamp) -> rus
 pub(super) fn delete(
     tx: &Connection,
     user: UserId,
+    owner_valid_after: Option<Timestamp>,
     now: Timestamp,
     forget: Timestamp,
 ) -> rusqlite::Result<Option<Timestamp>> {
     let ended = tx
-        .prepare_cached("DELETE FROM users WHERE id = ?1 RETURNING max(sessions_valid_after + 1, ?2)")?
-        .query_row(params![user, now], |row| row.get::<_, Timestamp>(0))
+        .prepare_cached(
+            "DELETE FROM users WHERE id = ?1 AND sessions_valid_after = coalesce(?3, sessions_valid_after)
+             RETURNING max(sessions_valid_after + 1, ?2)",
+        )?
+        .query_row(params![user, now, owner_valid_after], |row| row.get::<_, Timestamp>(0))
         .optional()?;
     let Some(ended) = ended else { return Ok(None) };
     tx.prepare_cached(
