@@ -305,8 +305,8 @@ async fn check_mail(config: &Config) -> Finding {
     }
 }
 
-/// Reports the code that verifies Ed25519 signatures. A server chooses it in the same way at its first signature, but
-/// does not log it. `rejected`: the code for this processor, if it computes something else than the reference.
+/// Reports the code that verifies Ed25519 signatures. A server chooses it in the same way at its first signature, and
+/// logs an error there. `rejected`: the code for this processor, if it computes something else than the reference.
 fn check_signatures(in_use: impl Display, rejected: Option<impl Display>) -> Finding {
     match rejected {
         None => Finding::ok("signatures", format!("implementation of Ed25519: {in_use}")),

@@ -40,9 +40,16 @@ impl Implementation {
         kernel.into_iter().chain([Self::REFERENCE])
     }
 
-    /// The implementation that this process uses: the fastest one that agrees with the reference.
+    /// The implementation that this process uses: the fastest one that agrees with the reference. Chosen, and logged
+    /// with the feature `tracing`, at the first signature: the comparison needs a table that a process without
+    /// signatures does not.
     pub fn in_use() -> Self {
-        static IN_USE: LazyLock<Implementation> = LazyLock::new(|| choose(Implementation::available()));
+        static IN_USE: LazyLock<Implementation> = LazyLock::new(|| {
+            let in_use = choose(Implementation::available());
+            #[cfg(feature = "tracing")]
+            log_choice(in_use, Implementation::available().next());
+            in_use
+        });
         *IN_USE
     }
 
@@ -108,6 +115,18 @@ fn choose(mut available: impl Iterator<Item = Implementation>) -> Implementation
         .unwrap_or(Implementation::REFERENCE)
 }
 
+/// A rejection leaves correct signatures valid and makes each verification slower, so it would otherwise go unnoticed.
+#[cfg(feature = "tracing")]
+fn log_choice(in_use: Implementation, fastest: Option<Implementation>) {
+    match fastest.filter(|fastest| fastest.is_rejected_for(in_use)) {
+        Some(rejected) => tracing::error!(
+            implementation = %rejected,
+            "Ed25519 computes wrong sums: the slower reference is used instead"
+        ),
+        None => tracing::debug!(implementation = %in_use, "implementation of Ed25519"),
+    }
+}
+
 impl fmt::Display for Implementation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
@@ -142,6 +161,31 @@ mod tests {
         assert!(chosen.is_reference() && faulty.is_rejected_for(chosen));
         assert!(!chosen.is_rejected_for(chosen));
         assert!(choose([faulty].into_iter()).is_reference());
+    }
+
+    #[cfg(feature = "tracing")]
+    #[test]
+    fn choice_of_an_implementation_is_logged() {
+        let logged = |in_use, fastest| {
+            let (log, writer) = std::io::pipe().unwrap();
+            let subscriber = tracing_subscriber::fmt()
+                .without_time()
+                .with_target(false)
+                .with_ansi(false)
+                .with_max_level(tracing::Level::DEBUG)
+                .with_writer(std::sync::Mutex::new(writer));
+            // The subscriber has the only end to write to, so the log ends with it.
+            tracing::subscriber::with_default(subscriber.finish(), || log_choice(in_use, fastest));
+            std::io::read_to_string(log).unwrap().trim().to_owned()
+        };
+        let faulty = Implementation(Kind::Faulty);
+        assert_eq!(
+            logged(Implementation::REFERENCE, Some(faulty)),
+            "ERROR Ed25519 computes wrong sums: the slower reference is used instead implementation=faulty"
+        );
+        let reference = "DEBUG implementation of Ed25519 implementation=reference";
+        assert_eq!(logged(Implementation::REFERENCE, Some(Implementation::REFERENCE)), reference);
+        assert_eq!(logged(faulty, Some(faulty)), "DEBUG implementation of Ed25519 implementation=faulty");
     }
 
     /// The integers themselves count: the second point has a part of order 8.

@@ -103,10 +103,10 @@ impl Drop for Logs {
 
 /// Limits what libraries log, whatever the filter says. Below info their lines may contain secrets: tokio_postgres logs
 /// every parameter, password hashes among them, and h2 every header field. fred logs each step of a reconnection as a
-/// warning, while the store logs a lost Redis in one line.
+/// warning, while the store logs a lost Redis in one line. `signet_ed25519` is ours, and logs which code it uses.
 fn is_loggable(event: &Metadata<'_>) -> bool {
     match event.target().split("::").next() {
-        Some(env!("CARGO_CRATE_NAME")) => true,
+        Some(env!("CARGO_CRATE_NAME") | "signet_ed25519") => true,
         Some("fred") => *event.level() <= Level::ERROR,
         _ => *event.level() <= Level::INFO,
     }
@@ -250,6 +250,27 @@ mod tests {
             (&"WARN".into(), &"not ready".into(), &"redis".into())
         );
         assert_eq!(line["span"]["request_id"], "abc");
+    }
+
+    #[test]
+    fn libraries_of_others_log_nothing_below_info() {
+        let (lines, queue) = Lines::new();
+        let layer = layer(LogFormat::Json, false, Clock::manual(Timestamp::from_millis(0)), lines.clone());
+        tracing::subscriber::with_default(subscriber(layer, "debug").unwrap(), || {
+            tracing::debug!("of the server");
+            tracing::debug!(target: "signet_ed25519::implementation", "of the verifier");
+            tracing::debug!(target: "tokio_postgres::query", "of a driver");
+            tracing::info!(target: "tokio_postgres::query", "info of a driver");
+            tracing::warn!(target: "fred::router", "warning about a reconnection");
+        });
+        lines.queue.send(Message::Stop).unwrap();
+        let mut written = Vec::new();
+        write(&queue, &mut written);
+        let written = String::from_utf8(written).unwrap();
+        let messages: Vec<_> =
+            written.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()).collect();
+        let messages: Vec<_> = messages.iter().map(|line| line["message"].as_str().unwrap()).collect();
+        assert_eq!(messages, ["of the server", "of the verifier", "info of a driver"]);
     }
 
     #[test]

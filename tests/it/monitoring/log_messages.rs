@@ -79,20 +79,20 @@ fn messages_are_found_in_every_form_of_a_call() {
     );
 }
 
-/// Every message of the server and of `signet-verify`, without those of tests.
+/// The folders with the sources of each crate that logs.
+const CRATES: [(&str, &str); 3] =
+    [("signet", "src"), ("signet_verify", "crates/verify/src"), ("signet_ed25519", "crates/ed25519/src")];
+
+/// Every message of the server and of the crates that verify tokens, without those of tests.
 fn messages() -> BTreeSet<Message> {
-    let of_program = |path: &str| {
-        (path.starts_with("src/") || path.starts_with("crates/verify/src/")) && !path.ends_with("/tests.rs")
-    };
-    let sources = sources(&["src", "crates/verify/src"]);
-    sources.iter().filter(|(path, _)| of_program(path)).flat_map(|(path, text)| messages_of(path, text)).collect()
+    let sources = sources(&CRATES.map(|(_, folder)| folder));
+    let of_program = sources.iter().filter(|(path, _)| !path.ends_with("/tests.rs"));
+    of_program.flat_map(|(path, text)| messages_of(path, text)).collect()
 }
 
 fn messages_of(path: &str, text: &str) -> Vec<Message> {
-    let module = path.strip_prefix("src/").map_or_else(
-        || format!("signet_verify/{}", path.strip_prefix("crates/verify/src/").unwrap()),
-        |path| format!("signet/{path}"),
-    );
+    let in_crate = |(name, folder): &(&str, &str)| Some(format!("{name}{}", path.strip_prefix(folder)?));
+    let module = CRATES.iter().find_map(in_crate).unwrap();
     let module = module.trim_end_matches(".rs").trim_end_matches("/mod").trim_end_matches("/lib").replace('/', "::");
     let mut calls = Calls { module, found: Vec::new() };
     calls.visit_file(&syn::parse_file(text).unwrap_or_else(|error| panic!("{path}: {error}")));
