@@ -21,6 +21,7 @@ use crate::auth::identity::{Email, Username};
 use crate::auth::mailing::NoticeOrigin;
 use crate::auth::passwords::reauthenticate::{
     reauthenticate, reauthenticate_and_hash, require_password_or_recent_sign_in,
+    require_password_or_recent_sign_in_and_hash,
 };
 use crate::auth::passwords::{IdentityProof, Password, Policy};
 use crate::auth::rate_limit::{LimitedAction, MailKind};
@@ -135,7 +136,8 @@ pub async fn update_self(
 }
 
 /// Changes the user `id` on behalf of the administrator `by`. Administrators who change their own address or password
-/// must prove their identity, as in [`update_self`]: the right to manage users does not replace the proof.
+/// must prove their identity, as in [`update_self`]: the right to manage users does not replace the proof. Their hashes
+/// are limited as there too. Those for other users are not, so that a program can set the passwords of many.
 pub async fn update_user(
     ctx: &Context,
     by: &User,
@@ -153,16 +155,22 @@ pub async fn update_user(
     let email = update.email.filter(|email| email.as_str() != user.email);
     let verified = update.verified.filter(|_| email.is_none());
     let disabled = update.disabled.filter(|disabled| *disabled != user.disabled);
-    if by.id == user.id && (email.is_some() || update.password.is_some()) {
-        let proof = IdentityProof { password: update.current_password.as_ref(), auth_time: update.auth_time };
-        require_password_or_recent_sign_in(ctx, &user, proof, request_ctx).await?;
-    }
+    let is_own = by.id == user.id;
+    let proof = IdentityProof { password: update.current_password.as_ref(), auth_time: update.auth_time };
     let hash = match &update.password {
+        Some(new) if is_own => {
+            Some(require_password_or_recent_sign_in_and_hash(ctx, &user, proof, new, request_ctx).await?)
+        }
         Some(new) => Some(ctx.node.hasher.acquire_slot(Some(request_ctx.rate_limit_ip)).await?.hash(new).await?),
-        None => None,
+        None => {
+            if is_own && email.is_some() {
+                require_password_or_recent_sign_in(ctx, &user, proof, request_ctx).await?;
+            }
+            None
+        }
     };
     let update = UpdateUser { email, verified, disabled, superuser, ..update };
-    let own_session = (by.id == user.id).then_some(by.sessions_valid_after);
+    let own_session = is_own.then_some(by.sessions_valid_after);
     apply(ctx, &user, update, hash, own_session, by.id, request_ctx).await
 }
 

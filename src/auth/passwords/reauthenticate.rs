@@ -48,10 +48,7 @@ pub(in crate::auth) async fn reauthenticate_and_hash(
     request_ctx: RequestContext<'_>,
 ) -> Result<PasswordHash, Error> {
     let Some(stored) = &user.password_hash else {
-        require_recent_sign_in(ctx, user, proof, request_ctx)?;
-        // Counted as an attempt, because the change may be refused after the hash, and be repeated any number of times.
-        let (slot, _counted) = reserve_slot(ctx, user, request_ctx).await?;
-        return Ok(slot.hash(new).await?);
+        return hash_after_recent_sign_in(ctx, user, proof, new, request_ctx).await;
     };
     let Attempt { password, slot, permit } = reserve_attempt(ctx, user, proof.password, request_ctx).await?;
     slot.verify_and_hash(password, stored, new).await?.ok_or_else(|| wrong_password(ctx, user, permit, request_ctx))
@@ -69,6 +66,34 @@ pub(in crate::auth) async fn require_password_or_recent_sign_in(
         Some(_) => reauthenticate(ctx, user, proof, request_ctx).await,
         None => require_recent_sign_in(ctx, user, proof, request_ctx),
     }
+}
+
+/// Like [`require_password_or_recent_sign_in`], and hashes the new password as [`reauthenticate_and_hash`] does.
+pub(in crate::auth) async fn require_password_or_recent_sign_in_and_hash(
+    ctx: &Context,
+    user: &User,
+    proof: IdentityProof<'_>,
+    new: &Password,
+    request_ctx: RequestContext<'_>,
+) -> Result<PasswordHash, Error> {
+    match proof.password {
+        Some(_) => reauthenticate_and_hash(ctx, user, proof, new, request_ctx).await,
+        None => hash_after_recent_sign_in(ctx, user, proof, new, request_ctx).await,
+    }
+}
+
+/// Counts the hash as an attempt at the current password, because the change may be refused after it, and be repeated
+/// any number of times.
+async fn hash_after_recent_sign_in(
+    ctx: &Context,
+    user: &User,
+    proof: IdentityProof<'_>,
+    new: &Password,
+    request_ctx: RequestContext<'_>,
+) -> Result<PasswordHash, Error> {
+    require_recent_sign_in(ctx, user, proof, request_ctx)?;
+    let (slot, _counted) = reserve_slot(ctx, user, request_ctx).await?;
+    Ok(slot.hash(new).await?)
 }
 
 fn require_recent_sign_in(

@@ -24,6 +24,7 @@ over_both_stores!(
     lists_of_many_projects_are_costly,
     following_a_used_link_again_is_a_costly_call,
     hashes_for_a_refused_change_are_limited,
+    hashes_of_administrators_for_themselves_are_limited,
     request_with_an_idempotency_key_is_a_costly_call,
 );
 
@@ -136,6 +137,31 @@ async fn hashes_for_a_refused_change_are_limited(server: &TestServer) {
     let body = json!({"new_password": PASSWORD});
     let change = server.request(Method::PUT, "/me/password").bearer_auth(&access).json(&body);
     Dialect::Native.assert_rate_limited(&send_from(ELSEWHERE, change).await);
+}
+
+/// As above, by the call of administrators, which takes a recent sign-in in place of the current password.
+async fn hashes_of_administrators_for_themselves_are_limited(server: &TestServer) {
+    let (admin, taken) = (server.create_user(&["--role", "admin"]), server.create_user(&[]).email);
+    let access = server.sign_in(&admin).await.access;
+    let change = |user: &str, network: &'static str, body: Value| {
+        let change = server.post(&format!("/auth/users/{user}")).bearer_auth(&access).json(&body);
+        send_from(network, change)
+    };
+    let (recent, with_password) = (
+        json!({"email": taken, "password": PASSWORD}),
+        json!({"email": taken, "password": PASSWORD, "original": PASSWORD}),
+    );
+    for body in [&recent, &with_password, &recent] {
+        change(&admin.id, HOME, body.clone()).await.is(409);
+    }
+    for body in [recent, with_password] {
+        Dialect::Myauth.assert_rate_limited(&change(&admin.id, ELSEWHERE, body).await);
+    }
+    // Those for other users are not limited.
+    let other = server.create_user(&[]);
+    for _ in 0..4 {
+        change(&other.id, ELSEWHERE, json!({"email": taken, "password": PASSWORD})).await.is(409);
+    }
 }
 
 /// The key is written before the request counts as a sign-up, also if it is refused.
