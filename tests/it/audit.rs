@@ -19,6 +19,7 @@ use signet::auth::signing_keys::advance;
 use signet::auth::{Error, accounts};
 use signet::config::{Config, LimitedAction, Rate, SecretUrl, Webhook, WebhookSecret};
 use signet::http::client_ip::rate_limit_ip;
+use signet::id::UserId;
 use signet::node::events;
 use signet::store::ephemeral::EventClass;
 use signet::telemetry::metrics::Snapshot;
@@ -34,6 +35,7 @@ const QUEUE: u64 = 4_096;
 over_both_stores_in_process!(
     full_queues_lose_events_and_count_them,
     deactivating_all_keys_loses_no_event,
+    deactivating_all_keys_displaces_no_event,
     flood_of_one_limit_is_stored_once_a_minute,
     flood_from_one_network_is_stored_once_a_minute,
     flood_from_one_site_is_bounded,
@@ -56,14 +58,14 @@ fn value(ctx: &Context, series: &str) -> u64 {
     metric(&ctx.node.metrics.page(&Snapshot::default(), &ctx.node.readiness, ctx.now()).body, series)
 }
 
+/// A webhook whose receiver is away.
+fn webhook() -> Webhook {
+    let secret = WebhookSecret(zeroize::Zeroizing::new(vec![1; 32]));
+    Webhook { url: SecretUrl("http://127.0.0.1:9/".to_owned()), secret }
+}
+
 async fn full_queues_lose_events_and_count_them(fleet: &TestFleet) {
-    let ctx = fleet
-        .node_with(|config| {
-            let url = SecretUrl("http://127.0.0.1:9/".to_owned());
-            let secret = WebhookSecret(zeroize::Zeroizing::new(vec![1; 32]));
-            config.audit.webhook = Some(Webhook { url, secret });
-        })
-        .await;
+    let ctx = fleet.node_with(|config| config.audit.webhook = Some(webhook())).await;
     for _ in 0..QUEUE + 100 {
         audit::record(&ctx, Event::new(EventType::EveryoneSignedOut, Origin::process()));
     }
@@ -74,10 +76,10 @@ async fn full_queues_lose_events_and_count_them(fleet: &TestFleet) {
     assert_eq!(list(&ctx, "users.imported").await[0].record.actor.as_ref().unwrap().id, "system");
 }
 
-async fn deactivating_all_keys_loses_no_event(fleet: &TestFleet) {
-    let ctx = fleet.node().await;
+/// Creates a user with three API keys.
+async fn create_user_with_keys(ctx: &Context) -> UserId {
     let new_user = accounts::create::CreateUser { email: "ada@example.org".to_owned(), ..Default::default() };
-    let user = accounts::create::create_user_as_operator(&ctx, new_user).await.unwrap();
+    let user = accounts::create::create_user_as_operator(ctx, new_user).await.unwrap();
     let (project, _) = ctx.accounts.projects(user.id).await.unwrap()[0];
     for _ in 0..3 {
         let new_key = CreateApiKey {
@@ -88,16 +90,55 @@ async fn deactivating_all_keys_loses_no_event(fleet: &TestFleet) {
             expires_at: None,
             owner_valid_after: user.sessions_valid_after,
         };
-        create(&ctx, new_key, Origin::process()).await.unwrap();
+        create(ctx, new_key, Origin::process()).await.unwrap();
     }
-    audit::flush(&ctx).await;
+    audit::flush(ctx).await;
+    user.id
+}
+
+async fn deactivating_all_keys_loses_no_event(fleet: &TestFleet) {
+    let ctx = fleet.node().await;
+    let user = create_user_with_keys(&ctx).await;
     for _ in 0..QUEUE {
         audit::record(&ctx, Event::new(EventType::EveryoneSignedOut, Origin::process()));
     }
     let deactivated = deactivate_all(&ctx, Origin::process(), async || events::flush(&ctx).await).await.unwrap();
     assert_eq!(deactivated, 3);
     assert_eq!(value(&ctx, "signet_audit_events_lost_total"), 0);
-    assert_eq!(list(&ctx, "api_key.deactivated").await.len(), 3);
+    audit::flush(&ctx).await;
+    assert_eq!(deactivated_keys_of(&ctx, user).await, 3);
+}
+
+/// The events about deactivated keys in the list of their owner.
+async fn deactivated_keys_of(ctx: &Context, user: UserId) -> usize {
+    let own = audit::list_of_user(ctx, user, EventRange::Newest, 10).await.unwrap();
+    own.events.iter().filter(|event| event.record.event_type == EventType::ApiKeyDeactivated.name()).count()
+}
+
+/// A command deactivates any number of keys, and the list of the fleet keeps the newest events of administrators.
+async fn deactivating_all_keys_displaces_no_event(fleet: &TestFleet) {
+    let change = |config: &mut Config| {
+        // The user, three keys, and their end.
+        config.audit.events = 5;
+        config.audit.webhook = Some(webhook());
+    };
+    let ctx = fleet.node_with(change).await;
+    let user = create_user_with_keys(&ctx).await;
+    let deactivate = async || deactivate_all(&ctx, Origin::process(), async || audit::flush(&ctx).await).await.unwrap();
+    assert_eq!(deactivate().await, 3);
+    let ended = list(&ctx, "api_key.all_deactivated").await;
+    assert_eq!(ended.len(), 1);
+    assert_eq!((&ended[0].record.details["count"], &ended[0].record.user), (&serde_json::json!(3), &None));
+    assert_eq!(list(&ctx, "api_key.deactivated").await.len(), 0);
+    assert_eq!(list(&ctx, "user.created").await.len(), 1);
+    assert_eq!(deactivated_keys_of(&ctx, user).await, 3);
+    assert_eq!(deactivate().await, 0);
+    assert_eq!(list(&ctx, "api_key.all_deactivated").await.len(), 1, "nothing was deactivated, so nothing is recorded");
+
+    let mut queue = ctx.node.audit.take_webhook_queue().unwrap();
+    let sent: Vec<_> = std::iter::from_fn(|| queue.try_recv().ok()).collect();
+    let count = |of: EventType| sent.iter().filter(|event| event.event_type == of.name()).count();
+    assert_eq!((count(EventType::ApiKeyDeactivated), count(EventType::AllApiKeysDeactivated)), (3, 1));
 }
 
 async fn flood_of_one_limit_is_stored_once_a_minute(fleet: &TestFleet) {

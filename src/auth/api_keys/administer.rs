@@ -1,8 +1,8 @@
 //! API keys of all users, as administrators list and deactivate them.
 
-use super::deactivate;
+use super::{deactivate, deactivate_and_record};
 use crate::auth::Error;
-use crate::auth::audit::Origin;
+use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
 use crate::clock::Timestamp;
 use crate::id::ApiKeyId;
@@ -36,16 +36,33 @@ const PAGE: u32 = 500;
 /// Deactivates every key of every user, as [`deactivate`] does, and returns how many were active. May miss keys that
 /// are created meanwhile.
 ///
-/// Each key has an event. `store_events` is awaited before each page of keys, to make room for its events: the queue
-/// holds some pages, and those that find it full are lost.
+/// One event with their number is in the list of the fleet. Each key has an event for its owner, the log and the
+/// webhook. `store_events` is awaited before each page of keys, to make room for its events: the queue holds some pages,
+/// and those that find it full are lost.
 pub async fn deactivate_all(ctx: &Context, origin: Origin, store_events: impl AsyncFn()) -> Result<u64, Error> {
-    let (mut after, mut count) = (None, 0);
+    let mut count = 0;
+    let result = deactivate_each(ctx, &origin, store_events, &mut count).await;
+    // After a failure too: those that were deactivated before stay so.
+    if count > 0 {
+        audit::record(ctx, Event::new(EventType::AllApiKeysDeactivated, origin).detail("count", count));
+    }
+    result.map(|()| count)
+}
+
+/// Adds the number of keys to `count`, also if it fails in between.
+async fn deactivate_each(
+    ctx: &Context,
+    origin: &Origin,
+    store_events: impl AsyncFn(),
+    count: &mut u64,
+) -> Result<(), Error> {
+    let mut after = None;
     loop {
         store_events().await;
         let page = list_all(ctx, ApiKeyOrder::Created, after, PAGE).await?;
         for (key, _) in page.keys.iter().filter(|(key, _)| key.deactivated_at.is_none()) {
-            match deactivate(ctx, key.project, key.id, origin.clone()).await {
-                Ok(_) => count += 1,
+            match deactivate_and_record(ctx, key.project, key.id, origin.clone(), true).await {
+                Ok(_) => *count += 1,
                 // Its owner or project was deleted meanwhile.
                 Err(Error::NotFound) => {}
                 Err(error) => return Err(error),
@@ -53,7 +70,7 @@ pub async fn deactivate_all(ctx: &Context, origin: Origin, store_events: impl As
         }
         match page.next {
             Some(next) => after = Some(next),
-            None => return Ok(count),
+            None => return Ok(()),
         }
     }
 }

@@ -100,12 +100,23 @@ fn with_scopes(event: Event, scopes: &[String]) -> Event {
 /// If the revocation cannot be published, this node still refuses the key, the others do within a minute, because the
 /// row says so, and publishing is repeated. Idempotent.
 pub async fn deactivate(ctx: &Context, project: ProjectId, key: ApiKeyId, origin: Origin) -> Result<ApiKey, Error> {
+    deactivate_and_record(ctx, project, key, origin, false).await
+}
+
+/// `is_one_of_many`: see [`Event::one_of_many`].
+async fn deactivate_and_record(
+    ctx: &Context,
+    project: ProjectId,
+    key: ApiKeyId,
+    origin: Origin,
+    is_one_of_many: bool,
+) -> Result<ApiKey, Error> {
     let ctx = ctx.clone();
     run_to_completion(async move {
         let now = ctx.now();
         let row = ctx.accounts.deactivate_api_key(project, key, now).await?.ok_or(Error::NotFound)?;
         if row.deactivated_at == Some(now) {
-            let event = Event::of_user(EventType::ApiKeyDeactivated, row.user, origin);
+            let event = Event::of_user(EventType::ApiKeyDeactivated, row.user, origin).one_of_many(is_one_of_many);
             audit::record(&ctx, event.detail("api_key", key.to_string()).of_superuser(is_of_superuser(&row)));
         }
         let ttl = ctx.node.retention.revocation_ttl();

@@ -103,6 +103,7 @@ pub struct Event {
     pub(super) origin: Origin,
     pub(super) user: Option<UserId>,
     pub(super) is_of_superuser: bool,
+    pub(super) is_one_of_many: bool,
     pub(super) session: Option<SessionId>,
     pub(super) method: Option<SignInMethod>,
     pub(super) reason: Option<&'static str>,
@@ -117,6 +118,7 @@ impl Event {
             origin,
             user: None,
             is_of_superuser: false,
+            is_one_of_many: false,
             session: None,
             method: None,
             reason: None,
@@ -149,6 +151,12 @@ impl Event {
     /// The user concerned is a superuser, or is not.
     pub fn of_superuser(self, is_of_superuser: bool) -> Self {
         Self { is_of_superuser, ..self }
+    }
+
+    /// One of many events that a single action causes, and another event sums up. The list of the fleet does not get
+    /// it, because so many would displace what others did.
+    pub fn one_of_many(self, is_one_of_many: bool) -> Self {
+        Self { is_one_of_many, ..self }
     }
 
     /// The session concerned.

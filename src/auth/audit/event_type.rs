@@ -146,6 +146,8 @@ event_types! {
     ApiKeyCreated: "api_key.created", Success, Action, "API key created";
     /// An API key was deactivated.
     ApiKeyDeactivated: "api_key.deactivated", Success, Action, "API key deactivated";
+    /// All API keys of all users were deactivated.
+    AllApiKeysDeactivated: "api_key.all_deactivated", Success, Privileged, "all API keys deactivated";
 
     /// A signing key was generated, and is announced in the JWKS.
     SigningKeyCreated: "signing_key.created", Success, Privileged, "signing key created";

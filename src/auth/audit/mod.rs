@@ -32,7 +32,7 @@ use recorder::{QueuedEvent, Repetition};
 pub fn record(ctx: &Context, event: Event) {
     let (now, recorder) = (ctx.now(), &ctx.node.audit);
     let (event_type, user, network) = (event.event_type, event.user, event.origin.network());
-    let is_of_superuser = event.is_of_superuser;
+    let (is_of_superuser, is_one_of_many) = (event.is_of_superuser, event.is_one_of_many);
     count(ctx, &event);
     let id = EventId::new(now, &ctx.node.rng).to_string();
     let record = event.into_record(id, now, recorder.process());
@@ -47,7 +47,8 @@ pub fn record(ctx: &Context, event: Event) {
     log::write(event_type, &record, !is_for_all);
     // Beyond the bound of its site, any other event is for the user concerned alone.
     if is_for_all || (repetition == Repetition::OfSite && user.is_some()) {
-        recorder.queue(QueuedEvent { class, user, record: Arc::new(record), is_for_all });
+        let (is_for_fleet, is_for_webhook) = (is_for_all && !is_one_of_many, is_for_all);
+        recorder.queue(QueuedEvent { class, user, record: Arc::new(record), is_for_fleet, is_for_webhook });
     }
 }
 

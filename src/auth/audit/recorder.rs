@@ -53,8 +53,10 @@ pub(super) struct QueuedEvent {
     pub(super) class: EventClass,
     pub(super) user: Option<UserId>,
     pub(super) record: Arc<EventRecord>,
-    /// False if it is only for the list of the user.
-    pub(super) is_for_all: bool,
+    /// True if it is for the list of the fleet, and not only for that of the user.
+    pub(super) is_for_fleet: bool,
+    /// True if it is for the webhook.
+    pub(super) is_for_webhook: bool,
 }
 
 /// The relation of an event to earlier ones.
@@ -133,7 +135,7 @@ impl Recorder {
 
     pub(super) fn queue(&self, event: QueuedEvent) {
         let class = event.class;
-        if let Some(webhook) = self.to_webhook.as_ref().filter(|_| event.is_for_all)
+        if let Some(webhook) = self.to_webhook.as_ref().filter(|_| event.is_for_webhook)
             && (!has_place(webhook, class) || webhook.try_send(event.record.clone()).is_err())
         {
             self.metrics.count(Counter::WebhookEventsLost);
@@ -243,7 +245,8 @@ mod tests {
                 class: event_type.class(),
                 user: None,
                 record: Arc::new(record),
-                is_for_all: true,
+                is_for_fleet: true,
+                is_for_webhook: true,
             });
         };
         let lost = || [Counter::AuditEventsLost, Counter::WebhookEventsLost].map(|counter| metrics.value(counter));

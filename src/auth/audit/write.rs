@@ -112,10 +112,10 @@ impl Batch {
                 event.user.into_iter().for_each(|user| of_users.entry(user).or_default().push(index));
             }
         }
-        let for_all: Vec<_> = (0..events.len()).filter(|index| events[*index].is_for_all).collect();
+        let for_fleet: Vec<_> = (0..events.len()).filter(|index| events[*index].is_for_fleet).collect();
         let mut lists = Vec::new();
-        if !for_all.is_empty() {
-            lists.push((EventScope::Fleet, for_all));
+        if !for_fleet.is_empty() {
+            lists.push((EventScope::Fleet, for_fleet));
         }
         lists.extend(of_users.into_iter().map(|(user, events)| (EventScope::User(user), events)));
         Self { texts, lists }

@@ -245,6 +245,7 @@ async fn administration(server: &TestServer, secrets: &mut Secrets, admin: &str)
     let (key, prefix) = server.api_key(&other, &[]);
     secrets.keep(key);
     plan.json(&["api-keys", "deactivate", &prefix], "");
+    plan.json(&["api-keys", "deactivate", "--all"], "");
     plan.json(&["users", "delete", &other.email], "");
     let export = plan.run(&["users", "export", "--with-hashes"], "");
     assert!(export.status.success(), "{export:?}");
