@@ -74,22 +74,19 @@ impl Family<'_> {
         self.sample("", labels, value);
     }
 
-    /// Adds a histogram once it has counted something. Most of the routes and store operations are never used, and each
-    /// histogram is twenty series.
-    pub(super) fn buckets_if_used(&mut self, labels: &[(&str, &str)], histogram: (Vec<(f64, u64)>, f64)) {
-        if histogram.0.last().is_some_and(|(_, count)| *count > 0) {
-            self.buckets(labels, histogram);
-        }
-    }
-
-    /// Adds a histogram: buckets, sum and count.
+    /// Adds a histogram once it has counted something: buckets, sum and count, which are twenty series. Most routes and
+    /// store operations are never used.
     pub(super) fn buckets(&mut self, labels: &[(&str, &str)], (buckets, sum): (Vec<(f64, u64)>, f64)) {
+        let total = buckets.last().map_or(0, |(_, count)| *count);
+        if total == 0 {
+            return;
+        }
         for (bound, count) in &buckets {
             let bound = if bound.is_finite() { bound.to_string() } else { "+Inf".to_owned() };
             self.sample("_bucket", &[labels, &[("le", &bound)]].concat(), count);
         }
         self.sample("_sum", labels, sum);
-        self.sample("_count", labels, buckets.last().map_or(0, |(_, count)| *count));
+        self.sample("_count", labels, total);
     }
 
     fn sample(&mut self, suffix: &str, labels: &[(&str, &str)], value: impl Display) {

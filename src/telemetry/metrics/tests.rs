@@ -134,6 +134,19 @@ fn page_is_valid_and_shows_the_counts() {
 }
 
 #[test]
+fn histogram_appears_once_it_has_counted_something() {
+    let metrics = Metrics::new(&["only"], Timestamp::default());
+    let of_histograms = |samples: &BTreeMap<String, f64>| {
+        samples.keys().filter(|series| ["_bucket", "_sum", "_count"].iter().any(|part| series.contains(part))).count()
+    };
+    let unused = page(&metrics, &Snapshot::default());
+    assert_eq!(of_histograms(&read(&unused)), 0);
+    assert!(unused.contains("# TYPE signet_hash_wait_seconds histogram\n"), "it is described all the same");
+    metrics.worker_stalled(Duration::from_millis(3));
+    assert_eq!(of_histograms(&read(&page(&metrics, &Snapshot::default()))), 20);
+}
+
+#[test]
 fn every_status_has_its_own_cell() {
     assert!(STATUSES.is_sorted());
     let metrics = Metrics::new(&["only"], Timestamp::default());
