@@ -140,6 +140,9 @@ pub enum Command {
         /// Ask only whether the process responds, not whether its stores do.
         #[arg(long)]
         alive: bool,
+        /// The longest wait for the connection, and for each part of the response, which is made from memory.
+        #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = parse_duration)]
+        timeout: Duration,
     },
     /// Print a shell completion script.
     #[command(after_help = "Example:\n  signet completions bash > /etc/bash_completion.d/signet")]

@@ -11,14 +11,11 @@ use super::CliError;
 use super::output::Output;
 use crate::config::Config;
 
-/// Time limit for connecting, and for each read and write. The page is made from memory.
-const TIMEOUT: Duration = Duration::from_secs(2);
-
 /// Maximum size of the response. A page that names every condition has about 2 KiB.
 const MAX_RESPONSE: u64 = 64 << 10;
 
-/// `alive`: asks only whether the process responds.
-pub(super) fn run(alive: bool, config: &Config, output: &mut Output<'_>) -> Result<(), CliError> {
+/// `alive`: asks only whether the process responds. `timeout`: for connecting, and for each read and write.
+pub(super) fn run(alive: bool, timeout: Duration, config: &Config, output: &mut Output<'_>) -> Result<(), CliError> {
     let Some(listener) = config.server.management else {
         return Err(CliError::Usage {
             problem: "server.management is off, so the server cannot be asked".to_owned(),
@@ -31,7 +28,7 @@ pub(super) fn run(alive: bool, config: &Config, output: &mut Output<'_>) -> Resu
         let remedy = "read the log of the server; `signet check` tests what it depends on".to_owned();
         Err(CliError::Failed { problem, remedy })
     };
-    let (status, body) = match get(address, page) {
+    let (status, body) = match get(address, page, timeout) {
         Ok(response) => response,
         Err(error) => return failed(format!("no server responds at http://{address}{page}: {error}")),
     };
@@ -58,10 +55,10 @@ fn reachable(listener: SocketAddr) -> SocketAddr {
 }
 
 /// The status and the body of a page. The listener speaks plain HTTP, with or without `server.tls`.
-fn get(address: SocketAddr, page: &str) -> io::Result<(u16, String)> {
-    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
-    stream.set_read_timeout(Some(TIMEOUT))?;
-    stream.set_write_timeout(Some(TIMEOUT))?;
+fn get(address: SocketAddr, page: &str, timeout: Duration) -> io::Result<(u16, String)> {
+    let mut stream = TcpStream::connect_timeout(&address, timeout)?;
+    stream.set_read_timeout(Some(timeout))?;
+    stream.set_write_timeout(Some(timeout))?;
     let request = format!("GET {page} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
     let mut response = String::new();

@@ -126,7 +126,7 @@ fn dispatch(
         }
         Command::Man { directory } => clap_mangen::generate_to(Arguments::command(), &directory)
             .map_err(CliError::io(format!("writing the manual pages to {}", directory.display()))),
-        Command::Health { alive } => health::run(alive, &config()?, output),
+        Command::Health { alive, timeout } => health::run(alive, timeout, &config()?, output),
         Command::Backup(options) => backup::run(&options, &config()?, output),
         Command::Restore(options) => backup::restore(&options, &config()?, start_log, output),
         Command::Migrate => block_on(migrate::run(&config()?, output)),

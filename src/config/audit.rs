@@ -17,6 +17,8 @@ pub struct Audit {
     pub keep: Duration,
     /// The service that every event is sent to.
     pub webhook: Option<Webhook>,
+    /// The longest wait of a command for that service, for each batch.
+    pub command_timeout: Duration,
 }
 
 /// A service that events are sent to.

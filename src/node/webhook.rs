@@ -26,7 +26,7 @@ use crate::telemetry::metrics::Counter;
 /// Events in one request.
 const BATCH: usize = 100;
 
-/// The longest wait for the receiver.
+/// The longest wait of a server for the receiver. That of commands is a setting, because somebody waits for them.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The pause after a failed try. It doubles with each, and is shortened at random by up to a half, so that the nodes of
@@ -36,9 +36,6 @@ const MAX_PAUSE: Duration = Duration::from_secs(60);
 
 /// The number of tries of a batch: about an hour and a half.
 const MAX_TRIES: u32 = 100;
-
-/// The longest wait of a command for the receiver, for each batch.
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -80,7 +77,7 @@ pub(super) async fn flush(ctx: &Context) {
         if events.is_empty() {
             return ctx.node.audit.return_webhook_queue(sender.queue);
         }
-        if let Err(error) = sender.send(ctx, &events, COMMAND_TIMEOUT).await {
+        if let Err(error) = sender.send(ctx, &events, ctx.node.config.audit.command_timeout).await {
             let lost = events.len() + sender.queue.len();
             tracing::warn!(%error, lost, "security events of the command were not sent to the webhook");
             return;

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::super::audit::{Audit, Webhook, WebhookSecret};
 use super::super::reader::{Reader, Section};
 use super::super::{Config, SecretUrl};
-use super::{days, minutes};
+use super::{days, minutes, ms, seconds};
 use crate::config::values::{DurationRange, Integer, ValueType};
 
 pub(super) fn audit(from: &mut Section<'_>) -> Audit {
@@ -24,6 +24,7 @@ pub(super) fn audit(from: &mut Section<'_>) -> Audit {
             }
             (None, _) => None,
         },
+        command_timeout: from.read("command_timeout", DurationRange(ms(100), minutes(10)), seconds(2)),
     }
 }
 

@@ -5,9 +5,11 @@ use std::net::TcpListener;
 
 use super::*;
 
-/// Runs the command for the server with this management address.
+/// Runs the command for the server with this management address. It waits longer than the default of two seconds, which
+/// may be too few on a busy machine.
 fn health(plan: &Plan, management: &str, words: &[&str]) -> Output {
-    plan.run(&[&["--set", &format!("server.management={management}"), "health"], words].concat(), "")
+    let setting = format!("server.management={management}");
+    plan.run(&[&["--set", &setting, "health", "--timeout", "1m"], words].concat(), "")
 }
 
 #[test]
@@ -27,6 +29,16 @@ fn health_reports_whether_the_server_is_ready() {
     assert_eq!(gone.status.code(), Some(1));
     assert!(text(&gone.stderr).contains("no server responds"), "{}", text(&gone.stderr));
     assert_eq!(health(&plan, "off", &[]).status.code(), Some(2));
+}
+
+#[test]
+fn health_waits_for_no_longer_than_its_timeout() {
+    // The system accepts the connection, and nobody answers.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let setting = format!("server.management={}", listener.local_addr().unwrap());
+    let output = Plan::embedded().run(&["--set", &setting, "health", "--timeout", "10ms"], "");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("no server responds"), "{}", text(&output.stderr));
 }
 
 #[test]
