@@ -26,7 +26,7 @@ pub(super) struct KeySource {
     state: Arc<State>,
     /// Where the JWKS is, and when it was read last. The lock is held while it is read, so that those who wait for it
     /// share the result.
-    last: Mutex<Last>,
+    last: Arc<Mutex<Last>>,
 }
 
 #[derive(Default)]
@@ -37,7 +37,7 @@ struct Last {
 
 impl KeySource {
     pub(super) fn new(client: Client, state: Arc<State>) -> Self {
-        Self { client, state, last: Mutex::default() }
+        Self { client, state, last: Arc::default() }
     }
 
     /// Sets where the JWKS is.
@@ -47,20 +47,22 @@ impl KeySource {
 
     /// Reads the JWKS unless it was read less than `interval` ago. Returns false if it was not read.
     pub(super) async fn read(&self, interval: Duration) -> Result<bool, FollowError> {
-        let mut last = self.last.lock().await;
+        // Callers wait here themselves: tasks that wait for them would stay when they give up, and anyone can cause any
+        // number of callers.
+        let mut last = self.last.clone().lock_owned().await;
         let Some(url) = last.url.clone() else { return Ok(false) };
         if last.read_at.is_some_and(|read_at| read_at.elapsed() < interval) {
             return Ok(false);
         }
-        last.read_at = Some(Instant::now());
-        // Past all caches: the keys may have changed a moment ago.
-        let body = self.client.get(&url, true, DEADLINE).await?.read(MAX_JWKS_LENGTH, DEADLINE).await?;
-        let keys = Arc::new(self.state.keys.load().replaced_by(&body)?);
-        let before = self.state.keys.swap(keys.clone());
-        if before.hash() != keys.hash() {
-            self.state.keys_changed.notify_one();
-        }
-        Ok(true)
+        let (client, state) = (self.client.clone(), self.state.clone());
+        // In a task of its own, so that a caller that gives up does not end the reading for all others.
+        let reading = tokio::spawn(async move {
+            let result = read_keys(&client, &state, &url).await;
+            // From its end: otherwise those who waited for a slow reading that failed repeat it one after the other.
+            last.read_at = Some(Instant::now());
+            result.map(|()| true)
+        });
+        reading.await.unwrap_or(Ok(false))
     }
 
     /// Reads the JWKS whenever someone wants it, as long as the task runs.
@@ -73,5 +75,49 @@ impl KeySource {
                 self.state.record_error(error);
             }
         }
+    }
+}
+
+async fn read_keys(client: &Client, state: &State, url: &Url) -> Result<(), FollowError> {
+    // Past all caches: the keys may have changed a moment ago.
+    let body = client.get(url, true, DEADLINE).await?.read(MAX_JWKS_LENGTH, DEADLINE).await?;
+    let keys = Arc::new(state.keys.load().replaced_by(&body)?);
+    let before = state.keys.swap(keys.clone());
+    if before.hash() != keys.hash() {
+        state.keys_changed.notify_one();
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+    use tokio::runtime::Handle;
+
+    use super::*;
+    use crate::follow::Verifier;
+    use crate::header::access_token_header;
+    use crate::jwks::KeySet;
+
+    /// With the key of RFC 8037, A.2.
+    const JWKS: &str = r#"{"keys":[
+        {"kty":"OKP","crv":"Ed25519","kid":"known","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}
+    ]}"#;
+
+    #[tokio::test]
+    async fn verifications_that_gave_up_leave_no_tasks() {
+        // Connections are accepted by the kernel, and never answered.
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let issuer = format!("http://{}", server.local_addr().unwrap());
+        let verifier = Verifier::builder(&issuer).audience("notes").start().unwrap();
+        verifier.inner.state.keys.store(Arc::new(KeySet::parse(JWKS.as_bytes()).unwrap()));
+        verifier.inner.keys.set_url(Url::parse(&issuer).unwrap()).await;
+        let token = format!("{}e30.{}", access_token_header("EdDSA", "made-up"), "A".repeat(86));
+        for _ in 0..50 {
+            let result = tokio::time::timeout(Duration::ZERO, verifier.verify(&token)).await;
+            assert!(result.is_err(), "{result:?}");
+        }
+        let tasks = Handle::current().metrics().num_alive_tasks();
+        assert!(tasks < 20, "{tasks} tasks");
     }
 }

@@ -91,16 +91,14 @@ impl Verifier {
     pub async fn verify(&self, token: &str) -> Result<Arc<VerifiedToken>, VerifyError> {
         match self.check(token) {
             Err(VerifyError::Token(TokenError::UnknownKey)) => {
-                let inner = self.inner.clone();
-                // In a task of its own, so that a client that goes away does not end the reading for all others.
-                let reading = tokio::spawn(async move { inner.keys.read(AFTER_TOKEN).await });
+                let reading = self.inner.keys.read(AFTER_TOKEN);
                 let result = match tokio::time::timeout(KEYS_DEADLINE, reading).await {
-                    Ok(Ok(Ok(_))) => self.check(token),
-                    Ok(Ok(Err(error))) => {
+                    Ok(Ok(_)) => self.check(token),
+                    Ok(Err(error)) => {
                         self.inner.state.record_error(error);
                         Err(TokenError::UnknownKey.into())
                     }
-                    _ => Err(TokenError::UnknownKey.into()),
+                    Err(_) => Err(TokenError::UnknownKey.into()),
                 };
                 self.settle(token, result).await
             }
