@@ -258,10 +258,10 @@ class FakeSignet:
 
 
 class Driver:
-    """Drives flows in virtual time: a pause advances the clock, a request takes none."""
+    """Drives flows in virtual time: a pause advances the clock, a request only if it fails after `timeout` seconds."""
 
-    def __init__(self, server: FakeSignet, state: State) -> None:
-        self.server, self.state = server, state
+    def __init__(self, server: FakeSignet, state: State, timeout: float = 0.0) -> None:
+        self.server, self.state, self.timeout = server, state, timeout
         self.fetched: list[Fetch] = []
         self.slept = 0.0
 
@@ -270,6 +270,7 @@ class Driver:
             case Fetch():
                 self.fetched.append(effect)
                 if self.server.down:
+                    self.server.clock.advance(self.timeout)
                     raise FetchFailed("down")
                 status, headers, body = self.server.respond(effect.url, effect.body)
                 return Response(status, {name.lower(): value for name, value in headers.items()}, body)

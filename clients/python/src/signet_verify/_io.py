@@ -9,11 +9,14 @@ import httpx
 
 from ._effects import Fetch, FetchFailed, Response
 
-_AGENT: Final = {"User-Agent": "signet-verify-python", "Accept": "*/*"}
+# Signet compresses with gzip only. httpx decompresses a chunk as a whole before its length can be checked: one of gzip
+# becomes at most a thousand times as long, but those of other codings have no such bound.
+_HEADERS: Final = {"User-Agent": "signet-verify-python", "Accept": "*/*", "Accept-Encoding": "gzip"}
+_CODINGS: Final = ("", "identity", "gzip")
 
 
 def _arguments(request: Fetch) -> dict[str, Any]:
-    headers = _AGENT | dict(request.headers)
+    headers = _HEADERS | dict(request.headers)
     if request.body is not None:
         headers["Content-Type"] = "application/json"
     return {
@@ -34,6 +37,10 @@ class _Body:
         self._end = time.monotonic() + request.deadline
         self.chunks = bytearray()
 
+    def begin(self, response: httpx.Response) -> None:
+        if response.headers.get("Content-Encoding", "").lower() not in _CODINGS:
+            raise FetchFailed(f"{self._request.url}: the response has an unknown content coding")
+
     def add(self, chunk: bytes) -> None:
         self.chunks += chunk
         if len(self.chunks) > self._request.limit:
@@ -51,6 +58,7 @@ def fetch(client: httpx.Client, request: Fetch) -> Response:
     body = _Body(request)
     try:
         with client.stream(**_arguments(request)) as response:
+            body.begin(response)
             for chunk in response.iter_bytes():
                 body.add(chunk)
     except (httpx.HTTPError, httpx.InvalidURL, RuntimeError) as error:
@@ -64,6 +72,7 @@ async def fetch_async(client: httpx.AsyncClient, request: Fetch) -> Response:
     body = _Body(request)
     try:
         async with client.stream(**_arguments(request)) as response:
+            body.begin(response)
             async for chunk in response.aiter_bytes():
                 body.add(chunk)
     except (httpx.HTTPError, httpx.InvalidURL, RuntimeError) as error:

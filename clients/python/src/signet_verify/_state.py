@@ -163,9 +163,12 @@ class State:
             yield from self._fetch_keys(self.metadata.jwks_uri, {})
         except FetchFailed as error:
             self.record_error(f"the keys cannot be fetched: {error}")
+            # From the end of the attempt, so that those who waited for it do not repeat it one after the other.
+            now = self.clock.monotonic()
+            self._next_load = now + KEY_INTERVAL
             self.usable_keys()
             # While the old keys may be used, one verification in a while tries again.
-            self._next_load = self.clock.monotonic() + UNKNOWN_KEY_COOLDOWN
+            self._next_load = now + UNKNOWN_KEY_COOLDOWN
 
     def refetching(self, version: int) -> Flow[None]:
         """Fetch the key set past all caches, unless it was fetched since `version` or a moment ago."""
@@ -177,6 +180,8 @@ class State:
             yield from self._fetch_keys(self.metadata.jwks_uri, {"Cache-Control": "no-cache"})
         except FetchFailed as error:
             self.record_error(f"the keys cannot be fetched: {error}")
+            # As in `loading`.
+            self._next_refetch = self.clock.monotonic() + KEY_INTERVAL
 
     def _fetch_keys(self, url: str, headers: dict[str, str]) -> Flow[None]:
         response: Response = yield Fetch(url, MAX_DOCUMENT, headers, deadline=self.options.timeout)

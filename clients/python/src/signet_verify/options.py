@@ -82,7 +82,7 @@ class Options:
     when_stale: WhenStale = "refuse"
     """The result for valid tokens while the feed is stale."""
     cache_size: int = 10_000
-    """The number of verified tokens that are remembered."""
+    """The number of verified tokens that are remembered, in 16 MiB of text at most."""
     timeout: float = 5.0
     """Seconds for a request to the server."""
     start_timeout: float = 5.0

@@ -9,6 +9,7 @@ import pytest
 from fake_signet import AUDIENCE, ISSUER, Driver, FakeSignet
 
 from signet_verify import VerifyError
+from signet_verify._cache import MAX_LENGTH, TokenCache
 from signet_verify._effects import Fetch, FetchFailed, Response, drive
 from signet_verify._metadata import Metadata, discover, key_ages, parse_metadata
 from signet_verify._state import State
@@ -131,6 +132,31 @@ def test_a_server_that_cannot_be_reached_is_tried_once_a_second() -> None:
     assert setup.code(setup.server.token()) == ""
 
 
+def test_those_who_waited_for_a_failed_load_do_not_repeat_it() -> None:
+    setup = Setup()
+    setup.server.down, setup.driver.timeout = True, 5.0
+    for _ in range(5):
+        assert setup.code("x") == "unavailable"
+    assert len(setup.driver.fetched) == 1
+    setup.server.clock.advance(1)
+    assert setup.code("x") == "unavailable"
+    assert len(setup.driver.fetched) == 2
+
+
+def test_those_who_waited_for_a_failed_refetch_do_not_repeat_it() -> None:
+    setup = Setup()
+    assert setup.code(setup.server.token()) == ""
+    setup.server.down, setup.driver.timeout = True, 5.0
+    setup.server.clock.advance(1)
+    fetched = len(setup.driver.fetched)
+    for _ in range(5):
+        setup.driver.run(setup.state.refetching(setup.state.keys_version))
+    assert len(setup.driver.fetched) == fetched + 1
+    setup.server.clock.advance(1)
+    setup.driver.run(setup.state.refetching(setup.state.keys_version))
+    assert len(setup.driver.fetched) == fetched + 2
+
+
 def test_cached_tokens_still_expire() -> None:
     setup = Setup()
     token = setup.server.token()
@@ -161,6 +187,24 @@ def test_the_cache_is_bounded_and_drops_the_oldest() -> None:
     assert len(setup.state.cache) == 2
     assert setup.state.cache.get(second) is None
     assert setup.state.cache.get(first) is not None
+
+
+def test_the_cached_texts_together_are_bounded() -> None:
+    setup = Setup()
+    token = setup.server.token()
+    assert setup.code(token) == ""
+    entry = setup.state.cache.get(token)
+    assert entry is not None
+    cache = TokenCache(10)
+    first, second, third = (letter * (MAX_LENGTH // 2) for letter in "abc")
+    for text in (first, first, second):
+        cache.put(text, entry)
+    assert len(cache) == 2
+    cache.put(third, entry)
+    assert cache.get(first) is None
+    cache.drop(second)
+    cache.put(first, entry)
+    assert len(cache) == 2
 
 
 def test_refused_tokens_are_not_cached() -> None:

@@ -8,6 +8,7 @@ import json
 import os
 import pickle
 import threading
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -396,6 +397,26 @@ def test_large_and_slow_responses_are_refused() -> None:
     client.close()
     with pytest.raises(FetchFailed, match="RuntimeError"):
         fetch(client, Fetch(ISSUER, 1000))
+
+
+def test_no_coding_but_gzip_is_decompressed() -> None:
+    from signet_verify._effects import Fetch, FetchFailed
+    from signet_verify._io import fetch, fetch_async
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        assert request.headers["Accept-Encoding"] == "gzip"
+        return httpx.Response(200, headers={"Content-Encoding": "deflate"}, content=zlib.compress(b"x"))
+
+    client = httpx.Client(transport=httpx.MockTransport(respond))
+    with client, pytest.raises(FetchFailed, match="content coding"):
+        fetch(client, Fetch(ISSUER, 1000))
+
+    async def main() -> None:
+        async with httpx.AsyncClient(transport=httpx.MockTransport(respond)) as client:
+            with pytest.raises(FetchFailed, match="content coding"):
+                await fetch_async(client, Fetch(ISSUER, 1000))
+
+    asyncio.run(main())
 
 
 def test_the_typed_arguments_are_the_settings() -> None:
