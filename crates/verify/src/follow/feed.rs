@@ -266,7 +266,9 @@ impl Follower {
         let unverified = UnverifiedFrame::parse(line)?;
         let mut keys = self.state.keys.load_full();
         let key = match unverified.find_key(keys.keys()) {
-            Err(FrameError::UnknownKey) if self.keys.read(AFTER_FRAME).await? => {
+            Err(FrameError::UnknownKey) => {
+                self.keys.read(AFTER_FRAME).await?;
+                // Also if they were read just before, because of a token.
                 keys = self.state.keys.load_full();
                 unverified.find_key(keys.keys())?
             }

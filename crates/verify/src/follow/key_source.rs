@@ -45,14 +45,14 @@ impl KeySource {
         self.last.lock().await.url = Some(url);
     }
 
-    /// Reads the JWKS unless it was read less than `interval` ago. Returns false if it was not read.
-    pub(super) async fn read(&self, interval: Duration) -> Result<bool, FollowError> {
+    /// Reads the JWKS unless a reading ended less than `interval` ago.
+    pub(super) async fn read(&self, interval: Duration) -> Result<(), FollowError> {
         // Callers wait here themselves: tasks that wait for them would stay when they give up, and anyone can cause any
         // number of callers.
         let mut last = self.last.clone().lock_owned().await;
-        let Some(url) = last.url.clone() else { return Ok(false) };
+        let Some(url) = last.url.clone() else { return Ok(()) };
         if last.read_at.is_some_and(|read_at| read_at.elapsed() < interval) {
-            return Ok(false);
+            return Ok(());
         }
         let (client, state) = (self.client.clone(), self.state.clone());
         // In a task of its own, so that a caller that gives up does not end the reading for all others.
@@ -60,9 +60,9 @@ impl KeySource {
             let result = read_keys(&client, &state, &url).await;
             // From its end: otherwise those who waited for a slow reading that failed repeat it one after the other.
             last.read_at = Some(Instant::now());
-            result.map(|()| true)
+            result
         });
-        reading.await.unwrap_or(Ok(false))
+        reading.await.unwrap_or(Ok(()))
     }
 
     /// Reads the JWKS whenever someone wants it, as long as the task runs.

@@ -93,7 +93,7 @@ impl Verifier {
             Err(VerifyError::Token(TokenError::UnknownKey)) => {
                 let reading = self.inner.keys.read(AFTER_TOKEN);
                 let result = match tokio::time::timeout(KEYS_DEADLINE, reading).await {
-                    Ok(Ok(_)) => self.check(token),
+                    Ok(Ok(())) => self.check(token),
                     Ok(Err(error)) => {
                         self.inner.state.record_error(error);
                         Err(TokenError::UnknownKey.into())
