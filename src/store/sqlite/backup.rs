@@ -132,7 +132,7 @@ pub(in crate::store) fn change(
     work: impl FnOnce(&Connection) -> rusqlite::Result<()>,
 ) -> Result<(), OpenError> {
     let (path, _) = super::prepare(dir, Durability::Power, now)?;
-    let changed = file::open_writer(&path, Durability::Power).and_then(|mut connection| {
+    let changed = file::open_writer(&path, Durability::Power).and_then(|(mut connection, _)| {
         let transaction = connection.transaction()?;
         work(&transaction)?;
         transaction.commit()

@@ -4,11 +4,12 @@ use std::fs::Permissions;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::turns::{RETRY_INTERVAL, Turn};
 use super::{OpenError, schema};
 use crate::config::Durability;
 use crate::files::{create_private_file, create_private_folder, free_space};
@@ -21,10 +22,6 @@ const BUSY_TIMEOUT: Duration = Duration::from_millis(1000);
 
 /// How long a starting process waits for others that start at the same time.
 const STARTUP_BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How often a waiting process retries. SQLite's own handler backs off to a tenth of a second and could miss every
-/// pause of a busy writer (`writer::PAUSE`).
-const RETRY_INTERVAL: Duration = Duration::from_millis(1);
 
 /// Creates the directory and the file if they are missing, and removes everyone else's access to the file: it contains
 /// password hashes.
@@ -57,7 +54,8 @@ pub(super) fn open_for_migration(path: &Path, durability: Durability) -> Result<
     let deadline = Instant::now() + STARTUP_BUSY_TIMEOUT;
     loop {
         let opened = connect(path).and_then(|mut connection| {
-            set_busy_timeout(&mut connection, STARTUP_BUSY_TIMEOUT)?;
+            // Waits until the connection is closed, which is soon.
+            set_busy_timeout(&mut connection, STARTUP_BUSY_TIMEOUT, Some(Arc::new(Turn::new(path))))?;
             configure_writes(&connection, durability)?;
             Ok(connection)
         });
@@ -78,25 +76,25 @@ pub(super) fn open_for_migration(path: &Path, durability: Durability) -> Result<
 }
 
 /// Opens the writer's connection.
-pub(super) fn open_writer(path: &Path, durability: Durability) -> rusqlite::Result<Connection> {
-    let mut connection = connect(path)?;
+pub(super) fn open_writer(path: &Path, durability: Durability) -> rusqlite::Result<(Connection, Arc<Turn>)> {
+    let (mut connection, turn) = (connect(path)?, Arc::new(Turn::new(path)));
     configure_writes(&connection, durability)?;
-    set_busy_timeout(&mut connection, BUSY_TIMEOUT)?;
+    set_busy_timeout(&mut connection, BUSY_TIMEOUT, Some(turn.clone()))?;
     connection.pragma_update(None, "cache_size", -16 * 1024)?;
-    Ok(connection)
+    Ok((connection, turn))
 }
 
 /// Opens a connection that copies the whole file, or takes it for itself.
 pub(super) fn open_for_copy(path: &Path) -> rusqlite::Result<Connection> {
     let mut connection = connect(path)?;
-    set_busy_timeout(&mut connection, BUSY_TIMEOUT)?;
+    set_busy_timeout(&mut connection, BUSY_TIMEOUT, None)?;
     Ok(connection)
 }
 
 /// Opens a reader's connection. Readers of a WAL never wait, except while another connection recovers it after a crash.
 pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     let mut connection = connect(path)?;
-    set_busy_timeout(&mut connection, BUSY_TIMEOUT)?;
+    set_busy_timeout(&mut connection, BUSY_TIMEOUT, None)?;
     connection.pragma_update(None, "query_only", true)?;
     connection.pragma_update(None, "cache_size", -4 * 1024)?;
     Ok(connection)
@@ -128,11 +126,13 @@ fn configure_writes(connection: &Connection, durability: Durability) -> rusqlite
     connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)
 }
 
-fn set_busy_timeout(connection: &mut Connection, timeout: Duration) -> rusqlite::Result<()> {
+/// `turn`: where other processes see that this connection waits for the write lock.
+fn set_busy_timeout(connection: &mut Connection, timeout: Duration, turn: Option<Arc<Turn>>) -> rusqlite::Result<()> {
     let mut since = Instant::now();
     connection.busy_handler(Some(move |retries: i32| {
         if retries == 0 {
             since = Instant::now();
+            turn.as_deref().inspect(|turn| turn.wait());
         }
         std::thread::sleep(RETRY_INTERVAL);
         since.elapsed() < timeout

@@ -11,6 +11,7 @@ mod readers;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod values;
 mod writer;
 
@@ -143,8 +144,8 @@ impl Engine {
         let (queries, query_receiver) = mpsc::channel(QUEUE);
         let query_receiver = Arc::new(Mutex::new(query_receiver));
 
-        let connection = file::open_writer(&path, embedded.durability).map_err(open_error)?;
-        let writer = Some(spawn("store-writer", move || writer::run(&connection, job_receiver))?);
+        let (connection, turn) = file::open_writer(&path, embedded.durability).map_err(open_error)?;
+        let writer = Some(spawn("store-writer", move || writer::run(&connection, &turn, job_receiver))?);
         // Reads are index lookups: a few threads keep up with any number of workers.
         let mut readers = Vec::new();
         for _ in 0..thread::available_parallelism().map_or(1, usize::from).min(4) {

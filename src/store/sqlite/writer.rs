@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, oneshot};
 
+use super::turns::{PAUSE, Turn};
 use super::unavailable;
 use crate::{priority, store};
 
@@ -19,12 +20,9 @@ const GROUP: usize = 256;
 /// core, each yield costs a time slice of that program.
 const YIELD_AFTER: usize = 8;
 
-/// After this long without a pause the writer releases the lock for [`PAUSE`], so that another process (the command
-/// line beside a busy server) can take it: SQLite's lock has no queue.
+/// After this long without a pause the writer lets another process (the command line beside a busy server) have its
+/// [`Turn`].
 const MAX_BUSY: Duration = Duration::from_millis(100);
-
-/// See [`MAX_BUSY`]. Twice the interval at which other processes retry (`file::RETRY_INTERVAL`).
-const PAUSE: Duration = Duration::from_millis(2);
 
 /// A unit of work. It runs in its own savepoint; after the commit of the group it replies to its caller.
 pub(super) trait Job: Send {
@@ -102,7 +100,7 @@ where
 }
 
 /// Runs jobs until every sender is dropped.
-pub(super) fn run(connection: &Connection, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
+pub(super) fn run(connection: &Connection, turn: &Turn, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
     let mut group = Vec::with_capacity(GROUP);
     let mut busy_since = Instant::now();
     loop {
@@ -110,11 +108,12 @@ pub(super) fn run(connection: &Connection, mut jobs: mpsc::Receiver<Box<dyn Job>
             return;
         }
         let committed = commit_group(connection, &mut group);
+        turn.end_wait();
         for job in group.drain(..) {
             job.finish(committed.clone());
         }
         if busy_since.elapsed() > MAX_BUSY {
-            std::thread::sleep(PAUSE);
+            turn.let_others();
             busy_since = Instant::now();
         }
     }
