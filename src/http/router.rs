@@ -203,7 +203,9 @@ impl<C: 'static> Router<C> {
             let value = if name == TAIL { Some(raw.to_owned()) } else { decode_segment(raw) };
             value.map(|value| (name.to_owned(), value))
         };
-        match matched.params.iter().map(decode).collect() {
+        let params =
+            if matched.params.is_empty() { Some(Vec::new()) } else { matched.params.iter().map(decode).collect() };
+        match params {
             Some(params) => Found::Route(route, params),
             None => Found::Nothing,
         }
