@@ -280,7 +280,7 @@ fn migrations_are_applied_once() {
 #[test]
 fn check_names_the_store_that_cannot_be_used() {
     let (mut redis, postgres) = (redis::Server::options().password("sesame-redis").start(), postgres::Server::start());
-    let plan = Plan::on(&redis, &postgres).set("SIGNET_LIMITS__ENABLED", "true");
+    let plan = Plan::on(&redis, &postgres).set("SIGNET_LIMITS__ENABLED", "true").set("SIGNET_POSTGRES__TIMEOUT", "5s");
     // `check` does not migrate.
     assert!(refused(&plan, &["check"], 1).contains("signet migrate"));
     let applied = plan.json(&["migrate"], "");

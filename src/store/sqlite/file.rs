@@ -132,7 +132,9 @@ fn set_busy_timeout(connection: &mut Connection, timeout: Duration, turn: Option
     connection.busy_handler(Some(move |retries: i32| {
         if retries == 0 {
             since = Instant::now();
-            turn.as_deref().inspect(|turn| turn.wait());
+        }
+        if let Some(turn) = &turn {
+            turn.wait();
         }
         std::thread::sleep(RETRY_INTERVAL);
         since.elapsed() < timeout

@@ -32,11 +32,12 @@ impl Turn {
         Self { folder, is_waiting: AtomicBool::new(false) }
     }
 
-    /// This connection waits for the write lock, until [`Turn::end_wait`].
+    /// This connection waits for the write lock, until [`Turn::end_wait`]. Called before each retry: while another
+    /// process looks, this one cannot say so, and it must not wait for a program of the operator that locked the folder.
     pub(super) fn wait(&self) {
-        // Blocks only while another process looks whether somebody waits.
-        if let Some(folder) = &self.folder
-            && folder.lock_shared().is_ok()
+        if !self.is_waiting.load(Ordering::Relaxed)
+            && let Some(folder) = &self.folder
+            && folder.try_lock_shared().is_ok()
         {
             self.is_waiting.store(true, Ordering::Relaxed);
         }
@@ -91,6 +92,20 @@ mod tests {
         assert!(!own.let_others());
         third.end_wait();
         assert!(own.let_others());
+    }
+
+    #[test]
+    fn folder_that_another_program_locked_is_no_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = File::open(folder.path()).unwrap();
+        lock.lock().unwrap();
+        let turn = Turn::new(&folder.path().join("any"));
+        turn.wait();
+        assert!(!turn.let_others());
+        lock.unlock().unwrap();
+        turn.wait();
+        turn.end_wait();
+        assert!(turn.let_others());
     }
 
     #[test]

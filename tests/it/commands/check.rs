@@ -94,7 +94,8 @@ fn check_names_the_setting_for_an_unknown_authority() {
     let tls = Some((own.cert.pem(), own.signing_key.serialize_pem()));
     let (redis, server) =
         (redis::Server::start(), postgres::Server::start_with(postgres::Options { tls, ..Default::default() }));
-    let plan = Plan::on(&redis, &server).set("DATABASE_URL", &format!("{}?sslmode=verify-full", server.url()));
+    let url = format!("{}?sslmode=verify-full", server.url());
+    let plan = Plan::on(&redis, &server).with_patient_stores().set("DATABASE_URL", &url);
     let (result, detail) = finding(&plan, "accounts");
     assert_eq!(result, "failed", "{detail}");
     assert!(detail.contains("UnknownIssuer; set postgres.ca to the file"), "{detail}");
@@ -105,7 +106,7 @@ fn check_names_the_setting_for_an_unknown_authority_of_redis() {
     let (redis, postgres) = (redis::Server::options().tls().start(), postgres::Database::create());
     // Trusts another authority, whatever the system trusts.
     let other = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-    let plan = Plan::on(&redis, &postgres);
+    let plan = Plan::on(&redis, &postgres).with_patient_stores();
     let file = plan.dir().join("other.pem");
     fs::write(&file, other.cert.pem()).unwrap();
     let (result, detail) = finding(&plan.set("SSL_CERT_FILE", file.to_str().unwrap()), "ephemeral");

@@ -66,7 +66,7 @@ async fn check_names_the_limits_that_a_pooler_drops() {
     let settings = through_pooler(&server).await;
     migrate(&settings).await.unwrap();
     assert_eq!(limits_not_in_force(&server.settings()).await.unwrap(), [""; 0]);
-    let plan = Plan::on(&redis, &server).set("DATABASE_URL", &settings.url.0);
+    let plan = Plan::on(&redis, &server).with_patient_stores().set("DATABASE_URL", &settings.url.0);
     let notes = || {
         let findings: Vec<Value> = serde_json::from_slice(&plan.run(&["--json", "check"], "").stdout).unwrap();
         let notes = findings.iter().filter(|it| it["part"] == "accounts" && it["result"] == "note");
@@ -91,7 +91,7 @@ async fn check_notes_that_it_cannot_read_the_limits() {
     migrate(&server.settings()).await.unwrap();
     let hide = "SET allow_system_table_mods = on; ALTER VIEW pg_catalog.pg_settings RENAME TO hidden_settings";
     server.client().await.batch_execute(hide).await.unwrap();
-    let output = Plan::on(&redis, &server).run(&["--json", "check"], "");
+    let output = Plan::on(&redis, &server).with_patient_stores().run(&["--json", "check"], "");
     let findings: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
     let of_accounts = findings.iter().filter(|it| it["part"] == "accounts").collect::<Vec<_>>();
     assert_eq!((&of_accounts[0]["result"], &of_accounts[1]["result"]), (&"ok".into(), &"note".into()));
