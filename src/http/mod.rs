@@ -21,6 +21,7 @@ mod json_bounds;
 mod json_single_field;
 mod limits;
 mod multipart;
+mod rare_fields;
 pub mod rejection;
 pub mod request;
 pub mod request_id;

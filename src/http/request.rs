@@ -14,6 +14,7 @@ use super::client_ip::{self, TrustedProxies};
 use super::form_fields::{FormFields, InvalidFields};
 use super::host::HostValidator;
 use super::limits::RequestLimits;
+use super::rare_fields::is_sent;
 use super::rejection::{ParamLocation, Rejection};
 use super::request_id::{RequestId, RequestIdGenerator};
 use super::{json, multipart};
@@ -128,9 +129,8 @@ impl Request {
     /// `If-None-Match` matches this `ETag`, so the client has the content (RFC 9110, 13.1.2: a weak comparison).
     pub fn matches_etag(&self, etag: &str) -> bool {
         let matches = |tag: &str| tag.trim().trim_start_matches("W/") == etag || tag.trim() == "*";
-        // As for the request id: most requests lack the field, and comparing names costs less than hashing one.
-        let is_sent = self.headers().keys().any(|name| *name == IF_NONE_MATCH);
-        is_sent && self.header(IF_NONE_MATCH).is_some_and(|tags| tags.split(',').any(matches))
+        is_sent(self.headers(), &IF_NONE_MATCH)
+            && self.header(IF_NONE_MATCH).is_some_and(|tags| tags.split(',').any(matches))
     }
 
     /// A path parameter, decoded, but a tail as sent. Every parameter of the route is present and not empty, except a

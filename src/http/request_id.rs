@@ -5,6 +5,7 @@ use std::fmt;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::rare_fields::is_sent;
 use crate::encoding::hex;
 use crate::rng::Rng;
 
@@ -82,9 +83,7 @@ impl RequestIdGenerator {
 
     /// The id that the client or a proxy sent, if it is safe to log and echo; otherwise a new one.
     pub fn assign(&self, headers: &HeaderMap) -> RequestId {
-        // Few clients send one. Comparing it with the names that were sent costs less than hashing it for a lookup.
-        let is_sent = headers.keys().any(|name| *name == X_REQUEST_ID);
-        match is_sent.then(|| headers.get(X_REQUEST_ID)).flatten() {
+        match is_sent(headers, &X_REQUEST_ID).then(|| headers.get(X_REQUEST_ID)).flatten() {
             Some(received) if is_safe(received.as_bytes()) => RequestId(IdValue::Received(received.clone())),
             _ => self.generate(),
         }

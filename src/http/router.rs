@@ -203,6 +203,7 @@ impl<C: 'static> Router<C> {
             let value = if name == TAIL { Some(raw.to_owned()) } else { decode_segment(raw) };
             value.map(|value| (name.to_owned(), value))
         };
+        // Most paths have no parameters, and collecting none takes 150 instructions.
         let params =
             if matched.params.is_empty() { Some(Vec::new()) } else { matched.params.iter().map(decode).collect() };
         match params {
