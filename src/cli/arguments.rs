@@ -1,4 +1,6 @@
 //! The arguments of the command line and their help texts. Executes nothing.
+//!
+//! A paragraph of `after_help` is one line, because clap breaks lines to the width of the terminal.
 
 mod backup;
 mod bench;
@@ -19,6 +21,9 @@ pub(super) use bench::Bench;
 pub(super) use demo::Demo;
 pub(super) use users::{CreateUser, ImportFrom, ImportUsers, UpdateUser, UserName, Users};
 
+/// The heading of the options of every command: without it, help mixes them with those of one command.
+const GLOBAL_OPTIONS: &str = "Options of every command";
+
 /// Signet, a token server: signs people in and issues JWTs that any service verifies from a JWKS.
 #[derive(Debug, Parser)]
 #[command(
@@ -30,28 +35,28 @@ Examples:
   signet demo                                try it, in a temporary folder
   signet                                     run the server, with ./config.toml if it exists
   signet --set server.listen=0.0.0.0:8000    listen on every address
-  signet check                               test the settings, stores, ports and mail without changing anything
+  signet check                               test settings, stores, ports and mail; changes nothing
   signet users create --email a@example.com --superuser --verified --password-stdin
 
-Commands work beside running servers. A command that ends sessions, users or keys returns when every running server has
-applied it, which takes milliseconds; after two seconds (revocation.confirm_within) it returns with a warning that names
-the servers that have not.
+Commands work beside running servers. A command that ends sessions, users or keys returns when every running server \
+has applied it, which takes milliseconds; after two seconds (revocation.confirm_within) it returns with a warning that \
+names the servers that have not.
 
-Where data_dir has no embedded store yet, only these commands create it: serve, migrate, restore, seed, users create,
+Where data_dir has no embedded store yet, only these commands create it: serve, migrate, restore, seed, users create, \
 users import and keys import. Only serve and keys import create signing keys in Redis.
 
-config.toml describes every setting. Exit codes: 0 success, 1 failure, 2 invalid arguments or settings, 3 a backup
+config.toml describes every setting. Exit codes: 0 success, 1 failure, 2 invalid arguments or settings, 3 a backup \
 that is not complete."
 )]
 pub struct Arguments {
     /// The settings file. Default: ./config.toml if it exists, otherwise the defaults.
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = GLOBAL_OPTIONS, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Sets one setting, overriding the file and the environment. Repeatable.
-    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    #[arg(long, global = true, help_heading = GLOBAL_OPTIONS, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// Print data and errors as JSON.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL_OPTIONS)]
     pub json: bool,
     /// The command.
     #[command(subcommand)]
@@ -342,21 +347,22 @@ pub enum ConfigCommand {
 #[derive(Args, Debug)]
 #[command(
     after_help = "Tokens are made with these settings, so use the server's. api.native.access sets their lifetime.
-Repeating it creates new sessions and keys and a new password for the same users. A load test uses up refresh tokens, so
-seed before each run.
+
+Repeating it creates new sessions and keys and a new password for the same users. A load test uses up refresh tokens, \
+so seed before each run.
 
 Examples:
-  signet --set api.native.access=12h seed --users 20000 --sessions 10000 --api-keys 100 --out loadtest/data.json
+  signet --set api.native.access=12h seed --users 20000 --sessions 10000 --out loadtest/data.json
   signet seed --remove"
 )]
 pub struct Seed {
     /// The number of users: seeded-00000000@load.test and so on, all with one random password.
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub users: u32,
-    /// The number of sessions, dealt out to the users in turn.
+    /// The number of sessions. Each user gets one in turn.
     #[arg(long, value_name = "N", default_value_t = 500)]
     pub sessions: u32,
-    /// The number of API keys, dealt out in the same way. They expire after 30 days.
+    /// The number of API keys, which users get in the same way. They expire after 30 days.
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub api_keys: u32,
     /// The file to write addresses, password, tokens and keys to. Only its owner can read it.

@@ -23,13 +23,15 @@ pub struct Backup {
 
 /// Options of `restore`.
 #[derive(Args, Debug)]
-#[command(after_help = "Users are as they were when the backup was taken: those who were deleted or
-disabled since are back, and passwords and second factors that were changed since are the old ones.
+#[command(after_help = "Users are as they were when the backup was taken: those who were deleted or disabled \
+since are back, and passwords and second factors that were changed since are the old ones.
 
 Examples:
   signet restore /var/backups/signet/2026-11-29 --check
   signet restore /var/backups/signet/2026-11-29
-  signet restore moved --keep-sessions --keep-api-keys   after a move: the server was stopped before the backup")]
+
+After a move, for which the server was stopped before the backup:
+  signet restore moved --keep-sessions --keep-api-keys")]
 pub struct Restore {
     /// The backup.
     pub file: PathBuf,

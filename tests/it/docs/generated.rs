@@ -166,7 +166,7 @@ fn describe(command: &Command, path: &str, page: &mut String) {
             writeln!(page, "{arguments}").unwrap();
         }
         if let Some(after) = command.get_after_help() {
-            write!(page, "```text\n{}\n```\n\n", after.to_string().trim()).unwrap();
+            write!(page, "```text\n{}\n```\n\n", wrapped(after.to_string().trim(), "")).unwrap();
         }
     }
     for subcommand in subcommands {
@@ -183,8 +183,8 @@ fn commands_page() -> String {
     writeln!(page, "These options come with every command:\n").unwrap();
     let global = root.get_arguments().filter(|argument| argument.is_global_set()).map(option);
     writeln!(page, "{}", global.collect::<String>()).unwrap();
-    write!(page, "```text\n{}\n```\n\n", root.get_after_help().map(ToString::to_string).unwrap_or_default().trim())
-        .unwrap();
+    let after = root.get_after_help().map(ToString::to_string).unwrap_or_default();
+    write!(page, "```text\n{}\n```\n\n", wrapped(after.trim(), "")).unwrap();
     for command in root.get_subcommands().filter(|command| command.get_name() != "help") {
         describe(command, &format!("signet {}", command.get_name()), &mut page);
     }
