@@ -13,7 +13,7 @@ use crate::support::client::client_builder;
 use crate::support::server::{SendRequest, TestServer, TestUser, tamper_signature};
 use crate::support::{tool, until};
 
-const NGINX: Program = Program {
+pub(super) const NGINX: Program = Program {
     page: "nginx.md",
     files: &["signet.conf"],
     package: "nginx",
@@ -36,7 +36,7 @@ const NGINX: Program = Program {
     },
 };
 
-const CADDY: Program = Program {
+pub(super) const CADDY: Program = Program {
     page: "caddy.md",
     files: &["Caddyfile"],
     package: "caddy",
@@ -203,7 +203,7 @@ const HEADERS: [&str; 4] = ["x-auth-subject", "x-auth-scopes", "x-auth-session",
 /// The issuer of test servers.
 const ISSUER: &str = "issuer: \"http://127.0.0.1:0\"";
 
-fn address(server: &TestServer) -> SocketAddr {
+pub(super) fn address(server: &TestServer) -> SocketAddr {
     server.signet.url_of("").trim_start_matches("http://").parse().unwrap()
 }
 

@@ -1,6 +1,8 @@
-//! The proxies of `docs/verify`, configured exactly as their pages say, except for addresses.
+//! The proxies of `docs/verify`, and those in front of Signet itself, configured exactly as their pages say, except for
+//! addresses.
 
 mod cases;
+mod in_front;
 mod service;
 mod tls;
 
@@ -41,7 +43,7 @@ struct Proxy {
 
 /// How a proxy is installed and started.
 struct Program {
-    /// The page in `docs/verify`.
+    /// The page, from `docs/verify`.
     page: &'static str,
     /// The files of the page; the first one is the configuration.
     files: &'static [&'static str],
