@@ -156,4 +156,8 @@ fn the_debian_package_is_installed_upgraded_and_purged() {
     root.run("dpkg-statoverride --remove /etc/signet/config.toml && dpkg --install /tmp/1.0-1.deb");
     assert_eq!(root.run(facts).lines().collect::<Vec<_>>(), expected);
     assert_eq!(requests(&root), ["preset", "daemon-reload", "start"]);
+
+    // Purging empties a disk that is mounted for the data.
+    root.run("mount -t tmpfs disk /var/lib/signet && touch /var/lib/signet/signet.db && dpkg --purge signet");
+    assert_eq!(root.run("ls -A /var/lib/signet"), "");
 }
