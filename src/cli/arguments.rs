@@ -14,6 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::auth::api_keys::{MAX_DAYS, is_scope};
+use crate::auth::audit::is_type_name;
 use crate::config;
 
 pub(super) use backup::{Backup, Restore};
@@ -312,7 +313,7 @@ pub struct Audit {
     #[arg(long, value_name = "USER")]
     pub user: Option<String>,
     /// Only those of this type, or of the types of a subject, such as `sign_in.refused` or `sign_in`. Repeatable.
-    #[arg(long = "type", value_name = "TYPE")]
+    #[arg(long = "type", value_name = "TYPE", value_parser = parse_event_type)]
     pub types: Vec<String>,
     /// The maximum number of events.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
@@ -378,6 +379,11 @@ pub struct Seed {
 
 fn parse_duration(text: &str) -> Result<Duration, &'static str> {
     config::parse_duration(text).ok_or("a duration in ms, s, m, h or d, such as 15m")
+}
+
+/// Refuses names that no type has, because the list of their events would be empty.
+fn parse_event_type(text: &str) -> Result<String, &'static str> {
+    is_type_name(text).then(|| text.to_owned()).ok_or("no security event has this type; docs/audit.md lists the types")
 }
 
 /// Refuses invalid scopes. No request can demand a scope with a space, because a space separates two scopes.

@@ -346,6 +346,13 @@ fn completions_and_migrations_are_printed() {
     assert_eq!(cli.json("signet --json migrate")[0]["number"], 1);
 }
 
+#[test]
+fn a_misspelt_type_of_event_is_refused() {
+    for (name, is_type) in [("sign_in.refused", true), ("sign_in", true), ("sign_in.refuse", false), ("sign", false)] {
+        assert_eq!(Arguments::try_parse_from(["signet", "audit", "--type", name]).is_ok(), is_type, "{name}");
+    }
+}
+
 /// A stolen key must be revocable even if its id begins with a hyphen, as one in 64 does.
 #[test]
 fn a_key_id_may_begin_with_a_hyphen() {

@@ -80,6 +80,11 @@ impl EventFilter {
     }
 }
 
+/// Returns true if `name` is that of a type that this version knows, or of a subject of such types.
+pub fn is_type_name(name: &str) -> bool {
+    EventType::ALL.iter().any(|event_type| is_named(event_type.name(), name))
+}
+
 /// Returns true if `name` is that of the type, or of its subject: the part before the dot.
 fn is_named(event_type: &str, name: &str) -> bool {
     event_type.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))

@@ -17,7 +17,7 @@ mod write;
 pub use crate::store::ephemeral::{EventRange, Position};
 pub use event::{Event, EventRecord, Origin, Party, SignInMethod};
 pub use event_type::{EventType, Outcome};
-pub use list::{EventFilter, EventPage, ListedEvent, MAX_WAIT, emails, list, list_of_user};
+pub use list::{EventFilter, EventPage, ListedEvent, MAX_WAIT, emails, is_type_name, list, list_of_user};
 pub use write::{drain, flush, run};
 
 use std::sync::Arc;

@@ -106,7 +106,6 @@ async fn events_are_printed(server: &TestServer) {
     assert_eq!(types(&["--user", &user.email]), ["user.disabled", "user.created"]);
     assert_eq!(types(&["--type", "user.disabled"]).len(), 2);
     assert_eq!(types(&["--type", "user", "--limit", "3"]).len(), 3);
-    assert_eq!(types(&["--type", "unknown"]), [""; 0]);
     let table = plan.run(&["audit", "--limit", "1"], "");
     assert!(text(&table.stdout).contains("user.disabled"), "{table:?}");
 }
