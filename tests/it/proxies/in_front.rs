@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::cases::{CADDY, NGINX, address};
 use super::{Program, Proxy, SIGNET};
 use crate::support::client::{PASSWORD, client_builder};
-use crate::support::server::TestServer;
+use crate::support::server::{SendRequest, TestServer};
 
 /// The client has another address than the proxy, which Signet trusts.
 const CLIENT: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
