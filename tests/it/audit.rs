@@ -382,7 +382,7 @@ fn documentation_lists_every_type() {
     assert_eq!(documented, in_code);
     let words = docs.split_whitespace().collect::<Vec<_>>().join(" ");
     for (class, before, after) in [
-        (EventClass::Attempt, "What a stranger can cause in any number (", ") is kept apart"),
+        (EventClass::Attempt, "Events that a stranger can cause in any number (", ") are kept apart"),
         (EventClass::Privileged, "what administrators, operators and the server cause alone (", ");"),
     ] {
         let apart = words.split(before).nth(1).unwrap().split(after).next().unwrap();
