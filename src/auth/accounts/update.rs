@@ -125,14 +125,7 @@ pub async fn update_self(
             None
         }
     };
-    let has_new_password = hash.is_some();
-    let changed = apply(ctx, user, changed, hash, Some(user.sessions_valid_after), user.id, request_ctx).await?;
-    if has_new_password {
-        // The new password has removed the known networks. Attempts by others must not lock the owner out of the next
-        // sign-in.
-        rate_limit::remember_network(ctx, user.id, request_ctx.client()).await;
-    }
-    Ok(changed)
+    apply(ctx, user, changed, hash, Some(user.sessions_valid_after), user.id, request_ctx).await
 }
 
 /// Changes the user `id` on behalf of the administrator `by`. Administrators who change their own address or password
@@ -202,7 +195,7 @@ async fn apply(
     }
     let changes = to_changes(user, update, password_hash, own_session);
     let (ctx, before) = (ctx.clone(), user.clone());
-    let origin = Origin::request_of(by, request_ctx);
+    let (client, origin) = (request_ctx.client(), Origin::request_of(by, request_ctx));
     let notice_origin = match own_session {
         Some(_) => NoticeOrigin::client(request_ctx),
         None => NoticeOrigin::operator(request_ctx.language),
@@ -216,7 +209,13 @@ async fn apply(
         let sessions = update_sessions(&ctx, &after, &changes).await;
         // Also if the ephemeral store fails, so that the notice does not depend on it.
         notify(&ctx, &before, &after, &changes, &notice_origin).await?;
-        sessions.map(|()| after)
+        sessions?;
+        if own_session.is_some() && changes.password_hash.is_some() {
+            // The new password has removed the known networks. Attempts by others must not lock the owner out of the
+            // next sign-in.
+            rate_limit::remember_network(&ctx, before.id, client).await;
+        }
+        Ok(after)
     })
     .await
 }

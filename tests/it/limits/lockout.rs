@@ -30,7 +30,8 @@ over_both_stores!(plan;
     stranger_cannot_keep_mails_from_the_owner,
     total_keeps_the_code_that_the_owner_was_mailed, wrong_codes_of_strangers_lock_nobody_out,
     wrong_totp_codes_lock_nobody_out_at_home, strangers_do_not_keep_a_user_from_changing_the_password,
-    new_password_forgets_networks_and_knows_the_owners, enrollments_are_limited);
+    new_password_forgets_networks_and_knows_the_owners, administrators_own_new_password_knows_the_network,
+    enrollments_are_limited);
 
 /// A client in the network of this number, no two of which are the same.
 fn stranger(number: usize) -> String {
@@ -345,6 +346,21 @@ async fn new_password_forgets_networks_and_knows_the_owners(server: &TestServer)
     }
     Dialect::Native.assert_rate_limited(&send_from(HOME, server.sign_in_request(&user.email, NEW_PASSWORD)).await);
     send_from(ELSEWHERE, server.sign_in_request(&user.email, NEW_PASSWORD)).await.is(201);
+}
+
+/// The call for all users, with the administrator's own id, does the same as the one for the caller.
+async fn administrators_own_new_password_knows_the_network(server: &TestServer) {
+    let admin = server.create_user(&["--verified", "--role", "admin"]);
+    let access = send_from(HOME, server.sign_in_request(&admin.email, PASSWORD)).await.is(201).tokens().access;
+    let body = json!({"password": NEW_PASSWORD, "original": PASSWORD});
+    let change = server.post(&format!("/auth/users/{}", admin.id)).bearer_auth(&access).json(&body);
+    send_from(HOME, change).await.is(200);
+    for number in 0..20 {
+        send_from(&stranger(number), server.sign_in_request(&admin.email, "not the password")).await;
+    }
+    Dialect::Native
+        .assert_rate_limited(&send_from(ELSEWHERE, server.sign_in_request(&admin.email, NEW_PASSWORD)).await);
+    send_from(HOME, server.sign_in_request(&admin.email, NEW_PASSWORD)).await.is(201);
 }
 
 /// Somebody who signs up with the address of another person and deletes the account again.
