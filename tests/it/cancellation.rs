@@ -36,6 +36,7 @@ use signet::auth::sessions::claims::session_claims;
 use signet::auth::sessions::list::list_sessions;
 use signet::auth::sessions::refresh::refresh;
 use signet::auth::sign_in::open_session::open_session;
+use signet::auth::sign_in::{magic_link, mailed_code};
 use signet::id::UserId;
 use signet::store::accounts::{Changes, Find, User};
 use signet::store::ephemeral::{Cursor, Target};
@@ -52,6 +53,8 @@ over_both_stores_in_process!(
     disconnect_disables_a_factor_with_a_notice_or_neither,
     disconnect_on_reuse_ends_session_with_its_tokens,
     disconnect_verifies_or_leaves_the_code_valid,
+    disconnect_proves_an_address_or_leaves_the_code_valid,
+    disconnect_proves_an_address_or_leaves_the_link_valid,
     disconnect_opens_a_session_with_a_notice_or_neither,
     concurrent_changes_leave_claims_equal_to_the_row,
     sign_in_under_way_gets_the_claims_of_the_row,
@@ -78,6 +81,12 @@ async fn user(ctx: &Context, name: &str) -> User {
     let change =
         CreateUser { email: format!("{name}@example.org"), password, superuser: true, ..CreateUser::default() };
     create_user(ctx, change, ctx.node.password_policy).await.unwrap()
+}
+
+/// A user without a password whose address is not verified.
+async fn unverified_user(ctx: &Context, name: &str) -> User {
+    let new_user = CreateUser { email: format!("{name}@example.org"), ..CreateUser::default() };
+    create_user(ctx, new_user, ctx.node.password_policy).await.unwrap()
 }
 
 async fn row(ctx: &Context, user: UserId) -> User {
@@ -270,8 +279,7 @@ async fn disconnect_on_reuse_ends_session_with_its_tokens(fleet: &TestFleet) {
 async fn disconnect_verifies_or_leaves_the_code_valid(fleet: &TestFleet) {
     let ctx = fleet.node().await;
     for polls in 1.. {
-        let change = CreateUser { email: format!("unproved-{polls}@example.org"), ..CreateUser::default() };
-        let user = create_user(&ctx, change, ctx.node.password_policy).await.unwrap();
+        let user = unverified_user(&ctx, &format!("unproved-{polls}")).await;
         verify_email_code::send_code(&ctx, user.id, request_ctx(&ctx)).await.unwrap();
         let code = newest_mail(&ctx, &user.email).unwrap().code();
         let confirm = || verify_email_code::verify_email_with_code(&ctx, user.id, &code, request_ctx(&ctx));
@@ -280,6 +288,41 @@ async fn disconnect_verifies_or_leaves_the_code_valid(fleet: &TestFleet) {
             confirm().await.is_ok() || row(&ctx, user.id).await.verified
         })
         .await;
+        if let Some(outcome) = outcome {
+            outcome.unwrap();
+            break;
+        }
+    }
+}
+
+async fn disconnect_proves_an_address_or_leaves_the_code_valid(fleet: &TestFleet) {
+    let ctx = fleet.node().await;
+    for polls in 1.. {
+        let user = unverified_user(&ctx, &format!("reads-{polls}")).await;
+        let email = Email::parse(&user.email).unwrap();
+        mailed_code::send_code(&ctx, &email, request_ctx(&ctx)).await.unwrap();
+        let code = wait_for_mail(&ctx, &user.email).await.code();
+        let sign_in = || Box::pin(mailed_code::sign_in_with_code(&ctx, &email, &code, None, request_ctx(&ctx)));
+        let outcome = poll_times(sign_in().as_mut(), polls).await;
+        until("the address is proved or can be", async || sign_in().await.is_ok() || row(&ctx, user.id).await.verified)
+            .await;
+        if let Some(outcome) = outcome {
+            outcome.unwrap();
+            break;
+        }
+    }
+}
+
+async fn disconnect_proves_an_address_or_leaves_the_link_valid(fleet: &TestFleet) {
+    let ctx = fleet.node().await;
+    for polls in 1.. {
+        let user = unverified_user(&ctx, &format!("follows-{polls}")).await;
+        let secret = magic_link::request_link(&ctx, &user.email, LinkToken::Short, request_ctx(&ctx)).await.unwrap();
+        let token = wait_for_mail(&ctx, &user.email).await.token();
+        let redeem = || Box::pin(magic_link::redeem(&ctx, &token, &secret, request_ctx(&ctx)));
+        let outcome = poll_times(redeem().as_mut(), polls).await;
+        until("the address is proved or can be", async || redeem().await.is_ok() || row(&ctx, user.id).await.verified)
+            .await;
         if let Some(outcome) = outcome {
             outcome.unwrap();
             break;
@@ -348,13 +391,7 @@ async fn reset_does_not_verify_a_changed_address(fleet: &TestFleet) {
     let ctx = fleet.node_with(|config| (config.passwords.memory_kib, config.passwords.passes) = (65_536, 16)).await;
     let user = user(&ctx, "mover").await;
     let device_secret = request_password_reset(&ctx, &user.email, LinkToken::Short, request_ctx(&ctx)).await.unwrap();
-    let mut mail = None;
-    until("the link arrives", async || {
-        mail = newest_mail(&ctx, &user.email);
-        mail.is_some()
-    })
-    .await;
-    let token = mail.unwrap().token();
+    let token = wait_for_mail(&ctx, &user.email).await.token();
 
     let new = Password::new("a louder harbour at dawn".to_owned());
     let policy = Policy { min_length: 8, max_length: 128, refuse_common: true };
@@ -377,6 +414,11 @@ async fn reset_does_not_verify_a_changed_address(fleet: &TestFleet) {
     let now = row(&ctx, user.id).await;
     assert_eq!((now.email.as_str(), now.verified), ("not-mine@example.org", false));
     assert_eq!(now.password_hash, user.password_hash, "it belongs to the address that the link was not mailed to");
+}
+
+async fn wait_for_mail(ctx: &Context, to: &str) -> Mail {
+    until("the mail arrives", async || newest_mail(ctx, to).is_some()).await;
+    newest_mail(ctx, to).unwrap()
 }
 
 fn newest_mail(ctx: &Context, to: &str) -> Option<Mail> {

@@ -5,35 +5,45 @@ use crate::auth::accounts::create::{CreateUser, create_user};
 use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
 use crate::auth::email_proof::EmailProof;
-use crate::auth::one_time::HeldSecret;
+use crate::auth::one_time::CheckedSecret;
 use crate::auth::passwords::Policy;
 use crate::auth::request_context::RequestContext;
 use crate::auth::run_to_completion::run_to_completion;
 use crate::store::accounts::{Find, User};
 
-/// The user with this canonical address, verified. `known` is the row as it was read before; without one, creates the
-/// account. `None` if the code or link is void by now, because the user was deleted, has another address, or had all
-/// sign-ins revoked since the row was read.
+/// Why a code or link that was right proves nothing.
+pub(in crate::auth) enum VoidProof {
+    /// Another request has used it.
+    Used,
+    /// The user was deleted, has another address, or had all sign-ins revoked since the row was read.
+    Revoked,
+}
+
+/// Consumes a code or link, and returns the user with this canonical address, verified. `known` is the row as it was
+/// read before; without one, creates the account.
 ///
-/// If the account cannot be created or changed, the code or link that `proof` stands for works again. If it was changed
-/// nevertheless, and only the response was lost, `sessions_valid_after` has risen, which voids the code or link. If it
-/// was created, the code or link signs in to it, as it would have done at first.
+/// If the account cannot be created or changed, the code or link works again. If it was changed nevertheless, and only
+/// the response was lost, `sessions_valid_after` has risen, which voids the code or link. If it was created, the code or
+/// link signs in to it, as it would have done at first.
 pub(in crate::auth) async fn prove_owner(
     ctx: &Context,
-    proof: HeldSecret,
+    proof: CheckedSecret,
     address: &str,
     known: Option<User>,
     request_ctx: RequestContext<'_>,
-) -> Result<Option<User>, Error> {
+) -> Result<Result<User, VoidProof>, Error> {
     let (ctx, address) = (ctx.clone(), address.to_owned());
     let (dialect_config, request_ctx) = (request_ctx.dialect_config.clone(), request_ctx.into_owned());
     run_to_completion(async move {
         let request_ctx = request_ctx.borrow(&dialect_config);
-        proof.spend(&ctx, find_or_create(&ctx, &address, known, request_ctx)).await
+        let Some(held) = proof.hold(&ctx).await? else { return Ok(Err(VoidProof::Used)) };
+        let owner = held.spend(&ctx, find_or_create(&ctx, &address, known, request_ctx)).await?;
+        Ok(owner.ok_or(VoidProof::Revoked))
     })
     .await
 }
 
+/// `None` if the code or link was revoked.
 async fn find_or_create(
     ctx: &Context,
     address: &str,

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::login_step::{LoginStep, start_login, start_login_with};
 use super::open_session::authorize_login;
 use super::record_refusal;
-use crate::auth::accounts::address_owner::prove_owner;
+use crate::auth::accounts::address_owner::{VoidProof, prove_owner};
 use crate::auth::accounts::credential_epoch::CredentialEpoch;
 use crate::auth::action_token::LinkToken;
 use crate::auth::audit::SignInMethod;
@@ -178,12 +178,12 @@ impl<'a> Link<'a> {
 
     /// Consumes the link by the first proof of the address. Returns its owner, verified; created if there is none.
     async fn redeem_for_owner(&self, ctx: &Context, device_secret: &str) -> Result<User, Error> {
-        let id = self.id.to_string();
-        let client = self.request_ctx.client();
-        let held = one_time::hold(ctx, self.key(&id), device_secret, self.mailed_to(), client).await?;
-        let held = held.ok_or_else(|| self.refuse(ctx, WRONG_OR_USED))?;
-        let owner = prove_owner(ctx, held, &self.address, self.user.clone(), self.request_ctx).await?;
-        owner.ok_or_else(|| self.refuse(ctx, REVOKED))
+        let checked = self.check(ctx, device_secret).await?;
+        let owner = prove_owner(ctx, checked, &self.address, self.user.clone(), self.request_ctx).await?;
+        owner.map_err(|void| match void {
+            VoidProof::Used => self.refuse(ctx, WRONG_OR_USED),
+            VoidProof::Revoked => self.refuse(ctx, REVOKED),
+        })
     }
 
     /// The secret is stored under the address, so it is not found if the user has another address by now.

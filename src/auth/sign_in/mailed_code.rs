@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::open_session::{authorize_login, check_login_allowed};
 use super::record_refusal;
-use crate::auth::accounts::address_owner::prove_owner;
+use crate::auth::accounts::address_owner::{VoidProof, prove_owner};
 use crate::auth::accounts::credential_epoch::CredentialEpoch;
 use crate::auth::audit::SignInMethod;
 use crate::auth::context::Context;
@@ -132,10 +132,12 @@ impl MailedCode<'_> {
         email: &Email,
         known: Option<User>,
     ) -> Result<User, Error> {
-        let held = checked.hold(ctx).await?.ok_or_else(|| self.refuse(ctx))?;
         let id = known.as_ref().map(|user| user.id);
-        let owner = prove_owner(ctx, held, email.as_str(), known, self.request_ctx).await?;
-        owner.ok_or_else(|| revoked(ctx, id, self.request_ctx))
+        let owner = prove_owner(ctx, checked, email.as_str(), known, self.request_ctx).await?;
+        owner.map_err(|void| match void {
+            VoidProof::Used => self.refuse(ctx),
+            VoidProof::Revoked => revoked(ctx, id, self.request_ctx),
+        })
     }
 
     fn refuse(&self, ctx: &Context) -> Error {
