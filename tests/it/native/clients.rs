@@ -29,6 +29,11 @@ async fn api_key_is_exchanged_for_a_token(server: &TestServer) {
     let more = [GRANT, ("client_secret", &key), ("scope", "read admin")];
     server.form("/oauth/token", &more).await.is_oauth_error(400, "invalid_scope");
 
+    // Empty parameters count as omitted (RFC 6749, 3.2).
+    let empty = [GRANT, ("client_secret", ""), ("scope", "")];
+    let by_header = server.post("/oauth/token").header("x-api-key", &key).form(&empty).send_checked().await;
+    assert_eq!(by_header.is(200).json()["scope"], "read write");
+
     // A key without scopes gives a token without scopes.
     let (unscoped, _) = server.api_key(&owner, &[]);
     let body = server.form("/oauth/token", &[GRANT, ("client_secret", &unscoped)]).await.is(200).json();

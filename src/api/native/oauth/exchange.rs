@@ -3,7 +3,7 @@
 use http::StatusCode;
 use serde::Serialize;
 
-use super::{OauthError, authenticate_client, request_context};
+use super::{OauthError, authenticate_client, given, request_context};
 use crate::auth::context::Context;
 use crate::auth::tokens::exchange::{EXCHANGE_SCOPE, ExchangeRequest, exchange};
 use crate::http::{FormFields, Request, Response};
@@ -57,11 +57,6 @@ pub(super) async fn respond(ctx: &Context, request: &Request, form: &FormFields)
 
 fn required<'f>(form: &'f FormFields, name: &'static str) -> Result<&'f str, OauthError> {
     given(form, name).ok_or(OauthError::MissingParameter(name))
-}
-
-/// The value of a parameter. An empty one counts as missing (RFC 6749, 3.2).
-pub(super) fn given<'f>(form: &'f FormFields, name: &str) -> Option<&'f str> {
-    form.get(name).filter(|value| !value.is_empty())
 }
 
 fn check_type(parameter: &'static str, value: &str) -> Result<(), OauthError> {

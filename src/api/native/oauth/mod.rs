@@ -55,7 +55,7 @@ pub(super) use exchange::GRANT_TYPE as TOKEN_EXCHANGE;
 async fn token(ctx: Context, mut request: Request) -> Result<Response, OauthError> {
     let form = read_form(&mut request).await?;
     let request_ctx = request_context(&ctx, &request);
-    let resource = exchange::given(&form, "resource");
+    let resource = given(&form, "resource");
     let response = match form.get("grant_type") {
         Some("refresh_token") => {
             let token = form.get("refresh_token").ok_or(OauthError::MissingParameter("refresh_token"))?;
@@ -66,7 +66,7 @@ async fn token(ctx: Context, mut request: Request) -> Result<Response, OauthErro
         Some("client_credentials") => {
             let key = client_key(&request, &form).ok_or(Error::MissingCredentials)?;
             let request_ctx = request_ctx.with_resource(&ctx.node.config, resource)?;
-            let token = issue_for_api_key(&ctx, &key, form.get("scope"), request_ctx).await?;
+            let token = issue_for_api_key(&ctx, &key, given(&form, "scope"), request_ctx).await?;
             let body = json!({
                 "access_token": token.access,
                 "token_type": "Bearer",
@@ -194,6 +194,11 @@ async fn read_form(request: &mut Request) -> Result<FormFields, OauthError> {
     }
 }
 
+/// The value of a parameter. An empty one counts as missing (RFC 6749, 3.2).
+fn given<'f>(form: &'f FormFields, name: &str) -> Option<&'f str> {
+    form.get(name).filter(|value| !value.is_empty())
+}
+
 async fn authenticate_client(
     ctx: &Context,
     request: &Request,
@@ -209,7 +214,7 @@ async fn authenticate_client(
 /// The client's API key: the Basic password, `client_secret`, `x-api-key` or the bearer token.
 fn client_key(request: &Request, form: &FormFields) -> Option<String> {
     let key = basic_password(request)
-        .or_else(|| form.get("client_secret").map(str::to_owned))
+        .or_else(|| given(form, "client_secret").map(str::to_owned))
         .or_else(|| request.header("x-api-key").map(str::to_owned));
     key.map(|key| api_key_or_empty(&key).to_owned()).or_else(|| request.bearer().map(str::to_owned))
 }
