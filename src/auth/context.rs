@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::auth::audit::recorder::Recorder;
-use crate::auth::passwords::{Hasher, Policy};
+use crate::auth::passwords::Hasher;
 use crate::auth::retention::Retention;
 use crate::auth::revocation::publication::Publication;
 use crate::auth::revocation::set::RevocationSet;
@@ -67,8 +67,6 @@ pub struct Node {
     pub api_key_cache: ApiKeyCache,
     /// The threads that hash passwords.
     pub hasher: Hasher,
-    /// The policy for new passwords.
-    pub password_policy: Policy,
     /// Queues security events.
     pub audit: Recorder,
     /// Queues mails.

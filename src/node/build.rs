@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::auth::audit::recorder::Recorder;
 use crate::auth::context::{Context, Node};
-use crate::auth::passwords::{Hasher, Policy};
+use crate::auth::passwords::Hasher;
 use crate::auth::retention::{Retention, key_policy};
 use crate::auth::revocation::publication::Publication;
 use crate::auth::revocation::set::RevocationSet;
@@ -107,7 +107,6 @@ async fn build(
         verify_cache: VerifyCache::new(&config.verify, &rng),
         api_key_cache: ApiKeyCache::default(),
         hasher: Hasher::start(&config.passwords, rng.clone())?,
-        password_policy: Policy::from(&config.passwords),
         mailer: Mailer::start(&config.mail, &config.data_dir, clock.clone(), metrics.clone(), rng.clone())?,
         audit: Recorder::new(process, metrics.clone(), config.audit.webhook.is_some()),
         metrics,

@@ -28,9 +28,9 @@ use signet::auth::error::LinkKind;
 use signet::auth::identity::Email;
 use signet::auth::mfa;
 use signet::auth::mfa::enable_without_confirmation;
+use signet::auth::passwords::Password;
 use signet::auth::passwords::request_reset::request_password_reset;
 use signet::auth::passwords::reset::reset_password;
-use signet::auth::passwords::{Password, Policy};
 use signet::auth::request_context::{ExtraClaims, RequestContext};
 use signet::auth::sessions::claims::session_claims;
 use signet::auth::sessions::list::list_sessions;
@@ -80,13 +80,13 @@ async fn user(ctx: &Context, name: &str) -> User {
     let password = Some(Password::new("a quiet harbour at dusk".to_owned()));
     let change =
         CreateUser { email: format!("{name}@example.org"), password, superuser: true, ..CreateUser::default() };
-    create_user(ctx, change, ctx.node.password_policy).await.unwrap()
+    create_user(ctx, change).await.unwrap()
 }
 
 /// A user without a password whose address is not verified.
 async fn unverified_user(ctx: &Context, name: &str) -> User {
     let new_user = CreateUser { email: format!("{name}@example.org"), ..CreateUser::default() };
-    create_user(ctx, new_user, ctx.node.password_policy).await.unwrap()
+    create_user(ctx, new_user).await.unwrap()
 }
 
 async fn row(ctx: &Context, user: UserId) -> User {
@@ -338,7 +338,7 @@ async fn disconnect_opens_a_session_with_a_notice_or_neither(fleet: &TestFleet) 
     loop {
         let email = format!("visited-{}@example.org", users.len());
         let new_user = CreateUser { email, verified: true, ..CreateUser::default() };
-        let user = create_user(&ctx, new_user, ctx.node.password_policy).await.unwrap();
+        let user = create_user(&ctx, new_user).await.unwrap();
         open_session(&ctx, &user, None, request_ctx(&ctx)).await.unwrap();
         let outcome = poll_times(pin!(open_session(&ctx, &user, None, from_elsewhere)), users.len() + 1).await;
         users.push(user);
@@ -394,11 +394,10 @@ async fn reset_does_not_verify_a_changed_address(fleet: &TestFleet) {
     let token = wait_for_mail(&ctx, &user.email).await.token();
 
     let new = Password::new("a louder harbour at dawn".to_owned());
-    let policy = Policy { min_length: 8, max_length: 128, refuse_common: true };
     let load = || ctx.node.hasher.load();
     until("the hash of the account's own password is done", async || load().running == 0).await;
     let hashed_before = load().done;
-    let mut reset = pin!(reset_password(&ctx, &token, Some(&device_secret), &new, policy, request_ctx(&ctx)));
+    let mut reset = pin!(reset_password(&ctx, &token, Some(&device_secret), &new, request_ctx(&ctx)));
     std::future::poll_fn(|to| {
         assert!(reset.as_mut().poll(to).is_pending(), "the reset has ended before the address was changed");
         let load = load();

@@ -25,7 +25,7 @@ fn password() -> Password {
 async fn create(ctx: &Context) -> User {
     let email = "ada@example.org".to_owned();
     let new_user = CreateUser { email, password: Some(password()), ..CreateUser::default() };
-    create_user(ctx, new_user, ctx.node.password_policy).await.unwrap()
+    create_user(ctx, new_user).await.unwrap()
 }
 
 async fn reload(ctx: &Context, user: &User) -> User {

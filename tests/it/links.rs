@@ -11,9 +11,9 @@ use signet::auth::accounts::verify_email;
 use signet::auth::accounts::verify_email::Verification;
 use signet::auth::context::Context;
 use signet::auth::error::LinkKind;
+use signet::auth::passwords::Password;
 use signet::auth::passwords::request_reset::request_password_reset_by_link;
 use signet::auth::passwords::reset::reset_password;
-use signet::auth::passwords::{Password, Policy};
 use signet::auth::request_context::{ExtraClaims, RequestContext};
 use signet::store::accounts::User;
 
@@ -47,7 +47,7 @@ fn request_ctx(ctx: &Context) -> RequestContext<'_> {
 async fn user(ctx: &Context, name: &str) -> User {
     let (email, username) = (format!("{name}@example.org"), Some(name.to_owned()));
     let new_user = CreateUser { email, username, ..CreateUser::default() };
-    create_user(ctx, new_user, ctx.node.password_policy).await.unwrap()
+    create_user(ctx, new_user).await.unwrap()
 }
 
 /// The token of a link that verifies `address` for the user.
@@ -77,8 +77,7 @@ async fn wait_for_mailed_token(fleet: &TestFleet, to: &str) -> String {
 }
 
 async fn reset(ctx: &Context, token: &str) -> Result<(), Error> {
-    let policy = Policy::for_dialect(request_ctx(ctx).dialect_config, &ctx.node.config.passwords);
-    reset_password(ctx, token, None, &Password::new("654321".to_owned()), policy, request_ctx(ctx)).await
+    reset_password(ctx, token, None, &Password::new("654321".to_owned()), request_ctx(ctx)).await
 }
 
 async fn verification_link_is_repeatable_until_it_expires(fleet: &TestFleet) {

@@ -51,7 +51,7 @@ async fn user(ctx: &Context, name: &str) -> User {
     let email = format!("{name}@example.org");
     let password = Some(Password::new(PASSWORD.to_owned()));
     let new_user = CreateUser { email, password, ..CreateUser::default() };
-    create_user(ctx, new_user, ctx.node.password_policy).await.unwrap()
+    create_user(ctx, new_user).await.unwrap()
 }
 
 async fn reload(ctx: &Context, user: &User) -> User {

@@ -133,7 +133,7 @@ mod admission {
         let (login, password) = ("kept-out@example.org", Password::new(PASSWORD.to_owned()));
         let new_user =
             CreateUser { email: login.to_owned(), password: Some(password.clone()), ..CreateUser::default() };
-        let user = create_user(&ctx, new_user, ctx.node.password_policy).await.unwrap();
+        let user = create_user(&ctx, new_user).await.unwrap();
         let slots: Vec<_> = (0..QUEUE).map(|_| ctx.node.hasher.reserve_slot().unwrap()).collect();
         until("the hash of the new user's password is counted", async || ctx.node.hasher.load().done == 1).await;
         // At the same time, because each is held for half a second.

@@ -61,7 +61,7 @@ async fn node() -> Node {
     let ctx = build::build_context(config, clock.clone(), &stores, &[]).await.unwrap();
     catch_up(&ctx).await.unwrap();
     let new_user = create::CreateUser { email: "ada@example.org".to_owned(), ..Default::default() };
-    let user = create_user(&ctx, new_user, ctx.node.password_policy).await.unwrap();
+    let user = create_user(&ctx, new_user).await.unwrap();
     let project = ctx.accounts.projects(user.id).await.unwrap()[0].0;
     let name = "a key".to_owned();
     let new_key = api_keys::CreateApiKey {

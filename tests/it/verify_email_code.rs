@@ -30,7 +30,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 async fn user(ctx: &Context, name: &str) -> User {
     let new_user = CreateUser { email: format!("{name}@example.org"), ..CreateUser::default() };
-    create_user(ctx, new_user, ctx.node.password_policy).await.unwrap()
+    create_user(ctx, new_user).await.unwrap()
 }
 
 fn request_ctx(ctx: &Context) -> RequestContext<'_> {

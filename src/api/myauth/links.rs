@@ -17,7 +17,7 @@ use crate::auth::action_token::LinkToken;
 use crate::auth::context::Context;
 use crate::auth::error::LinkKind;
 use crate::auth::passwords::reset::reset_password;
-use crate::auth::passwords::{Password, Policy, request_reset};
+use crate::auth::passwords::{Password, request_reset};
 use crate::auth::sign_in::magic_link;
 use crate::http::{ParamLocation, Request, Response};
 
@@ -122,9 +122,8 @@ async fn reset(ctx: Context, mut request: Request) -> Result<Response, MyauthErr
     let body = embedded_body(&mut request).await?;
     let body: ResetRequest = parse_with_new_password(&ctx, &body, "new_password")?;
     let request_ctx = request_context(&ctx, &request);
-    let policy = Policy::for_dialect(request_ctx.dialect_config, &ctx.node.config.passwords);
     let token = require_bearer(&request)?;
-    let result = reset_password(&ctx, token, Some(&body.claim), &body.new_password, policy, request_ctx).await;
+    let result = reset_password(&ctx, token, Some(&body.claim), &body.new_password, request_ctx).await;
     result.map_err(MyauthError::in_call(Call::Reset))?;
     Ok(message_response("Password updated successfully."))
 }

@@ -13,8 +13,8 @@ use crate::auth::accounts::change_email;
 use crate::auth::accounts::verify_email::Verification;
 use crate::auth::context::Context;
 use crate::auth::error::LinkKind;
+use crate::auth::passwords::Password;
 use crate::auth::passwords::reset::reset_password;
-use crate::auth::passwords::{Password, Policy};
 use crate::auth::sign_in::magic_link::redeem_with_code;
 use crate::http::{Request, Response};
 
@@ -102,8 +102,7 @@ pub(super) struct ResetPassword {
 async fn reset(ctx: Context, mut request: Request) -> Result<Response, Problem> {
     let body: ResetPassword = request.json().await?;
     let request_ctx = request_context(&ctx, &request);
-    let policy = Policy::for_dialect(request_ctx.dialect_config, &ctx.node.config.passwords);
-    reset_password(&ctx, &body.token, body.device_secret.as_deref(), &body.new_password, policy, request_ctx).await?;
+    reset_password(&ctx, &body.token, body.device_secret.as_deref(), &body.new_password, request_ctx).await?;
     Ok(Response::empty(StatusCode::NO_CONTENT).no_store())
 }
 

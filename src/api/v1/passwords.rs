@@ -10,9 +10,9 @@ use crate::api::endpoint::{Endpoint, endpoint};
 use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::auth::error::LinkKind;
+use crate::auth::passwords::Password;
 use crate::auth::passwords::request_reset::request_password_reset_by_link;
 use crate::auth::passwords::reset::reset_password;
-use crate::auth::passwords::{Password, Policy};
 use crate::http::{Request, Response};
 
 /// E-mail address and username of the account.
@@ -87,8 +87,7 @@ async fn reset(ctx: Context, mut request: Request) -> Result<Response, V1Error> 
         return Err(V1Error::PasswordMismatch);
     }
     let request_ctx = request_context(&ctx, &request);
-    let policy = Policy::for_dialect(request_ctx.dialect_config, &ctx.node.config.passwords);
-    reset_password(&ctx, &link.token, None, &body.new_password, policy, request_ctx).await?;
+    reset_password(&ctx, &link.token, None, &body.new_password, request_ctx).await?;
     Ok(Message::response("password reset successful"))
 }
 

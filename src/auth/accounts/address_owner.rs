@@ -6,7 +6,6 @@ use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
 use crate::auth::email_proof::EmailProof;
 use crate::auth::one_time::CheckedSecret;
-use crate::auth::passwords::Policy;
 use crate::auth::request_context::RequestContext;
 use crate::auth::run_to_completion::run_to_completion;
 use crate::store::accounts::{Find, User};
@@ -54,8 +53,7 @@ async fn find_or_create(
         return prove(ctx, user, request_ctx).await;
     }
     let new_user = CreateUser { email: address.to_owned(), verified: true, ..CreateUser::default() };
-    match create_user(ctx, new_user, Policy::for_dialect(request_ctx.dialect_config, &ctx.node.config.passwords)).await
-    {
+    match create_user(ctx, new_user).await {
         // Another request created an account with the address meanwhile. This client has proved that it reads the mail
         // of the address.
         Err(Error::EmailTaken) => match ctx.accounts.user(Find::Email(address)).await? {

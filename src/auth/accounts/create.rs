@@ -62,23 +62,23 @@ impl CreateUser {
     }
 }
 
-/// Creates a user whose password meets `policy`. Checks all input before anything is hashed. The caller records the
-/// event, and runs to completion if a client may disconnect, as `create_and_record` does.
-pub async fn create_user(ctx: &Context, new_user: CreateUser, policy: Policy) -> Result<User, Error> {
-    let row = check_and_hash(ctx, new_user, policy, None).await?;
+/// Creates a user. Checks all input before anything is hashed. The caller records the event, and runs to completion if a
+/// client may disconnect, as `create_and_record` does.
+pub async fn create_user(ctx: &Context, new_user: CreateUser) -> Result<User, Error> {
+    let row = check_and_hash(ctx, new_user, Policy::from(&ctx.node.config.passwords), None).await?;
     store(ctx, &row).await
 }
 
-/// As [`create_user`], for the client at this address, and calls `record` with the user even if the client disconnects
+/// As [`create_user`], by the policy of the dialect, and calls `record` with the user even if the client disconnects
 /// while the row is stored. A disconnect before ends the call.
 pub(super) async fn create_and_record(
     ctx: &Context,
     new_user: CreateUser,
-    policy: Policy,
-    client: IpAddr,
+    request_ctx: RequestContext<'_>,
     record: impl FnOnce(&Context, &User) + Send + 'static,
 ) -> Result<User, Error> {
-    let row = check_and_hash(ctx, new_user, policy, Some(client)).await?;
+    let policy = Policy::for_dialect(request_ctx.dialect_config, &ctx.node.config.passwords);
+    let row = check_and_hash(ctx, new_user, policy, Some(request_ctx.rate_limit_ip)).await?;
     let ctx = ctx.clone();
     run_to_completion(async move {
         let user = store(&ctx, &row).await?;
@@ -127,15 +127,14 @@ pub async fn create_user_as_admin(
     if new_user.superuser {
         can_create_superusers(by)?;
     }
-    let policy = Policy::for_dialect(request_ctx.dialect_config, &ctx.node.config.passwords);
     let origin = Origin::request_of(by.id, request_ctx);
     let record = move |ctx: &Context, user: &User| record_created(ctx, user, &origin);
-    create_and_record(ctx, new_user, policy, request_ctx.rate_limit_ip, record).await
+    create_and_record(ctx, new_user, request_ctx, record).await
 }
 
 /// Creates a user on behalf of the operator.
 pub async fn create_user_as_operator(ctx: &Context, new_user: CreateUser) -> Result<User, Error> {
-    let user = create_user(ctx, new_user, ctx.node.password_policy).await?;
+    let user = create_user(ctx, new_user).await?;
     record_created(ctx, &user, &Origin::process());
     Ok(user)
 }

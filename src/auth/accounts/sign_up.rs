@@ -3,7 +3,6 @@
 use crate::auth::accounts::create::{CreateUser, create_and_record};
 use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
-use crate::auth::passwords::Policy;
 use crate::auth::rate_limit::LimitedAction;
 use crate::auth::request_context::RequestContext;
 use crate::auth::{Error, rate_limit};
@@ -15,10 +14,9 @@ pub async fn sign_up(ctx: &Context, new_user: CreateUser, request_ctx: RequestCo
         return Err(Error::RegistrationClosed);
     }
     rate_limit::check_client(ctx, LimitedAction::SignUpClient, request_ctx).await?;
-    let policy = Policy::for_dialect(request_ctx.dialect_config, &ctx.node.config.passwords);
     let origin = Origin::request(request_ctx);
     let record = move |ctx: &Context, user: &User| {
         audit::record(ctx, Event::of_user(EventType::UserRegistered, user.id, origin));
     };
-    create_and_record(ctx, new_user, policy, request_ctx.rate_limit_ip, record).await
+    create_and_record(ctx, new_user, request_ctx, record).await
 }

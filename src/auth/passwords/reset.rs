@@ -19,16 +19,15 @@ use crate::token::action::ActionKind;
 
 const INVALID_LINK: Error = Error::InvalidLink(LinkKind::PasswordReset);
 
-/// Sets a new password that meets `policy`, once, and ends all of the user's sessions everywhere.
+/// Sets a new password, once, and ends all of the user's sessions everywhere.
 pub async fn reset_password(
     ctx: &Context,
     token: &str,
     device_secret: Option<&str>,
     new: &Password,
-    policy: Policy,
     request_ctx: RequestContext<'_>,
 ) -> Result<(), Error> {
-    policy.check(new)?;
+    Policy::for_dialect(request_ctx.dialect_config, &ctx.node.config.passwords).check(new)?;
     rate_limit::check_attempt(ctx, request_ctx).await?;
     let token = action_token::verify_link::<ResetClaims>(ctx, ActionKind::ResetPassword, token).await?;
     let token = token.ok_or(INVALID_LINK)?;

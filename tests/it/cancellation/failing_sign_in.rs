@@ -25,7 +25,7 @@ async fn fail_then_sign_in_once<T>(fleet: &TestFleet, sign_in: impl AsyncFn() ->
 
 async fn verified_user(ctx: &Context, name: &str) -> User {
     let new_user = CreateUser { email: format!("{name}@example.org"), verified: true, ..CreateUser::default() };
-    create_user(ctx, new_user, ctx.node.password_policy).await.unwrap()
+    create_user(ctx, new_user).await.unwrap()
 }
 
 /// A verified user with a second factor, and a recovery code.

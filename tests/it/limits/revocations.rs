@@ -40,7 +40,7 @@ struct Owner {
 impl Owner {
     async fn create(ctx: &Context, name: &str) -> Self {
         let new_user = create::CreateUser { email: format!("{name}@example.org"), ..Default::default() };
-        let user = create_user(ctx, new_user, ctx.node.password_policy).await.unwrap();
+        let user = create_user(ctx, new_user).await.unwrap();
         let project = ctx.accounts.projects(user.id).await.unwrap()[0].0;
         let scopes = vec!["read".to_owned()];
         let new_key = CreateApiKey {

@@ -17,7 +17,7 @@ async fn administrator_learns_that_a_reset_link_is_not_sent() {
         })
         .await;
     let new_user = CreateUser { email: "ada@example.org".to_owned(), ..CreateUser::default() };
-    let user = create_user(&ctx, new_user, ctx.node.password_policy).await.unwrap();
+    let user = create_user(&ctx, new_user).await.unwrap();
     let send = || send_reset_link_as_admin(&ctx, user.id, native_request(&ctx));
     send().await.unwrap();
     assert!(matches!(send().await, Err(Error::RateLimited { .. })));

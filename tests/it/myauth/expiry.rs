@@ -15,7 +15,7 @@ use signet::auth::mfa::enable;
 
 use signet::auth::passwords::request_reset::{request_password_reset, request_password_reset_by_link};
 use signet::auth::passwords::reset::reset_password;
-use signet::auth::passwords::{IdentityProof, Password, Policy};
+use signet::auth::passwords::{IdentityProof, Password};
 use signet::auth::request_context::{ExtraClaims, RequestContext};
 use signet::auth::sign_in::login_step::{LoginStep, complete_login};
 use signet::auth::sign_in::magic_link;
@@ -57,7 +57,7 @@ async fn node() -> Node {
         password: Some(password(PASSWORD)),
         ..Default::default()
     };
-    create::create_user(&node.ctx, new_user, node.ctx.node.password_policy).await.unwrap();
+    create::create_user(&node.ctx, new_user).await.unwrap();
     node
 }
 
@@ -92,10 +92,6 @@ impl Node {
         }
     }
 
-    fn policy(&self) -> Policy {
-        self.ctx.node.password_policy
-    }
-
     async fn user(&self) -> User {
         self.ctx.accounts.user(Find::Email(EMAIL)).await.unwrap().unwrap()
     }
@@ -121,7 +117,7 @@ impl Node {
     }
 
     async fn reset(&self, token: &str, secret: Option<&str>) -> Result<(), Error> {
-        reset_password(&self.ctx, token, secret, &password(OTHER_PASSWORD), self.policy(), self.request_ctx()).await
+        reset_password(&self.ctx, token, secret, &password(OTHER_PASSWORD), self.request_ctx()).await
     }
 
     /// Enables TOTP for the user; returns the key.

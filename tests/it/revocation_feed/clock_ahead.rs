@@ -39,7 +39,7 @@ async fn node_ahead(fleet: &TestFleet) -> Context {
 
 async fn user(ctx: &Context) -> User {
     let new_user = CreateUser { email: "ada@example.org".to_owned(), ..CreateUser::default() };
-    create_user(ctx, new_user, ctx.node.password_policy).await.unwrap()
+    create_user(ctx, new_user).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

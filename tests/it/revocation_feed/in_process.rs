@@ -377,7 +377,7 @@ async fn revocation_known_from_a_row_is_published(fleet: &TestFleet) {
     let publisher = Publisher::start(fleet).await;
     let ctx = &publisher.ctx;
     let new_user = CreateUser { email: "ada@example.org".to_owned(), ..CreateUser::default() };
-    let user = create_user(ctx, new_user, ctx.node.password_policy).await.unwrap();
+    let user = create_user(ctx, new_user).await.unwrap();
     publisher.read().await;
     let (epoch, before) = publisher.position();
     let disabled = Changes { disabled: Some(true), ..Changes::default() };

@@ -118,7 +118,7 @@ async fn create_test_user(ctx: &Context, name: &str) -> User {
     let password = Some(Password::new(PASSWORD.to_owned()));
     let new_user =
         CreateUser { email: format!("{name}@example.org"), password, verified: true, ..CreateUser::default() };
-    create_user(ctx, new_user, ctx.node.password_policy).await.unwrap()
+    create_user(ctx, new_user).await.unwrap()
 }
 
 async fn stored_user(ctx: &Context, user: &User) -> User {
