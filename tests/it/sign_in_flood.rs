@@ -134,7 +134,10 @@ mod admission {
         let new_user =
             CreateUser { email: login.to_owned(), password: Some(password.clone()), ..CreateUser::default() };
         let user = create_user(&ctx, new_user).await.unwrap();
-        let slots: Vec<_> = (0..QUEUE).map(|_| ctx.node.hasher.reserve_slot().unwrap()).collect();
+        let mut slots = Vec::new();
+        for _ in 0..QUEUE {
+            slots.push(ctx.node.hasher.acquire_slot(None).await.unwrap());
+        }
         until("the hash of the new user's password is counted", async || ctx.node.hasher.load().done == 1).await;
         // At the same time, because each is held for half a second.
         let attempts = [login, "nobody@example.org", login, "nobody@example.org"]
@@ -163,12 +166,12 @@ mod admission {
         assert!(matches!(first, Err(Error::InvalidCredentials)), "{first:?}");
         until("the hash is counted", async || ctx.node.hasher.load().done == 1).await;
         // Also with a full queue: the limit is checked first.
-        let slots = ctx.node.hasher.reserve_slot().unwrap();
+        let slot = ctx.node.hasher.acquire_slot(None).await.unwrap();
         for _ in 0..3 {
             let limited = check_password(&ctx, login, &password, request_ctx(&ctx, 2)).await;
             assert!(matches!(limited, Err(Error::RateLimited { .. })), "{limited:?}");
         }
-        drop(slots);
+        drop(slot);
         let load = ctx.node.hasher.load();
         assert_eq!((load.done, load.shed_full), (1, 0));
     }

@@ -93,11 +93,6 @@ impl Hasher {
         Ok(QueueSlot { hasher: self, slot: self.pool.acquire_slot(client).await? })
     }
 
-    /// Reserves a slot in the queue, or is rejected immediately if the queue is full.
-    pub fn reserve_slot(&self) -> Result<QueueSlot<'_>, Busy> {
-        Ok(QueueSlot { hasher: self, slot: self.pool.reserve_slot()? })
-    }
-
     /// Hashes a new password that came from no client. Dropping the future before the job starts cancels it.
     pub async fn hash(&self, password: &Password) -> Result<PasswordHash, Busy> {
         self.acquire_slot(None).await?.hash(password).await

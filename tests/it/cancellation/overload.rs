@@ -33,7 +33,7 @@ async fn overload_rejects_before_the_first_of_many_hashes(fleet: &TestFleet) {
 
     // While another job has the only slot, all are rejected.
     let before = load();
-    let slot = ctx.node.hasher.reserve_slot().unwrap();
+    let slot = ctx.node.hasher.acquire_slot(None).await.unwrap();
     let rejected = users.iter().map(|user| enable_without_confirmation(ctx, user, 5, request_ctx(ctx)));
     assert!(join_all(rejected).await.iter().all(|result| matches!(result, Err(Error::Overloaded))));
     assert_eq!(load().shed_full - before.shed_full, user_count, "not every operation was rejected once");
@@ -52,7 +52,7 @@ async fn overload_rejects_before_the_first_of_many_hashes(fleet: &TestFleet) {
         current_password: password("a quiet harbour at dusk"),
         ..UpdateSelf::default()
     };
-    let slot = ctx.node.hasher.reserve_slot().unwrap();
+    let slot = ctx.node.hasher.acquire_slot(None).await.unwrap();
     let rejected = users.iter().map(|user| update_self(ctx, user, update(), request_ctx(ctx)));
     assert!(join_all(rejected).await.iter().all(|result| matches!(result, Err(Error::Overloaded))));
     assert_eq!(load().shed_full - before.shed_full, user_count, "not every operation was rejected once");

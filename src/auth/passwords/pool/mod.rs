@@ -120,18 +120,8 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Reserves a slot for one job, if the job can be done in time.
-    pub(super) fn reserve_slot(&self) -> Result<Slot, Busy> {
-        let mut state = self.shared.lock();
-        if state.reserve(self.shared.limits) {
-            return Ok(Slot(Arc::clone(&self.shared)));
-        }
-        state.load.shed_full += 1;
-        Err(Busy)
-    }
-
-    /// Reserves a slot for one job. If there is none, the request is held for a moment. `held` shares the slots that
-    /// become free between the clients.
+    /// Reserves a slot for one job, if the job can be done in time. If there is none, the request is held for a moment.
+    /// `held` shares the slots that become free between the clients.
     pub(super) async fn acquire_slot(&self, client: Option<IpAddr>) -> Result<Slot, Busy> {
         self.shared.grant_slots();
         let held = {
