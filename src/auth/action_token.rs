@@ -62,8 +62,7 @@ pub(in crate::auth) fn create(
 ) -> Result<NewActionToken, Error> {
     let now = ctx.now();
     let (id, expires_at) = (TokenId::new(now, &ctx.node.rng), now + lifetime);
-    let text = action::mint(kind, id, claims, (now, expires_at), &ctx.node.config.tokens, &ctx.node.secrets)
-        .map_err(|_| Error::Internal("action token cannot be signed"))?;
+    let text = action::mint(kind, id, claims, (now, expires_at), &ctx.node.config.tokens, &ctx.node.secrets)?;
     Ok(NewActionToken { id, text, expires_at })
 }
 

@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::access::TokenError;
+use super::keyring::SigningError;
 use super::secret::Secrets;
 use crate::clock::Timestamp;
 use crate::config;
@@ -58,11 +59,6 @@ pub enum ActionTokenError {
     #[error("expired")]
     Expired,
 }
-
-/// The token could not be signed, which no input causes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the token could not be signed")]
-pub struct SigningError;
 
 /// A verified action token.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,12 +7,10 @@ use crate::auth::sessions::list::{Session, list_sessions};
 use crate::auth::{Error, mfa};
 use crate::id::ProjectId;
 use crate::store::accounts::{ApiKey, User};
+use crate::store::ephemeral::EventScope;
 
 /// The most API keys in an export, the newest first. Bounds its size: a user can create a hundred keys in an hour.
 const MAX_API_KEYS: u32 = 1000;
-
-/// The classes of events, each of which has a list of `audit.events_per_user`.
-const EVENT_CLASSES: u32 = 2;
 
 /// The data of a user.
 pub struct Export {
@@ -34,8 +32,9 @@ pub struct Export {
 /// in one piece.
 pub async fn export_user(ctx: &Context, user: User) -> Result<Export, Error> {
     rate_limit::check_user(ctx, LimitedAction::ExportAccount, user.id).await?;
-    // At least one: the stores take no limit of zero.
-    let max_events = (EVENT_CLASSES * ctx.node.config.audit.events_per_user).max(1);
+    // The bound is that of each class. At least one: the stores take no limit of zero.
+    let classes = EventScope::User(user.id).classes().len() as u32;
+    let max_events = (classes * ctx.node.config.audit.events_per_user).max(1);
     Ok(Export {
         recovery_codes_left: mfa::recovery_codes_left(ctx, &user).await?,
         projects: ctx.accounts.projects(user.id).await?,

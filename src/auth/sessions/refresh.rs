@@ -33,7 +33,7 @@ pub async fn refresh(
     let dialect = request_ctx.dialect_config;
     let conditions = conditions(&ctx.node.config.api, dialect);
     let session = redeem_refresh_token(ctx, token, dialect.rotation, conditions, request_ctx).await?;
-    issue_tokens(ctx, session, request_ctx, ctx.now())
+    issue_tokens(ctx, session, request_ctx)
 }
 
 /// The conditions on sessions whose tokens are refreshed in `dialect`. An address must be verified if this dialect or

@@ -40,13 +40,12 @@ pub(in crate::auth) fn issue_tokens(
     ctx: &Context,
     session: SessionSnapshot,
     request_ctx: RequestContext<'_>,
-    now: Timestamp,
 ) -> Result<TokenPair, Error> {
     let more_claims = match request_ctx.extra_claims {
         ExtraClaims::None => String::new(),
         ExtraClaims::UidAndType => format!(r#","uid":"{}","token_type":"access""#, session.user),
     };
-    let access = request_ctx.dialect_config.access;
+    let (now, access) = (ctx.now(), request_ctx.dialect_config.access);
     let access_token = SessionAccessToken {
         session: &session,
         audience: request_ctx.audience,

@@ -179,7 +179,7 @@ impl<'a> AuthorizedLogin<'a> {
             record_refusal(ctx, method, request_ctx, Some(user.id), "code or link used by another request");
         }
         match opened? {
-            Opened::Opened { .. } => issue_tokens(ctx, snapshot, request_ctx, ctx.now()),
+            Opened::Opened { .. } => issue_tokens(ctx, snapshot, request_ctx),
             Opened::Superseded => Err(superseded(ctx, user, method, request_ctx)),
         }
     }

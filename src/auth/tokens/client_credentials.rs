@@ -6,10 +6,9 @@
 //!
 //! A reserved scope is granted only if the owner's row, read for this grant, still allows it.
 
-use std::time::Duration;
-
 use serde::Serialize;
 
+use super::IssuedAccessToken;
 use super::verify::api_key::verify_api_key;
 use crate::auth::Error;
 use crate::auth::context::Context;
@@ -21,17 +20,6 @@ use crate::id::TokenId;
 use crate::store::accounts::Find;
 use crate::token::access::{IssuedFrom, NewAccessToken, serialize_extra_claims};
 use crate::token::scopes::RequiredScopes;
-
-/// A token issued from an API key. Has no Debug form, because it is a secret.
-#[derive(Clone)]
-pub struct IssuedAccessToken {
-    /// The access token.
-    pub access: String,
-    /// Its lifetime.
-    pub expires_in: Duration,
-    /// Its scopes, separated by spaces.
-    pub scope: String,
-}
 
 #[derive(Serialize)]
 struct ScopeClaim<'a> {

@@ -13,11 +13,10 @@
 //! exchanged for one with the same scopes, or some of them. The audience limits both, and a reserved scope is never
 //! granted, because it is a right of the owner of an API key.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::IssuedAccessToken;
 use super::caller::Caller;
 use super::verify::verify_access_token;
 use crate::auth::Error;
@@ -50,16 +49,6 @@ pub struct ExchangeRequest<'a> {
     pub scope: Option<&'a str>,
 }
 
-/// The new token. Has no Debug form, because it is a secret.
-pub struct ExchangedToken {
-    /// The access token.
-    pub access: String,
-    /// Its lifetime.
-    pub expires_in: Duration,
-    /// Its scopes, separated by spaces; empty if it has no `scope`.
-    pub scope: String,
-}
-
 /// The claims of an exchanged token besides those of its session.
 #[derive(Serialize)]
 struct ExchangeClaims<'a> {
@@ -83,7 +72,7 @@ pub async fn exchange(
     client: &Caller,
     request: ExchangeRequest<'_>,
     request_ctx: RequestContext<'_>,
-) -> Result<ExchangedToken, Error> {
+) -> Result<IssuedAccessToken, Error> {
     let api_key = client.api_key().ok_or(Error::Forbidden(Denial::MissingPermission))?;
     client.require_scope(EXCHANGE_SCOPE)?;
     let now = ctx.now();
@@ -115,7 +104,7 @@ pub async fn exchange(
         expires_at: (now + lifetime).min(subject.expires_at),
     };
     let (access, expires_in) = mint_access_token(ctx, &token)?;
-    Ok(ExchangedToken { access, expires_in, scope })
+    Ok(IssuedAccessToken { access, expires_in, scope })
 }
 
 /// The audience of the new token.

@@ -62,7 +62,7 @@ enum Signer {
     P256(EcdsaKeyPair),
 }
 
-/// AWS-LC could not sign, which no input causes.
+/// A token could not be signed, which no input causes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("signing failed")]
 pub struct SigningError;
