@@ -29,6 +29,7 @@ pub mod myauth;
 pub mod native;
 pub mod openapi;
 pub mod pages;
+mod scopes;
 pub mod ucontact;
 pub mod unturned;
 mod users_me;

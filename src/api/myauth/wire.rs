@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::api::fastapi::{BoundedString, both, password_error};
 use crate::api::users_me::{PLAIN_ROLE, UserRead};
-use crate::auth::accounts::MAX_ROLES;
+use crate::auth::accounts::{MAX_FULL_NAME, MAX_ROLE_LENGTH, MAX_ROLES};
 use crate::auth::context::Context;
 use crate::auth::passwords::{Password, Policy};
 use crate::auth::sessions::tokens::TokenPair;
@@ -58,10 +58,10 @@ pub(super) fn resolve_roles(current_role: &str, role: Option<Role>, roles: Optio
 }
 
 /// Full name of a user.
-pub(super) type FullName = BoundedString<0, 255>;
+pub(super) type FullName = BoundedString<0, MAX_FULL_NAME>;
 
 /// Name of a role.
-pub(super) type Role = BoundedString<1, 64>;
+pub(super) type Role = BoundedString<1, MAX_ROLE_LENGTH>;
 
 /// Roles without duplicates.
 #[derive(Clone, Debug)]

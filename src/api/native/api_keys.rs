@@ -4,17 +4,17 @@ use http::StatusCode;
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, SchemaType, Type};
 
 use super::idempotency::{self, IN_PROGRESS, IdempotencyKey, KEY_REUSED};
 use super::query::number;
 use super::{Problem, check_name, request_context};
 use crate::api::endpoint::{Endpoint, endpoint};
+use crate::api::scopes::scopes_schema;
 use crate::api::{FORBIDDEN, RATE_LIMITED, credential, session_token};
 use crate::auth::Error;
 use crate::auth::accounts::projects::personal_project;
 use crate::auth::api_keys::{
-    ApiKey, ApiKeyRequest, MAX_DAYS, MAX_SCOPES, create_own, deactivate_own, is_scope, list_own,
+    ApiKey, ApiKeyRequest, MAX_DAYS, MAX_SCOPE_LENGTH, MAX_SCOPES, create_own, deactivate_own, is_scope, list_own,
 };
 use crate::auth::context::Context;
 use crate::auth::error::Denial;
@@ -25,9 +25,6 @@ use crate::clock::Timestamp;
 use crate::http::json::bounded_list;
 use crate::http::{FieldError, FieldErrorKind, ParamLocation, Rejection, Request, Response, json};
 use crate::id::{ApiKeyId, ProjectId};
-
-/// Maximum number of characters of a scope, for the same reason as [`MAX_SCOPES`].
-const MAX_SCOPE_LENGTH: usize = 100;
 
 /// The largest `skip`: clients may have 32-bit integers.
 const MAX_SKIP: u32 = i32::MAX as u32;
@@ -51,13 +48,6 @@ pub(super) struct CreateApiKey {
     /// The password, in place of a recent sign-in, for scopes that need one of them.
     #[schema(value_type = Option<String>, format = Password)]
     password: Option<Password>,
-}
-
-fn scopes_schema() -> Array {
-    let scope = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(MAX_SCOPE_LENGTH));
-    let scope = scope.pattern(Some(r"^[\x21\x23-\x5B\x5D-\x7E]+$"));
-    let list = SchemaType::from_iter([Type::Array, Type::Null]);
-    ArrayBuilder::new().schema_type(list).items(scope).max_items(Some(MAX_SCOPES)).build()
 }
 
 /// Scopes as defined in RFC 6749, 3.3.

@@ -3,17 +3,18 @@
 use http::StatusCode;
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
-use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, SchemaType, Type};
 use utoipa::{IntoParams, ToSchema};
 
 use super::envelope::{envelopes, success};
 use super::{UnturnedError, request_context};
 use crate::api::endpoint::{Endpoint, endpoint};
 use crate::api::fastapi::{BoundedString, LaxInteger, both, uuid};
+use crate::api::scopes::{SCOPE_PATTERN, scopes_schema};
 use crate::api::{FORBIDDEN, RATE_LIMITED, session_token};
 use crate::auth::Error;
 use crate::auth::api_keys::{
-    ApiKey, ApiKeyRequest, MAX_DAYS, MAX_SCOPES, NewApiKey, create_own, deactivate_own, is_scope, list_own,
+    ApiKey, ApiKeyRequest, MAX_DAYS, MAX_SCOPE_LENGTH, MAX_SCOPES, NewApiKey, create_own, deactivate_own, is_scope,
+    list_own,
 };
 use crate::auth::context::Context;
 use crate::auth::error::Denial;
@@ -59,13 +60,6 @@ pub(super) struct CreateApiKeyRequest {
     password: Option<Password>,
 }
 
-fn scopes_schema() -> Array {
-    let scope = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(100));
-    let scope = scope.pattern(Some(r"^[\x21\x23-\x5B\x5D-\x7E]+$"));
-    let list = SchemaType::from_iter([Type::Array, Type::Null]);
-    ArrayBuilder::new().schema_type(list).items(scope).max_items(Some(MAX_SCOPES)).build()
-}
-
 struct Scopes(Vec<String>);
 
 impl<'de> Deserialize<'de> for Scopes {
@@ -82,10 +76,10 @@ struct Scope(String);
 
 impl<'de> Deserialize<'de> for Scope {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let BoundedString(scope) = BoundedString::<1, 100>::deserialize(from)?;
+        let BoundedString(scope) = BoundedString::<1, MAX_SCOPE_LENGTH>::deserialize(from)?;
         is_scope(&scope)
             .then_some(Self(scope))
-            .ok_or_else(|| de::Error::custom(r"String should match pattern '^[\x21\x23-\x5B\x5D-\x7E]+$'"))
+            .ok_or_else(|| de::Error::custom(format!("String should match pattern '{SCOPE_PATTERN}'")))
     }
 }
 

@@ -24,5 +24,8 @@ pub mod verify_email_code;
 /// The most roles of one user: access tokens list all of them.
 pub const MAX_ROLES: usize = 32;
 
+/// The longest name of a role that an administrator sets, in characters: tokens carry it.
+pub const MAX_ROLE_LENGTH: usize = 64;
+
 /// The longest full name that an administrator or an import sets, in characters.
 pub const MAX_FULL_NAME: usize = 255;

@@ -26,6 +26,9 @@ pub const MAX_DAYS: u32 = 36_500;
 /// The most scopes of a key that a user creates: a proxy passes them to the service behind it in one header field.
 pub const MAX_SCOPES: usize = 50;
 
+/// The longest scope of a key that a user creates, in characters, for the same reason.
+pub const MAX_SCOPE_LENGTH: usize = 100;
+
 /// The most bytes of scopes in the event about a new key. The rest of an event has about as many.
 const MAX_RECORDED_SCOPES: usize = 400;
 

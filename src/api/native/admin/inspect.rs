@@ -10,7 +10,7 @@ use crate::api::FORBIDDEN;
 use crate::api::endpoint::{Endpoint, endpoint};
 use crate::auth::context::Context;
 use crate::auth::signing_keys::key_state_name;
-use crate::auth::tokens::inspect::{CredentialKind, Inspection, inspect as inspect_credential};
+use crate::auth::tokens::inspect::{Inspection, inspect as inspect_credential};
 use crate::clock::Timestamp;
 use crate::http::{Request, Response};
 use crate::id::{SessionId, UserId};
@@ -45,7 +45,8 @@ struct InspectRequest {
     "user": {"id": "019a8b1c-0000-7abc-9def-0123456789ab", "email": "zoe@example.org", "disabled": false},
 })))]
 struct InspectedToken<'a> {
-    kind: KindName,
+    #[schema(value_type = KindName)]
+    kind: &'static str,
     /// The header of a JWT, also if its signature is wrong.
     #[schema(value_type = Option<Object>)]
     header: Option<&'a Value>,
@@ -71,8 +72,9 @@ struct InspectedToken<'a> {
 }
 
 /// The kind of a credential.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[allow(dead_code, reason = "only the OpenAPI document uses it")]
 enum KindName {
     AccessToken,
     RefreshToken,
@@ -172,13 +174,7 @@ pub(super) const INSPECT: Endpoint = endpoint! {
 impl<'a> From<&'a Inspection> for InspectedToken<'a> {
     fn from(inspection: &'a Inspection) -> Self {
         Self {
-            kind: match inspection.kind {
-                CredentialKind::AccessToken => KindName::AccessToken,
-                CredentialKind::RefreshToken => KindName::RefreshToken,
-                CredentialKind::ActionToken(_) => KindName::ActionToken,
-                CredentialKind::ApiKey => KindName::ApiKey,
-                CredentialKind::Unknown => KindName::Unknown,
-            },
+            kind: inspection.kind.name(),
             header: inspection.header.as_ref(),
             claims: inspection.claims.as_ref(),
             key: inspection

@@ -17,7 +17,7 @@ use crate::auth::accounts::delete::delete_user_as_admin;
 use crate::auth::accounts::find::describe_user;
 use crate::auth::accounts::search::{self, Query, UserStatus, search_users};
 use crate::auth::accounts::update::{CustomClaims, UpdateUser, update_user};
-use crate::auth::accounts::{MAX_FULL_NAME, MAX_ROLES};
+use crate::auth::accounts::{MAX_FULL_NAME, MAX_ROLE_LENGTH, MAX_ROLES};
 use crate::auth::context::Context;
 use crate::auth::error::Denial;
 use crate::auth::idempotency::Requester;
@@ -26,9 +26,6 @@ use crate::auth::passwords::Password;
 use crate::auth::tokens::caller::authenticate;
 use crate::http::json::{self, BoundedList};
 use crate::http::{FieldError, FieldErrorKind, ParamLocation, Rejection, Request, Response};
-
-/// The longest name of a role, in characters: tokens carry it.
-const MAX_ROLE_LENGTH: usize = 64;
 
 /// The state of users.
 #[derive(ToSchema)]
