@@ -21,9 +21,9 @@ use crate::store::ephemeral::{Claim, ClaimKey};
 use crate::token::action;
 use crate::token::action::{ActionKind, ActionToken};
 
-/// The form of the token in a mailed link.
+/// The format of the token in a mailed link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LinkToken {
+pub enum LinkTokenFormat {
     /// Signed, as the published APIs document it: their clients may read its claims.
     Signed,
     /// Short, for links to our own pages and for clients of our own API, which need not know what is in it.
@@ -76,13 +76,13 @@ struct Stored<T> {
 /// Creates the token of a link. With `unbound`, a short one begins with [`UNBOUND`].
 pub(in crate::auth) async fn create_for_link(
     ctx: &Context,
-    form: LinkToken,
+    format: LinkTokenFormat,
     kind: ActionKind,
     claims: impl Serialize,
     unbound: bool,
     lifetime: Duration,
 ) -> Result<NewActionToken, Error> {
-    if form == LinkToken::Signed {
+    if format == LinkTokenFormat::Signed {
         return create(ctx, kind, claims, lifetime);
     }
     let now = ctx.now();
@@ -109,7 +109,7 @@ pub(in crate::auth) async fn verify_link<T: DeserializeOwned>(
     token: &str,
 ) -> Result<Option<ActionToken<T>>, Error> {
     let random = token.strip_prefix(UNBOUND).unwrap_or(token);
-    // A text of another form is refused without a look-up.
+    // A text of another format is refused without a look-up.
     let is_short = random.len() == SHORT_LENGTH && URL_SAFE_NO_PAD.decode(random).is_ok();
     if !is_short {
         return Ok(verify(ctx, kind, token));

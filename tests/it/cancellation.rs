@@ -19,7 +19,7 @@ use signet::auth::accounts::create::{CreateUser, create_user};
 use signet::auth::accounts::delete::delete_user_as_admin;
 use signet::auth::accounts::update::{UpdateUser, update_user};
 use signet::auth::accounts::verify_email_code;
-use signet::auth::action_token::LinkToken;
+use signet::auth::action_token::LinkTokenFormat;
 use signet::auth::api_keys;
 use signet::auth::api_keys::{ApiKey, NewApiKey};
 use signet::auth::audit::Origin;
@@ -317,7 +317,8 @@ async fn disconnect_proves_an_address_or_leaves_the_link_valid(fleet: &TestFleet
     let ctx = fleet.node().await;
     for polls in 1.. {
         let user = unverified_user(&ctx, &format!("follows-{polls}")).await;
-        let secret = magic_link::request_link(&ctx, &user.email, LinkToken::Short, request_ctx(&ctx)).await.unwrap();
+        let secret =
+            magic_link::request_link(&ctx, &user.email, LinkTokenFormat::Short, request_ctx(&ctx)).await.unwrap();
         let token = wait_for_mail(&ctx, &user.email).await.token();
         let redeem = || Box::pin(magic_link::redeem(&ctx, &token, &secret, request_ctx(&ctx)));
         let outcome = poll_times(redeem().as_mut(), polls).await;
@@ -390,7 +391,8 @@ async fn reset_does_not_verify_a_changed_address(fleet: &TestFleet) {
     // Expensive hashing, so that the hash is not done when its future is polled for the first time.
     let ctx = fleet.node_with(|config| (config.passwords.memory_kib, config.passwords.passes) = (65_536, 16)).await;
     let user = user(&ctx, "mover").await;
-    let device_secret = request_password_reset(&ctx, &user.email, LinkToken::Short, request_ctx(&ctx)).await.unwrap();
+    let device_secret =
+        request_password_reset(&ctx, &user.email, LinkTokenFormat::Short, request_ctx(&ctx)).await.unwrap();
     let token = wait_for_mail(&ctx, &user.email).await.token();
 
     let new = Password::new("a louder harbour at dawn".to_owned());

@@ -13,7 +13,7 @@ use crate::api::endpoint::{Endpoint, endpoint};
 use crate::api::myauth::error::{Call, MyauthError};
 use crate::api::{RATE_LIMITED, WEAK_PASSWORD, fastapi};
 use crate::auth::Error;
-use crate::auth::action_token::LinkToken;
+use crate::auth::action_token::LinkTokenFormat;
 use crate::auth::context::Context;
 use crate::auth::error::LinkKind;
 use crate::auth::passwords::reset::reset_password;
@@ -35,7 +35,7 @@ use crate::http::{ParamLocation, Request, Response};
 async fn request_magic_link(ctx: Context, request: Request) -> Result<Response, MyauthError> {
     let email = fastapi::email(ParamLocation::Path, "email", request.param("email"))?;
     let request_ctx = request_context(&ctx, &request);
-    Ok(web_token_response(magic_link::request_link(&ctx, email.as_str(), LinkToken::Signed, request_ctx).await?))
+    Ok(web_token_response(magic_link::request_link(&ctx, email.as_str(), LinkTokenFormat::Signed, request_ctx).await?))
 }
 
 pub(super) const REQUEST_MAGIC_LINK: Endpoint = endpoint! {
@@ -83,7 +83,7 @@ pub(super) const REDEEM_MAGIC_LINK: Endpoint = endpoint! {
 async fn request_password_reset(ctx: Context, request: Request) -> Result<Response, MyauthError> {
     let request_ctx = request_context(&ctx, &request);
     let email = request.param("email");
-    let claim = request_reset::request_password_reset(&ctx, email, LinkToken::Signed, request_ctx).await?;
+    let claim = request_reset::request_password_reset(&ctx, email, LinkTokenFormat::Signed, request_ctx).await?;
     Ok(web_token_response(claim))
 }
 

@@ -10,7 +10,7 @@ use crate::api::{FORBIDDEN, RATE_LIMITED, session_token};
 use crate::auth::Error;
 use crate::auth::accounts::permissions::require_user;
 use crate::auth::accounts::verify_email;
-use crate::auth::action_token::LinkToken;
+use crate::auth::action_token::LinkTokenFormat;
 use crate::auth::context::Context;
 use crate::auth::identity::{Email, EmailError};
 use crate::auth::passwords::request_reset::request_password_reset;
@@ -86,7 +86,7 @@ pub(super) const SEND_CODE: Endpoint = endpoint! {
 async fn send_magic_link(ctx: Context, mut request: Request) -> Result<Response, Problem> {
     let body: MailRequest = request.json().await?;
     let request_ctx = request_context(&ctx, &request);
-    let device_secret = magic_link::request_link(&ctx, &body.email, LinkToken::Short, request_ctx).await?;
+    let device_secret = magic_link::request_link(&ctx, &body.email, LinkTokenFormat::Short, request_ctx).await?;
     let expires_in = ctx.node.config.mailed.magic.as_secs();
     Ok(Response::json(StatusCode::ACCEPTED, &LinkMailed { device_secret: &device_secret, expires_in }).no_store())
 }
@@ -111,7 +111,7 @@ async fn send_reset_link(ctx: Context, mut request: Request) -> Result<Response,
     let body: MailRequest = request.json().await?;
     let email = Email::parse(&body.email)?;
     let request_ctx = request_context(&ctx, &request);
-    let device_secret = request_password_reset(&ctx, email.as_str(), LinkToken::Short, request_ctx).await?;
+    let device_secret = request_password_reset(&ctx, email.as_str(), LinkTokenFormat::Short, request_ctx).await?;
     let expires_in = ctx.node.config.mailed.reset.as_secs();
     Ok(Response::json(StatusCode::ACCEPTED, &LinkMailed { device_secret: &device_secret, expires_in }).no_store())
 }

@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::auth::action_token::{LinkToken, NewActionToken};
+use crate::auth::action_token::{LinkTokenFormat, NewActionToken};
 use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
 use crate::auth::error::LinkKind;
@@ -68,7 +68,7 @@ impl PageLink {
     pub(super) async fn create(ctx: &Context, user: &User, address: &str) -> Result<Self, Error> {
         let claims = LinkClaims { user: user.id, address: subject_of(address) };
         let (kind, lifetime) = (ActionKind::ConfirmEmail, ctx.node.config.mailed.confirm);
-        let token = action_token::create_for_link(ctx, LinkToken::Short, kind, claims, false, lifetime).await?;
+        let token = action_token::create_for_link(ctx, LinkTokenFormat::Short, kind, claims, false, lifetime).await?;
         let NewActionToken { text, expires_at, .. } = token;
         Ok(Self { letter: Letter::ConfirmEmail { link: page_link(&ctx.node.config, &text) }, expires_at })
     }

@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::auth::action_token::{LinkToken, NewActionToken};
+use crate::auth::action_token::{LinkTokenFormat, NewActionToken};
 use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
 use crate::auth::identity::{Email, Username};
@@ -41,11 +41,11 @@ pub(in crate::auth) const NO_DEVICE_SECRET: &str = "";
 pub async fn request_password_reset(
     ctx: &Context,
     email: &str,
-    form: LinkToken,
+    format: LinkTokenFormat,
     request_ctx: RequestContext<'_>,
 ) -> Result<String, Error> {
     let device_secret = one_time::generate_device_secret(ctx);
-    respond_on_step(send_link(ctx, email, |_| true, form, Some(&device_secret), request_ctx)).await?;
+    respond_on_step(send_link(ctx, email, |_| true, format, Some(&device_secret), request_ctx)).await?;
     Ok(device_secret)
 }
 
@@ -62,7 +62,7 @@ pub async fn request_password_reset_by_link(
         (Some(requested), Some(username)) => requested.is_same_as(&username),
         _ => false,
     };
-    respond_on_step(send_link(ctx, email, is_requested, LinkToken::Signed, None, request_ctx)).await
+    respond_on_step(send_link(ctx, email, is_requested, LinkTokenFormat::Signed, None, request_ctx)).await
 }
 
 /// Mails a user a link that needs no device secret, on behalf of an administrator, who learns if a limit prevents it.
@@ -78,7 +78,7 @@ pub async fn send_reset_link_as_admin(
     let subject = subject_of(&user.email);
     let permit = rate_limit::check_mail(ctx, MailKind::PasswordReset, &subject, request_ctx).await?;
     permit.require(ctx, Some(user.id), request_ctx).await?;
-    let link = create_link(ctx, Some(&user), &subject, LinkToken::Short, None).await?;
+    let link = create_link(ctx, Some(&user), &subject, LinkTokenFormat::Short, None).await?;
     link.send(ctx, &user, request_ctx);
     Ok(())
 }
@@ -88,7 +88,7 @@ async fn send_link(
     ctx: &Context,
     email: &str,
     is_requested: impl Fn(&User) -> bool,
-    form: LinkToken,
+    format: LinkTokenFormat,
     device_secret: Option<&str>,
     request_ctx: RequestContext<'_>,
 ) -> Result<(), Error> {
@@ -103,7 +103,7 @@ async fn send_link(
     if !permit.may_send(ctx, user.as_ref().map(|user| user.id), request_ctx).await? {
         return Ok(());
     }
-    let link = create_link(ctx, user.as_ref(), &subject, form, device_secret).await?;
+    let link = create_link(ctx, user.as_ref(), &subject, format, device_secret).await?;
     if let Some(user) = user.filter(|user| !user.disabled && is_requested(user)) {
         link.send(ctx, &user, request_ctx);
     }
@@ -113,12 +113,12 @@ async fn send_link(
 /// A link that resets a password.
 struct ResetLink(NewActionToken);
 
-/// Creates the link of a user, or one of the same form that resets nothing, and stores its secret under `subject`.
+/// Creates the link of a user, or one of the same format that resets nothing, and stores its secret under `subject`.
 async fn create_link(
     ctx: &Context,
     user: Option<&User>,
     subject: &str,
-    form: LinkToken,
+    format: LinkTokenFormat,
     device_secret: Option<&str>,
 ) -> Result<ResetLink, Error> {
     let claims = ResetClaims {
@@ -127,7 +127,7 @@ async fn create_link(
         needs_device_secret: device_secret.is_some(),
     };
     let (kind, lifetime) = (ActionKind::ResetPassword, ctx.node.config.mailed.reset);
-    let token = action_token::create_for_link(ctx, form, kind, claims, device_secret.is_none(), lifetime).await?;
+    let token = action_token::create_for_link(ctx, format, kind, claims, device_secret.is_none(), lifetime).await?;
     let key = SecretKey { kind: SecretKind::PasswordReset, subject, id: &token.id.to_string() };
     one_time::store(ctx, key, device_secret.unwrap_or(NO_DEVICE_SECRET), Vec::new(), token.expires_at).await?;
     Ok(ResetLink(token))

@@ -14,7 +14,7 @@ use super::open_session::authorize_login;
 use super::record_refusal;
 use crate::auth::accounts::address_owner::{VoidProof, prove_owner};
 use crate::auth::accounts::credential_epoch::CredentialEpoch;
-use crate::auth::action_token::LinkToken;
+use crate::auth::action_token::LinkTokenFormat;
 use crate::auth::audit::SignInMethod;
 use crate::auth::context::Context;
 use crate::auth::error::LinkKind;
@@ -47,17 +47,17 @@ enum LinkClaims {
 pub async fn request_link(
     ctx: &Context,
     email: &str,
-    form: LinkToken,
+    format: LinkTokenFormat,
     request_ctx: RequestContext<'_>,
 ) -> Result<String, Error> {
     let email = Email::parse(email)?;
-    respond_on_step(create_and_send(ctx, &email, form, request_ctx)).await
+    respond_on_step(create_and_send(ctx, &email, format, request_ctx)).await
 }
 
 async fn create_and_send(
     ctx: &Context,
     email: &Email,
-    form: LinkToken,
+    format: LinkTokenFormat,
     request_ctx: RequestContext<'_>,
 ) -> Result<String, Error> {
     let subject = subject(email);
@@ -72,7 +72,7 @@ async fn create_and_send(
         None => LinkClaims::Address(email.as_str().to_owned()),
     };
     let lifetime = ctx.node.config.mailed.magic;
-    let token = action_token::create_for_link(ctx, form, ActionKind::MagicLink, claims, false, lifetime).await?;
+    let token = action_token::create_for_link(ctx, format, ActionKind::MagicLink, claims, false, lifetime).await?;
     let device_secret = one_time::generate_device_secret(ctx);
     let id = token.id.to_string();
     let key = SecretKey { kind: SecretKind::MagicLink, subject: &subject, id: &id };

@@ -73,7 +73,8 @@ async fn magic_link_of_a_verified_user_outlasts_a_failing_redis() {
     let ctx = fleet.node().await;
     let user = verified_user(&ctx, "follows").await;
     for before in 0..2 {
-        let secret = magic_link::request_link(&ctx, &user.email, LinkToken::Short, request_ctx(&ctx)).await.unwrap();
+        let secret =
+            magic_link::request_link(&ctx, &user.email, LinkTokenFormat::Short, request_ctx(&ctx)).await.unwrap();
         let token = mail_after(&ctx, &user, before).await.token();
         let in_one_request = before == 0;
         let redeem = async || match in_one_request {

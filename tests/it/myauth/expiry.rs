@@ -7,7 +7,7 @@ use std::time::Duration;
 use signet::auth::Error;
 use signet::auth::User;
 use signet::auth::accounts::create;
-use signet::auth::action_token::LinkToken;
+use signet::auth::action_token::LinkTokenFormat;
 use signet::auth::context::Context;
 use signet::auth::error::{LinkKind, MfaError};
 use signet::auth::mfa;
@@ -112,7 +112,8 @@ impl Node {
     }
 
     async fn request_magic_link(&self, before: usize) -> (String, String) {
-        let secret = magic_link::request_link(&self.ctx, EMAIL, LinkToken::Signed, self.request_ctx()).await.unwrap();
+        let secret =
+            magic_link::request_link(&self.ctx, EMAIL, LinkTokenFormat::Signed, self.request_ctx()).await.unwrap();
         (self.token(before).await, secret)
     }
 
@@ -151,11 +152,11 @@ async fn magic_link_expires_after_15_minutes() {
 #[tokio::test]
 async fn reset_link_expires_after_one_hour() {
     let node = node().await;
-    let secret = request_password_reset(&node.ctx, EMAIL, LinkToken::Signed, node.request_ctx()).await.unwrap();
+    let secret = request_password_reset(&node.ctx, EMAIL, LinkTokenFormat::Signed, node.request_ctx()).await.unwrap();
     let token = node.token(0).await;
     node.clock.advance(60 * MINUTE);
     assert!(matches!(node.reset(&token, Some(&secret)).await, Err(Error::InvalidLink(LinkKind::PasswordReset))));
-    let secret = request_password_reset(&node.ctx, EMAIL, LinkToken::Signed, node.request_ctx()).await.unwrap();
+    let secret = request_password_reset(&node.ctx, EMAIL, LinkTokenFormat::Signed, node.request_ctx()).await.unwrap();
     let token = node.token(1).await;
     node.clock.advance(60 * MINUTE - Duration::from_secs(1));
     node.reset(&token, Some(&secret)).await.unwrap();
@@ -239,7 +240,7 @@ async fn link_without_device_secret_needs_address_and_username() {
     let token = node.token(0).await;
     // A link issued with a device secret needs it, and a link issued without one accepts none.
     assert!(matches!(node.reset(&token, Some("")).await, Err(Error::InvalidLink(LinkKind::PasswordReset))));
-    let secret = request_password_reset(&node.ctx, EMAIL, LinkToken::Signed, node.request_ctx()).await.unwrap();
+    let secret = request_password_reset(&node.ctx, EMAIL, LinkTokenFormat::Signed, node.request_ctx()).await.unwrap();
     let token_with_secret = node.token(1).await;
     assert!(matches!(node.reset(&token_with_secret, None).await, Err(Error::InvalidLink(LinkKind::PasswordReset))));
     assert!(matches!(node.reset(&token, Some(&secret)).await, Err(Error::InvalidLink(LinkKind::PasswordReset))));
@@ -257,7 +258,7 @@ async fn full_hashing_queue_does_not_consume_the_reset_link() {
     let node = node_with(|config| config.passwords.deadline = Duration::ZERO).await;
     let (token, secret) = node.request_magic_link(0).await;
     redeem_with_code(&node.ctx, &token, &secret, None, node.request_ctx()).await.unwrap();
-    let secret = request_password_reset(&node.ctx, EMAIL, LinkToken::Signed, node.request_ctx()).await.unwrap();
+    let secret = request_password_reset(&node.ctx, EMAIL, LinkTokenFormat::Signed, node.request_ctx()).await.unwrap();
     let token = node.token(1).await;
     for _ in 0..8 {
         assert!(matches!(node.reset(&token, Some(&secret)).await, Err(Error::Overloaded)));

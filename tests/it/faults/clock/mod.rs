@@ -15,7 +15,7 @@ use signet::auth::Error;
 use signet::auth::accounts::create::{CreateUser, create_user};
 use signet::auth::accounts::disable::set_disabled;
 use signet::auth::accounts::projects;
-use signet::auth::action_token::LinkToken;
+use signet::auth::action_token::LinkTokenFormat;
 use signet::auth::api_keys;
 use signet::auth::audit::Origin;
 use signet::auth::context::Context;
@@ -157,7 +157,7 @@ async fn mail_code(ctx: &Context, to: &str) -> (Email, String) {
 
 /// Requests a magic link; returns its token and its device secret.
 async fn mail_link(ctx: &Context, to: &str) -> (String, String) {
-    let device_secret = magic_link::request_link(ctx, to, LinkToken::Short, request_ctx(ctx)).await.unwrap();
+    let device_secret = magic_link::request_link(ctx, to, LinkTokenFormat::Short, request_ctx(ctx)).await.unwrap();
     (wait_for_mail(ctx, to).await.token(), device_secret)
 }
 
