@@ -1,6 +1,7 @@
 //! The client side of a request: dialect, address, user agent, language.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use crate::auth::Error;
 use crate::config::{self, Audience, Config};
@@ -75,6 +76,12 @@ impl<'a> RequestContext<'a> {
             |name: &str| config.audiences.iter().find(|audience| audience.name == name).ok_or(Error::InvalidTarget);
         let other = resource.filter(|resource| *resource != config.tokens.audience);
         Ok(Self { audience: other.map(find).transpose()?, ..self })
+    }
+
+    /// The lifetime of an access token for the audience.
+    pub fn access_lifetime(&self) -> Duration {
+        let access = self.dialect_config.access;
+        self.audience.map_or(access, |audience| audience.lifetime(access))
     }
 
     /// The context with its own texts.

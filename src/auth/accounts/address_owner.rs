@@ -22,8 +22,8 @@ pub(in crate::auth) enum VoidProof {
 /// read before; without one, creates the account.
 ///
 /// If the account cannot be created or changed, the code or link works again. If it was changed nevertheless, and only
-/// the response was lost, `sessions_valid_after` has risen, which voids the code or link. If it was created, the code or
-/// link signs in to it, as it would have done at first.
+/// the response was lost, `sessions_valid_after` has risen, which voids the code or link. If it was created, the code
+/// or link signs in to it, as it would have done at first.
 pub(in crate::auth) async fn prove_owner(
     ctx: &Context,
     proof: CheckedSecret,

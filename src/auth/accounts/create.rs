@@ -62,8 +62,8 @@ impl CreateUser {
     }
 }
 
-/// Creates a user. Checks all input before anything is hashed. The caller records the event, and runs to completion if a
-/// client may disconnect, as `create_and_record` does.
+/// Creates a user. Checks all input before anything is hashed. The caller records the event, and runs to completion if
+/// a client may disconnect, as `create_and_record` does.
 pub async fn create_user(ctx: &Context, new_user: CreateUser) -> Result<User, Error> {
     let row = check_and_hash(ctx, new_user, Policy::from(&ctx.node.config.passwords), None).await?;
     store(ctx, &row).await

@@ -37,7 +37,7 @@ pub fn record(ctx: &Context, event: Event) {
     let id = EventId::new(now, &ctx.node.rng).to_string();
     let record = event.into_record(id, now, recorder.process());
     let class = event_type.class_of(user.is_some() && record.actor.is_some(), is_of_superuser);
-    let repetition = recorder.repetition(event_type, &record, network, now);
+    let repetition = recorder.check_repetition(event_type, &record, network, now);
     let is_for_all = match repetition {
         Repetition::None => true,
         // Strangers who share the site of a superuser must not use up its bound.

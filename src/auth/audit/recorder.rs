@@ -147,10 +147,10 @@ impl Recorder {
         }
     }
 
-    /// Compares the event with earlier ones, if one client or user can cause any number of its type. Another reason,
-    /// limit or list of changed fields makes it another event, so that nobody can hide one behind another. Without a
-    /// user, `network` counts and not the address: a client can choose any address in its IPv6 /64.
-    pub(super) fn repetition(
+    /// Compares the event with earlier ones and remembers it, if one client or user can cause any number of its type.
+    /// Another reason, limit or list of changed fields makes it another event, so that nobody can hide one behind
+    /// another. Without a user, `network` counts and not the address: a client can choose any address in its IPv6 /64.
+    pub(super) fn check_repetition(
         &self,
         event_type: EventType,
         record: &EventRecord,
@@ -222,7 +222,7 @@ mod tests {
             let user = Some(UserId(Uuid::from_u128(user.into())));
             let event = Event::limit_exceeded("api_key_account", user, Duration::ZERO, Origin::process());
             let record = event.into_record(String::new(), now, recorder.process());
-            recorder.repetition(EventType::LimitExceeded, &record, None, now)
+            recorder.check_repetition(EventType::LimitExceeded, &record, None, now)
         };
         let now = Timestamp::from_secs(1_763_130_330);
         for user in 0..MAX_OF_SITE {

@@ -45,13 +45,13 @@ pub(in crate::auth) fn issue_tokens(
         ExtraClaims::None => String::new(),
         ExtraClaims::UidAndType => format!(r#","uid":"{}","token_type":"access""#, session.user),
     };
-    let (now, access) = (ctx.now(), request_ctx.dialect_config.access);
+    let now = ctx.now();
     let access_token = SessionAccessToken {
         session: &session,
         audience: request_ctx.audience,
         more_claims: &more_claims,
         issued_at: now,
-        expires_at: now + request_ctx.audience.map_or(access, |audience| audience.lifetime(access)),
+        expires_at: now + request_ctx.access_lifetime(),
     };
     let (access_token, access_expires_in) = mint_access_token(ctx, &access_token)?;
     let refresh_token = RefreshToken { user: session.user, session: session.id, counter: session.counter };

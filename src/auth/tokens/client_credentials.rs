@@ -55,8 +55,7 @@ pub async fn issue_for_api_key(
     }
     let claims = serialize_extra_claims(&ScopeClaim { scope: &scope })
         .map_err(|_| Error::Internal("scopes cannot be serialized"))?;
-    let (now, access) = (ctx.now(), request_ctx.dialect_config.access);
-    let lifetime = audience.map_or(access, |audience| audience.lifetime(access));
+    let (now, lifetime) = (ctx.now(), request_ctx.access_lifetime());
     let expires_at = api_key.expires_at.map_or(now + lifetime, |end| end.min(now + lifetime));
     let keys = ctx.node.keyring.keys();
     let algorithm = audience.map_or(SigningAlgorithm::EdDsa, |audience| audience.algorithm);

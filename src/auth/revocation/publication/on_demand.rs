@@ -16,8 +16,8 @@ use crate::store::ephemeral::Position;
 /// the rest of what its follower lacks is in a small one.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// The most that all responses of a period cost, in bytes: those of about sixteen followers that are as far behind as they may
-/// be. A tenth of a second of a core, at 0.1 ms for 30 KB.
+/// The most that all responses of a period cost, in bytes: those of about sixteen followers that are as far behind as
+/// they may be. A tenth of a second of a core, at 0.1 ms for 30 KB.
 const MAX_COST: usize = 32 * 1024 * 1024;
 
 /// The most that responses to one client network cost. Its followers share responses, because they are at few positions

@@ -25,9 +25,9 @@ const FIXED_SIZE: usize = 512;
 /// Maximum number of remembered keys that do not exist: 64 full batches, some 10 MB.
 const UNKNOWN_CAPACITY: u64 = 64 * 1024;
 
-/// Time for which a key that does not exist or is deactivated is not looked up again. A key that is created in the meantime is another
-/// one, because 220 of its bits are drawn when it is created: nobody can have presented it before. Short nevertheless,
-/// so that a key whose row is restored from a backup works soon.
+/// Time for which a key that does not exist or is deactivated is not looked up again. A key that is created in the
+/// meantime is another one, because 220 of its bits are drawn when it is created: nobody can have presented it before.
+/// Short nevertheless, so that a key whose row is restored from a backup works soon.
 const UNKNOWN_TTL: Duration = Duration::from_secs(10);
 
 /// A query for up to this many keys needs no permit. A larger batch may have to wait for one.
