@@ -147,9 +147,13 @@ impl Setup {
     async fn received(&self, credential: &str) -> Value {
         let mut request = self.request(Method::POST, "/tail/of/path?scope=mine").bearer_auth(credential).body("a body");
         for name in HEADERS {
-            // Many services take "_" in a name for "-".
-            for name in [name, &name.replace('-', "_"), &name.replacen("x-", "x_", 1), &name.replacen("h-", "h_", 1)] {
-                request = request.header(name, "forged");
+            request = request.header(name, "forged");
+            // Many services take "_" in a name for "-", and PHP ".".
+            for like_dash in ["_", "."] {
+                for places in ["x-auth-", "x-", "h-"] {
+                    let changed = places.replace('-', like_dash);
+                    request = request.header(name.replacen(places, &changed, 1), "forged");
+                }
             }
         }
         let response = request.send().await.unwrap();
@@ -172,6 +176,31 @@ impl Setup {
         assert_eq!(received["path"], "/tail/of/path?scope=mine");
         assert_eq!(received["body"], "a body");
         (tokens.access, received)
+    }
+
+    /// Checks that a client cannot have the proxy remove what it says of the user: a field that `Connection` names is
+    /// for the proxy alone (RFC 9110, 7.6.1).
+    async fn check_connection_hides_nothing(&self, access: &str) {
+        let names = [&HEADERS[..], &["X-Auth-sub", "X-Auth-sid"]].concat().join(", ");
+        let request = self.request(Method::GET, "/").bearer_auth(access).header("connection", names);
+        let response = request.send().await.unwrap();
+        if response.status() == 200 {
+            let received = serde_json::from_str::<Value>(&response.text().await.unwrap()).unwrap();
+            let subject = ["x-auth-subject", "x-auth-sub"].map(|name| &received["headers"][name]);
+            assert!(subject.contains(&&json!([self.user.id])), "{received}");
+        }
+    }
+
+    /// Checks that a request with two credentials is refused: Signet would verify one of them, and the service may read
+    /// the other.
+    async fn check_two_credentials(&self, access: &str) {
+        let requests = self.service.requests();
+        for second in [tamper_signature(access), access.to_owned()] {
+            let request = self.request(Method::GET, "/").bearer_auth(access).bearer_auth(second);
+            let status = request.send().await.unwrap().status();
+            assert!([400, 401].contains(&status.as_u16()), "{status}");
+        }
+        assert_eq!(self.service.requests(), requests, "the service is not called");
     }
 
     /// Checks that a signed-out user is refused.
@@ -229,6 +258,8 @@ async fn nginx_asks_signet_for_each_request() {
     assert_eq!(auth_headers(&received), setup.expected_headers(&session_of(&access)));
     let key = setup.server.api_key(&setup.user, &["read"]).0;
     assert_eq!(setup.status(&key).await, 401, "an API key is no user");
+    setup.check_connection_hides_nothing(&access).await;
+    setup.check_two_credentials(&access).await;
     setup.check_sign_out(&access).await;
     setup.check_outage(500).await;
 }
@@ -240,6 +271,8 @@ async fn caddy_asks_signet_for_each_request() {
     assert_eq!(auth_headers(&received), setup.expected_headers(&session_of(&access)));
     let key = setup.server.api_key(&setup.user, &["read"]).0;
     assert_eq!(setup.status(&key).await, 401, "an API key is no user");
+    setup.check_connection_hides_nothing(&access).await;
+    setup.check_two_credentials(&access).await;
     setup.check_sign_out(&access).await;
     setup.check_outage(502).await;
 }
@@ -251,6 +284,8 @@ async fn haproxy_asks_signet_for_each_request() {
     assert_eq!(auth_headers(&received), setup.expected_headers(&session_of(&access)));
     let key = setup.server.api_key(&setup.user, &["read"]).0;
     assert_eq!(setup.status(&key).await, 401, "an API key is no user");
+    setup.check_connection_hides_nothing(&access).await;
+    setup.check_two_credentials(&access).await;
     setup.check_sign_out(&access).await;
     setup.check_outage(503).await;
 }
@@ -264,6 +299,8 @@ async fn envoy_asks_signet_for_each_request() {
     let with_key =
         setup.request(Method::DELETE, "/things/1").header("x-api-key", &key).header("x-verify-subject", "client");
     assert_eq!(with_key.send().await.unwrap().status(), 401, "an API key is no user, whatever the client says");
+    setup.check_connection_hides_nothing(&access).await;
+    setup.check_two_credentials(&access).await;
     setup.check_sign_out(&access).await;
     setup.check_outage(403).await;
 }
@@ -275,6 +312,7 @@ async fn envoy_verifies_tokens_alone() {
     let mut expected = setup.expected_headers(&session_of(&access));
     expected["x-auth-email"] = json!([""]);
     assert_eq!(auth_headers(&received), expected);
+    setup.check_connection_hides_nothing(&access).await;
     let mut setup = setup;
     setup.server.signet.kill();
     assert_eq!(setup.status(&access).await, 200, "the keys are in memory: {}", setup.proxy.log());
@@ -298,6 +336,7 @@ async fn apache_introspects_each_token() {
     let key = setup.server.api_key(&setup.user, &["read"]).0;
     let issued = setup.server.client_token(&key).await;
     assert_eq!(setup.status(&issued).await, 401, "a client has no session");
+    setup.check_connection_hides_nothing(&access).await;
     setup.check_sign_out(&access).await;
 }
 
@@ -335,6 +374,7 @@ async fn apache_verifies_es256_alone() {
     assert_eq!(headers["x-auth-sub"], json!([setup.user.id]));
     assert_eq!(headers["x-auth-sid"], json!([session_of(&access)]));
     assert!(HEADERS[..3].iter().all(|name| headers[name].is_null()), "forged headers are removed: {headers}");
+    setup.check_connection_hides_nothing(&access).await;
     setup.server.signet.kill();
     assert_eq!(setup.status(&access).await, 200, "the keys are in memory: {}", setup.proxy.log());
 }
