@@ -164,11 +164,12 @@ export class Follower {
       seen += 1;
       const { epoch, to, parts, time } = first;
       const isSame = frame.epoch === epoch && frame.to === to && frame.parts === parts && frame.time === time;
-      if (!isSame || (frame.part ?? 1) !== seen) {
+      // Another frame has no part. In place of a snapshot, it would hide what was revoked before.
+      if (!isSame || frame.part !== seen) {
         throw new FeedError('invalid_response', 'the parts of a snapshot do not belong together');
       }
     });
-    if (!first || seen !== (first.parts ?? 1)) throw new FeedError('invalid_response', 'a snapshot is incomplete');
+    if (!first || seen !== first.parts) throw new FeedError('invalid_response', 'a snapshot is incomplete');
     this.#epoch = first.epoch;
     this.#reached = [first.to];
     this.#needsSnapshot = false;
@@ -270,10 +271,13 @@ export class Follower {
   }
 
   /**
-   * The state is complete up to the time of a frame.
+   * The state is complete up to the time of a frame. A segment does not prove that: it lacks what is not an entry of
+   * the sequence, `not_before` and the revoked signing keys. Nor does a part of a snapshot.
    * @param {import('./frame.js').Frame} frame
    */
   #complete(frame) {
+    const isCurrent = frame.jwks !== undefined && frame.part === undefined;
+    if (!isCurrent) throw new FeedError('gap', 'a frame does not say what was revoked up to now');
     const receivedAt = this.#receivedAt.get(frame) ?? this.#clock.monotonic();
     if (!this.freshness.complete(frame.time, receivedAt, this.#clock.now())) {
       throw new FeedError('clock', 'the time of the feed differs by more than 120 seconds from the clock');

@@ -20,7 +20,8 @@ pub struct Position {
 pub enum Progress {
     /// The state was complete at the `time` of the frame.
     Complete,
-    /// Something before the frame is missing, or the frame is an old one.
+    /// Something before the frame is missing, or the frame is an old one, or one that does not say what is revoked but
+    /// by its entries.
     Gap,
     /// The frame is of another sequence: the snapshot is needed.
     OtherEpoch,
@@ -35,9 +36,14 @@ impl Position {
         if frame.from.as_deref() == Some(&*self.at) {
             self.at.clone_from(&frame.to);
         }
-        // A part of a snapshot is not the whole.
-        if frame.to == self.at && frame.part.is_none() { Progress::Complete } else { Progress::Gap }
+        if frame.to == self.at && is_current(frame) { Progress::Complete } else { Progress::Gap }
     }
+}
+
+/// Returns true if a frame has all that was revoked up to its `time`. A part of a snapshot is not the whole, and a
+/// segment lacks what is not an entry of the sequence: `not_before`, and the revoked signing keys.
+pub(crate) fn is_current(frame: &Frame) -> bool {
+    frame.jwks.is_some() && frame.part.is_none()
 }
 
 /// The parts of a snapshot, as they arrive.
@@ -83,7 +89,7 @@ mod tests {
             from: from.map(str::to_owned),
             to: to.to_owned(),
             not_before: None,
-            jwks: None,
+            jwks: Some("current".to_owned()),
             revoked: Vec::new(),
             revoked_before: Vec::new(),
             segments: None,
@@ -113,6 +119,14 @@ mod tests {
         assert_eq!(position.advance(&frame("f", Some("9"), "10")), Progress::OtherEpoch);
         assert_eq!(position.advance(&part(1, 2, "9")), Progress::Gap);
         assert_eq!(position, Position { epoch: "e".to_owned(), at: "9".to_owned() });
+    }
+
+    #[test]
+    fn segment_moves_the_position_and_proves_nothing() {
+        let mut position = Position { epoch: "e".to_owned(), at: "5".to_owned() };
+        let segment = Frame { jwks: None, ..frame("e", Some("5"), "7") };
+        assert_eq!(position.advance(&segment), Progress::Gap);
+        assert_eq!(position.at, "7");
     }
 
     #[test]

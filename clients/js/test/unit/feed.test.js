@@ -279,6 +279,46 @@ test('an incomplete snapshot is no start', async (t) => {
   assert.equal(verifier.status().stale, true);
 });
 
+test('no other frame passes for a snapshot', async (t) => {
+  const frames = {
+    head: (signet) => signet.frame({ from: 'p1', to: 'p1', segments: ['p1'] }),
+    'live frame': (signet) => signet.frame({ from: 'p0', to: 'p1' }),
+  };
+  for (const [name, frame] of Object.entries(frames)) {
+    const { signet, verifier, errors } = await setUp(t);
+    const sid = uuidV7(signet.clock.now() - 1000);
+    signet.revoke({ ids: [sid] });
+    const hiding = await frame(signet);
+    signet.intercept = (path) => (path.endsWith('/snapshot') ? new Response(`${hiding}\n`) : undefined);
+    const token = await signet.token({ sid });
+    assert.equal(await verdict(verifier.verify(token)), 'stale', name);
+    assert.equal(errors[0].code, 'invalid_response', name);
+    signet.intercept = undefined;
+    await refused(verifier, token);
+    verifier.close();
+  }
+});
+
+for (const feed of ['live', 'poll']) {
+  test(`a segment in place of another frame proves nothing (${feed})`, async (t) => {
+    const { signet, verifier, token, errors } = await following(t, { feed });
+    signet.segments.push(signet.revoke({ ids: ['other'] }));
+    await until('it is applied', () => verifier.status().position === 'p1');
+    signet.intercept = async (path) => {
+      const members = { from: 'p0', to: 'p1', not_before: undefined, jwks: undefined };
+      return path.startsWith(FEED) ? new Response(`${await signet.frame(members, signet.log)}\n`) : undefined;
+    };
+    await until('it is reported', () => errors.length > 0);
+    assert.equal(errors[0].code, 'gap');
+    // A segment does not have it.
+    signet.notBefore = Math.floor(signet.clock.now());
+    signet.clock.advance(10_500);
+    assert.equal(await verdict(verifier.verify(token)), 'stale');
+    signet.intercept = undefined;
+    await refused(verifier, token);
+  });
+}
+
 test('a server without a feed is reported', async (t) => {
   const { signet, verifier, errors } = await setUp(t);
   signet.metadata = {};

@@ -157,7 +157,7 @@ class Follower:
         for frame in frames:
             if frame.epoch == state.epoch and frame.origin == state.position:
                 self._reach(frame.to)
-            continued = frame.epoch == state.epoch and frame.to == state.position
+            continued = frame.epoch == state.epoch and frame.to == state.position and frame.is_current
         # Only the last frame says what was revoked up to now.
         if continued:
             self._complete(frames[-1])
@@ -184,6 +184,8 @@ class Follower:
         head, received = frames[0], self._received
         if self._other_epoch(frames):
             return
+        if not head.is_current:
+            raise FrameError("the frame is not the head")
         if head.to != state.position:
             reached = set(state.reached)
             known = [at for at, position in enumerate(head.segments) if position in reached]

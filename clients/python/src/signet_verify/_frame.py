@@ -46,6 +46,15 @@ class Frame:
     revoked: bytes = field(repr=False)
     revoked_before: bytes = field(repr=False)
 
+    @property
+    def is_current(self) -> bool:
+        """True if the frame has all that was revoked up to its time.
+
+        A segment lacks what is not an entry of the sequence: ``not_before``, and the revoked signing keys. A part of a
+        snapshot is not the whole.
+        """
+        return self.jwks is not None and self.origin is not None
+
     def add_to(self, revocations: Revocations) -> None:
         """Add the entries to the revocations in force."""
         revocations.raise_not_before(self.not_before)

@@ -284,6 +284,25 @@ def test_a_gap_adds_entries_but_proves_nothing() -> None:
     assert setup.state.revocations.has_id(hash_id("first"))
 
 
+def test_a_segment_in_place_of_another_frame_proves_nothing(setup: Setup) -> None:
+    setup.catch_up()
+    setup.server.revoke("other")
+    setup.server.end_segment()
+    setup.catch_up()
+    # A segment does not have it.
+    setup.server.not_before = int(setup.server.clock.now() * 1000)
+    setup.server.clock.advance(1)
+    segment = setup.server.frame(setup.server.log, 1, **{"from": "p0", "jwks": ..., "not_before": ...})
+    latest = setup.state.freshness.latest
+    feed = FEED.removeprefix(ISSUER)
+    setup.server.intercept = lambda path, body: f"{segment}\n".encode() if path.startswith(feed) else body
+    setup.fail()
+    assert setup.state.freshness.latest == latest
+    setup.server.intercept = lambda _, body: body
+    setup.catch_up()
+    assert setup.state.revocations.not_before == setup.server.not_before
+
+
 def test_a_snapshot_without_a_part_is_fetched_again() -> None:
     setup = Setup()
     for number in range(4):

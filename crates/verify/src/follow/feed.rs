@@ -13,7 +13,7 @@ use super::http::{Client, Response};
 use super::key_source::{AFTER_FRAME, KeySource};
 use super::state::State;
 use crate::feed::{Frame, FrameError, MAX_FRAME_LENGTH, UnverifiedFrame};
-use crate::position::{Position, Progress, Snapshot};
+use crate::position::{Position, Progress, Snapshot, is_current};
 use crate::revocations::SHARDS;
 
 /// The server answers a request of the live feed after about a second.
@@ -202,6 +202,9 @@ impl Follower {
         let head = self.apply(line).await?;
         if head.epoch != position.epoch {
             return Err(FollowError::Gone);
+        }
+        if !is_current(&head) {
+            return Err(lines.response.error("the frame is not the head"));
         }
         if head.to != position.at {
             self.read_segments(feed, position, &head).await?;

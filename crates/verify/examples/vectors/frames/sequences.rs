@@ -129,6 +129,18 @@ impl Feed<'_> {
                 self.step(2, Self::after("e1/after/p1", &[by_revoked]), failed("p1", &signed_by_ed, 1000)),
             ],
         );
+        let entry = ("revoked", revoked(&["web"]));
+        let mut segment = self.members(1, &[("from", json!("p0")), ("to", json!("p1")), entry]);
+        segment.retain(|(name, _)| !["not_before", "jwks"].contains(name));
+        let segment = self.keys.jws("ed", &Self::header("ed"), object(&segment));
+        add(
+            "segment in place of the live feed: its entries count, and it proves nothing",
+            vec![
+                start(),
+                self.step(1, after(&[segment]), failed("p1", &["user"], 1000)),
+                self.step(2, Self::after("e1/after/p1", &[two]), state("p2", &["client", "user"], 0)),
+            ],
+        );
         // Other epochs.
         let other = self.frame(2, &[("epoch", json!("e2")), ("from", json!("p0"))]);
         let mut second = self.step(3, self.start(3, "e2", &[]), state("p0", &["user"], 0));
@@ -161,7 +173,9 @@ impl Feed<'_> {
                 state("p0", &["client", "user"], 0),
             )],
         );
-        let broken: [(&str, Vec<String>, &[&'static str]); 4] = [
+        let broken: [(&str, Vec<String>, &[&'static str]); 6] = [
+            ("the head in its place", vec![head.clone()], &[]),
+            ("a frame of the live feed in its place", vec![self.live(0, "p-1", "p0", &[])], &[]),
             ("first part is missing", vec![part(2, 2, "p0", "web")], &["user"]),
             ("last part is missing", vec![part(1, 2, "p0", "web")], &["user"]),
             ("parts of two snapshots", vec![part(1, 2, "p0", "web"), part(2, 2, "p1", "key-1")], &["client", "user"]),
