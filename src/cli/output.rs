@@ -1,5 +1,6 @@
 //! Printing: tables for people, JSON for scripts. Knows nothing about the printed data.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use serde::Serialize;
@@ -57,21 +58,22 @@ impl<'a> Output<'a> {
     /// Prints JSON on one line, with or without `--json`.
     pub(super) fn json_line(&mut self, value: &impl Serialize) -> Result<(), CliError> {
         let line = serde_json::to_string(value).map_err(|error| CliError::io("printing")(error.into()))?;
-        self.line(&line)
+        self.line(&escape_control_characters(&line))
     }
 
     /// Prints a sentence for people. Omitted with `--json`, because scripts read the data and the exit code.
     pub(super) fn note(&mut self, sentence: &str) -> Result<(), CliError> {
-        if self.json { Ok(()) } else { self.line(sentence) }
+        if self.json { Ok(()) } else { self.line(&without_control_characters(sentence)) }
     }
 
     /// Prints a warning to stderr: the command succeeds, but the operator should know this.
     pub(super) fn warn(&mut self, warning: &str) -> Result<(), CliError> {
         let line = match self.json {
-            true => format!("{}\n", serde_json::json!({"warning": {"message": warning}})),
-            false => format!("signet: warning: {warning}\n"),
+            true => serde_json::json!({"warning": {"message": warning}}).to_string(),
+            false => format!("signet: warning: {warning}"),
         };
-        io::stderr().write_all(line.as_bytes()).map_err(CliError::io("printing"))
+        let line = if self.json { escape_control_characters(&line) } else { without_control_characters(&line).into() };
+        io::stderr().write_all(format!("{line}\n").as_bytes()).map_err(CliError::io("printing"))
     }
 
     /// Prints text unchanged.
@@ -87,17 +89,36 @@ impl<'a> Output<'a> {
     /// Prints indented JSON.
     pub(super) fn json(&mut self, value: &impl Serialize) -> Result<(), CliError> {
         let text = serde_json::to_string_pretty(value).map_err(|error| CliError::io("printing")(error.into()))?;
-        self.line(&text)
+        self.line(&escape_control_characters(&text))
     }
 }
 
-/// Replaces control characters, also those that change the direction of the text: users choose their names, and an escape
-/// sequence in one could rewrite the operator's terminal.
-fn without_control_characters(text: &str) -> String {
+/// Returns true for control characters, also those that change the direction of the text: users choose their names, and
+/// an escape sequence in one could rewrite the operator's terminal. None has a code of more than four digits.
+fn controls_terminal(letter: char) -> bool {
     let is_direction =
-        |letter| matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let replace = |letter: char| if letter.is_control() || is_direction(letter) { '\u{fffd}' } else { letter };
-    text.chars().map(replace).collect()
+        matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    letter.is_control() || is_direction
+}
+
+/// Replaces these characters.
+fn without_control_characters(text: &str) -> String {
+    text.chars().map(|letter| if controls_terminal(letter) { '\u{fffd}' } else { letter }).collect()
+}
+
+/// Escapes these characters in a JSON text. JSON itself demands that only for codes below U+0020, and some terminals take
+/// U+009B for the beginning of an escape sequence. Programs read the same text.
+fn escape_control_characters(json: &str) -> Cow<'_, str> {
+    // Indented JSON has line breaks between its values. In a string, they are escaped.
+    let is_unsafe = |letter: char| letter != '\n' && controls_terminal(letter);
+    if !json.contains(is_unsafe) {
+        return Cow::Borrowed(json);
+    }
+    let escape = |letter: char| match is_unsafe(letter) {
+        true => format!("\\u{:04x}", u32::from(letter)),
+        false => letter.to_string(),
+    };
+    json.chars().map(escape).collect()
 }
 
 /// A boolean as a table cell.

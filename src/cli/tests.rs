@@ -229,6 +229,19 @@ fn a_name_cannot_control_the_terminal() {
 }
 
 #[test]
+fn a_name_in_json_cannot_control_the_terminal() {
+    let cli = TestCli::new();
+    let name = "\u{9b}2J\u{7f}\u{202e}\u{61c}";
+    cli.run_args(["signet", "users", "create", "--email", "a@example.com", "--full-name", name]).1.unwrap();
+    for line in ["signet --json users list", "signet --json users show a@example.com", "signet users export"] {
+        let printed = cli.printed(line);
+        assert!(printed.contains(r"\u009b2J\u007f\u202e\u061c"), "{printed:?}");
+        assert!(!printed.contains(['\u{9b}', '\u{7f}', '\u{202e}', '\u{61c}']), "{printed:?}");
+    }
+    assert_eq!(cli.json("signet --json users show a@example.com")["full_name"], name);
+}
+
+#[test]
 fn an_export_can_be_imported_without_loss() {
     let (old, new) = (TestCli::new(), TestCli::new());
     let line = format!(
