@@ -47,6 +47,18 @@ pub fn create_private_file(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+/// Opens a file to read it. Where root creates files for the owner of the folder, it follows no link in it: the owner
+/// could link to a file that only root can read, and get what root copies from it.
+pub fn open_own_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    if new_owner(path)?.is_some() {
+        // NONBLOCK: nor does it wait for the writer of a pipe.
+        options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed());
+    }
+    options.open(path)
+}
+
 /// Gives a folder that this process has created to the owner of the folder that it is in, if root runs this process.
 pub fn inherit_owner_of_folder(folder: &Path) -> io::Result<()> {
     let Some(owner) = new_owner(folder)? else { return Ok(()) };
@@ -105,6 +117,23 @@ mod tests {
         create_private_file(&folder.path().join("a/b/c")).unwrap();
         let owner = |path: &str| folder.path().join(path).metadata().map(|found| (found.uid(), found.gid())).unwrap();
         assert_eq!(["a", "a/b", "a/b/c"].map(owner), [owner(""); 3]);
+    }
+
+    /// As root; as any other user it cannot fail.
+    #[test]
+    fn root_follows_no_link_of_another_owner() {
+        let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::fs::write(outside.path().join("target"), "of root").unwrap();
+        std::os::unix::fs::symlink(outside.path().join("target"), folder.path().join("link")).unwrap();
+        std::fs::write(folder.path().join("file"), "own").unwrap();
+        let read = |name: &str| open_own_file(&folder.path().join(name)).and_then(io::read_to_string);
+        assert_eq!([read("link").unwrap(), read("file").unwrap()], ["of root", "own"], "nobody else owns the folder");
+        assert_eq!(read("missing").unwrap_err().kind(), ErrorKind::NotFound);
+        if geteuid().is_root() {
+            std::os::unix::fs::chown(folder.path(), Some(65_534), Some(65_533)).unwrap();
+            assert!(read("link").is_err());
+            assert_eq!(read("file").unwrap(), "own");
+        }
     }
 
     #[test]

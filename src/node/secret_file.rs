@@ -2,7 +2,7 @@
 //!
 //! A fleet has no such file: its nodes must share one secret, and each would create its own.
 
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use crate::config::Secret;
-use crate::files::{create_private_file, create_private_folder};
+use crate::files::{create_private_file, create_private_folder, open_own_file};
 use crate::rng::Rng;
 
 /// Why the file cannot be used.
@@ -66,15 +66,17 @@ pub(super) fn load_or_create(data_dir: &Path, rng: &Rng) -> Result<Secret, Secre
 pub(super) fn load(data_dir: &Path) -> Result<Option<Secret>, SecretFileError> {
     let path = data_dir.join(NAME);
     let shown = || path.display().to_string();
-    match std::fs::metadata(&path) {
-        Ok(file) if file.permissions().mode() & 0o077 != 0 => return Err(SecretFileError::Open { path: shown() }),
-        _ => {}
-    }
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => Zeroizing::new(text),
+    let failed = |error: std::io::Error| SecretFileError::File { path: shown(), detail: error.to_string() };
+    let mut file = match open_own_file(&path) {
+        Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(SecretFileError::File { path: shown(), detail: error.to_string() }),
+        Err(error) => return Err(failed(error)),
     };
+    if file.metadata().map_err(failed)?.permissions().mode() & 0o077 != 0 {
+        return Err(SecretFileError::Open { path: shown() });
+    }
+    let mut text = Zeroizing::new(String::new());
+    file.read_to_string(&mut text).map_err(failed)?;
     let mut bytes = Zeroizing::new([0; 32]);
     match STANDARD.decode_slice(text.trim(), &mut *bytes) {
         Ok(32) => Ok(Some(Secret(bytes))),
@@ -113,6 +115,19 @@ mod tests {
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
         assert!(matches!(load_or_create(dir.path(), &rng), Err(SecretFileError::Open { .. })));
+    }
+
+    /// As root: otherwise a restore would copy any file of this form for the owner of the folder.
+    #[test]
+    fn root_reads_no_secret_that_another_owner_links_to() {
+        let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let secret = load_or_create(other.path(), &Rng::system()).unwrap();
+        std::os::unix::fs::symlink(other.path().join(NAME), dir.path().join(NAME)).unwrap();
+        assert_eq!(load(dir.path()).unwrap().unwrap().0, secret.0, "nobody else owns the folder");
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(dir.path(), Some(65_534), Some(65_533)).unwrap();
+            assert!(matches!(load(dir.path()), Err(SecretFileError::File { .. })));
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! revoked, unless the operator knows that none was: after a move, for which the server was stopped before the backup.
 
 use std::fs;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -20,7 +20,7 @@ use crate::auth::sessions::sign_out::sign_out_everyone;
 use crate::auth::{self, signing_keys};
 use crate::clock::Timestamp;
 use crate::config::Config;
-use crate::files::{create_private_file, create_private_folder, folder_of, inherit_owner_of_folder};
+use crate::files::{create_private_file, create_private_folder, folder_of, inherit_owner_of_folder, open_own_file};
 use crate::node::events;
 use crate::node::secret_file;
 use crate::node::stores::uses_embedded;
@@ -129,8 +129,9 @@ fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 fn copy_if_exists(from: &Path, to: &Path) -> io::Result<()> {
-    match fs::read(from) {
-        Ok(bytes) => write_private(to, &bytes),
+    let mut bytes = Vec::new();
+    match open_own_file(from).and_then(|mut file| file.read_to_end(&mut bytes)) {
+        Ok(_) => write_private(to, &bytes),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
     }
@@ -210,5 +211,28 @@ fn keep_as(file: &Path, name: &Path) -> io::Result<()> {
     match fs::hard_link(file, name) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => fs::rename(file, name),
         linked => linked,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As root. Any other user follows the link.
+    #[test]
+    fn root_copies_no_file_that_another_owner_links_to() {
+        let (data_dir, staged) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (outside, link) = (tempfile::NamedTempFile::new().unwrap(), data_dir.path().join("link"));
+        std::os::unix::fs::symlink(outside.path(), &link).unwrap();
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(data_dir.path(), Some(65_534), Some(65_533)).unwrap();
+            assert!(copy_if_exists(&link, &staged.path().join("copy")).is_err());
+            assert!(!staged.path().join("copy").exists());
+        }
+        fs::remove_file(&link).unwrap();
+        copy_if_exists(&link, &staged.path().join("copy")).unwrap();
+        fs::write(&link, "own").unwrap();
+        copy_if_exists(&link, &staged.path().join("copy")).unwrap();
+        assert_eq!(fs::read(staged.path().join("copy")).unwrap(), b"own");
     }
 }
