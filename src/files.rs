@@ -59,6 +59,15 @@ pub fn open_own_file(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
+/// Fails if there is a link, or anything else than a file, where root would follow it for the owner of the folder: for
+/// a file that a library opens by its path. The owner could link to a file or folder of root, to have it changed.
+pub fn refuse_link(path: &Path) -> io::Result<()> {
+    if new_owner(path)?.is_some() && !path.symlink_metadata()?.is_file() {
+        return Err(io::Error::new(ErrorKind::InvalidInput, format!("{} is not a file", path.display())));
+    }
+    Ok(())
+}
+
 /// Gives a folder that this process has created to the owner of the folder that it is in, if root runs this process.
 pub fn inherit_owner_of_folder(folder: &Path) -> io::Result<()> {
     let Some(owner) = new_owner(folder)? else { return Ok(()) };
@@ -129,9 +138,12 @@ mod tests {
         let read = |name: &str| open_own_file(&folder.path().join(name)).and_then(io::read_to_string);
         assert_eq!([read("link").unwrap(), read("file").unwrap()], ["of root", "own"], "nobody else owns the folder");
         assert_eq!(read("missing").unwrap_err().kind(), ErrorKind::NotFound);
+        let is_refused = |name: &str| refuse_link(&folder.path().join(name)).is_err();
+        assert!(!is_refused("link") && !is_refused("file"));
         if geteuid().is_root() {
             std::os::unix::fs::chown(folder.path(), Some(65_534), Some(65_533)).unwrap();
-            assert!(read("link").is_err());
+            assert!(read("link").is_err() && is_refused("link"));
+            assert!(!is_refused("file"));
             assert_eq!(read("file").unwrap(), "own");
         }
     }

@@ -33,7 +33,7 @@ pub struct Contents {
 /// Copies the file in `dir` to `target`, which must not exist, as it is at one moment. Readers and writers of other
 /// processes go on meanwhile. The copy has no free pages, so it holds nothing that was deleted.
 pub fn copy(dir: &Path, target: &Path) -> Result<(), OpenError> {
-    let source = dir.join(FILE);
+    let source = file::find(dir)?.unwrap_or_else(|| dir.join(FILE));
     let unreadable = |error: rusqlite::Error| OpenError::from_sqlite(&source, &error);
     let connection = file::open_for_copy(&source).map_err(unreadable)?;
     let Some(name) = target.to_str() else {
@@ -103,10 +103,7 @@ pub enum Existing {
 /// Takes the file in `dir` for this process alone, with everything in the file itself and no log beside it. Fails with
 /// [`OpenError::Busy`] if another process has it open, even idle.
 pub fn lock(dir: &Path) -> Result<Existing, OpenError> {
-    let path = dir.join(FILE);
-    if !path.exists() {
-        return Ok(Existing::Missing);
-    }
+    let Some(path) = file::find(dir)? else { return Ok(Existing::Missing) };
     let locked = file::open_for_copy(&path).and_then(|connection| {
         // Leaving WAL mode needs the file alone: each connection of another process holds a shared lock on it.
         connection.query_row("PRAGMA journal_mode = delete", [], |_| Ok(()))?;
@@ -147,6 +144,27 @@ mod tests {
     use crate::store::sqlite::{Engine, migrate};
 
     const NOW: Timestamp = Timestamp::from_secs(1_763_130_320);
+
+    /// As root. Any other user follows the link.
+    #[test]
+    fn root_opens_no_file_that_another_owner_links_to() {
+        use std::os::unix::fs::{PermissionsExt, chown, symlink};
+        let (dir, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        symlink(outside.path(), dir.path().join(FILE)).unwrap();
+        std::fs::set_permissions(outside.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        if rustix::process::geteuid().is_root() {
+            chown(dir.path(), Some(65_534), Some(65_533)).unwrap();
+            let copied = copy(dir.path(), &outside.path().join("copy"));
+            assert!(matches!(copied, Err(OpenError::Folder { .. })), "{copied:?}");
+            assert!(matches!(lock(dir.path()), Err(OpenError::Folder { .. })));
+            assert!(matches!(Engine::open_existing(dir.path(), &Embedded::default()), Err(OpenError::Folder { .. })));
+            let opened = Engine::open(dir.path(), &Embedded::default(), NOW);
+            assert!(matches!(opened, Err(OpenError::Folder { .. })), "{opened:?}");
+            assert_eq!(outside.path().metadata().unwrap().permissions().mode() & 0o777, 0o755, "it is as it was");
+        }
+        std::fs::remove_file(dir.path().join(FILE)).unwrap();
+        assert!(Engine::open(dir.path(), &Embedded::default(), NOW).is_ok());
+    }
 
     #[test]
     fn an_open_file_cannot_be_locked() {

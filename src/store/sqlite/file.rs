@@ -12,7 +12,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use super::turns::{RETRY_INTERVAL, Turn};
 use super::{OpenError, schema};
 use crate::config::Durability;
-use crate::files::{create_private_file, create_private_folder, free_space};
+use crate::files::{create_private_file, create_private_folder, free_space, refuse_link};
 
 pub(super) const NAME: &str = "signet.db";
 
@@ -41,12 +41,23 @@ pub(super) fn prepare(dir: &Path) -> Result<PathBuf, OpenError> {
             Err(error) => return Err(not_writable(error)),
         }
     }
+    refuse_link(&path).map_err(not_writable)?;
     // SQLite gives `-wal` and `-shm` the mode of the file itself.
     let mode = path.metadata().map_err(not_writable)?.permissions().mode();
     if mode & 0o077 != 0 {
         std::fs::set_permissions(&path, Permissions::from_mode(0o600)).map_err(not_writable)?;
     }
     Ok(path)
+}
+
+/// The path of the file, if it exists.
+pub(super) fn find(dir: &Path) -> Result<Option<PathBuf>, OpenError> {
+    let path = dir.join(NAME);
+    if !path.exists() {
+        return Ok(None);
+    }
+    refuse_link(&path).map_err(|source| OpenError::Folder { dir: dir.to_owned(), source })?;
+    Ok(Some(path))
 }
 
 /// Opens the connection that migrates the file, before any other is opened.

@@ -134,8 +134,7 @@ impl Engine {
 
     /// Opens the file in `dir` if it exists, without migrating it. For checking a configuration.
     pub fn open_existing(dir: &Path, embedded: &Embedded) -> Result<Option<Arc<Self>>, OpenError> {
-        let path = dir.join(file::NAME);
-        path.exists().then(|| Self::start(path, embedded, None)).transpose()
+        file::find(dir)?.map(|path| Self::start(path, embedded, None)).transpose()
     }
 
     fn start(path: PathBuf, embedded: &Embedded, migrated: Option<Migrated>) -> Result<Arc<Self>, OpenError> {
