@@ -20,8 +20,8 @@ pub struct Position {
 pub enum Progress {
     /// The state was complete at the `time` of the frame.
     Complete,
-    /// Something before the frame is missing, or the frame is an old one, or one that does not say what is revoked but
-    /// by its entries.
+    /// Something before the frame is missing, or the frame is an old one, or it lacks what is not an entry of the
+    /// sequence.
     Gap,
     /// The frame is of another sequence: the snapshot is needed.
     OtherEpoch,
