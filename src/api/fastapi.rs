@@ -35,7 +35,7 @@ pub(super) fn render_rejection(rejection: Rejection) -> Response {
     let cause = rejection.to_string();
     let response = match rejection {
         Rejection::NotFound => detail(404, "Not Found"),
-        Rejection::MethodNotAllowed { .. } => detail(405, "Method Not Allowed"),
+        Rejection::MethodNotAllowed => detail(405, "Method Not Allowed"),
         Rejection::BodyTooLarge { .. } => detail(413, "Content Too Large"),
         Rejection::UnsupportedMediaType => detail(415, "Unsupported Media Type"),
         Rejection::MalformedBody { detail, at } => malformed_json(&detail, at),

@@ -4,18 +4,13 @@
 use std::fmt;
 use std::time::Duration;
 
-use http::HeaderValue;
-
 /// Why a request was refused, or could not be answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rejection {
     /// No route has this path.
     NotFound,
     /// The path has routes, but not for this method. The router adds `Allow` to the response.
-    MethodNotAllowed {
-        /// The allowed methods, as the header field `Allow` lists them.
-        allow: HeaderValue,
-    },
+    MethodNotAllowed,
     /// The body is too large.
     BodyTooLarge {
         /// The limit in bytes.
@@ -60,7 +55,7 @@ impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotFound => f.write_str("path not found"),
-            Self::MethodNotAllowed { .. } => f.write_str("method not allowed"),
+            Self::MethodNotAllowed => f.write_str("method not allowed"),
             Self::BodyTooLarge { limit } => write!(f, "the body is larger than {limit} bytes"),
             Self::UnsupportedMediaType => f.write_str("unsupported media type"),
             Self::MalformedBody { detail, at } => write!(f, "malformed body: {detail} (at byte {at})"),

@@ -133,9 +133,8 @@ impl<C: 'static> Router<C> {
                 (0, Progress::Done(response))
             }
             Found::OtherMethods(allow) => {
-                let rejection = Rejection::MethodNotAllowed { allow: allow.clone() };
-                let renderer = self.renderer(request.path());
-                (0, Progress::Done(render(renderer, context, rejection).header(ALLOW, allow.clone())))
+                let response = render(self.renderer(request.path()), context, Rejection::MethodNotAllowed);
+                (0, Progress::Done(response.header(ALLOW, allow.clone())))
             }
             Found::Nothing => (0, Progress::Done(render(self.renderer(request.path()), context, Rejection::NotFound))),
         };
@@ -287,7 +286,7 @@ enum Found<'r, C> {
 fn render<C>(renderer: Option<&ErrorRenderer<C>>, context: &C, rejection: Rejection) -> Response {
     let bare = match &rejection {
         Rejection::NotFound => StatusCode::NOT_FOUND,
-        Rejection::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+        Rejection::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     };
     renderer

@@ -76,7 +76,7 @@ fn rejection_reply(rejection: &Rejection) -> ErrorReply {
     use ErrorReply::Infrastructure;
     match rejection {
         Rejection::NotFound => Infrastructure(404, "NOT_FOUND"),
-        Rejection::MethodNotAllowed { .. } => Infrastructure(405, "METHOD_NOT_ALLOWED"),
+        Rejection::MethodNotAllowed => Infrastructure(405, "METHOD_NOT_ALLOWED"),
         Rejection::BodyTooLarge { .. } => Infrastructure(413, "BODY_TOO_LARGE"),
         Rejection::UnsupportedMediaType => Infrastructure(415, "MEDIA_TYPE_NOT_SUPPORTED"),
         Rejection::MalformedBody { .. } => Infrastructure(400, "BODY_UNREADABLE"),

@@ -55,7 +55,7 @@ fn render_rejection(rejection: Rejection) -> Response {
     let cause = rejection.to_string();
     match rejection {
         Rejection::NotFound => problem(404, "path_not_found", "No call has this path.", cause),
-        Rejection::MethodNotAllowed { .. } => {
+        Rejection::MethodNotAllowed => {
             problem(405, "method_not_allowed", "This path does not support this method.", cause)
         }
         Rejection::BodyTooLarge { .. } => problem(413, "body_too_large", "The body is too large.", cause),

@@ -38,9 +38,7 @@ const BEARER: &str = "Bearer";
 fn render_rejection(rejection: Rejection) -> Response {
     match rejection {
         Rejection::NotFound => failure(404, "not_found", "Nothing is served at this path."),
-        Rejection::MethodNotAllowed { .. } => {
-            failure(405, "method_not_allowed", "This path does not answer that method.")
-        }
+        Rejection::MethodNotAllowed => failure(405, "method_not_allowed", "This path does not answer that method."),
         Rejection::BodyTooLarge { .. } => failure(413, "payload_too_large", "The body is too large."),
         Rejection::UnsupportedMediaType => failure(415, "unsupported_media_type", "Send the body as application/json."),
         Rejection::MalformedBody { detail, at } => malformed_json(&detail, at),

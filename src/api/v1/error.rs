@@ -48,7 +48,7 @@ impl IntoResponse for V1Error {
 fn render_rejection(rejection: &Rejection) -> Response {
     let response = match rejection {
         Rejection::NotFound => error_response(404, "not found"),
-        Rejection::MethodNotAllowed { .. } => error_response(405, "method not allowed"),
+        Rejection::MethodNotAllowed => error_response(405, "method not allowed"),
         Rejection::BodyTooLarge { limit } => {
             error_with_details(413, "request body too large", format!("the body is larger than {limit} bytes"))
         }

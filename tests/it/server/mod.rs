@@ -126,7 +126,7 @@ fn render(dialect: &'static str) -> impl Fn(&WorkerContext, Rejection) -> Respon
     move |_, rejection| {
         let status = match &rejection {
             Rejection::NotFound => StatusCode::NOT_FOUND,
-            Rejection::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Rejection::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Rejection::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Rejection::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Rejection::MalformedBody { .. } => StatusCode::BAD_REQUEST,

@@ -66,7 +66,7 @@ fn render_rejection(rejection: &Rejection) -> Response {
     let description = rejection.to_string();
     match rejection {
         Rejection::NotFound => respond(404, "invalid_request", &description),
-        Rejection::MethodNotAllowed { .. } => respond(405, "invalid_request", &description),
+        Rejection::MethodNotAllowed => respond(405, "invalid_request", &description),
         Rejection::BodyTooLarge { .. } => respond(413, "invalid_request", &description),
         Rejection::UnsupportedMediaType => {
             respond(415, "invalid_request", "send the body as application/x-www-form-urlencoded")
