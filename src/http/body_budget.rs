@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use bytes::Bytes;
 
 use super::rejection::Rejection;
+use crate::telemetry::metrics::BufferedBytes;
 
 /// Selects one of a worker's two budgets for bodies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,18 +52,7 @@ thread_local! {
     };
 }
 
-/// Bytes that this process buffers for its clients, over all workers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct BufferedBytes {
-    /// Request bodies of the usual size that arrive in pieces or are larger than 4 KiB.
-    pub bodies: usize,
-    /// Larger request bodies, and responses of that size that are not written yet.
-    pub large_bodies: usize,
-    /// Request heads, HTTP/2 streams, and responses of the usual size that are not written yet.
-    pub connections: usize,
-}
-
-/// Adds up the counters of every worker.
+/// The bytes that this process buffers for its clients: adds up the counters of every worker.
 pub fn buffered_bytes() -> BufferedBytes {
     let workers = WORKERS.lock().unwrap_or_else(PoisonError::into_inner);
     workers.iter().filter_map(Weak::upgrade).fold(BufferedBytes::default(), |sum, worker| BufferedBytes {

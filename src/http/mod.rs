@@ -29,7 +29,7 @@ pub mod response;
 pub mod router;
 pub mod routes;
 
-pub use body_budget::{BufferedBytes, buffered_bytes, connection_counter};
+pub use body_budget::{buffered_bytes, connection_counter};
 pub use cached_response::CachedResponse;
 pub use client::{PostClient, PostError};
 pub use client_ip::TrustedProxies;

@@ -3,17 +3,17 @@
 
 use std::sync::Arc;
 
-use ::http::{HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode};
 
 use crate::api;
 use crate::auth::context::{Context, Node};
 use crate::config::{Config, ConsoleListener, SigningAlgorithm};
 use crate::files::free_space;
-use crate::http::{self, Rejection, Request, Response, RouteTableError, Router, Routes};
+use crate::http::{Rejection, Request, Response, RouteTableError, Router, Routes, buffered_bytes};
 use crate::telemetry::Page;
 use crate::telemetry::health::healthz;
 use crate::telemetry::logs::Logs;
-use crate::telemetry::metrics::{BufferedBytes, Snapshot};
+use crate::telemetry::metrics::Snapshot;
 
 pub(super) fn router(config: &Config, logs: Arc<Logs>) -> Result<Router<Context>, RouteTableError> {
     let mut routes = Routes::new();
@@ -35,7 +35,6 @@ fn to_response(page: Page) -> Response {
 
 fn metrics(node: &Node, logs: &Logs) -> Page {
     let now = node.clock.now();
-    let buffered = http::buffered_bytes();
     let snapshot = Snapshot {
         hashing: node.hasher.load(),
         revocations: node.revocations.count() as u64,
@@ -43,11 +42,7 @@ fn metrics(node: &Node, logs: &Logs) -> Page {
         signing_since: node.keyring.keys().signing_key(SigningAlgorithm::EdDsa, now).map(|key| key.signs_from),
         signing_key_max_age: node.config.keys.rotate_every,
         log_lines_lost: logs.lost(),
-        buffered: BufferedBytes {
-            bodies: buffered.bodies,
-            large_bodies: buffered.large_bodies,
-            connections: buffered.connections,
-        },
+        buffered: buffered_bytes(),
         revocation_feed: node.publication.size(),
         oldest_mail: node.mailer.oldest(),
         disk_free: free_space(&node.config.data_dir).ok(),

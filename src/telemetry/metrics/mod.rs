@@ -43,14 +43,14 @@ const ROUTE_CELLS: usize = STATUSES.len() + 1 + HISTOGRAM;
 /// Cells of a store operation: `unavailable` errors, `corrupt` errors, and the histogram of its durations.
 const OPERATION_CELLS: usize = 2 + HISTOGRAM;
 
-/// Bytes buffered for clients, by kind.
+/// Bytes that this process buffers for its clients, over all workers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BufferedBytes {
     /// Request bodies of the usual size that arrive in pieces or are larger than 4 KiB.
     pub bodies: usize,
     /// Larger request bodies, and responses of that size that are not written yet.
     pub large_bodies: usize,
-    /// Everything else that connections hold.
+    /// Request heads, HTTP/2 streams, and responses of the usual size that are not written yet.
     pub connections: usize,
 }
 
