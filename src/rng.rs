@@ -4,6 +4,7 @@
 //! for 50 ms before its first byte, which was more than half of an embedded server's start-up time.
 
 use std::cell::RefCell;
+use std::time::Duration;
 
 /// A source of unpredictable bytes.
 #[derive(Clone, Debug)]
@@ -43,6 +44,12 @@ impl Rng {
             *used += N;
             bytes
         })
+    }
+
+    /// Half of `pause` to all of it, so that attempts that failed together are not repeated together.
+    pub fn jitter(&self, pause: Duration) -> Duration {
+        let share = f64::from(u16::from_ne_bytes(self.bytes())) / f64::from(u16::MAX);
+        pause.mul_f64(0.5 + share / 2.0)
     }
 }
 

@@ -158,7 +158,7 @@ impl Delivery {
             metrics.count(Counter::MailRetries);
             list.record_failure(queued.number, &reason);
             self.record_failure(reason);
-            let wait = with_jitter(pause, rng);
+            let wait = rng.jitter(pause);
             // A mail that would have expired by then is given up now.
             if clock.now() + wait > queued.mail.expires_at {
                 return Err(Undelivered(Counter::MailsExpired, DeliveryError::TimedOut, None));
@@ -258,10 +258,4 @@ async fn caller_gone(reply: &mut Option<oneshot::Sender<Result<(), DeliveryFailu
         Some(reply) => reply.closed().await,
         None => std::future::pending().await,
     }
-}
-
-/// Returns 50 to 100 % of the pause, so that mails that failed together are not retried together.
-fn with_jitter(pause: Duration, rng: &Rng) -> Duration {
-    let share = f64::from(u16::from_ne_bytes(rng.bytes())) / f64::from(u16::MAX);
-    pause.mul_f64(0.5 + share / 2.0)
 }

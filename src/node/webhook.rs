@@ -29,8 +29,8 @@ const BATCH: usize = 100;
 /// The longest wait of a server for the receiver. That of commands is a setting, because somebody waits for them.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The pause after a failed try. It doubles with each, and is shortened at random by up to a half, so that the nodes of
-/// a fleet do not try at the same moment.
+/// The pause after a failed try. It doubles with each, and [`Rng::jitter`](crate::rng::Rng::jitter) shortens it, so that
+/// the nodes of a fleet do not try at the same moment.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const MAX_PAUSE: Duration = Duration::from_secs(60);
 
@@ -129,8 +129,7 @@ impl Sender {
                     }
                 }
             }
-            let share = f64::from(u16::from_ne_bytes(ctx.node.rng.bytes())) / f64::from(u16::MAX);
-            tokio::time::sleep(pause.mul_f64(0.5 + share / 2.0)).await;
+            tokio::time::sleep(ctx.node.rng.jitter(pause)).await;
             pause = (pause * 2).min(MAX_PAUSE);
         }
         events.iter().for_each(|_| metrics.count(Counter::WebhookEventsLost));
