@@ -62,18 +62,31 @@ pub(super) fn create(tx: &Connection, key: &ApiKey, owner_valid_after: Option<Ti
     Ok(true)
 }
 
+/// The select list and the tables of keys with their owners.
+macro_rules! with_owner {
+    ($keys:literal, $rest:literal) => {
+        concat!(
+            "SELECT ",
+            user_select_list!("users"),
+            ", ",
+            api_key_select_list!("api_keys"),
+            " FROM ",
+            $keys,
+            " AS api_keys JOIN users ON users.id = api_keys.user_id ",
+            $rest
+        )
+    };
+}
+
+fn read_with_owner(row: &Row<'_>) -> rusqlite::Result<(ApiKey, User)> {
+    Ok((read_row(row)?, users::read_row(row)?))
+}
+
 pub(super) fn find(tx: &Connection, prefixes: &BTreeSet<String>) -> rusqlite::Result<Vec<(ApiKey, User)>> {
-    let mut statement = tx.prepare_cached(concat!(
-        "SELECT ",
-        user_select_list!("users"),
-        ", ",
-        api_key_select_list!("api_keys"),
-        " FROM api_keys JOIN users ON users.id = api_keys.user_id WHERE api_keys.prefix = ?1"
-    ))?;
+    let mut statement = tx.prepare_cached(with_owner!("api_keys", "WHERE api_keys.prefix = ?1"))?;
     let mut found = Vec::new();
     for prefix in prefixes {
-        let read_both = |row: &Row<'_>| Ok((read_row(row)?, users::read_row(row)?));
-        found.extend(statement.query_row([prefix], read_both).optional()?);
+        found.extend(statement.query_row([prefix], read_with_owner).optional()?);
     }
     Ok(found)
 }
@@ -93,26 +106,6 @@ pub(super) fn page(tx: &Connection, project: ProjectId, skip: u32, limit: u32) -
         .prepare_cached("SELECT count(*) AS total FROM api_keys WHERE project_id = ?1")?
         .query_row([project], |row| row.get::<_, BitsU64>("total"))?;
     Ok((page, count.0))
-}
-
-/// The select list and the tables of keys with their owners.
-macro_rules! with_owner {
-    ($keys:literal, $rest:literal) => {
-        concat!(
-            "SELECT ",
-            user_select_list!("users"),
-            ", ",
-            api_key_select_list!("api_keys"),
-            " FROM ",
-            $keys,
-            " AS api_keys JOIN users ON users.id = api_keys.user_id ",
-            $rest
-        )
-    };
-}
-
-fn read_with_owner(row: &Row<'_>) -> rusqlite::Result<(ApiKey, User)> {
-    Ok((read_row(row)?, users::read_row(row)?))
 }
 
 pub(super) fn all(
