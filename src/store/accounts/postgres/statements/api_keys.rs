@@ -5,6 +5,22 @@ use super::super::named::NamedStatement;
 use super::Statement;
 use crate::store::operation::Operation;
 
+/// The select list and the tables of keys with their owners.
+macro_rules! with_owner {
+    ($keys:literal, $rest:literal) => {
+        concat!(
+            "SELECT ",
+            api_key_select_list!("k"),
+            ", ",
+            user_select_list!("u"),
+            " FROM ",
+            $keys,
+            " k JOIN users u ON u.id = k.user_id ",
+            $rest
+        )
+    };
+}
+
 /// Locks the project before the user, as [`DELETE_USER`](super::DELETE_USER) does. The lock on the user makes a change
 /// of it wait, and then see this key ([`END_API_KEYS`]), or makes this statement wait, and then see
 /// `sessions_valid_after` as changed.
@@ -35,16 +51,8 @@ pub(in crate::store::accounts::postgres) const END_API_KEYS: Statement = Stateme
     UPDATE api_keys k SET deactivated_at = $3::bigint, updated_at = $3 FROM active WHERE k.id = active.id",
 );
 
-pub(in crate::store::accounts::postgres) const API_KEYS_BY_PREFIX: Statement = Statement::new(
-    Operation::ApiKeysByPrefix,
-    concat!(
-        "SELECT ",
-        api_key_select_list!("k"),
-        ", ",
-        user_select_list!("u"),
-        " FROM api_keys k JOIN users u ON u.id = k.user_id WHERE k.prefix = ANY ($1::text[])"
-    ),
-);
+pub(in crate::store::accounts::postgres) const API_KEYS_BY_PREFIX: Statement =
+    Statement::new(Operation::ApiKeysByPrefix, with_owner!("api_keys", "WHERE k.prefix = ANY ($1::text[])"));
 
 /// Returns at least one row, so that an empty page carries the total too.
 pub(in crate::store::accounts::postgres) const API_KEYS: Statement = Statement::new(
@@ -61,40 +69,20 @@ pub(in crate::store::accounts::postgres) const API_KEYS: Statement = Statement::
     ),
 );
 
-pub(in crate::store::accounts::postgres) const API_KEYS_BY_CREATION: Statement = Statement::new(
-    Operation::AllApiKeys,
-    concat!(
-        "SELECT ",
-        api_key_select_list!("k"),
-        ", ",
-        user_select_list!("u"),
-        " FROM api_keys k JOIN users u ON u.id = k.user_id WHERE k.id < $1 ORDER BY k.id DESC LIMIT $2"
-    ),
-);
+pub(in crate::store::accounts::postgres) const API_KEYS_BY_CREATION: Statement =
+    Statement::new(Operation::AllApiKeys, with_owner!("api_keys", "WHERE k.id < $1 ORDER BY k.id DESC LIMIT $2"));
 
 pub(in crate::store::accounts::postgres) const API_KEYS_BY_LAST_USE: Statement = Statement::new(
     Operation::AllApiKeys,
-    concat!(
-        "SELECT ",
-        api_key_select_list!("k"),
-        ", ",
-        user_select_list!("u"),
-        " FROM (SELECT * FROM api_keys ORDER BY id DESC LIMIT $3) k JOIN users u ON u.id = k.user_id
-          WHERE (COALESCE(k.last_used_at, 0), k.id) < ($1, $2)
-          ORDER BY COALESCE(k.last_used_at, 0) DESC, k.id DESC LIMIT $4"
+    with_owner!(
+        "(SELECT * FROM api_keys ORDER BY id DESC LIMIT $3)",
+        "WHERE (COALESCE(k.last_used_at, 0), k.id) < ($1, $2)
+         ORDER BY COALESCE(k.last_used_at, 0) DESC, k.id DESC LIMIT $4"
     ),
 );
 
-pub(in crate::store::accounts::postgres) const API_KEY_BY_ID: Statement = Statement::new(
-    Operation::ApiKeyById,
-    concat!(
-        "SELECT ",
-        api_key_select_list!("k"),
-        ", ",
-        user_select_list!("u"),
-        " FROM api_keys k JOIN users u ON u.id = k.user_id WHERE k.id = $1"
-    ),
-);
+pub(in crate::store::accounts::postgres) const API_KEY_BY_ID: Statement =
+    Statement::new(Operation::ApiKeyById, with_owner!("api_keys", "WHERE k.id = $1"));
 
 pub(in crate::store::accounts::postgres) const API_KEYS_OF_USER: Statement = Statement::new(
     Operation::ApiKeysOfUser,
