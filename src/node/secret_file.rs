@@ -46,8 +46,12 @@ pub enum SecretFileError {
 pub(super) const NAME: &str = "secret";
 
 /// The content of the file.
-pub(super) fn encode(secret: &Secret) -> String {
-    STANDARD.encode(*secret.0) + "\n"
+pub(super) fn encode(secret: &Secret) -> Zeroizing<String> {
+    // Allocated once, so that no copy of the secret stays behind.
+    let mut text = Zeroizing::new(String::with_capacity(64));
+    STANDARD.encode_string(secret.0.as_slice(), &mut text);
+    text.push('\n');
+    text
 }
 
 /// The secret in `data_dir`. Creates it if there is none.
@@ -89,14 +93,13 @@ fn create(data_dir: &Path, path: &Path, rng: &Rng) -> std::io::Result<()> {
     create_private_folder(data_dir)?;
     let temporary = data_dir.join(format!("{NAME}.{:08x}", u32::from_ne_bytes(rng.bytes())));
     let mut file = create_private_file(&temporary)?;
-    let bytes = Zeroizing::new(rng.bytes::<32>());
-    writeln!(file, "{}", *Zeroizing::new(STANDARD.encode(*bytes)))?;
-    file.sync_all()?;
-    let linked = std::fs::hard_link(&temporary, path);
-    std::fs::remove_file(&temporary)?;
+    let text = encode(&Secret(Zeroizing::new(rng.bytes())));
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+    let linked = written.and_then(|()| std::fs::hard_link(&temporary, path));
+    let removed = std::fs::remove_file(&temporary);
     match linked {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(()),
+        _ => removed,
     }
 }
 

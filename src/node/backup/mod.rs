@@ -11,7 +11,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use zeroize::Zeroizing;
 
 pub use error::BackupError;
 pub use format::FormatError;
@@ -141,7 +140,7 @@ pub fn back_up(
         sessions: contents.sessions,
         bytes,
         sha256,
-        secret: secret.map(|secret| Zeroizing::new(secret_file::encode(&secret))),
+        secret: secret.as_ref().map(secret_file::encode),
     };
     format::write(&complete, &manifest, &database).map_err(writing())?;
     // Once more from the disk: a backup that cannot be read is found when it is taken, not when it is needed.
