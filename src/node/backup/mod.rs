@@ -147,7 +147,8 @@ pub fn back_up(
     std::fs::remove_file(&database).map_err(writing())?;
     let unreadable = |error| BackupError::Unreadable { path: file.to_owned(), error };
     format::Reader::open(&complete).and_then(|backup| backup.extract(&database)).map_err(unreadable)?;
-    match put_in_place(&complete, file, force) {
+    let named = if force { std::fs::rename(&complete, file) } else { add_name(&complete, file) };
+    match named {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(exists()),
         named => named.map_err(writing())?,
     }
@@ -155,14 +156,10 @@ pub fn back_up(
     Ok(Backup::new(file, &manifest, config))
 }
 
-/// Gives a file its final name. Without `replace` a file that has it stays.
-fn put_in_place(from: &Path, to: &Path, replace: bool) -> io::Result<()> {
-    if replace {
-        return std::fs::rename(from, to);
-    }
-    match std::fs::hard_link(from, to) {
-        // A file system without hard links.
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => std::fs::rename(from, to),
+/// Gives a file a second name, unless another file has it. On a file system without hard links, renames it.
+fn add_name(file: &Path, name: &Path) -> io::Result<()> {
+    match std::fs::hard_link(file, name) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => std::fs::rename(file, name),
         linked => linked,
     }
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use super::format::{Manifest, Reader};
-use super::{Backup, BackupError, roles, sync_folder, temporary_folder};
+use super::{Backup, BackupError, add_name, roles, sync_folder, temporary_folder};
 use crate::auth::api_keys::administer::deactivate_all;
 use crate::auth::audit::Origin;
 use crate::auth::context::Context;
@@ -197,20 +197,13 @@ impl Staged {
             let is_other = old.exists() && (name == FILE || fs::read(&old)? != fs::read(&new)?);
             // The old database is never read here: closing a file gives up the lock on it.
             if is_other && name != signing_keys::MIRROR_FILE {
-                keep_as(&old, &kept_name(name))?;
+                // Not renamed, so that it never lacks its first name.
+                add_name(&old, &kept_name(name))?;
                 kept.push(kept_name(name));
             }
             fs::rename(new, old)?;
         }
         sync_folder(to)
-    }
-}
-
-/// Gives the file a second name, so that it never lacks its first; on a file system without hard links, renames it.
-fn keep_as(file: &Path, name: &Path) -> io::Result<()> {
-    match fs::hard_link(file, name) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => fs::rename(file, name),
-        linked => linked,
     }
 }
 
