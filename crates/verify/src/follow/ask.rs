@@ -23,6 +23,10 @@ const MAX_WAITING: usize = 4096;
 
 const DEADLINE: Duration = Duration::from_secs(2);
 
+/// The longest wait for an answer: a call that is under way, and then the one with the token. If an issuer accepts
+/// connections and never responds, the calls for the tokens before it would take `DEADLINE` each.
+const LONGEST_WAIT: Duration = DEADLINE.saturating_mul(2);
+
 /// A result has the claims of a token, which has at most 8 KiB.
 const MAX_RESPONSE: usize = MAX_TOKENS * 16 * 1024;
 
@@ -46,13 +50,21 @@ impl Asker {
     pub(super) async fn ask(&self, token: &str) -> Result<(), VerifyError> {
         let (answer, result) = oneshot::channel();
         self.0.try_send(Question { token: token.into(), answer }).map_err(|_| VerifyError::Unavailable)?;
-        result.await.unwrap_or(Err(VerifyError::Unavailable))
+        match tokio::time::timeout(LONGEST_WAIT, result).await {
+            Ok(Ok(answer)) => answer,
+            _ => Err(VerifyError::Unavailable),
+        }
     }
 }
 
 async fn run(client: Client, state: Arc<State>, mut questions: mpsc::Receiver<Question>) {
     let mut batch = Vec::with_capacity(MAX_TOKENS);
     while questions.recv_many(&mut batch, MAX_TOKENS).await > 0 {
+        // Otherwise, after an outage, the server would first be asked about the tokens of requests that have ended.
+        batch.retain(|question| !question.answer.is_closed());
+        if batch.is_empty() {
+            continue;
+        }
         // Each different token is sent once.
         let mut tokens: Vec<&str> = Vec::with_capacity(batch.len());
         let mut positions = HashMap::with_capacity(batch.len());
@@ -108,5 +120,47 @@ async fn call(client: &Client, state: &State, tokens: &[&str]) -> Result<Vec<Res
             Ok(results.iter().map(|result| if result.active { Ok(()) } else { Err(VerifyError::Revoked) }).collect())
         }
         _ => Err(invalid),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+    use tokio::time::{Instant, timeout};
+
+    use super::*;
+
+    /// An asker, the task behind it, their state, and the issuer: it accepts connections and never responds.
+    async fn silent_issuer() -> (Asker, impl Future<Output = ()>, Arc<State>, TcpListener) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/verify/batch", listener.local_addr().unwrap());
+        let state = Arc::new(State::new("https://id.example.org"));
+        state.batch_url.store(Arc::new(Some(url.parse().unwrap())));
+        let (asker, task) = Asker::new(Client::new().unwrap(), state.clone());
+        (asker, task, state, listener)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_tokens_do_not_wait_longer_than_one() {
+        let (asker, task, _state, _listener) = silent_issuer().await;
+        tokio::spawn(task);
+        let start = Instant::now();
+        let ask = |at: usize| {
+            let asker = asker.clone();
+            tokio::spawn(async move { asker.ask(&format!("token {at}")).await })
+        };
+        for task in (0..5 * MAX_TOKENS).map(ask).collect::<Vec<_>>() {
+            assert_eq!(task.await.unwrap(), Err(VerifyError::Unavailable));
+        }
+        assert!(start.elapsed() < LONGEST_WAIT + DEADLINE, "{:?}", start.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn token_of_a_request_that_ended_is_not_sent() {
+        let (asker, task, state, _listener) = silent_issuer().await;
+        assert!(timeout(DEADLINE, asker.ask("token")).await.is_err());
+        drop(asker);
+        task.await;
+        assert_eq!(state.last_error(), None, "no call failed");
     }
 }
