@@ -52,9 +52,12 @@ impl Config {
     /// environment, and the environment overrides the file. Without `file`, reads `./config.toml` if it exists.
     pub fn load(file: Option<&Path>, flags: &[String]) -> Result<Self, ConfigErrors> {
         let mut raw = RawConfig::default();
+        let default_file = Path::new("config.toml");
         match file {
             Some(path) => raw.add_file(path),
-            None if Path::new("config.toml").is_file() => raw.add_file(Path::new("config.toml")),
+            // A folder, as Docker makes where the file to mount is missing, or a link to nothing is an error: settings
+            // were meant to be there.
+            None if std::fs::symlink_metadata(default_file).is_ok() => raw.add_file(default_file),
             None => {}
         }
         raw.add_environment();

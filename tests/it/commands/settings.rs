@@ -44,6 +44,15 @@ fn invalid_settings_refuse_to_start_and_are_named() {
     assert!(refused(&plan, &["--config", "missing.toml", "check"], 2).contains("missing.toml"));
 }
 
+/// Docker makes a folder where the file to mount is missing.
+#[test]
+fn a_folder_in_place_of_the_settings_file_is_an_error() {
+    let plan = Plan::embedded();
+    std::fs::create_dir(plan.dir().join("config.toml")).unwrap();
+    let printed = refused(&plan, &["check"], 2);
+    assert!(printed.contains("config.toml") && printed.contains("cannot be read"), "{printed}");
+}
+
 #[test]
 fn a_taken_port_is_named_with_its_setting() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
