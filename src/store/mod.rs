@@ -7,6 +7,7 @@
 //! of a session contain.
 
 pub mod accounts;
+mod authorities;
 pub mod ephemeral;
 mod error;
 pub mod migrations;

@@ -17,13 +17,14 @@ use std::sync::Arc;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio_postgres::Config;
 use tokio_postgres::config::{SslMode, SslNegotiation};
 use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::store::authorities::trusted_authorities;
 
 /// The values of `sslmode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +78,7 @@ impl Mode {
         let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
             .map_err(|error| error.to_string())?;
+        let authorities = || trusted_authorities(ca).map_err(|why| format!("the ca file cannot be read: {why}"));
         let mut tls = match self {
             Self::Disable | Self::Prefer | Self::Require => builder
                 .dangerous()
@@ -84,12 +86,9 @@ impl Mode {
                 .with_no_client_auth(),
             Self::VerifyCa => builder
                 .dangerous()
-                .with_custom_certificate_verifier(Arc::new(AnyHostName {
-                    authorities: Some(trusted_authorities(ca)?),
-                    provider,
-                }))
+                .with_custom_certificate_verifier(Arc::new(AnyHostName { authorities: Some(authorities()?), provider }))
                 .with_no_client_auth(),
-            Self::VerifyFull => builder.with_root_certificates(trusted_authorities(ca)?).with_no_client_auth(),
+            Self::VerifyFull => builder.with_root_certificates(authorities()?).with_no_client_auth(),
         };
         // Postgres requires it for direct TLS; proxies in front of it may refuse it otherwise.
         if config.get_ssl_negotiation() == SslNegotiation::Direct {
@@ -97,25 +96,6 @@ impl Mode {
         }
         Ok(MakeRustlsConnect::new(tls))
     }
-}
-
-/// The system's authorities and those in the `ca` file.
-fn trusted_authorities(ca: Option<&Path>) -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if let Some(file) = ca {
-        let unreadable = |why: String| format!("the ca file {} cannot be read: {why}", file.display());
-        let mut found = false;
-        for certificate in CertificateDer::pem_file_iter(file).map_err(|error| unreadable(error.to_string()))? {
-            let certificate = certificate.map_err(|error| unreadable(error.to_string()))?;
-            roots.add(certificate).map_err(|error| unreadable(error.to_string()))?;
-            found = true;
-        }
-        if !found {
-            return Err(unreadable("it contains no certificate".to_owned()));
-        }
-    }
-    Ok(roots)
 }
 
 /// Verifies that a certificate chains to one of the authorities, if any are given, and ignores the host name.

@@ -6,11 +6,10 @@ use std::time::Duration;
 use fred::types::config::{
     ClusterDiscoveryPolicy, Config as DriverConfig, ConnectionConfig, ServerConfig, TcpConfig, TlsConfig, TlsConnector,
 };
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 
 use crate::config;
 use crate::store;
+use crate::store::authorities::trusted_authorities;
 
 /// Why no connection to Redis can be opened at start.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -86,21 +85,8 @@ impl Settings {
 
 /// Trusts the system's certificate authorities and those in the file `ca`.
 fn tls_config(ca: Option<&Path>) -> Result<TlsConfig, ConnectError> {
-    let invalid = |reason: String| ConnectError::Authorities(reason);
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if let Some(path) = ca {
-        let file = path.display();
-        let certificates = CertificateDer::pem_file_iter(path).map_err(|error| invalid(format!("{file}: {error}")))?;
-        let system_roots = roots.len();
-        for certificate in certificates {
-            let certificate = certificate.map_err(|error| invalid(format!("{file}: {error}")))?;
-            roots.add(certificate).map_err(|error| invalid(format!("{file}: {error}")))?;
-        }
-        if roots.len() == system_roots {
-            return Err(invalid(format!("{file} contains no certificate")));
-        }
-    }
+    let invalid = ConnectError::Authorities;
+    let roots = trusted_authorities(ca).map_err(invalid)?;
     if roots.is_empty() {
         return Err(invalid("the system has none and redis.ca is not set".into()));
     }
