@@ -209,7 +209,7 @@ pub struct Redis {
 pub struct Postgres {
     /// `postgres://…`, `sslmode` included.
     pub url: SecretUrl,
-    /// Maximum number of connections, over all workers.
+    /// Maximum number of connections, over all runtimes. Each has at least one.
     pub connections: usize,
     /// Time limit for getting a connection and for all statements of a request together.
     pub timeout: Duration,

@@ -10,10 +10,11 @@ use futures_util::FutureExt;
 
 use super::{Error, Result};
 
-/// Declares the operations: one per method of a role, in the order in which metrics list them.
+/// Declares the operations in the order in which metrics list them. Each is named after the method of a role that it
+/// measures; some methods are measured as another one, or not at all.
 macro_rules! operations {
     ($($role:literal { $($operation:ident $name:literal,)* })*) => {
-        /// A method of [`Accounts`](super::Accounts) or [`Ephemeral`](super::Ephemeral), as metrics know it.
+        /// Work of [`Accounts`](super::Accounts) or [`Ephemeral`](super::Ephemeral), as metrics know it.
         #[allow(missing_docs, reason = "each is named after its method")]
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Operation { $($($operation,)*)* }
