@@ -226,7 +226,7 @@ impl Metrics {
         buffered.labelled(&[("kind", "bodies")], snapshot.buffered.bodies);
         buffered.labelled(&[("kind", "large_bodies")], snapshot.buffered.large_bodies);
         buffered.labelled(&[("kind", "connections")], snapshot.buffered.connections);
-        let mut ready = page.gauge("signet_ready", "Whether a condition for receiving requests holds.");
+        let mut ready = page.gauge("signet_ready", "1 if a condition for receiving requests holds, otherwise 0.");
         for (condition, reason) in readiness.conditions() {
             ready.labelled(&[("condition", condition.name())], u8::from(reason.is_none()));
         }
