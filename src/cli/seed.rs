@@ -21,7 +21,7 @@ use super::api_keys::DAY;
 use super::arguments::Seed;
 use super::output::{Columns, Output};
 use super::propagation::wait_for_nodes;
-use super::users::{UserRecord, validate_record};
+use super::users::{AllUsers, UserRecord, validate_record};
 use crate::api::native;
 use crate::auth;
 use crate::auth::accounts::delete::delete_user;
@@ -39,7 +39,7 @@ use crate::store::accounts::{Created, Find, PasswordHash, User};
 /// A seeded address is this prefix, eight digits, and this suffix.
 const ADDRESS: (&str, &str) = ("seeded-", "@load.test");
 
-/// Users per statement when reading or creating many.
+/// Users per statement when creating many.
 const PAGE: u32 = 500;
 
 /// Operations in flight at the same time: the stores then write many in one transaction.
@@ -159,20 +159,16 @@ fn is_seeded(user: &User) -> bool {
 
 /// Refuses to go on if the store holds users that were not seeded: a load test belongs on no server that people use.
 async fn refuse_other_users(ctx: &Context) -> Result<(), CliError> {
-    let mut after = 0;
-    loop {
-        let page = ctx.accounts.users(after, PAGE).await?;
+    let mut users = AllUsers::new(ctx);
+    while let Some(page) = users.next_page().await? {
         if page.iter().any(|user| !is_seeded(user)) {
             return Err(CliError::Failed {
                 problem: "there are users who were not seeded".to_owned(),
                 remedy: "seed another server, or add --among-others to seed this one nevertheless".to_owned(),
             });
         }
-        match page.last() {
-            Some(last) if page.len() == PAGE as usize => after = last.number,
-            _ => return Ok(()),
-        }
     }
+    Ok(())
 }
 
 /// Generates a password that cannot be guessed, and its hash.
@@ -264,9 +260,8 @@ async fn create_api_key(ctx: &Context, user: &User) -> Result<Zeroizing<String>,
 
 /// Deletes every seeded user, and returns how many there were.
 async fn remove(ctx: &Context) -> Result<u64, CliError> {
-    let (mut after, mut removed) = (0, 0);
-    loop {
-        let page = ctx.accounts.users(after, PAGE).await?;
+    let (mut users, mut removed) = (AllUsers::new(ctx), 0);
+    while let Some(page) = users.next_page().await? {
         let seeded = page.iter().filter(|user| is_seeded(user)).map(|user| user.id).collect::<Vec<_>>();
         let deleted = run_concurrently(seeded.iter().map(|user| async {
             match delete_user(ctx, *user, Origin::process()).await {
@@ -276,11 +271,8 @@ async fn remove(ctx: &Context) -> Result<u64, CliError> {
             }
         }));
         removed += deleted.await?.into_iter().filter(|deleted| *deleted).count() as u64;
-        match page.last() {
-            Some(last) if page.len() == PAGE as usize => after = last.number,
-            _ => return Ok(removed),
-        }
     }
+    Ok(removed)
 }
 
 /// Runs all futures, [`CONCURRENCY`] at a time, and returns their results in order.

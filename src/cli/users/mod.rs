@@ -146,19 +146,15 @@ async fn update(ctx: &Context, output: &mut Output<'_>, options: UpdateUser) -> 
 
 /// Prints every user as JSON Lines, one [`UserRecord`] on each.
 async fn export(ctx: &Context, output: &mut Output<'_>, with_hashes: bool) -> Result<(), CliError> {
-    let mut after = 0;
-    loop {
-        let page = ctx.accounts.users(after, PAGE).await?;
+    let mut users = AllUsers::new(ctx);
+    while let Some(page) = users.next_page().await? {
         for user in &page {
             output.json_line(&UserRecord::from_user(user, with_hashes))?;
-            after = user.number;
-        }
-        if page.len() < PAGE as usize {
-            let event = Event::new(EventType::UsersExported, Origin::process());
-            audit::record(ctx, event.detail("with_hashes", with_hashes));
-            return Ok(());
         }
     }
+    let event = Event::new(EventType::UsersExported, Origin::process());
+    audit::record(ctx, event.detail("with_hashes", with_hashes));
+    Ok(())
 }
 
 async fn set_disabled(
@@ -237,16 +233,33 @@ async fn confirm_unless_superuser_remains(ctx: &Context, user: &User, action: &s
 /// True if a superuser other than `user` can sign in. Reads users in order of creation and stops at the first such one,
 /// which is usually among the oldest.
 async fn other_superuser_exists(ctx: &Context, user: UserId) -> Result<bool, CliError> {
-    let mut after = 0;
-    loop {
-        let page = ctx.accounts.users(after, PAGE).await?;
+    let mut users = AllUsers::new(ctx);
+    while let Some(page) = users.next_page().await? {
         if page.iter().any(|other| other.superuser && !other.disabled && other.id != user) {
             return Ok(true);
         }
-        match page.last() {
-            Some(last) if page.len() == PAGE as usize => after = last.number,
-            _ => return Ok(false),
-        }
+    }
+    Ok(false)
+}
+
+/// Reads all users in order of creation.
+pub(super) struct AllUsers<'a> {
+    ctx: &'a Context,
+    /// The number of the last user that was read.
+    after: i64,
+}
+
+impl<'a> AllUsers<'a> {
+    pub(super) fn new(ctx: &'a Context) -> Self {
+        Self { ctx, after: 0 }
+    }
+
+    /// The next users; `None` after the last one.
+    pub(super) async fn next_page(&mut self) -> Result<Option<Vec<User>>, CliError> {
+        let page = self.ctx.accounts.users(self.after, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(None) };
+        self.after = last.number;
+        Ok(Some(page))
     }
 }
 
