@@ -55,7 +55,7 @@ impl Turn {
 
     /// Waits until no other process waits for the write lock, which this connection must not have. Returns false if one
     /// still waits after [`LONGEST_TURN`].
-    pub(super) fn let_others(&self) -> bool {
+    pub(super) fn yield_to_others(&self) -> bool {
         let end = Instant::now() + LONGEST_TURN;
         loop {
             match self.folder.as_ref().map(File::try_lock) {
@@ -84,14 +84,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("any");
         let (own, other, third) = (Turn::new(&path), Turn::new(&path), Turn::new(&path));
-        assert!(own.let_others());
+        assert!(own.yield_to_others());
         other.wait();
         third.wait();
-        assert!(!own.let_others());
+        assert!(!own.yield_to_others());
         other.end_wait();
-        assert!(!own.let_others());
+        assert!(!own.yield_to_others());
         third.end_wait();
-        assert!(own.let_others());
+        assert!(own.yield_to_others());
     }
 
     #[test]
@@ -101,11 +101,11 @@ mod tests {
         lock.lock().unwrap();
         let turn = Turn::new(&folder.path().join("any"));
         turn.wait();
-        assert!(!turn.let_others());
+        assert!(!turn.yield_to_others());
         lock.unlock().unwrap();
         turn.wait();
         turn.end_wait();
-        assert!(turn.let_others());
+        assert!(turn.yield_to_others());
     }
 
     #[test]
@@ -113,6 +113,6 @@ mod tests {
         let turn = Turn::new(std::path::Path::new("/nonexistent/any"));
         turn.wait();
         turn.end_wait();
-        assert!(turn.let_others());
+        assert!(turn.yield_to_others());
     }
 }

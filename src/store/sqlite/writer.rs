@@ -113,7 +113,7 @@ pub(super) fn run(connection: &Connection, turn: &Turn, mut jobs: mpsc::Receiver
             job.finish(committed.clone());
         }
         if busy_since.elapsed() > MAX_BUSY {
-            turn.let_others();
+            turn.yield_to_others();
             busy_since = Instant::now();
         }
     }

@@ -40,7 +40,7 @@ fn from_lanes(limbs: Factor) -> [Limbs; 8] {
     elements
 }
 
-/// What the lanes compute from two elements each.
+/// The results of the lanes from two elements each.
 struct Results {
     product: [Limbs; 8],
     carried_product: [Limbs; 8],
@@ -230,7 +230,7 @@ impl Point {
     }
 }
 
-/// What `encode_sum` computes, in the same order.
+/// The result of `encode_sum`, computed in the same order.
 fn expected_sum(terms: [Term<'_>; 2]) -> [u8; 32] {
     let addend = |lane: usize, round: usize| {
         let (term, place) = (terms[lane / 4], 4 * round + lane % 4);

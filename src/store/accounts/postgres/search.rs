@@ -12,8 +12,7 @@ use crate::store::accounts::{UserPage, UserSearch, UserStatus};
 use crate::store::operation::Operation;
 
 /// A search of the rows that fulfil `$indexed`, for which there is an index, and `$filter`. Returns at least one row, so
-/// that an empty page says what was read. Full names are compared in lower case of ASCII, as in
-/// SQLite.
+/// that an empty page says what was read. Full names are compared in lower case of ASCII, as in SQLite.
 macro_rules! search {
     ($indexed:literal, $filter:literal) => {
         Statement::new(

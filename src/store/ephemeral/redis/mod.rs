@@ -219,7 +219,7 @@ impl Ephemeral for Redis {
     }
 
     async fn report_node(&self, node: &str, applied: &Cursor) -> Result<()> {
-        self.store_of_node(nodes::POSITIONS, node, &applied.0).await
+        self.set_node_field(nodes::POSITIONS, node, &applied.0).await
     }
 
     async fn withdraw_node(&self, node: &str) -> Result<()> {
@@ -228,15 +228,15 @@ impl Ephemeral for Redis {
     }
 
     async fn nodes(&self, newest: &Cursor) -> Result<Vec<NodeReport>> {
-        self.read_of_nodes(nodes::POSITIONS, |reply| revocations::read_nodes(reply, newest)).await
+        self.read_node_fields(nodes::POSITIONS, |reply| revocations::read_nodes(reply, newest)).await
     }
 
     async fn describe_node(&self, node: &str, text: &str) -> Result<()> {
-        self.store_of_node(nodes::DESCRIPTIONS, node, text).await
+        self.set_node_field(nodes::DESCRIPTIONS, node, text).await
     }
 
     async fn node_descriptions(&self) -> Result<Vec<(String, String)>> {
-        self.read_of_nodes(nodes::DESCRIPTIONS, nodes::read_descriptions).await
+        self.read_node_fields(nodes::DESCRIPTIONS, nodes::read_descriptions).await
     }
 
     async fn report_follower(&self, report: &FollowerReport) -> Result<bool> {

@@ -18,14 +18,14 @@ pub(super) const POSITIONS: (&str, Duration) = ("nodes", Duration::from_secs(5))
 pub(super) const DESCRIPTIONS: (&str, Duration) = ("node_states", Duration::from_secs(30));
 
 impl Redis {
-    /// Stores a node's value in one of the hashes.
-    pub(super) async fn store_of_node(&self, (hash, ttl): (&str, Duration), node: &str, text: &str) -> Result<()> {
+    /// Sets a node's field in one of the hashes.
+    pub(super) async fn set_node_field(&self, (hash, ttl): (&str, Duration), node: &str, text: &str) -> Result<()> {
         let (hash, args): (_, [&dyn RedisArg; 3]) = (self.keys.fleet(hash), [&node, &text, &ttl]);
         self.runner.run(&scripts::REPORT_NODE, &[&hash], Timestamp::default(), &args, ignore).await
     }
 
-    /// Reads the values of one of the hashes that have not lapsed.
-    pub(super) async fn read_of_nodes<T>(
+    /// Reads the fields of one of the hashes that have not lapsed.
+    pub(super) async fn read_node_fields<T>(
         &self,
         (hash, ttl): (&str, Duration),
         read: impl FnOnce(Value) -> Result<T>,
