@@ -17,7 +17,6 @@ use crate::auth::signing_keys::advance;
 use crate::auth::tokens::verify::flush_api_key_usage;
 use crate::mail::remove_old_mails;
 use crate::node::error::StartError;
-use crate::node::webhook;
 use crate::store::Error;
 use crate::store::ephemeral::{Cursor, Warning};
 use crate::telemetry::Condition;
@@ -80,8 +79,7 @@ pub async fn run(ctx: &Context, cursor: Cursor) {
         clean_outbox(ctx),
         audit::run(ctx),
         sample_traffic(ctx),
-        report_refusals(ctx),
-        webhook::run(ctx)
+        report_refusals(ctx)
     );
 }
 

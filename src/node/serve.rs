@@ -23,6 +23,7 @@ use super::observer::{ManagementObserver, RequestObserver};
 use super::program_memory::release_pages_after_start;
 use super::start_retry::retry_while_unavailable;
 use super::stores::Stores;
+use super::webhook;
 use crate::api;
 use crate::auth::audit;
 use crate::auth::context::Context;
@@ -35,8 +36,9 @@ use crate::server::{self, BindError, Observer, RunningServer};
 use crate::telemetry::Condition;
 use crate::telemetry::logs::{self, Logs};
 
-/// Time for mails after the requests have finished, at least: requests in flight may have promised a mail.
-const MIN_MAIL_DRAIN: Duration = Duration::from_secs(2);
+/// Time for mails, and for events to the webhook, after the requests have finished, at least: requests in flight may
+/// have promised a mail.
+const MIN_SENDING_DRAIN: Duration = Duration::from_secs(2);
 
 /// Time for security events to be stored after the requests have finished. Longer than a store takes that answers.
 const MAX_AUDIT_DRAIN: Duration = Duration::from_secs(2);
@@ -182,8 +184,15 @@ async fn run<E: From<ServeError>>(
 
     // Maintenance runs from here on, without a gap: revocations made while the workers connect must be applied too.
     let failures = Arc::<FailureLog>::default();
-    let mut maintenance =
-        pin!(async { tokio::join!(maintenance::run(&ctx, cursor), watch_readiness(&ctx), failures.report()) });
+    let (stop_webhook, webhook_stopping) = watch::channel(false);
+    let mut maintenance = pin!(async {
+        tokio::join!(
+            maintenance::run(&ctx, cursor),
+            webhook::run(&ctx, webhook_stopping),
+            watch_readiness(&ctx),
+            failures.report()
+        )
+    });
     let listen = async {
         let server = listen(&ctx, &stores, router.clone(), failures.clone()).await?;
         Ok::<_, ServeError>((server, listen_for_management(&ctx, &stores, logs).await?))
@@ -219,8 +228,8 @@ async fn run<E: From<ServeError>>(
     let finished = async {
         audit::drain(&ctx, MAX_AUDIT_DRAIN).await;
         flush_api_key_usage(&ctx).await;
-        let mail_time = drain_until.saturating_duration_since(Instant::now()).max(MIN_MAIL_DRAIN);
-        let unsent = ctx.node.mailer.drain(mail_time).await;
+        let max_wait = drain_until.saturating_duration_since(Instant::now()).max(MIN_SENDING_DRAIN);
+        let (unsent, ()) = tokio::join!(ctx.node.mailer.drain(max_wait), webhook::drain(stop_webhook, max_wait));
         if unsent > 0 {
             tracing::warn!(mails = unsent, "mails were not sent in time and are lost");
         }

@@ -2,8 +2,8 @@
 //!
 //! Requests follow the Standard Webhooks specification, for which most languages have a library: `webhook-id` names the
 //! batch and stays the same in every try, and `webhook-signature` is an HMAC-SHA256 over id, time and body. Nothing
-//! waits for the receiver. While it is away the queue fills, and events that find it full are counted as lost; the log
-//! and the list of events have them. Knows nothing of what the events mean.
+//! waits for the receiver, except a node that stops. While it is away the queue fills, and events that find it full are
+//! counted as lost; the log and the list of events have them. Knows nothing of what the events mean.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +16,8 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, Uri};
 use serde::Serialize;
 use tokio::sync::mpsc::Receiver;
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::auth::audit::EventRecord;
 use crate::auth::context::Context;
@@ -29,8 +31,8 @@ const BATCH: usize = 100;
 /// The longest wait of a server for the receiver. That of commands is a setting, because somebody waits for them.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The pause after a failed try. It doubles with each, and [`Rng::jitter`](crate::rng::Rng::jitter) shortens it, so that
-/// the nodes of a fleet do not try at the same moment.
+/// The pause after a failed try. It doubles with each, and [`Rng::jitter`](crate::rng::Rng::jitter) shortens it, so
+/// that the nodes of a fleet do not try at the same moment.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const MAX_PAUSE: Duration = Duration::from_secs(60);
 
@@ -49,17 +51,34 @@ struct Data<'a> {
     events: Vec<&'a EventRecord>,
 }
 
-/// Sends events as they come. Never returns. Does nothing without a webhook in the settings.
-pub(super) async fn run(ctx: &Context) {
-    let Some(mut sender) = Sender::new(ctx) else { return std::future::pending().await };
+/// Sends events as they come, until the node stops and none is left. Does nothing without a webhook in the settings.
+pub(super) async fn run(ctx: &Context, mut stopping: watch::Receiver<bool>) {
+    let Some(mut sender) = Sender::new(ctx) else { return };
     let mut events = Vec::new();
     loop {
-        if sender.queue.recv_many(&mut events, BATCH).await == 0 {
-            // The node has the other end of the queue, so it is never closed.
-            std::future::pending::<()>().await;
+        tokio::select! {
+            biased;
+            // The node has the other end of the queue, so it is never closed, and there is one event at least.
+            _ = sender.queue.recv_many(&mut events, BATCH) => {}
+            () = stopped(&mut stopping) => return,
         }
-        sender.send_until_accepted(ctx, &events).await;
+        sender.send_until_accepted(ctx, &events, &mut stopping).await;
         events.clear();
+    }
+}
+
+/// Completes once the node stops.
+async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    // An error means that the start has failed.
+    let _ = stopping.wait_for(|is_stopping| *is_stopping).await;
+}
+
+/// Tells [`run`], which must be running, that the node stops, and waits until it has sent what is queued, for at most
+/// `max_wait`.
+pub(super) async fn drain(stop: watch::Sender<bool>, max_wait: Duration) {
+    stop.send_replace(true);
+    if timeout(max_wait, stop.closed()).await.is_err() {
+        tracing::warn!("security events were not sent to the webhook before the node stopped; the log has them");
     }
 }
 
@@ -110,10 +129,17 @@ impl Sender {
         }
     }
 
-    async fn send_until_accepted(&mut self, ctx: &Context, events: &[Arc<EventRecord>]) {
+    /// Gives up after [`MAX_TRIES`]. When the node stops, there is one more try, at once.
+    async fn send_until_accepted(
+        &mut self,
+        ctx: &Context,
+        events: &[Arc<EventRecord>],
+        stopping: &mut watch::Receiver<bool>,
+    ) {
         let metrics = &ctx.node.metrics;
         let mut pause = FIRST_PAUSE;
         for _ in 0..MAX_TRIES {
+            let is_last = *stopping.borrow();
             match self.send(ctx, events, TIMEOUT).await {
                 Ok(()) => {
                     events.iter().for_each(|_| metrics.count(Counter::WebhookEventsSent));
@@ -129,10 +155,14 @@ impl Sender {
                     }
                 }
             }
-            tokio::time::sleep(ctx.node.rng.jitter(pause)).await;
+            if is_last {
+                break;
+            }
+            let _ = timeout(ctx.node.rng.jitter(pause), stopped(stopping)).await;
             pause = (pause * 2).min(MAX_PAUSE);
         }
         events.iter().for_each(|_| metrics.count(Counter::WebhookEventsLost));
+        tracing::warn!(lost = events.len(), "security events were not accepted by the webhook; the log has them");
     }
 
     async fn send(&self, ctx: &Context, events: &[Arc<EventRecord>], timeout: Duration) -> Result<(), SendError> {

@@ -9,6 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 use crate::support::server::{PASSWORD, SendRequest, TestServer};
 use crate::support::signet::Plan;
@@ -49,6 +50,8 @@ impl Received {
 struct Receiver {
     url: String,
     received: Arc<Mutex<Vec<Received>>>,
+    /// While it is false, requests are taken and not answered.
+    is_answering: watch::Sender<bool>,
 }
 
 impl Receiver {
@@ -58,12 +61,13 @@ impl Receiver {
         let received = Arc::<Mutex<Vec<Received>>>::default();
         let statuses = Arc::new(Mutex::new(VecDeque::from(statuses.to_vec())));
         let to = received.clone();
+        let (is_answering, answers) = watch::channel(true);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(answer_all(stream, statuses.clone(), to.clone()));
+                tokio::spawn(answer_all(stream, statuses.clone(), to.clone(), answers.clone()));
             }
         });
-        Self { url, received }
+        Self { url, received, is_answering }
     }
 
     fn plan(&self) -> impl Fn(Plan) -> Plan {
@@ -95,6 +99,7 @@ async fn answer_all(
     mut stream: TcpStream,
     statuses: Arc<Mutex<VecDeque<u16>>>,
     received: Arc<Mutex<Vec<Received>>>,
+    mut is_answering: watch::Receiver<bool>,
 ) -> Option<()> {
     let mut buffer = Vec::new();
     loop {
@@ -117,6 +122,7 @@ async fn answer_all(
         }
         request.body = buffer.drain(..length).collect();
         received.lock().unwrap().push(request);
+        is_answering.wait_for(|is_answering| *is_answering).await.ok()?;
         let status = statuses.lock().unwrap().pop_front().unwrap_or(204);
         stream.write_all(format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\n\r\n").as_bytes()).await.ok()?;
     }
@@ -189,6 +195,12 @@ async fn command_waits_no_longer_than_its_timeout() {
     assert!(stderr.contains("security events of the command were not sent to the webhook"), "{stderr}");
 }
 
+/// Not by the command line, which would wait for the receiver.
+async fn sign_up(server: &TestServer) {
+    let body = json!({"email": "person@example.org", "password": PASSWORD});
+    server.post("/users").json(&body).send_checked().await.is(201);
+}
+
 const SENT: &str = r#"signet_audit_webhook_events_total{end="sent"}"#;
 
 /// A receiver that takes the request and never answers.
@@ -196,7 +208,7 @@ const SENT: &str = r#"signet_audit_webhook_events_total{end="sent"}"#;
 async fn receiver_that_never_answers_delays_no_sign_in() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let (taken, mut is_taken) = tokio::sync::watch::channel(false);
+    let (taken, mut is_taken) = watch::channel(false);
     tokio::spawn(async move {
         let mut streams = Vec::new();
         while let Ok((stream, _)) = listener.accept().await {
@@ -205,9 +217,7 @@ async fn receiver_that_never_answers_delays_no_sign_in() {
         }
     });
     let server = TestServer::embedded(|plan| with_webhook(plan, &url));
-    // Not by the command line, which would wait for the receiver.
-    let body = json!({"email": "person@example.org", "password": PASSWORD});
-    server.post("/users").json(&body).send_checked().await.is(201);
+    sign_up(&server).await;
     is_taken.wait_for(|taken| *taken).await.unwrap();
     for _ in 0..20 {
         server.try_sign_in("person@example.org", PASSWORD).await.is(201);
@@ -215,4 +225,20 @@ async fn receiver_that_never_answers_delays_no_sign_in() {
     assert_eq!(server.metric(SENT).await, 0, "the receiver has not answered the first request");
     assert_eq!(server.metric(r#"signet_sign_ins_total{method="password",outcome="success"}"#).await, 20);
     assert_eq!(server.metric("signet_audit_events_lost_total").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_that_wait_are_sent_before_a_node_stops() {
+    let receiver = Receiver::start(&[]).await;
+    receiver.is_answering.send_replace(false);
+    let server = TestServer::embedded(|plan| receiver.plan()(plan).set("SIGNET_SERVER__DRAIN_TIMEOUT", "1m"));
+    sign_up(&server).await;
+    // The next one waits until it is answered.
+    until("the first batch is sent", async || !receiver.received().is_empty()).await;
+    server.try_sign_in("person@example.org", PASSWORD).await.is(201);
+    server.signet.terminate();
+    server.signet.wait_for_log("stopping");
+    receiver.is_answering.send_replace(true);
+    assert!(server.signet.wait_for_exit().success());
+    assert!(receiver.types().contains(&"sign_in.succeeded".to_owned()), "{:?}", receiver.types());
 }
