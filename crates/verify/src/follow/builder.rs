@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use url::Url;
 
-use super::ask::Asker;
+use super::ask::{self, Asker};
 use super::endpoints::metadata_url;
 use super::error::BuildError;
 use super::feed::Follower;
@@ -131,7 +131,7 @@ impl VerifierBuilder {
         let state = Arc::new(State::new(issuer));
         let keys = Arc::new(KeySource::new(client.clone(), state.clone()));
         let follower = Follower::new(client.clone(), state.clone(), keys.clone(), metadata_url(&url), self.is_cached);
-        let (asker, asking) = Asker::new(client.clone(), state.clone());
+        let (asker, asking) = Asker::new(client.clone(), state.clone(), ask::DEADLINE);
         let mut tasks = vec![runtime.spawn(follower.run())];
         let key_task = keys.clone();
         tasks.push(runtime.spawn(async move { key_task.run().await }));
