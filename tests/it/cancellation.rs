@@ -3,6 +3,7 @@
 //! A disconnect is simulated at every await point: the operation's future is polled once, twice, and so on, then
 //! dropped.
 
+mod address_proof;
 mod events;
 mod failing_redis;
 mod failing_sign_in;
@@ -36,7 +37,6 @@ use signet::auth::sessions::claims::session_claims;
 use signet::auth::sessions::list::list_sessions;
 use signet::auth::sessions::refresh::refresh;
 use signet::auth::sign_in::open_session::open_session;
-use signet::auth::sign_in::{magic_link, mailed_code};
 use signet::id::UserId;
 use signet::store::accounts::{Changes, Find, User};
 use signet::store::ephemeral::{Cursor, Target};
@@ -53,8 +53,6 @@ over_both_stores_in_process!(
     disconnect_disables_a_factor_with_a_notice_or_neither,
     disconnect_on_reuse_ends_session_with_its_tokens,
     disconnect_verifies_or_leaves_the_code_valid,
-    disconnect_proves_an_address_or_leaves_the_code_valid,
-    disconnect_proves_an_address_or_leaves_the_link_valid,
     disconnect_opens_a_session_with_a_notice_or_neither,
     concurrent_changes_leave_claims_equal_to_the_row,
     sign_in_under_way_gets_the_claims_of_the_row,
@@ -288,42 +286,6 @@ async fn disconnect_verifies_or_leaves_the_code_valid(fleet: &TestFleet) {
             confirm().await.is_ok() || row(&ctx, user.id).await.verified
         })
         .await;
-        if let Some(outcome) = outcome {
-            outcome.unwrap();
-            break;
-        }
-    }
-}
-
-async fn disconnect_proves_an_address_or_leaves_the_code_valid(fleet: &TestFleet) {
-    let ctx = fleet.node().await;
-    for polls in 1.. {
-        let user = unverified_user(&ctx, &format!("reads-{polls}")).await;
-        let email = Email::parse(&user.email).unwrap();
-        mailed_code::send_code(&ctx, &email, request_ctx(&ctx)).await.unwrap();
-        let code = wait_for_mail(&ctx, &user.email).await.code();
-        let sign_in = || Box::pin(mailed_code::sign_in_with_code(&ctx, &email, &code, None, request_ctx(&ctx)));
-        let outcome = poll_times(sign_in().as_mut(), polls).await;
-        until("the address is proved or can be", async || sign_in().await.is_ok() || row(&ctx, user.id).await.verified)
-            .await;
-        if let Some(outcome) = outcome {
-            outcome.unwrap();
-            break;
-        }
-    }
-}
-
-async fn disconnect_proves_an_address_or_leaves_the_link_valid(fleet: &TestFleet) {
-    let ctx = fleet.node().await;
-    for polls in 1.. {
-        let user = unverified_user(&ctx, &format!("follows-{polls}")).await;
-        let secret =
-            magic_link::request_link(&ctx, &user.email, LinkTokenFormat::Short, request_ctx(&ctx)).await.unwrap();
-        let token = wait_for_mail(&ctx, &user.email).await.token();
-        let redeem = || Box::pin(magic_link::redeem(&ctx, &token, &secret, request_ctx(&ctx)));
-        let outcome = poll_times(redeem().as_mut(), polls).await;
-        until("the address is proved or can be", async || redeem().await.is_ok() || row(&ctx, user.id).await.verified)
-            .await;
         if let Some(outcome) = outcome {
             outcome.unwrap();
             break;

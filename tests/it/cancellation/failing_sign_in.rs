@@ -1,6 +1,7 @@
 //! Sign-ins whose last step a store refuses. They use up neither a recovery code nor a mailed code or link.
 
 use futures_util::future::join_all;
+use signet::auth::sign_in::{magic_link, mailed_code};
 
 use super::*;
 use crate::support::{postgres, redis};
