@@ -21,7 +21,8 @@ pub enum VerifyError {
     /// Revocations may have been missed, and the policy is to refuse then. The token may be valid.
     #[error("revocations may be out of date")]
     Stale,
-    /// The keys are not known yet, or the policy is to ask the server and it cannot be asked. The token may be valid.
+    /// The keys are not known yet, or the token names an unknown key and they cannot be read again, or the policy is to
+    /// ask the server and it cannot be asked. The token may be valid.
     #[error("the issuer cannot be reached")]
     Unavailable,
 }

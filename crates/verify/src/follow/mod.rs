@@ -87,36 +87,26 @@ impl Verifier {
     }
 
     /// Verifies a token. Waits for the network only if the token names an unknown key, or the feed is stale and the
-    /// policy is [`StalePolicy::Ask`].
+    /// policy is [`StalePolicy::Ask`]. If the keys cannot be read, a token that names an unknown key is refused as
+    /// [`VerifyError::Unavailable`].
     pub async fn verify(&self, token: &str) -> Result<Arc<VerifiedToken>, VerifyError> {
-        match self.check(token) {
-            Err(VerifyError::Token(TokenError::UnknownKey)) => {
-                let reading = self.inner.keys.read(AFTER_TOKEN);
-                let result = match tokio::time::timeout(KEYS_DEADLINE, reading).await {
-                    Ok(Ok(())) => self.check(token),
-                    Ok(Err(error)) => {
-                        self.inner.state.record_error(error);
-                        Err(TokenError::UnknownKey.into())
-                    }
-                    Err(_) => Err(TokenError::UnknownKey.into()),
-                };
-                self.settle(token, result).await
-            }
-            result => self.settle(token, result).await,
-        }
+        let result = match self.check(token) {
+            Err(VerifyError::Token(TokenError::UnknownKey)) => self.check_after_reading(token).await,
+            result => result,
+        };
+        self.settle(token, result).await
     }
 
-    /// Verifies a token without waiting. With [`StalePolicy::Ask`] a token is refused as stale while the feed is.
+    /// Verifies a token without waiting. With [`StalePolicy::Ask`] a token is refused as stale while the feed is. If a
+    /// token names an unknown key and the keys were not read within the last five seconds, they are read in the
+    /// background, and the token is refused as [`VerifyError::Unavailable`].
     pub fn verify_now(&self, token: &str) -> Result<Arc<VerifiedToken>, VerifyError> {
         let result = match self.check(token) {
             Ok((_, true)) => Err(VerifyError::Stale),
             Ok((verified, false)) => Ok(verified),
+            Err(VerifyError::Token(TokenError::UnknownKey)) => Err(self.refuse_unknown_key_now()),
             Err(error) => Err(error),
         };
-        if result.as_ref().err() == Some(&VerifyError::Token(TokenError::UnknownKey)) {
-            self.inner.state.keys_wanted_by_token.store(true, Ordering::Relaxed);
-            self.inner.state.keys_wanted.notify_one();
-        }
         self.count(&result);
         result
     }
@@ -131,6 +121,34 @@ impl Verifier {
         };
         self.count(&result);
         Some(result)
+    }
+
+    /// Verifies a token again after the keys have been read, unless that was done less than [`AFTER_TOKEN`] ago. A key
+    /// that could not be looked for may exist, and its token be valid.
+    async fn check_after_reading(&self, token: &str) -> Result<(Arc<VerifiedToken>, bool), VerifyError> {
+        match tokio::time::timeout(KEYS_DEADLINE, self.inner.keys.read(AFTER_TOKEN)).await {
+            Ok(Ok(())) => match self.check(token) {
+                // The last reading failed, and it is too early for another one.
+                Err(VerifyError::Token(TokenError::UnknownKey)) if self.inner.state.keys_age().is_none() => {
+                    Err(VerifyError::Unavailable)
+                }
+                result => result,
+            },
+            Ok(Err(error)) => {
+                self.inner.state.record_error(error);
+                Err(VerifyError::Unavailable)
+            }
+            Err(_) => Err(VerifyError::Unavailable),
+        }
+    }
+
+    /// Has the keys read in the background, and returns why a token with an unknown key is refused meanwhile.
+    fn refuse_unknown_key_now(&self) -> VerifyError {
+        let state = &*self.inner.state;
+        let is_current = state.keys_age().is_some_and(|age| age < AFTER_TOKEN);
+        state.keys_wanted_by_token.store(true, Ordering::Relaxed);
+        state.keys_wanted.notify_one();
+        if is_current { TokenError::UnknownKey.into() } else { VerifyError::Unavailable }
     }
 
     /// Asks the server about a token that is valid but for revocations that may have been missed.

@@ -32,6 +32,8 @@ pub(super) struct State {
     pub(super) feed_url: ArcSwap<Option<url::Url>>,
     /// Other keys were read.
     pub(super) keys_changed: Notify,
+    /// When the keys were read; `None` while they are being read, and after an attempt that failed.
+    keys_read_at: Mutex<Option<Instant>>,
     position: Mutex<Option<Position>>,
     last_error: Mutex<Option<FollowError>>,
     started: Instant,
@@ -52,6 +54,7 @@ impl State {
             batch_url: ArcSwap::default(),
             feed_url: ArcSwap::default(),
             keys_changed: Notify::new(),
+            keys_read_at: Mutex::new(None),
             position: Mutex::new(None),
             last_error: Mutex::new(None),
             started: Instant::now(),
@@ -68,6 +71,16 @@ impl State {
     /// The time since the state was complete.
     pub(super) fn staleness(&self) -> Option<Duration> {
         self.freshness.staleness(self.monotonic(), UnixTime::now())
+    }
+
+    /// The time since the keys were read; `None` while they are being read, and after an attempt that failed.
+    pub(super) fn keys_age(&self) -> Option<Duration> {
+        self.keys_read_at.lock().unwrap_or_else(PoisonError::into_inner).map(|read_at| read_at.elapsed())
+    }
+
+    /// Sets from when [`keys_age`](Self::keys_age) counts.
+    pub(super) fn set_keys_read_at(&self, read_at: Option<Instant>) {
+        *self.keys_read_at.lock().unwrap_or_else(PoisonError::into_inner) = read_at;
     }
 
     /// The position in the feed; `None` while the snapshot is needed.
