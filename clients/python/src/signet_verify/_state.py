@@ -66,6 +66,8 @@ class State:
         self.keys: KeySet | None = None
         self.keys_version = 0
         """Counts how often the key set was fetched."""
+        self._keys_read = False
+        """True if the last attempt to fetch the key set has succeeded."""
         self._keys_age = 0.0
         self._keys_stale_age = 0.0
         self._keys_expire = 0.0
@@ -117,13 +119,17 @@ class State:
             return verify_token(token, keys, issuer=issuer, audience=audience)
         except UnknownKey:
             if self.clock.monotonic() < self._unknown_key_until:
-                raise
+                raise self._unknown_key() from None
         yield RefetchKeys(version)
         try:
             return verify_token(token, self.usable_keys(), issuer=issuer, audience=audience)
         except UnknownKey:
             self._unknown_key_until = self.clock.monotonic() + UNKNOWN_KEY_COOLDOWN
-            raise
+            raise self._unknown_key() from None
+
+    def _unknown_key(self) -> VerifyError:
+        # A key set that could not be fetched may have the key, and the token be valid.
+        return UnknownKey() if self._keys_read else VerifyError("unavailable")
 
     def _check_revocation(self, token: str, entry: Verified) -> Flow[None]:
         if self.freshness.never_complete and self.options.when_stale != "ask":
@@ -184,6 +190,8 @@ class State:
             self._next_refetch = self.clock.monotonic() + KEY_INTERVAL
 
     def _fetch_keys(self, url: str, headers: dict[str, str]) -> Flow[None]:
+        # Until the end, so that an attempt whose caller gives up counts as failed.
+        self._keys_read = False
         response: Response = yield Fetch(url, MAX_DOCUMENT, headers, deadline=self.options.timeout)
         if response.status != 200:
             raise FetchFailed(f"the key set has status {response.status}")
@@ -198,6 +206,7 @@ class State:
             self.keys = keys
             self._unknown_key_until = float("-inf")
         self.keys_version += 1
+        self._keys_read = True
         if not self.follows:
             self.record_success()
 

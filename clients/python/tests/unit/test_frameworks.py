@@ -78,6 +78,14 @@ def assert_protected(get: Any) -> None:
     get("/me", CLIENT).assert_problem(401, "wrong_subject")
     get("/write", CLIENT).assert_problem(403, "insufficient_scope")
     assert 'scope="notes:write"' in get("/write", CLIENT).headers["www-authenticate"]
+    server.down = True
+    try:
+        unavailable = get("/me", server.token(header={"kid": "announced later"}))
+    finally:
+        server.down = False
+    unavailable.assert_problem(503, "unavailable")
+    assert unavailable.headers["retry-after"] == "5"
+    assert "www-authenticate" not in unavailable.headers
 
 
 def fields(token: str | None) -> dict[str, str]:

@@ -157,6 +157,87 @@ def test_those_who_waited_for_a_failed_refetch_do_not_repeat_it() -> None:
     assert len(setup.driver.fetched) == fetched + 2
 
 
+def announced_later(setup: Setup) -> str:
+    """A token whose key the server has made since the key set was fetched."""
+    assert setup.code(setup.server.token()) == ""
+    setup.server.add_key("later")
+    return setup.server.token("later")
+
+
+def test_an_unknown_key_is_unavailable_while_the_server_is_down() -> None:
+    setup = Setup()
+    token = announced_later(setup)
+    setup.server.down = True
+    fetched = len(setup.driver.fetched)
+    for number in range(5):
+        assert setup.code(token) == "unavailable"
+        assert setup.code(setup.server.token(header={"kid": f"guessed-{number}"})) == "unavailable"
+    assert len(setup.driver.fetched) == fetched + 1
+    setup.server.down = False
+    setup.server.clock.advance(10)
+    assert setup.code(token) == ""
+
+
+def test_an_unknown_key_is_unavailable_while_the_server_hangs() -> None:
+    setup = Setup()
+    token = announced_later(setup)
+    setup.server.down, setup.driver.timeout = True, 5.0
+    for _ in range(5):
+        assert setup.code(token) == "unavailable"
+    assert setup.server.clock.monotonic() < 5_010
+
+
+def test_an_unknown_key_is_unavailable_if_the_keys_are_invalid() -> None:
+    setup = Setup()
+    token = announced_later(setup)
+    setup.server.intercept = lambda path, body: b"<html>" if path.endswith("jwks.json") else body
+    assert setup.code(token) == "unavailable"
+
+
+def test_an_unknown_key_is_refused_once_the_keys_are_fetched_again() -> None:
+    setup = Setup()
+    assert setup.code(setup.server.token()) == ""
+    guessed = setup.server.token(header={"kid": "guessed"})
+    setup.server.down = True
+    assert setup.code(guessed) == "unavailable"
+    setup.server.down = False
+    setup.server.clock.advance(10)
+    assert setup.code(guessed) == "unknown_key"
+    assert setup.code(guessed) == "unknown_key"
+
+
+def test_an_unknown_key_is_unavailable_after_a_later_failure() -> None:
+    setup = Setup()
+    assert setup.code(setup.server.token()) == ""
+    guessed = setup.server.token(header={"kid": "guessed"})
+    assert setup.code(guessed) == "unknown_key"
+    # A frame announces other keys.
+    setup.server.down = True
+    setup.server.clock.advance(1)
+    setup.driver.run(setup.state.refetching(setup.state.keys_version))
+    assert setup.code(guessed) == "unavailable"
+
+
+def test_an_unknown_key_is_unavailable_after_an_abandoned_fetch() -> None:
+    setup = Setup()
+    token = announced_later(setup)
+    flow = setup.state.refetching(setup.state.keys_version)
+    assert isinstance(next(flow), Fetch)
+    # The task of the request is cancelled.
+    flow.close()
+    assert setup.code(token) == "unavailable"
+
+
+def test_made_up_keys_change_nothing_for_other_tokens() -> None:
+    setup = Setup()
+    token = setup.server.token()
+    assert setup.code(token) == ""
+    setup.server.down = True
+    assert setup.code(setup.server.token(header={"kid": "guessed"})) == "unavailable"
+    for valid in (token, setup.server.token(sub="another")):
+        assert setup.code(valid) == ""
+
+
 def test_cached_tokens_still_expire() -> None:
     setup = Setup()
     token = setup.server.token()
