@@ -41,6 +41,42 @@ test('made-up key ids cause one request in ten seconds', async (t) => {
   assert.equal(await verdict(verifier.verify(token)), 'valid');
 });
 
+test('an unknown kid is unavailable while the keys cannot be fetched', async (t) => {
+  const answers = [unreachable, () => new Response('', { status: 503 }), () => new Response('no JSON')];
+  for (const answer of answers) {
+    const { signet, verifier } = await setUp(t, { feed: 'off' });
+    signet.clock.stop();
+    const token = await signet.token();
+    await verifier.verify(token);
+    const next = await makeKey('k2');
+    signet.keys.push(next);
+    signet.intercept = answer;
+    signet.clock.advance(1_100);
+    const before = signet.count(JWKS);
+    for (let index = 0; index < 20; index += 1) {
+      assert.equal(await verdict(verifier.verify(await signet.token({}, {}, next))), 'unavailable', String(answer));
+    }
+    assert.equal(signet.count(JWKS), before + 1, 'one attempt in a second');
+    assert.equal(await verdict(verifier.verify(token)), 'valid', 'tokens of known keys do not depend on it');
+    signet.intercept = undefined;
+    signet.clock.advance(1_100);
+    assert.equal(await verdict(verifier.verify(await signet.token({}, {}, next))), 'valid');
+  }
+});
+
+test('a made-up kid is unknown once the keys can be fetched again', async (t) => {
+  const { signet, verifier } = await setUp(t, { feed: 'off' });
+  signet.clock.stop();
+  await verifier.verify(await signet.token());
+  const madeUp = await signet.token({}, { kid: 'made-up' });
+  signet.intercept = unreachable;
+  signet.clock.advance(1_100);
+  assert.equal(await verdict(verifier.verify(madeUp)), 'unavailable');
+  signet.intercept = undefined;
+  signet.clock.advance(1_100);
+  for (let index = 0; index < 2; index += 1) assert.equal(await verdict(verifier.verify(madeUp)), 'unknown_key');
+});
+
 test('keys expire with the max-age of the response, within bounds', async (t) => {
   for (const [header, lifetime] of [['max-age=300', 300], ['max-age=1', 30], ['', 30], ['max-age=999999999', 86_400]]) {
     const { signet, verifier } = await setUp(t, { feed: 'off' });
