@@ -90,7 +90,8 @@ pub enum DeliveryError {
     /// The queue is full.
     #[error("the mail queue is full")]
     QueueFull,
-    /// The server rejected it permanently, or its address or content cannot be sent.
+    /// The server rejected it permanently, or its address or content cannot be sent. If a caller waits, also: the
+    /// server refuses the connection or the login.
     #[error("the mail was refused")]
     Refused,
     /// It was not accepted before it expired or the wait ended.
@@ -310,6 +311,7 @@ pub async fn check(settings: &config::Mail) -> Result<Result<(), MailServerUnava
     let Some(smtp) = smtp(settings, &sender)? else { return Ok(Ok(())) };
     Ok(smtp.check().await.map_err(|error| match error {
         smtp::SendError::Unreachable(reason)
+        | smtp::SendError::ClientRefused(reason)
         | smtp::SendError::Temporary(reason)
         | smtp::SendError::Permanent(reason) => MailServerUnavailable(reason),
     }))

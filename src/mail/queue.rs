@@ -1,10 +1,14 @@
 //! The mail thread: sends several mails concurrently and retries each until it is accepted, rejected permanently, or
 //! expired. Knows nothing of the operations that send mail.
 //!
+//! If the server refuses the connection or the login with a 5yz reply, as after a change of the password, the mails are
+//! fine and an operator can mend it. So they wait, as they do while the server cannot be reached. A caller that waits
+//! for its mail is told at once.
+//!
 //! It has a runtime of its own, so that composing mails and waiting for a slow mail server never delay a request.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
@@ -26,6 +30,10 @@ const MAX_CONCURRENT: usize = 8;
 /// Pause before the first retry, doubled for each further one up to `MAX_PAUSE`.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const MAX_PAUSE: Duration = Duration::from_secs(60);
+
+/// Pause between two tries to connect while the server refuses the connection or the login, for all waiting mails
+/// together. If each of them tried for itself, a server could lock the account for too many failed logins.
+const REFUSAL_PAUSE: Duration = Duration::from_secs(10);
 
 /// A mail, with the channel for its result if the caller waits for it.
 pub(super) struct QueuedMail {
@@ -68,6 +76,7 @@ pub(super) fn start(worker: MailWorker, mut incoming: mpsc::UnboundedReceiver<Qu
                 permits: Semaphore::new(MAX_CONCURRENT),
                 last_failure: Mutex::default(),
                 recovered: watch::Sender::new(()),
+                refusal: Mutex::default(),
             });
             while let Some(queued) = incoming.recv().await {
                 tokio::spawn(handle(delivery.clone(), queued));
@@ -87,13 +96,31 @@ struct Delivery {
     last_failure: Mutex<Option<String>>,
     /// Signals the first success after a failure: an unreachable server may be back.
     recovered: watch::Sender<()>,
+    /// Set while the server refuses the connection or the login.
+    refusal: Mutex<Option<Refusal>>,
+}
+
+/// The server's refusal of the connection or the login.
+struct Refusal {
+    reason: String,
+    /// A mail that no caller waits for connects no sooner.
+    next_try: Instant,
 }
 
 /// A failed try.
 struct FailedAttempt {
     reason: String,
+    cause: FailureCause,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum FailureCause {
+    /// The server deferred this mail.
+    Deferred,
     /// The server could not be reached, so no other mail could have been sent either.
-    unreachable: bool,
+    Unreachable,
+    /// The server refuses the connection or the login, so no other mail could have been sent either.
+    ClientRefused,
 }
 
 /// The final failure of a mail.
@@ -146,18 +173,19 @@ impl Delivery {
         loop {
             // Subscribed before the try, so that a recovery during the try counts.
             let mut recovered = self.recovered.subscribe();
-            let FailedAttempt { reason, unreachable } = match self.try_once(queued, &seed).await? {
+            let FailedAttempt { reason, cause } = match self.try_once(queued, &seed).await? {
                 None => return Ok(()),
                 Some(failed) => failed,
             };
             if queued.single_try {
                 return Err(Undelivered(Counter::MailsExpired, DeliveryError::TimedOut, Some(reason)));
             }
-            let may_be_displaced = !unreachable && queued.reply.is_none();
+            let is_deferred = cause == FailureCause::Deferred;
+            let may_be_displaced = is_deferred && queued.reply.is_none();
             let mut displaced = may_be_displaced.then(|| list.begin_wait(queued.number));
             metrics.count(Counter::MailRetries);
             list.record_failure(queued.number, &reason);
-            self.record_failure(reason);
+            self.record_failure(reason, cause);
             let wait = rng.jitter(pause);
             // A mail that would have expired by then is given up now.
             if clock.now() + wait > queued.mail.expires_at {
@@ -173,7 +201,7 @@ impl Delivery {
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 // Not for a mail that the server deferred: it would be retried after every other success.
-                Ok(()) = recovered.changed(), if unreachable => {}
+                Ok(()) = recovered.changed(), if !is_deferred => {}
                 () = drain_started => pause = FIRST_PAUSE,
                 () = caller_gone(&mut queued.reply) => {}
                 () = is_displaced(&mut displaced) => {}
@@ -206,6 +234,10 @@ impl Delivery {
                 Some("the caller stopped waiting".to_owned()),
             ));
         }
+        let caller_waits = queued.reply.is_some();
+        if !caller_waits && let Some(reason) = self.refusal_before_next_try() {
+            return Ok(Some(FailedAttempt { reason, cause: FailureCause::ClientRefused }));
+        }
         let refused = |reason: String| Err(Undelivered(Counter::MailsRefused, DeliveryError::Refused, Some(reason)));
         let Ok(mail) = compose(&queued.mail, sender, templates, seed, now) else {
             return refused("the address or a value is not valid in a mail".to_owned());
@@ -216,23 +248,55 @@ impl Delivery {
                 outbox.put(&mail.bytes, now).map_err(|error| SendError::Unreachable(format!("the outbox: {error}")))
             }
         };
+        self.record_refusal(sent.as_ref().err());
+        let failed = |reason, cause| Ok(Some(FailedAttempt { reason, cause }));
         match sent {
             Ok(()) => {
                 self.record_success();
                 Ok(None)
             }
-            Err(SendError::Unreachable(reason)) => Ok(Some(FailedAttempt { reason, unreachable: true })),
-            Err(SendError::Temporary(reason)) => Ok(Some(FailedAttempt { reason, unreachable: false })),
+            Err(SendError::Unreachable(reason)) => failed(reason, FailureCause::Unreachable),
+            Err(SendError::ClientRefused(reason)) if caller_waits => refused(reason),
+            Err(SendError::ClientRefused(reason)) => failed(reason, FailureCause::ClientRefused),
+            Err(SendError::Temporary(reason)) => failed(reason, FailureCause::Deferred),
             Err(SendError::Permanent(reason)) => refused(reason),
         }
     }
 
-    fn record_failure(&self, reason: String) {
+    fn record_failure(&self, reason: String, cause: FailureCause) {
         let mut last_failure = self.last_failure.lock().unwrap_or_else(PoisonError::into_inner);
         if last_failure.as_ref() != Some(&reason) {
-            tracing::warn!(why = reason, "mail cannot be sent, retrying");
+            if cause == FailureCause::ClientRefused {
+                tracing::error!(why = reason, "the mail server refuses the connection or the login, mails wait");
+            } else {
+                tracing::warn!(why = reason, "mail cannot be sent, retrying");
+            }
             *last_failure = Some(reason);
         }
+    }
+
+    /// Records whether the server refused the connection or the login.
+    fn record_refusal(&self, error: Option<&SendError>) {
+        let mut refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
+        *refusal = match error {
+            Some(SendError::ClientRefused(reason)) => {
+                Some(Refusal { reason: reason.clone(), next_try: Instant::now() + REFUSAL_PAUSE })
+            }
+            _ => None,
+        };
+    }
+
+    /// The reason of a refusal, if it is too early to connect again. Otherwise one mail may connect, and the others
+    /// wait for its result.
+    fn refusal_before_next_try(&self) -> Option<String> {
+        let mut refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
+        let Refusal { reason, next_try } = refusal.as_mut()?;
+        let now = Instant::now();
+        if now < *next_try {
+            return Some(reason.clone());
+        }
+        *next_try = now + REFUSAL_PAUSE;
+        None
     }
 
     fn record_success(&self) {

@@ -49,6 +49,8 @@ pub enum SmtpError {
 pub(super) enum SendError {
     /// The server could not be reached.
     Unreachable(String),
+    /// The server refuses the connection or the login, whatever the mail. An operator can mend that.
+    ClientRefused(String),
     /// The server may accept the mail later.
     Temporary(String),
     /// The server will never accept the mail.
@@ -178,6 +180,10 @@ impl Smtp {
     }
 
     async fn connect(&self) -> Result<AsyncSmtpConnection, SendError> {
+        self.open_session().await.map_err(refuses_client)
+    }
+
+    async fn open_session(&self) -> Result<AsyncSmtpConnection, SendError> {
         let always = match &self.tls {
             Tls::Always(parameters) => Some(parameters.clone()),
             _ => None,
@@ -241,6 +247,14 @@ fn classify(doing: &str, error: &Error) -> SendError {
 fn unreachable(why: SendError) -> SendError {
     match why {
         SendError::Temporary(why) => SendError::Unreachable(why),
+        other => other,
+    }
+}
+
+/// A 5yz reply to the greeting, STARTTLS or the login concerns all mails too.
+fn refuses_client(why: SendError) -> SendError {
+    match why {
+        SendError::Permanent(why) => SendError::ClientRefused(why),
         other => other,
     }
 }

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{signet::Plan, smtp};
+use crate::support::server::{SendRequest, TestServer};
+use crate::support::signet::Plan;
+use crate::support::smtp;
 
 /// The result and the detail of the part `mail` of `signet check`.
 fn check_mail(plan: &Plan) -> (String, String) {
@@ -45,6 +47,18 @@ fn check_tests_connection_certificate_and_login() {
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.code() == Some(1) && error.contains("did not accept the mail"), "{error}");
     assert!(error.contains("refused") && !error.contains("sesame"), "{error}");
+}
+
+#[tokio::test]
+async fn log_says_that_the_login_is_refused() {
+    let smtp_server = smtp::Server::options().account("signet", "sesame").start();
+    let url = smtp_server.url().replace("sesame", "hunter2");
+    let server = TestServer::embedded(|plan| plan.set("SMTP_URL", &url));
+    let user = server.create_user(&["--verified"]);
+    server.post("/codes").json(&json!({"email": user.email})).send_checked().await.is(202);
+    server.signet.wait_for_log("the mail server refuses the connection or the login, mails wait");
+    let log = server.signet.log();
+    assert!(log.contains("authenticating: answered 535") && !log.contains("hunter2"), "{log}");
 }
 
 #[test]

@@ -78,6 +78,62 @@ async fn permanently_refused_mail_is_not_retried() {
 }
 
 #[tokio::test]
+async fn mail_waits_while_the_server_refuses_the_login() {
+    let mut server = smtp::Server::options().account("signet", "sesame").start();
+    server.change_password("changed");
+    let mailer = TestMailer::open(&via(&server));
+    mailer.handle.enqueue(code("ada@example.org"));
+    until("the delivery was tried", async || mailer.count("signet_mail_failed_tries_total") > 0).await;
+    assert_eq!((mailer.count("signet_mail_queue"), mailer.count_mails("refused")), (1, 0));
+    assert_eq!(mailer.handle.queued(1)[0].last_failure.as_deref(), Some("authenticating: answered 535 5.7.8"));
+    server.change_password("sesame");
+    // The first mail that is sent ends the wait of the others.
+    mailer.handle.send_and_wait(code("bob@example.org"), WAIT_TIMEOUT).await.unwrap();
+    mailer.wait_for("sent", 2).await;
+}
+
+#[tokio::test]
+async fn mail_waits_while_the_server_refuses_connections() {
+    for (option, why) in [("--refuse-greeting", "connecting"), ("--refuse-starttls", "STARTTLS")] {
+        let mut server = smtp::Server::options().starttls().start();
+        let mailer = TestMailer::open(&config::Mail { ca: Some(server.ca()), ..via(&server) });
+        server.refuse_at(option, "554 5.3.2 not now");
+        mailer.handle.enqueue(code("ada@example.org"));
+        until("the delivery was tried", async || mailer.count("signet_mail_failed_tries_total") > 0).await;
+        let expected = format!("{why}: answered 554 5.3.2");
+        assert_eq!(mailer.handle.queued(1)[0].last_failure, Some(expected));
+        server.accept();
+        mailer.handle.send_and_wait(code("bob@example.org"), WAIT_TIMEOUT).await.unwrap();
+        mailer.wait_for("sent", 2).await;
+    }
+}
+
+#[tokio::test]
+async fn refused_login_is_not_repeated_by_every_mail() {
+    let mut server = smtp::Server::options().account("signet", "sesame").start();
+    server.change_password("changed");
+    let mailer = TestMailer::open(&via(&server));
+    for number in 0..40 {
+        mailer.handle.enqueue(code(&format!("ada-{number}@example.org")));
+    }
+    until("the deliveries were tried", async || mailer.count("signet_mail_failed_tries_total") >= 80).await;
+    // As many as are sent at the same time, and then one in ten seconds.
+    let refused = server.refused_logins();
+    assert!((1..40).contains(&refused), "{refused} logins were refused");
+}
+
+#[tokio::test]
+async fn mail_that_waits_for_the_login_expires() {
+    let mut server = smtp::Server::options().account("signet", "sesame").start();
+    server.change_password("changed");
+    let mailer = TestMailer::open(&via(&server));
+    mailer.handle.enqueue(code("ada@example.org"));
+    until("the delivery was tried", async || mailer.count("signet_mail_failed_tries_total") > 0).await;
+    mailer.clock.advance(TEN_MINUTES + Duration::from_millis(1));
+    mailer.wait_for("expired", 1).await;
+}
+
+#[tokio::test]
 async fn queued_mails_are_delivered_after_an_outage() {
     let mut server = smtp::Server::start();
     let mailer = TestMailer::open(&via(&server));

@@ -2,7 +2,8 @@
 
 serve: a real server (aiosmtpd). It prints each accepted mail as a line of JSON. The local part of an address selects how it
 is treated: `later` is put off once, `never` is refused permanently, `hang` never gets a reply, all others are accepted. With
---refuse, every recipient gets that reply.
+--refuse, every recipient gets that reply; with --refuse-greeting, every connection; with --refuse-starttls, STARTTLS. It also
+prints the user of each login that it refuses.
 read: parses the mails on stdin, each of which follows a line with its length, and prints each as a line of JSON.
 """
 
@@ -77,6 +78,18 @@ class Handler:
         return "250 2.0.0 ok"
 
 
+class Session(SMTP):
+    def __init__(self, *arguments, refusal_of_starttls, **options):
+        self.refusal_of_starttls = refusal_of_starttls
+        super().__init__(*arguments, **options)
+
+    async def smtp_STARTTLS(self, argument):
+        if self.refusal_of_starttls:
+            await self.push(self.refusal_of_starttls)
+        else:
+            await super().smtp_STARTTLS(argument)
+
+
 async def serve(options):
     context = None
     if options.certificate:
@@ -87,11 +100,14 @@ async def serve(options):
 
     def authenticate(server, session, envelope, mechanism, data):
         correct = (data.login, data.password) == (options.user.encode(), options.password.encode())
+        if not correct:
+            report({"refused_login": data.login.decode()})
         return AuthResult(success=correct, handled=correct, auth_data=data)
 
     def session():
-        return SMTP(
+        return Session(
             handler,
+            refusal_of_starttls=options.refuse_starttls,
             hostname="mail.test",
             enable_SMTPUTF8=not options.no_utf8,
             tls_context=starttls,
@@ -101,10 +117,17 @@ async def serve(options):
             auth_require_tls=False,
         )
 
-    loop = asyncio.get_running_loop()
-    listener = await loop.create_server(
-        session, "127.0.0.1", options.port, ssl=context if options.tls_first else None
-    )
+    async def refuse_connection(reader, writer):
+        writer.write(f"{options.refuse_greeting}\r\n".encode())
+        await reader.read()
+        writer.close()
+
+    if options.refuse_greeting:
+        listener = await asyncio.start_server(refuse_connection, "127.0.0.1", options.port)
+    else:
+        listener = await asyncio.get_running_loop().create_server(
+            session, "127.0.0.1", options.port, ssl=context if options.tls_first else None
+        )
     report({"listening": listener.sockets[0].getsockname()[1]})
     await echo()
 
@@ -127,6 +150,8 @@ def main():
     parser.add_argument("--user", default="")
     parser.add_argument("--password", default="")
     parser.add_argument("--refuse")
+    parser.add_argument("--refuse-greeting")
+    parser.add_argument("--refuse-starttls")
     parser.add_argument("--no-utf8", action="store_true")
     options = parser.parse_args()
     # For example, that passwords are accepted in plain text.

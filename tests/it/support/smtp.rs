@@ -72,8 +72,8 @@ pub(crate) struct Server {
     options: Options,
     port: u16,
     child: Option<Child>,
-    /// The reply with which it refuses every recipient.
-    refusal: Option<String>,
+    /// What it refuses, as an option of `mail.py`, and its reply.
+    refusal: Option<(&'static str, String)>,
     reports: Arc<Mutex<Vec<Value>>>,
     sync_requests: AtomicUsize,
 }
@@ -135,9 +135,28 @@ impl Server {
 
     /// Restarts the server so that it refuses every recipient with this reply.
     pub(crate) fn refuse(&mut self, reply: &str) {
+        self.refuse_at("--refuse", reply);
+    }
+
+    /// Restarts the server so that it refuses with this reply what the option of `mail.py` names.
+    pub(crate) fn refuse_at(&mut self, option: &'static str, reply: &str) {
         self.kill();
-        self.refusal = Some(reply.to_owned());
+        self.refusal = Some((option, reply.to_owned()));
         self.restart();
+    }
+
+    /// Restarts the server so that this is the password of its user. [`Self::url`] keeps the first one.
+    pub(crate) fn change_password(&mut self, password: &str) {
+        self.kill();
+        let arguments = &mut self.options.arguments;
+        let option = arguments.iter().position(|word| word == "--password").expect("it has an account");
+        password.clone_into(&mut arguments[option + 1]);
+        self.restart();
+    }
+
+    /// The number of logins that it has refused since its first start.
+    pub(crate) fn refused_logins(&self) -> usize {
+        self.reports().iter().filter(|line| line["refused_login"].is_string()).count()
     }
 
     /// Restarts the server so that it accepts mails.
@@ -161,7 +180,7 @@ impl Server {
     fn try_start(&mut self) -> bool {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--"]).args(python()).arg("serve").args(&self.options.arguments);
-        command.args(self.refusal.iter().flat_map(|refusal| ["--refuse", refusal]));
+        command.args(self.refusal.iter().flat_map(|(option, reply)| [*option, reply]));
         command.args(["--port", &self.port.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("setpriv starts Python: apt-get install util-linux");
         let mut lines = BufReader::new(child.stdout.take().expect("stdout is piped")).lines().map_while(Result::ok);
