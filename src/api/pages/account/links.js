@@ -13,8 +13,11 @@ import { SecondStep } from './sign_in.js';
 
 /** @typedef {import('../base/http.js').Result} Result */
 
-/** The link that was opened: its token, and the device secret if the address had it. */
-let link = { token: '', secret: /** @type {string | null} */ (null) };
+/**
+ * The token of the link that was opened. The device secret is never taken from an address: with a link that had both,
+ * its sender could sign other people in to an account of the sender's.
+ */
+let token = '';
 
 /** Takes the token out of the address bar and the history. */
 export function takeLink() {
@@ -25,10 +28,7 @@ export function takeLink() {
   const fragment = new URLSearchParams(here.hash.slice(1));
   // Some links have the token as the last path segment. Such a token is three parts separated by dots.
   const inPath = last.split('.').length === 3 ? last : '';
-  link = {
-    token: here.searchParams.get('token') ?? fragment.get('token') ?? inPath,
-    secret: fragment.get('claim'),
-  };
+  token = here.searchParams.get('token') ?? fragment.get('token') ?? inPath;
 }
 
 const account = (route = '') => `${BASE}/account${route && `#/${route}`}`;
@@ -37,7 +37,7 @@ export function LinkPage() {
   const views = { magic: Magic, reset: Reset, confirm: Confirm };
   const View = views[/** @type {keyof typeof views} */ (PAGE)] ?? Confirm;
   useTitle(`link.${PAGE}_title`);
-  if (!link.token) {
+  if (!token) {
     return html`<${Frame}><${Card} level=${1} title=${t('link.incomplete')} lead=${t('link.incomplete_lead')}>
       <${NewLink} /><//><//>`;
   }
@@ -76,7 +76,7 @@ function OtherDevice({ use }) {
 }
 
 function Magic() {
-  const [secret, setSecret] = useState(link.secret ?? deviceSecret('magic'));
+  const [secret, setSecret] = useState(deviceSecret('magic'));
   const [state, setState] = useState(/** @type {'ask' | 'mfa' | 'dead'} */ ('ask'));
   if (session.value === 'signed-in') {
     return html`<${Card} level=${1} title=${t('link.signed_in')} lead=${t('link.signed_in_lead')}>
@@ -84,7 +84,7 @@ function Magic() {
   }
   if (!secret) return html`<${OtherDevice} use=${setSecret} />`;
   if (state === 'dead') return html`<${Dead} lead=${t('link.dead_magic')} />`;
-  const body = { token: link.token, device_secret: secret };
+  const body = { token, device_secret: secret };
   if (state === 'mfa') return html`<${SecondStep} body=${body} back=${() => location.assign(account())} />`;
   /** @param {Result} result */
   const failed = (result) => {
@@ -105,13 +105,13 @@ function Magic() {
  * Only decides what is shown; the server checks.
  */
 function needsSecret() {
-  if (!link.token.includes('.')) return !link.token.startsWith('unbound-');
-  return claimsOf(link.token).action?.needs_device_secret === true;
+  if (!token.includes('.')) return !token.startsWith('unbound-');
+  return claimsOf(token).action?.needs_device_secret === true;
 }
 
 function Reset() {
   const needed = needsSecret();
-  const [secret, setSecret] = useState(link.secret ?? deviceSecret('reset'));
+  const [secret, setSecret] = useState(deviceSecret('reset'));
   const [state, setState] = useState(/** @type {'ask' | 'done' | 'dead'} */ ('ask'));
   const password = useSignal('');
   if (needed && !secret) return html`<${OtherDevice} use=${setSecret} />`;
@@ -122,7 +122,7 @@ function Reset() {
   }
   const device = needed ? { device_secret: secret } : {};
   const reset = () =>
-    send('POST', '/password-resets/redeem', { body: { token: link.token, ...device, new_password: password.value } });
+    send('POST', '/password-resets/redeem', { body: { token, ...device, new_password: password.value } });
   /** @param {Result} result */
   const failed = (result) => {
     if (result.type === 'invalid_link') setState('dead');
@@ -146,7 +146,7 @@ function Confirm() {
     return html`<${Card} level=${1} title=${t(state === 'confirmed' ? 'link.confirmed' : 'link.already_confirmed')}
       lead=${t('link.confirmed_lead')}><p><a class="button" href=${account()}>${t('link.to_account')}</a></p><//>`;
   }
-  const confirm = () => send('POST', '/email-confirmations/redeem', { body: { token: link.token } });
+  const confirm = () => send('POST', '/email-confirmations/redeem', { body: { token } });
   /** @param {Result} result */
   const failed = (result) => {
     const dead = ['invalid_link', 'not_found'].includes(result.type);
