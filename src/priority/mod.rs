@@ -8,6 +8,8 @@
 #[cfg(target_os = "linux")]
 mod interrupted;
 
+use std::time::{Duration, Instant};
+
 /// The increase of the nice value. The measurements are where threads lower their priority.
 #[cfg(target_os = "linux")]
 const LOWER_BY: i32 = 10;
@@ -17,6 +19,15 @@ const LOWER_BY: i32 = 10;
 const SHORT_SLICE: u64 = 100_000;
 #[cfg(target_os = "linux")]
 const DEFAULT_SLICE: u64 = 0;
+/// The time slice of a [`Computation`], in nanoseconds. A yield gives up what remains of it, so it is a little longer
+/// than the time between two yields.
+#[cfg(target_os = "linux")]
+const COMPUTATION_SLICE: u64 = 400_000;
+
+/// The most that a worker needs the core for after a yield.
+const LONGEST_TURN: Duration = Duration::from_millis(1);
+
+const BETWEEN_YIELDS: Duration = Duration::from_micros(300);
 
 /// Lowers the priority of the current thread.
 pub fn lower() {
@@ -54,7 +65,7 @@ pub fn shorten_time_slice() {
 }
 
 /// Returns true if this process may use one core alone. Then workers say when they work ([`begin_work`], [`end_work`]),
-/// and other threads give way to them ([`let_worker_finish`]).
+/// and other threads give way to them ([`Computation::pause`], [`let_worker_sleep`]).
 pub fn has_one_core() -> bool {
     #[cfg(target_os = "linux")]
     return interrupted::has_one_core();
@@ -74,20 +85,56 @@ pub fn end_work() {
     interrupted::end_work();
 }
 
-/// Waits until the worker that was interrupted has finished. Returns false if it did not finish in time: the current
-/// thread should then go on for a while. Not for workers.
-pub fn let_worker_finish() -> bool {
-    #[cfg(target_os = "linux")]
-    return interrupted::let_worker_finish();
-    #[cfg(not(target_os = "linux"))]
-    true
-}
-
-/// On one core, lets the current thread wait for its turn when it wakes up, instead of interrupting another one.
+/// On one core, lets the current thread wait for its turn when it wakes up, instead of interrupting another one. For
+/// threads that make a [`Computation`].
 pub fn wait_when_woken() {
     #[cfg(target_os = "linux")]
     if has_one_core() {
-        interrupt_nobody();
+        interrupt_nobody(COMPUTATION_SLICE);
+    }
+}
+
+/// A computation of milliseconds that gives way to workers. Not for workers.
+///
+/// If a worker that is woken had more than its share of the core lately, Linux (EEVDF) prefers the computation and looks
+/// again at the next tick, up to 4 ms later. A yield lets it look at once.
+pub struct Computation {
+    gives_way: bool,
+    #[cfg(target_os = "linux")]
+    waits_for_worker: bool,
+    yields: bool,
+    yielded_at: Instant,
+}
+
+impl Computation {
+    /// One that begins now. It gives way only on one core.
+    pub fn begin() -> Self {
+        Self {
+            gives_way: has_one_core(),
+            #[cfg(target_os = "linux")]
+            waits_for_worker: true,
+            yields: true,
+            yielded_at: Instant::now(),
+        }
+    }
+
+    /// To be called several times in a millisecond.
+    pub fn pause(&mut self) {
+        if !self.gives_way {
+            return;
+        }
+        #[cfg(target_os = "linux")]
+        if self.waits_for_worker {
+            // After a wait in vain the worker has more work than that, and the computation keeps its share of the core.
+            self.waits_for_worker = interrupted::let_worker_finish();
+        }
+        if self.yields && self.yielded_at.elapsed() >= BETWEEN_YIELDS {
+            let start = Instant::now();
+            std::thread::yield_now();
+            self.yielded_at = Instant::now();
+            // A worker is done sooner. With more yields, another program would get more than its share of the core.
+            self.yields = self.yielded_at - start < LONGEST_TURN;
+        }
     }
 }
 
@@ -96,7 +143,7 @@ pub fn wait_when_woken() {
 pub fn let_worker_sleep() {
     #[cfg(target_os = "linux")]
     if interrupted::worker_is_at_work() {
-        let is_changed = interrupt_nobody();
+        let is_changed = interrupt_nobody(DEFAULT_SLICE);
         interrupted::let_worker_finish();
         if is_changed {
             let _ = schedule(0, libc::SCHED_OTHER, DEFAULT_SLICE);
@@ -107,8 +154,8 @@ pub fn let_worker_sleep() {
 /// `SCHED_BATCH`. Returns true if this changed the policy: another one than the ordinary is the choice of the operator,
 /// and stays.
 #[cfg(target_os = "linux")]
-fn interrupt_nobody() -> bool {
-    has_ordinary_policy() && schedule(0, libc::SCHED_BATCH, DEFAULT_SLICE).is_ok()
+fn interrupt_nobody(slice: u64) -> bool {
+    has_ordinary_policy() && schedule(0, libc::SCHED_BATCH, slice).is_ok()
 }
 
 #[cfg(target_os = "linux")]
@@ -140,17 +187,27 @@ fn schedule(flags: u64, policy: i32, slice: u64) -> std::io::Result<()> {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use rustix::process::getpriority_process;
     use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-    use super::{SHORT_SLICE, at_lower_priority, begin_work, let_worker_sleep, lower, schedule, wait_when_woken};
+    use super::*;
+
+    /// For the current thread and those that it starts.
+    fn use_one_core() -> rustix::io::Result<()> {
+        let allowed = sched_getaffinity(None)?;
+        let mut one = CpuSet::new();
+        one.set((0..CpuSet::MAX_CPU).find(|core| allowed.is_set(*core)).unwrap_or_default());
+        sched_setaffinity(None, &one)
+    }
 
     #[tokio::test]
     async fn work_runs_at_lower_priority() {
         let own = getpriority_process(None).unwrap();
         let lowered = at_lower_priority("test", || getpriority_process(None).unwrap()).await;
         // 19 is the lowest.
-        assert_eq!(lowered, Some((own + super::LOWER_BY).min(19)));
+        assert_eq!(lowered, Some((own + LOWER_BY).min(19)));
         assert_eq!(getpriority_process(None).unwrap(), own);
     }
 
@@ -158,7 +215,7 @@ mod tests {
     fn slice_and_policy_leave_the_priority() {
         for (flags, policy, slice) in [
             (libc::SCHED_FLAG_KEEP_POLICY as u64, libc::SCHED_OTHER, SHORT_SLICE),
-            (0, libc::SCHED_BATCH, super::DEFAULT_SLICE),
+            (0, libc::SCHED_BATCH, DEFAULT_SLICE),
         ] {
             // On a thread of its own, because the change lasts as long as the thread.
             let changed = std::thread::spawn(move || {
@@ -181,10 +238,7 @@ mod tests {
             fields_from_3.split_whitespace().nth(41 - 3).unwrap().parse::<i32>().unwrap()
         };
         let policies = std::thread::spawn(move || {
-            let allowed = sched_getaffinity(None).unwrap();
-            let mut one = CpuSet::new();
-            one.set((0..CpuSet::MAX_CPU).find(|core| allowed.is_set(*core)).unwrap());
-            sched_setaffinity(None, &one).unwrap();
+            use_one_core().unwrap();
             // This thread plays the worker too, so it waits in vain.
             begin_work();
             let_worker_sleep();
@@ -195,5 +249,27 @@ mod tests {
         });
         // A policy that was there before stays.
         assert_eq!(policies.join().unwrap(), (libc::SCHED_OTHER, libc::SCHED_BATCH));
+    }
+
+    #[test]
+    fn computation_beside_a_busy_thread_yields_no_more() {
+        let computation = std::thread::spawn(move || {
+            use_one_core().unwrap();
+            let (is_over, start) = (AtomicBool::new(false), Instant::now());
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    while !is_over.load(Ordering::Relaxed) {
+                        std::hint::spin_loop();
+                    }
+                });
+                let mut computation = Computation::begin();
+                while computation.yields && start.elapsed() < Duration::from_secs(60) {
+                    computation.pause();
+                }
+                is_over.store(true, Ordering::Relaxed);
+                computation.yields
+            })
+        });
+        assert!(!computation.join().unwrap());
     }
 }

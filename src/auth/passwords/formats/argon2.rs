@@ -11,7 +11,7 @@ use super::{
     InvalidHash, MAX_MEMORY, MAX_WRITTEN, constant_time_eq, decode_base64, decode_output, number, split_fields, value,
 };
 use crate::auth::passwords::{Memory, Password};
-use crate::priority::let_worker_finish;
+use crate::priority::Computation;
 use crate::store::accounts::PasswordHash;
 
 /// Bytes of salt in our own hashes (RFC 9106, 3.1 recommends 16).
@@ -137,11 +137,9 @@ impl Argon2Hash {
     ) -> Result<Vec<u8>, &'static str> {
         let mut hash = vec![0; self.hash.len()];
         let blocks = memory.blocks(self.cost.memory_kib);
-        // After a wait in vain the worker has more work than that, and hashing keeps its share of the core.
-        let mut gives_way = true;
-        let mut pause = || gives_way = gives_way && let_worker_finish();
+        let mut computation = Computation::begin();
         Argon2::new(implementation, self.variant, self.version, self.cost.check()?)
-            .hash_with_pauses(password.reveal().as_bytes(), &self.salt, &mut hash, blocks, &mut pause)
+            .hash_with_pauses(password.reveal().as_bytes(), &self.salt, &mut hash, blocks, &mut || computation.pause())
             .map_err(|_| "a length that Argon2 does not take")?;
         Ok(hash)
     }

@@ -239,7 +239,7 @@ impl Shared {
     /// its deadline.
     ///
     /// On one core, the threads do not interrupt a worker when they wake up, and let one finish that was interrupted
-    /// (`let_worker_finish`), at either priority.
+    /// (`Computation`), at either priority.
     fn work(self: Arc<Self>, priority: Priority) {
         if priority == Priority::Low {
             priority::lower();
