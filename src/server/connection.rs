@@ -26,12 +26,14 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tracing::field::Empty;
 
+use super::activity::{ConnectionActivity, Version};
+use super::in_flight::InFlightRequest;
 use super::observer::{CompletedRequest, CutOffReason};
+use super::response_body::ResponseBody;
 use super::socket::Socket;
 use super::state::{ConnectionSlot, Phase, WorkerState};
 use super::timeouts::{DriveOutcome, LINGER, aborted, drain_grace_over, drive, hibernate};
-use super::unread_responses::ResponseBody;
-use super::wire::{ConnectionActivity, InFlightRequest, ReturnedStream, Version, Wire};
+use super::wire::{ReturnedStream, Wire};
 use crate::http::{Exchange, RequestId};
 
 /// Serves one connection until it ends.
@@ -77,7 +79,8 @@ async fn serve_http<C, S>(
         let (worker, activity) = (worker.clone(), activity.clone());
         service_fn(move |request| {
             let head_size = if version == Version::Http2 { head_size(&request) } else { 0 };
-            respond(worker.clone(), request, peer, version, activity.begin_request(head_size))
+            let in_flight = InFlightRequest::begin(activity.clone(), head_size);
+            respond(worker.clone(), request, peer, version, in_flight)
         })
     };
     let outcome = loop {

@@ -10,6 +10,7 @@
 //! memory or connections run short), `tasks` (stalls, streams), `unread_responses` and `date` (responses over HTTP/2),
 //! `wire` and `socket` (bytes), `bind`, `tls`.
 
+mod activity;
 mod bind;
 mod certificate;
 mod connection;
@@ -17,9 +18,11 @@ mod connection_limit;
 mod date;
 mod descriptors;
 mod error;
+mod in_flight;
 mod observer;
 mod protocols;
 mod registry;
+mod response_body;
 mod socket;
 mod state;
 mod tasks;

@@ -31,7 +31,7 @@ impl Protocols {
     pub(super) fn new(max_body: usize, tasks: &Rc<TaskContext>) -> Self {
         let mut http1 = http1::Builder::new();
         // `timeouts` covers heads and idle connections; hyper would create and drop a timer for each request.
-        http1.header_read_timeout(None).max_header_size(MAX_HEAD).max_buf_size(4 * MAX_HEAD);
+        http1.header_read_timeout(None).max_header_size(MAX_HEAD).max_buf_size(2 * MAX_HEAD);
         let window = u32::try_from(max_body).unwrap_or(u32::MAX).clamp(0xffff, 0x10_0000);
         let mut http2 = http2::Builder::new(LocalExecutor(tasks.clone()));
         http2
@@ -53,8 +53,10 @@ impl Protocols {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::activity::{ConnectionActivity, Version};
     use crate::server::observer::Observer;
-    use crate::server::wire::{ConnectionActivity, Version, Wire};
+    use crate::server::response_body::ResponseBody;
+    use crate::server::wire::Wire;
     use bytes::Bytes;
     use http_body_util::Full;
     use hyper_util::rt::TokioIo;
@@ -116,6 +118,37 @@ mod tests {
         fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
             Poll::Ready(Ok(()))
         }
+    }
+
+    /// The sizes of the writes that answer one request over HTTP/1.1 with a body of this size.
+    fn writes_over_http1(body: usize) -> Vec<usize> {
+        let tasks = Rc::new(TaskContext::new(0, Arc::new(Silent), Duration::from_secs(5)));
+        let activity = Rc::new(ConnectionActivity::new(Instant::now()));
+        let recorder =
+            Recorder { requests: Bytes::from_static(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"), writes: Rc::default() };
+        let writes = recorder.writes.clone();
+        let wire = TokioIo::new(Wire::new(recorder, Bytes::new(), activity.clone(), Rc::default()));
+        let service = hyper::service::service_fn(move |_: http::Request<hyper::body::Incoming>| {
+            let body = ResponseBody::over_http1(vec![b'x'; body].into(), body, &activity);
+            async move { Ok::<_, Infallible>(http::Response::new(body)) }
+        });
+        let mut connection = Box::pin(Protocols::new(1024, &tasks).http1.serve_connection(wire, service));
+        assert!(connection.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        writes.take()
+    }
+
+    #[test]
+    fn small_response_over_http1_is_one_write() {
+        let small = writes_over_http1(900);
+        assert!(small.len() == 1 && small[0] > 900, "{small:?}");
+    }
+
+    #[test]
+    fn large_response_over_http1_is_copied_in_parts() {
+        const BODY: usize = 1 << 20;
+        let writes = writes_over_http1(BODY);
+        assert!(writes.iter().sum::<usize>() > BODY);
+        assert!(writes.iter().all(|size| *size <= 48 * 1024), "{writes:?}");
     }
 
     /// The sizes of the writes, after the settings, that answer four requests with bodies of this size.

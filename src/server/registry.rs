@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::task::AbortHandle;
 
-use super::wire::ConnectionActivity;
+use super::activity::ConnectionActivity;
 
 /// Number of connections of which the longest idle one is closed. Their activity is scattered in memory, so reading
 /// that of all sixteen thousand would take a millisecond. Each scan begins where the previous one ended.

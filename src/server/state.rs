@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use super::activity::ConnectionActivity;
 use super::connection_limit::ConnectionPermit;
 use super::date::Date;
 use super::observer::Observer;
@@ -18,7 +19,6 @@ use super::registry::ConnectionRegistry;
 use super::socket::SharedBuffer;
 use super::tasks::TaskContext;
 use super::tls::Certificates;
-use super::wire::ConnectionActivity;
 use crate::http::{RequestFactory, Router, TrustedProxies};
 
 /// A worker's phase; it only moves forward.

@@ -14,9 +14,10 @@ use std::time::{Duration, Instant};
 use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::activity::{ConnectionActivity, Version};
 use super::observer::CutOffReason;
 use super::state::{Phase, WorkerState};
-use super::wire::{ConnectionActivity, Version, Wire};
+use super::wire::Wire;
 
 /// Time in which an idle client may send one more request after the server begins to stop.
 const DRAIN_GRACE: Duration = Duration::from_millis(250);
@@ -69,6 +70,9 @@ where
                 for _ in 0..worker.registry.set_held(activity.entry(), bytes) {
                     worker.observer.connection_cut_off(worker.index, CutOffReason::HeldBytes);
                 }
+            }
+            if activity.take_grown_buffer() {
+                return Poll::Ready(DriveOutcome::Hibernate);
             }
             // The next poll sends the responses of all streams together. Only then are the deadlines computed, but at
             // least in every other poll, because each may bring requests.

@@ -1,25 +1,17 @@
-//! Responses over HTTP/2 that the client has not read, and the body that HTTP sends.
+//! Responses over HTTP/2 that the client has not read.
 //!
 //! A client decides by its flow-control windows when it takes a response, and can leave every window closed. So each
 //! response is counted from its creation until HTTP/2 has written its last byte, or has copied it to the buffer of its
 //! connection (16 KiB). Knows nothing of tasks or sockets.
 
-use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use hyper::body::{Body, Frame, SizeHint};
 
 /// Memory of an HTTP/2 stream besides its head and body: its task and the state of HTTP/2. Measured at 2.6 KB with 127
 /// streams on each of 2,000 connections, rounded up.
 pub(super) const STREAM_COST: usize = 4 * 1024;
-
-/// A body over HTTP/2 is passed on in pieces of the default frame size (RFC 9113, 6.5.2). A piece is passed on when its
-/// stream has any window at all, so HTTP/2 holds at most this much of a response beyond its window.
-const PIECE: usize = 16 * 1024;
 
 /// The value of [`UnreadResponse::generation`] before the response is passed on whole.
 const NOT_PASSED_ON: u32 = u32::MAX;
@@ -38,6 +30,19 @@ pub(super) struct UnreadResponses {
 impl UnreadResponses {
     pub(super) fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Counts `counted` bytes of a body, and its stream, until the last part of what it returns is dropped.
+    pub(super) fn track(self: &Arc<Self>, body: Bytes, counted: usize) -> (Bytes, Arc<UnreadResponse>) {
+        let bytes = STREAM_COST + counted;
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let response = Arc::new(UnreadResponse {
+            connection: self.clone(),
+            bytes,
+            pieces: AtomicU32::new(0),
+            generation: AtomicU32::new(NOT_PASSED_ON),
+        });
+        (Bytes::from_owner(Tracked { body, _response: response.clone() }), response)
     }
 
     /// Some response was passed on whole and is not written.
@@ -71,6 +76,11 @@ pub(super) struct UnreadResponse {
 }
 
 impl UnreadResponse {
+    /// Records that a piece was passed on to HTTP/2.
+    pub(super) fn pass_on_piece(&self) {
+        self.pieces.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Number of pieces passed on so far, to see whether the client takes any.
     pub(super) fn pieces(&self) -> u32 {
         self.pieces.load(Ordering::Relaxed)
@@ -106,104 +116,20 @@ impl AsRef<[u8]> for Tracked {
     }
 }
 
-/// The body of a response.
-pub(super) struct ResponseBody {
-    bytes: Bytes,
-    /// Set over HTTP/2.
-    response: Option<Arc<UnreadResponse>>,
-}
-
-impl ResponseBody {
-    /// For HTTP/1.1, which sends one response at a time.
-    pub(super) fn whole(bytes: Bytes) -> Self {
-        Self { bytes, response: None }
-    }
-
-    /// For HTTP/2: counts `counted` bytes and the stream until the body is written.
-    pub(super) fn tracked(
-        body: Bytes,
-        counted: usize,
-        connection: &Arc<UnreadResponses>,
-    ) -> (Self, Arc<UnreadResponse>) {
-        let bytes = STREAM_COST + counted;
-        connection.bytes.fetch_add(bytes, Ordering::Relaxed);
-        let response = Arc::new(UnreadResponse {
-            connection: connection.clone(),
-            bytes,
-            pieces: AtomicU32::new(0),
-            generation: AtomicU32::new(NOT_PASSED_ON),
-        });
-        let bytes = Bytes::from_owner(Tracked { body, _response: response.clone() });
-        (Self { bytes, response: Some(response.clone()) }, response)
-    }
-}
-
-impl Body for ResponseBody {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if self.bytes.is_empty() {
-            return Poll::Ready(None);
-        }
-        let piece = match &self.response {
-            None => std::mem::take(&mut self.bytes),
-            Some(response) => {
-                response.pieces.fetch_add(1, Ordering::Relaxed);
-                let length = self.bytes.len().min(PIECE);
-                self.bytes.split_to(length)
-            }
-        };
-        Poll::Ready(Some(Ok(Frame::data(piece))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.bytes.is_empty()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.bytes.len() as u64)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn next_piece(body: &mut ResponseBody) -> Option<Bytes> {
-        match Pin::new(body).poll_frame(&mut Context::from_waker(std::task::Waker::noop())) {
-            Poll::Ready(frame) => frame.map(|Ok(frame)| frame.into_data().unwrap_or_default()),
-            Poll::Pending => panic!("a body that is whole never waits"),
-        }
-    }
-
-    #[test]
-    fn response_is_counted_until_its_last_piece_is_written() {
-        let connection = Arc::new(UnreadResponses::default());
-        let whole = Bytes::from(vec![7; PIECE + 1]);
-        let (mut body, response) = ResponseBody::tracked(whole.clone(), whole.len(), &connection);
-        assert_eq!(connection.bytes(), STREAM_COST + PIECE + 1);
-        let pieces = [next_piece(&mut body).unwrap(), next_piece(&mut body).unwrap()];
-        assert!(body.is_end_stream() && next_piece(&mut body).is_none());
-        assert_eq!((pieces.concat(), response.pieces()), (whole.to_vec(), 2));
-        drop((body, response));
-        let [first, last] = pieces;
-        drop(first);
-        assert_eq!(connection.bytes(), STREAM_COST + PIECE + 1, "the last piece is not written");
-        drop(last);
-        assert_eq!(connection.bytes(), 0);
-    }
-
     #[test]
     fn response_is_late_after_a_generation_without_a_write() {
         let connection = Arc::new(UnreadResponses::default());
-        let (_body, first) = ResponseBody::tracked(Bytes::from_static(b"first"), 0, &connection);
+        let (_body, first) = connection.track(Bytes::from_static(b"first"), 0);
         assert!(!connection.any_passed_on(), "its own task watches it");
         first.pass_on();
         assert!(connection.any_passed_on() && !connection.previous_generation_is_left());
         connection.begin_generation();
         assert!(connection.previous_generation_is_left());
-        let (_other_body, second) = ResponseBody::tracked(Bytes::from_static(b"second"), 0, &connection);
+        let (_other_body, second) = connection.track(Bytes::from_static(b"second"), 0);
         second.pass_on();
         drop((_body, first));
         assert!(connection.any_passed_on() && !connection.previous_generation_is_left());

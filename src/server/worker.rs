@@ -14,6 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;
 
+use super::activity::ConnectionActivity;
 use super::connection_limit::{ConnectionLimit, ConnectionPermit};
 use super::date::Date;
 use super::error::ServerStartError;
@@ -24,7 +25,6 @@ use super::socket::SharedBuffer;
 use super::state::{ConnectionSlot, Lifecycle, Phase, WorkerState};
 use super::tasks::TaskContext;
 use super::tls::Certificates;
-use super::wire::ConnectionActivity;
 use super::{bind, connection};
 use crate::clock::Clock;
 use crate::config;

@@ -51,6 +51,25 @@ async fn head_that_wakes_a_connection_gets_the_header_timeout() {
 }
 
 #[tokio::test]
+async fn large_response_leaves_no_large_buffer() {
+    let server = serve(config::Server { idle_timeout: HOUR, ..settings() });
+    let mut stream = server.connect().await;
+    let body = "z".repeat(20_000);
+    let large = format!("POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    stream.write_all(large.as_bytes()).await.unwrap();
+    assert!(read_response(&mut stream).await.unwrap().ends_with(&body));
+    // The connection is never idle for the two seconds after which any connection hibernates.
+    for _ in 0..1000 {
+        stream.write_all(b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        read_response(&mut stream).await.unwrap();
+        if server.log.hibernated.load(Ordering::SeqCst) > 0 {
+            return;
+        }
+    }
+    panic!("the connection keeps the buffer");
+}
+
+#[tokio::test]
 async fn response_the_client_has_not_read_is_kept() {
     const REQUESTS: usize = 400;
     // Short, so that the connection would hibernate if it could.
