@@ -36,7 +36,9 @@ pub(super) struct ResponseBody {
 enum Counted {
     #[default]
     Nowhere,
-    Http1(LargeResponse),
+    Http1 {
+        _large: LargeResponse,
+    },
     Http2(Arc<UnreadResponse>),
 }
 
@@ -50,7 +52,7 @@ impl ResponseBody {
         }
         let copied = body.len().min(MAX_BUFFER);
         let large = LargeResponse::new(own_bytes(&body, max_body), copied, activity);
-        Self { bytes: body, counted: Counted::Http1(large) }
+        Self { bytes: body, counted: Counted::Http1 { _large: large } }
     }
 
     /// For HTTP/2, where the stream is counted too, and where both are counted until the body is written.
