@@ -36,8 +36,9 @@ pub(super) struct ResponseBody {
 enum Counted {
     #[default]
     Nowhere,
+    /// Boxed, because nearly no body has it and every body would carry its size.
     Http1 {
-        _large: LargeResponse,
+        _large: Box<LargeResponse>,
     },
     Http2(Arc<UnreadResponse>),
 }
@@ -52,7 +53,7 @@ impl ResponseBody {
         }
         let copied = body.len().min(MAX_BUFFER);
         let large = LargeResponse::new(own_bytes(&body, max_body), copied, activity);
-        Self { bytes: body, counted: Counted::Http1 { _large: large } }
+        Self { bytes: body, counted: Counted::Http1 { _large: Box::new(large) } }
     }
 
     /// For HTTP/2, where the stream is counted too, and where both are counted until the body is written.
@@ -106,8 +107,9 @@ impl Body for ResponseBody {
         if let Counted::Http2(response) = &self.counted {
             response.pass_on_piece();
         }
-        let length = self.bytes.len().min(PIECE);
-        Poll::Ready(Some(Ok(Frame::data(self.bytes.split_to(length)))))
+        let is_last = self.bytes.len() <= PIECE;
+        let piece = if is_last { std::mem::take(&mut self.bytes) } else { self.bytes.split_to(PIECE) };
+        Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {

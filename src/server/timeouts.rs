@@ -112,9 +112,8 @@ where
                     Phase::Draining(since) if version == Version::Http1 => idle_deadline.min(since + DRAIN_GRACE),
                     // For clients that do not react to GOAWAY.
                     Phase::Draining(since) => idle_deadline.min(since + LINGER),
-                    Phase::Serving if activity.can_hibernate() => {
-                        idle_deadline.min(activity.idle_since() + worker.hibernate_after)
-                    }
+                    // Always before the idle deadline.
+                    Phase::Serving if activity.can_hibernate() => activity.idle_since() + worker.hibernate_after,
                     Phase::Serving | Phase::Aborted => idle_deadline,
                 },
             };
