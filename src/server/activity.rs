@@ -38,8 +38,8 @@ pub(super) struct ConnectionActivity {
     read_closed: Cell<bool>,
     /// Since when the client has taken none of the bytes that HTTP is writing.
     write_blocked_since: Cell<Option<Instant>>,
-    /// Bytes of the request head that is arriving; 0 if none has begun. Stays 0 for HTTP/2: its bytes can be frames of
-    /// any kind, so an HTTP/2 connection without a request counts as idle whatever it sends.
+    /// Bytes of the TLS handshake or the request head that is arriving; 0 if none has begun. Stays 0 for HTTP/2: its
+    /// bytes can be frames of any kind, so an HTTP/2 connection without a request counts as idle whatever it sends.
     head_bytes: Cell<u32>,
     /// Bytes of the requests in flight, without their bodies, and of a large HTTP/1.1 response that HTTP is copying to
     /// its buffer.
@@ -88,6 +88,12 @@ impl ConnectionActivity {
 
     pub(super) fn is_http1(&self) -> bool {
         self.http2.get().is_none()
+    }
+
+    /// Records how many bytes of a TLS handshake have arrived; 0 once it is complete. A client can leave it unfinished
+    /// as it can a request head, which begins only after it.
+    pub(super) fn set_handshake_bytes(&self, bytes: u32) {
+        self.head_bytes.set(bytes);
     }
 
     pub(super) fn set_entry(&self, entry: u32) {

@@ -5,7 +5,7 @@
 //! response is sent as one piece: copying head and body together costs less than passing two pieces to the kernel.
 //! Knows nothing of the protocol.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -33,11 +33,17 @@ impl SharedBuffer {
 pub(super) struct Socket {
     stream: TcpStream,
     buffer: SharedBuffer,
+    received: Cell<u32>,
 }
 
 impl Socket {
     pub(super) fn new(stream: TcpStream, buffer: &SharedBuffer) -> Self {
-        Self { stream, buffer: buffer.clone() }
+        Self { stream, buffer: buffer.clone(), received: Cell::new(0) }
+    }
+
+    /// The number of bytes received so far.
+    pub(super) fn received(&self) -> u32 {
+        self.received.get()
     }
 
     /// Runs `call` unless the socket is known not to be ready for it; `None` if it is not ready.
@@ -86,6 +92,7 @@ impl AsyncRead for Socket {
             };
             if let Some(count) = self.try_transfer(Interest::READABLE, requested, recv)? {
                 into.put_slice(&buffer[..count]);
+                self.received.set(self.received.get().saturating_add(count as u32));
                 return Poll::Ready(Ok(()));
             }
         }

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use super::activity::ConnectionActivity;
 use super::connection_limit::ConnectionPermit;
 use super::date::Date;
-use super::observer::Observer;
+use super::observer::{CutOffReason, Observer};
 use super::protocols::Protocols;
 use super::registry::ConnectionRegistry;
 use super::socket::SharedBuffer;
@@ -71,6 +71,16 @@ impl<C> WorkerState<C> {
 
     pub(super) fn open_connections(&self) -> usize {
         self.lifecycle.open_connections.get()
+    }
+
+    /// Counts what a connection holds now. If all connections together hold more than they may, those that hold most
+    /// are closed.
+    pub(super) fn count_held(&self, activity: &ConnectionActivity) {
+        if let Some(bytes) = activity.changed_bytes() {
+            for _ in 0..self.registry.set_held(activity.entry(), bytes) {
+                self.observer.connection_cut_off(self.index, CutOffReason::HeldBytes);
+            }
+        }
     }
 
     /// Resolves when no connection is open.

@@ -15,7 +15,6 @@ use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::activity::{ConnectionActivity, Version};
-use super::observer::CutOffReason;
 use super::state::{Phase, WorkerState};
 use super::wire::Wire;
 
@@ -66,11 +65,7 @@ where
             if polled.is_ready() {
                 return Poll::Ready(DriveOutcome::Finished);
             }
-            if let Some(bytes) = activity.changed_bytes() {
-                for _ in 0..worker.registry.set_held(activity.entry(), bytes) {
-                    worker.observer.connection_cut_off(worker.index, CutOffReason::HeldBytes);
-                }
-            }
+            worker.count_held(activity);
             if activity.take_grown_buffer() {
                 return Poll::Ready(DriveOutcome::Hibernate);
             }

@@ -16,7 +16,8 @@ use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::ProducesTickets;
-use tokio_rustls::TlsAcceptor;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::{Accept, TlsAcceptor};
 
 use super::certificate::expiry as certificate_expiry;
 use super::observer::Observer;
@@ -24,6 +25,10 @@ use crate::config::Tls;
 
 /// The time between two checks of the files for a change.
 const CHECK_INTERVAL: Duration = Duration::from_secs(2);
+
+/// So much of a response is encrypted before the socket takes it: a record. With the 64 KiB of rustls, each connection
+/// whose client does not read would hold as much of a document that all connections share.
+const SEND_BUFFER: usize = 16 * 1024;
 
 /// Why a certificate cannot be used, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -82,9 +87,13 @@ impl Certificates {
         Ok(Self { files: files.clone(), initial, current, tickets, observer })
     }
 
-    /// Accepts TLS connections with the current certificate.
-    pub(super) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(self.current.load_full())
+    /// Accepts a TLS connection with the current certificate.
+    pub(super) fn accept<S>(&self, stream: S) -> Accept<S>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let acceptor = TlsAcceptor::from(self.current.load_full());
+        acceptor.accept_with(stream, |connection| connection.set_buffer_limit(Some(SEND_BUFFER)))
     }
 
     /// Reloads the files whenever they change. Runs until its task ends.
@@ -161,6 +170,15 @@ fn read_config(
 mod tests {
     use super::*;
     use rcgen::{CertifiedKey, generate_simple_self_signed};
+    use rustls::pki_types::ServerName;
+    use rustls::{ClientConfig, RootCertStore};
+    use std::future::poll_fn;
+    use std::pin::Pin;
+    use std::task::Poll;
+    use tokio_rustls::TlsConnector;
+
+    struct Unobserved;
+    impl Observer for Unobserved {}
 
     fn write_new_certificate(files: &Tls) {
         let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
@@ -173,8 +191,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let files = Tls { certificate: folder.path().join("chain.pem"), key: folder.path().join("key.pem") };
         write_new_certificate(&files);
-        struct Unobserved;
-        impl Observer for Unobserved {}
         let certificates = Certificates::load(&files, Arc::new(Unobserved)).unwrap();
         let first = certificates.current.load_full();
         let mut seen = certificates.initial;
@@ -192,5 +208,31 @@ mod tests {
         write_new_certificate(&files);
         certificates.reload_if_changed(&mut seen);
         assert!(!same(&certificates), "the new one is used");
+    }
+
+    #[tokio::test]
+    async fn response_that_nobody_reads_is_encrypted_record_by_record() {
+        const PIPE: usize = 4 * 1024;
+        let folder = tempfile::tempdir().unwrap();
+        let files = Tls { certificate: folder.path().join("chain.pem"), key: folder.path().join("key.pem") };
+        write_new_certificate(&files);
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(&files.certificate).unwrap()).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let client = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let client = client.with_root_certificates(roots).with_no_client_auth();
+        let certificates = Certificates::load(&files, Arc::new(Unobserved)).unwrap();
+        let (near, far) = tokio::io::duplex(PIPE);
+        let name = ServerName::try_from("localhost").unwrap();
+        let connecting = TlsConnector::from(Arc::new(client)).connect(name, far);
+        let (connected, accepted) = tokio::join!(connecting, certificates.accept(near));
+        let (_client, mut stream) = (connected.unwrap(), accepted.unwrap());
+        let (response, mut taken) = (vec![0_u8; 256 * 1024], 0);
+        loop {
+            let written = poll_fn(|cx| Poll::Ready(Pin::new(&mut stream).poll_write(cx, &response))).await;
+            let Poll::Ready(count) = written else { break };
+            taken += count.unwrap();
+        }
+        assert!((1..=PIPE + SEND_BUFFER).contains(&taken), "{taken}");
     }
 }

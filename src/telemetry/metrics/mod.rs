@@ -50,7 +50,8 @@ pub struct BufferedBytes {
     pub bodies: usize,
     /// Larger request bodies, and responses of that size that are not written yet.
     pub large_bodies: usize,
-    /// Request heads, HTTP/2 streams, and responses of the usual size that are not written yet.
+    /// Unfinished TLS handshakes, request heads, HTTP/2 streams, and responses of the usual size that are not written
+    /// yet.
     pub connections: usize,
 }
 

@@ -8,6 +8,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, HandshakeKind, RootCertStore, SupportedProtocolVersion};
 use signet::config::Tls;
+use signet::http::buffered_bytes;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -160,4 +161,23 @@ async fn unusable_certificate_fails_the_start() {
     write(&files);
     write(&other);
     assert!(start().contains("cannot use the certificate"));
+}
+
+#[tokio::test]
+async fn unfinished_handshake_is_held() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = files(folder.path());
+    write(&files);
+    let server = serve(config::Server { tls: Some(files), ..settings() });
+    let mut client = server.connect().await;
+    // Records of a ClientHello (type 1) of 60,000 bytes that does not arrive whole.
+    let mut hello = vec![1, 0, 0xea, 0x60];
+    hello.resize(40_000, 0);
+    for piece in hello.chunks(16_000) {
+        let length = (piece.len() as u16).to_be_bytes();
+        client.write_all(&[&[22, 3, 1], &length[..], piece].concat()).await.unwrap();
+    }
+    until("the handshake is held", || buffered_bytes().connections > 40_000).await;
+    drop(client);
+    until("nothing is held", || buffered_bytes() == Default::default()).await;
 }
