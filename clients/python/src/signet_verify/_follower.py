@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from ._effects import Fetch, FetchFailed, Flow, LoadKeys, RefetchKeys, Response, Sleep
@@ -123,16 +123,12 @@ class Follower:
         response = yield from self._get("/snapshot", headers, limit=MAX_SNAPSHOT, deadline=SNAPSHOT_DEADLINE)
         if response is None:
             raise FrameError("there is no snapshot")
-        frames = yield from self._accept(response)
+        frames = yield from self._accept(response, is_snapshot=True)
         if not frames:
             raise FrameError("the snapshot is empty")
         first = frames[0]
         versions = {(frame.origin, frame.epoch, frame.to, frame.time, frame.parts) for frame in frames}
-        if (
-            first.origin is not None
-            or len(versions) > 1
-            or [frame.part for frame in frames] != list(range(1, first.parts + 1))
-        ):
+        if first.origin is not None or len(versions) > 1 or len(frames) != first.parts:
             raise FrameError("the snapshot is incomplete")
         state = self._state
         if state.epoch != first.epoch:
@@ -238,24 +234,23 @@ class Follower:
             case status:
                 raise FetchFailed(f"the revocation feed has status {status}", _retry_after(response))
 
-    def _accept(self, response: Response) -> Flow[list[Frame]]:
-        """Apply the entries of all valid frames of a response. Returns them, or raises if one was discarded."""
+    def _accept(self, response: Response, *, is_snapshot: bool = False) -> Flow[list[Frame]]:
+        """Apply the entries of the frames of a response. Returns them, or raises at the first that is discarded.
+
+        The frames before that one were good, but a follower that continued from them would hide the error. Those after
+        it are not looked at: a relay could send millions.
+        """
         self._received = self._clock.monotonic() * 1000
-        frames, error = [], None
-        for line in response.body.split(b"\n"):
-            if not line:
-                continue
-            try:
-                frame = yield from self._open(line)
-                yield from self._apply(frame)
-                frames.append(frame)
-            except FrameError as discarded:
-                error = discarded
+        frames: list[Frame] = []
+        for line in _lines(response.body):
+            frame = yield from self._open(line)
+            yield from self._apply(frame)
+            frames.append(frame)
+            # Not only at the end: a relay could repeat a part as often as a response has space for it.
+            if is_snapshot and frame.part != len(frames):
+                raise FrameError("the snapshot is incomplete")
             # Entries take milliseconds per frame: others may run in between.
             yield Sleep(0)
-        if error is not None:
-            # The frames before it were good, but a follower that continued from them would hide the error.
-            raise error
         return frames
 
     def _open(self, line: bytes) -> Flow[Frame]:
@@ -295,6 +290,19 @@ class Follower:
         if any(frame.epoch != self._state.epoch for frame in frames):
             self._needs_snapshot = True
         return self._needs_snapshot
+
+
+def _lines(body: bytes) -> Iterator[bytes]:
+    """The lines of a body, one at a time: a small compressed body can have hundreds of millions of them."""
+    at = 0
+    while at < len(body):
+        end = body.find(b"\n", at)
+        if end == -1:
+            end = len(body)
+        if end - at > MAX_FRAME:
+            raise FrameError("a frame is too long")
+        yield body[at:end]
+        at = end + 1
 
 
 def _retry_after(response: Response) -> float:

@@ -267,6 +267,37 @@ def test_a_bad_frame_is_discarded(setup: Setup, damage: str) -> None:
     setup.catch_up()
 
 
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The frames that are opened from now on."""
+    opened: list[bytes] = []
+
+    def open_and_note(text: bytes, *others: Any) -> Any:
+        opened.append(text)
+        return open_frame(text, *others)
+
+    monkeypatch.setattr("signet_verify._follower.open_frame", open_and_note)
+    return opened
+
+
+@pytest.mark.parametrize("line", ["", "x", "x" * 300_000], ids=["empty", "short", "long"])
+def test_the_first_bad_frame_ends_a_response(setup: Setup, opened: list[bytes], line: str) -> None:
+    setup.catch_up()
+    opened.clear()
+    setup.server.intercept = lambda path, body: f"{line}\n".encode() * 50 if "signet-rev" in path else body
+    setup.fail()
+    # One that is too long is not even copied.
+    assert opened == ([line.encode()] if len(line) < 2 else [])
+
+
+def test_a_repeated_part_ends_a_snapshot(opened: list[bytes]) -> None:
+    setup = Setup()
+    setup.server.intercept = lambda path, body: (body.split(b"\n")[0] + b"\n") * 50 if "snapshot" in path else body
+    setup.fail()
+    assert len(opened) == 2
+    assert setup.state.position is None
+
+
 def test_a_gap_adds_entries_but_proves_nothing() -> None:
     setup = Setup()
     setup.catch_up()
