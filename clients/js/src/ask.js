@@ -15,25 +15,38 @@ const TIMEOUT = 5_000;
 /** Reasons of the server for which this library has another code. */
 const REASONS = new Map([['revoked_key', 'revoked'], ['unknown_api_key', 'malformed'], ['stale', 'unavailable']]);
 
-/** @typedef {{ resolve: () => void, reject: (error: unknown) => void }} Waiter */
+/**
+ * A token that waits for its answer.
+ * @typedef {object} Question
+ * @property {Promise<void>} answer
+ * @property {() => void} resolve
+ * @property {(error: unknown) => void} reject
+ * @property {number} waiters  How many verifications wait.
+ */
 
 export class Ask {
-  /** @type {Map<string, Waiter[]>} */
+  /** @type {Map<string, Question>} Those that no request has yet, the oldest first. */
   #waiting = new Map();
-  #length = 0;
+  #isRunning = false;
+  /** When the last request was sent. */
+  #sentAt = -Infinity;
   #discovery;
   #http;
   #audience;
+  /** Milliseconds: for a request that is under way, and then for the one with the token. */
+  #longestWait;
 
   /**
    * @param {import('./discovery.js').Discovery} discovery
    * @param {import('./http.js').Http} http
    * @param {string} audience
+   * @param {number} [longestWait]
    */
-  constructor(discovery, http, audience) {
+  constructor(discovery, http, audience, longestWait = 2 * TIMEOUT) {
     this.#discovery = discovery;
     this.#http = http;
     this.#audience = audience;
+    this.#longestWait = longestWait;
   }
 
   /**
@@ -41,30 +54,83 @@ export class Ask {
    * @param {string} token
    * @returns {Promise<void>}
    */
-  check(token) {
-    return new Promise((resolve, reject) => {
-      if (this.#waiting.size === 0) setTimeout(() => this.#send(), 0);
-      const waiters = this.#waiting.get(token);
-      if (waiters) waiters.push({ resolve, reject });
-      else this.#waiting.set(token, [{ resolve, reject }]);
-      if (!waiters) this.#length += token.length;
-      if (this.#waiting.size >= MAX_BATCH || this.#length >= MAX_LENGTH) this.#send();
+  async check(token) {
+    const question = this.#waiting.get(token) ?? this.#add(token);
+    question.waiters += 1;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    let timer;
+    const limit = new Promise((_, reject) => {
+      timer = setTimeout(() => reject(new VerifyError('unavailable')), this.#longestWait);
     });
+    try {
+      await Promise.race([question.answer, limit]);
+    } finally {
+      clearTimeout(timer);
+      question.waiters -= 1;
+      // Otherwise, after an outage, the server would first be asked about the tokens of requests that have ended.
+      if (question.waiters === 0 && this.#waiting.get(token) === question) this.#waiting.delete(token);
+    }
   }
 
-  async #send() {
-    const batch = this.#waiting;
-    if (batch.size === 0) return;
-    this.#waiting = new Map();
-    this.#length = 0;
+  /**
+   * @param {string} token
+   * @returns {Question}
+   */
+  #add(token) {
+    /** @type {() => void} */
+    let resolve = () => {};
+    /** @type {(error: unknown) => void} */
+    let reject = () => {};
+    const answer = new Promise((/** @type {(value: void) => void} */ onAnswer, onError) => {
+      [resolve, reject] = [() => onAnswer(), onError];
+    });
+    // Nobody may wait any more when it comes.
+    answer.catch(() => {});
+    const question = { answer, resolve, reject, waiters: 0 };
+    this.#waiting.set(token, question);
+    // A runtime may have cancelled the request that sent the last one, and with it the work.
+    if (!this.#isRunning || performance.now() - this.#sentAt > this.#longestWait) {
+      this.#isRunning = true;
+      this.#sentAt = performance.now();
+      setTimeout(() => void this.#run(), 0);
+    }
+    return question;
+  }
+
+  /** Sends what waits. One request at a time, so that a server that does not answer holds no more of them. */
+  async #run() {
+    while (this.#waiting.size > 0) {
+      this.#sentAt = performance.now();
+      await this.#send(this.#take());
+    }
+    this.#isRunning = false;
+  }
+
+  /** Takes what one request can have. */
+  #take() {
+    /** @type {Map<string, Question>} */
+    const batch = new Map();
+    let length = 0;
+    for (const [token, question] of this.#waiting) {
+      length += token.length;
+      if (batch.size > 0 && (batch.size === MAX_BATCH || length > MAX_LENGTH)) break;
+      batch.set(token, question);
+      this.#waiting.delete(token);
+    }
+    return batch;
+  }
+
+  /** @param {Map<string, Question>} batch */
+  async #send(batch) {
     try {
       const results = await this.#request([...batch.keys()]);
-      for (const [index, waiters] of [...batch.values()].entries()) {
+      for (const [index, { resolve, reject }] of [...batch.values()].entries()) {
         const error = refusal(results[index]);
-        for (const { resolve, reject } of waiters) error ? reject(error) : resolve();
+        if (error) reject(error);
+        else resolve();
       }
     } catch (cause) {
-      for (const { reject } of [...batch.values()].flat()) reject(new VerifyError('unavailable', { cause }));
+      for (const { reject } of batch.values()) reject(new VerifyError('unavailable', { cause }));
     }
   }
 

@@ -75,6 +75,51 @@ test('ask: a request has at most 1,024 tokens and a megabyte', async () => {
   assert.deepEqual(batches, [64, 6]);
 });
 
+test('ask: one request is under way at a time', async () => {
+  const [batches, answers] = [[], []];
+  const discovery = { get: async () => ({ verifyBatch: 'https://id.example.org/verify/batch' }) };
+  const request = async (_url, options, read) => {
+    const { tokens } = JSON.parse(options.body);
+    batches.push(tokens);
+    await new Promise((resolve) => answers.push(resolve));
+    return read(active(tokens));
+  };
+  const ask = new Ask(discovery, { request }, AUDIENCE);
+  const checks = [];
+  for (const token of ['a', 'b', 'c']) {
+    checks.push(ask.check(token));
+    // Timers that were set before have fired by then.
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  assert.deepEqual(batches, [['a']]);
+  answers[0]();
+  await until('the next one is sent', () => answers.length === 2);
+  answers[1]();
+  await Promise.all(checks);
+  assert.deepEqual(batches, [['a'], ['b', 'c']]);
+});
+
+test('ask: a token does not wait for more than two requests', async () => {
+  const [batches, answers] = [[], []];
+  const discovery = { get: async () => ({ verifyBatch: 'https://id.example.org/verify/batch' }) };
+  const request = async (_url, options, read) => {
+    const { tokens } = JSON.parse(options.body);
+    batches.push(tokens);
+    await new Promise((resolve) => answers.push(resolve));
+    return read(active(tokens));
+  };
+  const ask = new Ask(discovery, { request }, AUDIENCE, 1_000);
+  const first = ask.check('a');
+  await until('the first is sent', () => answers.length === 1);
+  assert.deepEqual(await Promise.all([first, ask.check('b')].map(verdict)), ['unavailable', 'unavailable']);
+  answers[0]();
+  const last = ask.check('c');
+  await until('the last is sent', () => answers.length === 2);
+  answers[1]();
+  assert.equal(await verdict(last), 'valid');
+  assert.deepEqual(batches, [['a'], ['c']], 'nobody waits for the answer about the second');
+});
+
 test('ask: each token gets its own answer', async (t) => {
   const reasons = ['revoked', 'revoked_key', 'expired', 'stale', 'something_new', undefined];
   const answer = (tokens) => Response.json({

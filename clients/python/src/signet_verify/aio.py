@@ -26,6 +26,16 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
+class _Question:
+    """A token about which the server is asked, and the number of tasks that wait for the answer."""
+
+    __slots__ = ("answer", "tasks")
+
+    def __init__(self, answer: asyncio.Future[VerifyError | None]) -> None:
+        self.answer = answer
+        self.tasks = 0
+
+
 class _Resources:
     """The objects that belong to one event loop."""
 
@@ -37,7 +47,7 @@ class _Resources:
         self.start_until = 0.0
         self.follower: asyncio.Task[None] | None = None
         self.reporter: asyncio.Task[None] | None = None
-        self.waiting: dict[str, asyncio.Future[VerifyError | None]] = {}
+        self.waiting: dict[str, _Question] = {}
         self.asker: asyncio.Task[None] | None = None
 
 
@@ -201,13 +211,25 @@ class AsyncVerifier:
                     await drive_async(self._state.loading(), self._perform)
 
     async def _ask(self, resources: _Resources, token: str) -> None:
-        future = resources.waiting.get(token)
-        if future is None:
-            future = resources.waiting[token] = resources.loop.create_future()
+        question = resources.waiting.get(token)
+        if question is None:
+            question = resources.waiting[token] = _Question(resources.loop.create_future())
         if resources.asker is None or resources.asker.done():
             # A task of its own: a request that is cancelled takes no answer away from others.
             resources.asker = resources.loop.create_task(self._ask_about_waiting(resources), name="signet-verify-ask")
-        error = await asyncio.shield(future)
+        question.tasks += 1
+        try:
+            # The longest wait: a request that is under way, and then the one with the token. While a server accepts
+            # connections and never responds, the requests for the tokens before it would take as long each.
+            error = await asyncio.wait_for(asyncio.shield(question.answer), 2 * self._state.options.timeout)
+        except asyncio.TimeoutError:
+            raise VerifyError("unavailable") from None
+        finally:
+            question.tasks -= 1
+            if question.tasks == 0 and resources.waiting.get(token) is question:
+                # Otherwise, after an outage, the server would first be asked about the tokens of requests that have
+                # ended.
+                del resources.waiting[token]
         if error is not None:
             # Others raise an error of the same token: each needs its own traceback.
             raise VerifyError(error.code)
@@ -215,11 +237,11 @@ class AsyncVerifier:
     async def _ask_about_waiting(self, resources: _Resources) -> None:
         while resources.waiting:
             batch = take_batch(resources.waiting)
-            futures = [resources.waiting.pop(token) for token in batch]
+            questions = [resources.waiting.pop(token) for token in batch]
             results: list[VerifyError | None] = [VerifyError("unavailable") for _ in batch]
             try:
                 results = await drive_async(asking(self._state, batch), self._perform)
             finally:
-                for future, error in zip(futures, results, strict=True):
-                    if not future.done():
-                        future.set_result(error)
+                for question, error in zip(questions, results, strict=True):
+                    if not question.answer.done():
+                        question.answer.set_result(error)

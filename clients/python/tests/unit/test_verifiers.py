@@ -275,6 +275,27 @@ def test_questions_of_tasks_are_asked_together(live: Live) -> None:
     asyncio.run(main())
 
 
+def test_a_question_of_a_task_waits_for_two_requests_at_most(live: Live) -> None:
+    async def main() -> None:
+        async with live.async_verifier(when_stale="ask") as verifier:
+            tokens = [live.server.token(sub=str(number)) for number in range(2)]
+            assert [await code_async(verifier, token) for token in tokens] == [""] * 2
+            stale(live)
+            verifier._state.options = dataclasses.replace(verifier._state.options, timeout=0.05)
+            live.hold_batches.clear()
+            # The server holds the request about the first one, so the second is never sent.
+            assert [await code_async(verifier, token) for token in tokens] == ["unavailable"] * 2
+            live.hold_batches.set()
+            resources = verifier._resources
+            assert resources is not None
+            assert resources.waiting == {}
+            assert resources.asker is not None
+            await resources.asker
+            assert live.batches == [1]
+
+    asyncio.run(main())
+
+
 def test_a_batch_is_bounded() -> None:
     assert len(take_batch(str(number) for number in range(5000))) == 1024
     large = ["x" * 300_000 for _ in range(9)]
