@@ -175,7 +175,7 @@ async fn unfinished_handshake_is_held() {
     hello.resize(40_000, 0);
     for piece in hello.chunks(16_000) {
         let length = (piece.len() as u16).to_be_bytes();
-        client.write_all(&[&[22, 3, 1], &length[..], piece].concat()).await.unwrap();
+        client.write_all(&[&[22, 3, 1][..], &length, piece].concat()).await.unwrap();
     }
     until("the handshake is held", || buffered_bytes().connections > 40_000).await;
     drop(client);
