@@ -75,7 +75,8 @@ test('ask: a request has at most 1,024 tokens and a megabyte', async () => {
   assert.deepEqual(batches, [64, 6]);
 });
 
-test('ask: one request is under way at a time', async () => {
+/** Questions to a server that holds each request until its function in `answers` is called. */
+function held(longestWait) {
   const [batches, answers] = [[], []];
   const discovery = { get: async () => ({ verifyBatch: 'https://id.example.org/verify/batch' }) };
   const request = async (_url, options, read) => {
@@ -84,7 +85,11 @@ test('ask: one request is under way at a time', async () => {
     await new Promise((resolve) => answers.push(resolve));
     return read(active(tokens));
   };
-  const ask = new Ask(discovery, { request }, AUDIENCE);
+  return { ask: new Ask(discovery, { request }, AUDIENCE, longestWait), batches, answers };
+}
+
+test('ask: one request is under way at a time', async () => {
+  const { ask, batches, answers } = held();
   const checks = [];
   for (const token of ['a', 'b', 'c']) {
     checks.push(ask.check(token));
@@ -100,15 +105,7 @@ test('ask: one request is under way at a time', async () => {
 });
 
 test('ask: a token does not wait for more than two requests', async () => {
-  const [batches, answers] = [[], []];
-  const discovery = { get: async () => ({ verifyBatch: 'https://id.example.org/verify/batch' }) };
-  const request = async (_url, options, read) => {
-    const { tokens } = JSON.parse(options.body);
-    batches.push(tokens);
-    await new Promise((resolve) => answers.push(resolve));
-    return read(active(tokens));
-  };
-  const ask = new Ask(discovery, { request }, AUDIENCE, 1_000);
+  const { ask, batches, answers } = held(1_000);
   const first = ask.check('a');
   await until('the first is sent', () => answers.length === 1);
   assert.deepEqual(await Promise.all([first, ask.check('b')].map(verdict)), ['unavailable', 'unavailable']);
