@@ -6,6 +6,7 @@
 mod advice;
 mod audiences;
 mod audit;
+mod claim_names;
 mod console;
 mod environment;
 mod error;
@@ -30,6 +31,7 @@ use zeroize::Zeroizing;
 
 pub use audiences::{Audience, SigningAlgorithm};
 pub use audit::{Audit, Webhook, WebhookSecret};
+pub use claim_names::{RESERVED_CLAIMS, reserved_claim};
 pub use console::{Console, ConsoleListener};
 pub use error::{ConfigError, ConfigErrors, Source};
 pub use limits::{DAILY_TRIES, LimitedAction, Limits, OnFailure, Rate, site_of};
@@ -252,7 +254,7 @@ pub struct Tokens {
     pub audience: String,
     /// `client_id` of tokens of users who signed in, never in the form of an API key's id; `None`: they have none.
     pub client_id: Option<String>,
-    /// Names of the custom claims that tokens carry.
+    /// The claims that tokens carry if the user has them, by their names in the token: custom claims and the full name.
     pub claims: Vec<String>,
     /// The `alg` header; both names are accepted.
     pub algorithm: Algorithm,

@@ -5,6 +5,7 @@
 
 mod audiences;
 mod audit;
+mod claims;
 mod mail;
 mod pages;
 mod sign_in;
@@ -214,7 +215,7 @@ fn tokens(from: &mut Section<'_>, public_url: &str) -> Tokens {
         issuer: from.read("issuer", Issuer, public_url.to_owned()),
         audience: from.read("audience", Text, "signet".to_owned()),
         client_id: from.read("client_id", OrOff(ClientId), Some("signet".to_owned())),
-        claims: from.read_list("claims", Text).unwrap_or_default(),
+        claims: from.read_list("claims", claims::OF_TOKENS).unwrap_or_default(),
         algorithm: from.read("algorithm", ALGORITHMS, Algorithm::EdDsa),
         leeway: from.read("leeway", DurationRange(ms(0), minutes(5)), seconds(5)),
         grace: from.read("grace", DurationRange(ms(0), minutes(5)), seconds(10)),

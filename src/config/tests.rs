@@ -1,6 +1,7 @@
 //! Compares the shipped file, the environment and the defaults, and checks that errors are reported completely.
 
 mod audiences;
+mod claims;
 
 use std::path::Path;
 

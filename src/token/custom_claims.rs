@@ -13,6 +13,8 @@ use serde::ser::{Error as _, Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use crate::config::reserved_claim;
+
 /// The largest object, as compact JSON. Every session stores it, and it may be in every token, which travels in a header
 /// field: a third more in base64, and the strictest proxies limit a field to 4 KiB.
 pub const MAX_LENGTH: usize = 1024;
@@ -22,22 +24,6 @@ pub const MAX_DEPTH: usize = 4;
 
 /// The most values, at all levels together.
 pub const MAX_VALUES: usize = 64;
-
-/// Names that an administrator cannot set, in groups. They are the claims that tokens of any kind and dialect carry,
-/// those that `/verify` and introspection add, and those by which libraries decide whom a token is for and what it
-/// permits.
-const RESERVED_NAMES: [&[&str]; 5] = [
-    // RFC 7519, 4.1.
-    &["iss", "sub", "aud", "exp", "nbf", "iat", "jti"],
-    // RFC 9068, RFC 8693, RFC 7800, OpenID Connect Core.
-    &["sid", "auth_time", "scope", "client_id", "azp", "act", "may_act", "cnf", "acr", "amr", "nonce", "typ"],
-    // Those of users, and those that the tokens of a dialect carry besides.
-    &["email", "email_verified", "preferred_username", "roles", "superuser", "uid", "token_type", "totp", "refresh"],
-    // The full name, and the name of its setting.
-    &["name", "full_name"],
-    // RFC 7662, 2.2, and what API keys have.
-    &["active", "username", "project"],
-];
 
 /// Checked custom claims. May be empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +59,7 @@ impl CustomClaims {
             if name.is_empty() {
                 return Err(CustomClaimsError::EmptyName);
             }
-            if let Some(reserved) = RESERVED_NAMES.into_iter().flatten().find(|reserved| *reserved == name) {
+            if let Some(reserved) = reserved_claim(name) {
                 return Err(CustomClaimsError::Reserved(reserved));
             }
         }
@@ -195,6 +181,7 @@ impl<'de> Visitor<'de> for AppendListed<'_, '_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::RESERVED_CLAIMS;
 
     fn parse(text: &str) -> Result<String, String> {
         text.parse::<CustomClaims>().map(|claims| claims.0).map_err(|error| error.to_string())
@@ -216,7 +203,7 @@ mod tests {
 
     #[test]
     fn reserved_and_empty_names_are_refused() {
-        for name in RESERVED_NAMES.into_iter().flatten() {
+        for name in RESERVED_CLAIMS.into_iter().flatten() {
             assert!(parse(&format!(r#"{{"plan":"pro","{name}":1}}"#)).unwrap_err().contains("reserved"), "{name}");
             assert!(parse(&format!(r#"{{"plan":{{"{name}":1}}}}"#)).is_ok(), "within another claim: {name}");
         }

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use super::super::reader::Reader;
 use super::super::{Api, Audience, SigningAlgorithm, Tokens};
+use super::claims::OF_AUDIENCE;
 use super::{days, seconds};
 use crate::config::environment::variable;
-use crate::config::values::{DurationRange, OneOf, Text, ValueType, format_duration};
+use crate::config::values::{DurationRange, OneOf, ValueType, format_duration};
 
 /// The section of the tables.
 const SECTION: &str = "audiences";
@@ -33,21 +34,12 @@ pub(super) fn audiences(from: &mut Reader) -> Vec<Audience> {
         Audience {
             lifetime: section.read_option("lifetime", DurationRange(seconds(1), days(1))),
             algorithm: section.read("algorithm", ALGORITHMS, SigningAlgorithm::EdDsa),
-            claims: section.read_list("claims", ClaimName).map(|names| names.into_iter().map(name_in_token).collect()),
+            claims: section.read_list("claims", OF_AUDIENCE),
             scopes: section.read_list("scopes", Scope),
             name,
         }
     };
     from.table_names(SECTION, SETTINGS).into_iter().map(|name| read(name, from)).collect()
-}
-
-/// The name in a token of a claim as the settings name it: profile claims have the names of the profile there.
-fn name_in_token(name: String) -> String {
-    match name.as_str() {
-        "username" => "preferred_username".to_owned(),
-        "full_name" => "name".to_owned(),
-        _ => name,
-    }
 }
 
 pub(super) fn check_rules(audiences: &[Audience], tokens: &Tokens, api: &Api, from: &mut Reader) {
@@ -87,17 +79,6 @@ pub(super) fn check_rules(audiences: &[Audience], tokens: &Tokens, api: &Api, fr
 fn is_name(name: &str) -> bool {
     let good = |byte: u8| byte.is_ascii_graphic() && !b"\"'\\#".contains(&byte);
     (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(good)
-}
-
-struct ClaimName;
-impl ValueType for ClaimName {
-    type Value = String;
-    fn allowed(&self) -> String {
-        "names of claims, such as email, username or a custom claim: 1 to 200 characters each".to_owned()
-    }
-    fn parse(&self, text: &str) -> Option<String> {
-        Text.parse(text)
-    }
 }
 
 /// A scope (RFC 6749, 3.3).
