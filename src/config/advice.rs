@@ -25,6 +25,19 @@ fn is_local(url: &url::Url) -> bool {
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
+/// Returns true if the certificate of Postgres is not verified, whatever `postgres.ca` says.
+fn has_unverified_mode(url: &SecretUrl) -> bool {
+    let query = url.0.rsplit_once('?').map_or("", |(_, query)| query);
+    let mode = query.split('&').rev().find_map(|option| option.strip_prefix("sslmode="));
+    matches!(mode, Some("disable" | "prefer"))
+}
+
+/// Returns true if mails are sent without TLS.
+fn has_no_tls(smtp_url: &SecretUrl) -> bool {
+    let url = url::Url::parse(&smtp_url.0);
+    url.is_ok_and(|url| url.query_pairs().any(|(name, value)| name == "tls" && value == "none"))
+}
+
 impl Config {
     /// One sentence each: the risk, and what to do about it.
     pub fn advice(&self) -> Vec<String> {
@@ -82,6 +95,20 @@ impl Config {
             self.audit.webhook.as_ref().is_some_and(|webhook| is_plain_and_remote(&webhook.url)),
             "audit.webhook_url is plain http, and the server is not on this machine: security events, with addresses of \
              clients, are sent in clear text. Use https.",
+        );
+        let is_given = |name: &str| self.given.iter().any(|setting| setting.name == name);
+        warn_if(
+            is_given("redis.ca") && redis.is_none_or(|redis| !redis.url.0.starts_with("rediss")),
+            "redis.ca has no effect, because redis.url does not begin with rediss. Use TLS, or remove redis.ca.",
+        );
+        warn_if(
+            is_given("postgres.ca") && postgres.is_none_or(|postgres| has_unverified_mode(&postgres.url)),
+            "postgres.ca has no effect, because postgres.url is not set, or its sslmode (disable or prefer) verifies no \
+             certificate. Remove sslmode, or postgres.ca.",
+        );
+        warn_if(
+            is_given("mail.ca") && self.mail.smtp_url.as_ref().is_none_or(has_no_tls),
+            "mail.ca has no effect, because mail.smtp_url is not set or has tls=none. Use TLS, or remove mail.ca.",
         );
         let own_pages = format!("{}{}/links/", self.server.public_url, self.api.native.prefix);
         let uses_own_pages =

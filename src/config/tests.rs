@@ -2,6 +2,7 @@
 
 mod audiences;
 mod claims;
+mod without_effect;
 
 use std::path::Path;
 

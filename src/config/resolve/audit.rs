@@ -36,6 +36,10 @@ pub(super) fn check_rules(config: &Config, from: &mut Reader) {
              `openssl rand -base64 32`",
         );
     }
+    let is_given = |name: &str| config.given.iter().any(|setting| setting.name == name);
+    if is_given("audit.webhook_secret") && !is_given("audit.webhook_url") {
+        from.conflict("audit.webhook_secret", "requires audit.webhook_url: the service that events are sent to");
+    }
 }
 
 /// The URL of a webhook. It may contain a token.

@@ -10,8 +10,8 @@ pub(super) const OF_AUDIENCE: ListedClaim =
 /// A claim that tokens for `tokens.audience` can carry besides those that they have anyway.
 pub(super) const OF_TOKENS: ListedClaim = ListedClaim(&["full_name"]);
 
-/// A claim about the user: one of these, by its name in settings or in a token, or a custom claim. The value is its name
-/// in a token.
+/// A claim about the user: one of these, by its name in settings or in a token, or a custom claim. The value is its
+/// name in a token.
 pub(super) struct ListedClaim(&'static [&'static str]);
 
 impl ListedClaim {
