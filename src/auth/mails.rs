@@ -114,10 +114,10 @@ pub async fn send_test(
 /// Like [`send_test`] for an operator: without a rate limit, and with a wait that the operator chooses.
 pub async fn send_test_as_operator(
     ctx: &Context,
-    to: &str,
+    to: Email,
     max_wait: Duration,
 ) -> Result<Option<DeliveryFailure>, Error> {
-    try_once(ctx, Email::parse(to)?, None, max_wait, Origin::process()).await
+    try_once(ctx, to, None, max_wait, Origin::process()).await
 }
 
 async fn try_once(

@@ -8,13 +8,15 @@ use std::time::Duration;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::CliError;
 use super::arguments::{KeyAlgorithm, Keys};
 use super::output::{Columns, Output, or_dash};
 use super::propagation::{wait_for_nodes, wait_for_nodes_and_followers};
+use super::{CliError, CommandNode};
 use crate::auth::audit::{EventType, Origin};
 use crate::auth::context::Context;
-use crate::auth::signing_keys::{KeyState, KeyStatus, KeyringError, import, list, record_key, revoke, rotate};
+use crate::auth::signing_keys::{
+    KeyState, KeyStatus, KeyringError, import, list, read_key, record_key, revoke, rotate,
+};
 use crate::clock::Timestamp;
 use crate::config::{SigningAlgorithm, format_duration};
 use crate::token::keyring::pem;
@@ -48,34 +50,41 @@ const COLUMNS: Columns<KeyRow> = &[
     ("verifies until", |key| or_dash(key.verifies_until)),
 ];
 
-pub(super) async fn run(command: Keys, ctx: &Context, output: &mut Output<'_>) -> Result<(), CliError> {
+pub(super) fn run(command: Keys, node: CommandNode, output: &mut Output<'_>) -> Result<(), CliError> {
     match command {
-        Keys::List => output.rows(&rows(ctx), COLUMNS),
-        Keys::Rotate { algorithm, assume_cache, wait } => {
+        Keys::List => node.run(async |ctx: &Context| output.rows(&rows(ctx), COLUMNS)),
+        Keys::Rotate { algorithm, assume_cache, wait } => node.run(async |ctx: &Context| {
             let key = rotate(ctx, algorithm.into(), Origin::process()).await?;
             warn_of_short_announcement(&key, assume_cache, output)?;
             print_changed(ctx, &key.kid, wait, output).await
+        }),
+        Keys::Revoke { kid, wait } => {
+            node.run(async |ctx: &Context| match revoke(ctx, &kid, Origin::process()).await {
+                Ok(()) => print_changed(ctx, &kid, wait, output).await,
+                Err(KeyringError::Ring(RingError::UnknownKey)) => Err(not_found(&kid)),
+                Err(error) => Err(error.into()),
+            })
         }
-        Keys::Revoke { kid, wait } => match revoke(ctx, &kid, Origin::process()).await {
-            Ok(()) => print_changed(ctx, &kid, wait, output).await,
-            Err(KeyringError::Ring(RingError::UnknownKey)) => Err(not_found(&kid)),
-            Err(error) => Err(error.into()),
-        },
         Keys::Import { file } => {
-            let key = import(ctx, &read_pem(&file)?, Origin::process()).await?;
-            print_changed(ctx, &key.kid, None, output).await
+            let pair = read_key(&read_pem(&file)?, &node.config)?;
+            node.run(async |ctx: &Context| {
+                let key = import(ctx, pair, Origin::process()).await?;
+                print_changed(ctx, &key.kid, None, output).await
+            })
         }
-        Keys::Export { kid } => {
-            let keys = ctx.node.keyring.keys();
-            let key = keys.ring().keys.iter().find(|key| key.kid == kid).ok_or_else(|| not_found(&kid))?;
-            let pem = pem::write(key).map_err(KeyringError::from)?;
-            record_key(ctx, EventType::SigningKeyExported, &kid, Origin::process());
-            if output.is_json() {
-                return output.json(&serde_json::json!({"kid": kid, "pem": pem.as_str()}));
-            }
-            output.text(pem.as_bytes())
-        }
+        Keys::Export { kid } => node.run(async |ctx: &Context| export(ctx, &kid, output)),
     }
+}
+
+fn export(ctx: &Context, kid: &str, output: &mut Output<'_>) -> Result<(), CliError> {
+    let keys = ctx.node.keyring.keys();
+    let key = keys.ring().keys.iter().find(|key| key.kid == kid).ok_or_else(|| not_found(kid))?;
+    let pem = pem::write(key).map_err(KeyringError::from)?;
+    record_key(ctx, EventType::SigningKeyExported, kid, Origin::process());
+    if output.is_json() {
+        return output.json(&serde_json::json!({"kid": kid, "pem": pem.as_str()}));
+    }
+    output.text(pem.as_bytes())
 }
 
 /// Warns if verifiers that keep the JWKS for `assume_cache` may not have the key when it begins to sign.

@@ -4,10 +4,12 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::CliError;
 use super::arguments::MailCommand;
 use super::output::{Columns, Output};
+use super::{CliError, CommandNode};
+use crate::auth;
 use crate::auth::context::Context;
+use crate::auth::identity::Email;
 use crate::auth::mails::send_test_as_operator;
 
 /// The shortest wait of the command, whatever `mail.timeout` is: a mail server may greet slowly to deter spam.
@@ -28,16 +30,21 @@ const COLUMNS: Columns<TestMailRow> = &[
     ("milliseconds", |row| row.took_ms.to_string()),
 ];
 
-pub(super) async fn run(command: &MailCommand, ctx: &Context, output: &mut Output<'_>) -> Result<(), CliError> {
+pub(super) fn run(command: &MailCommand, node: CommandNode, output: &mut Output<'_>) -> Result<(), CliError> {
     let MailCommand::Test { address } = command;
+    let to = Email::parse(address).map_err(auth::Error::from)?;
+    node.run(async |ctx: &Context| send_test(ctx, address, to, output).await)
+}
+
+async fn send_test(ctx: &Context, address: &str, to: Email, output: &mut Output<'_>) -> Result<(), CliError> {
     let began = Instant::now();
     let max_wait = MIN_WAIT.max(ctx.node.config.mail.timeout * 4);
-    let failure = send_test_as_operator(ctx, address, max_wait).await?;
+    let failure = send_test_as_operator(ctx, to, max_wait).await?;
     let destination = ctx.node.mailer.destination();
     match failure {
         None => {
             let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-            let row = TestMailRow { to: address.clone(), accepted_by: destination.to_owned(), took_ms };
+            let row = TestMailRow { to: address.to_owned(), accepted_by: destination.to_owned(), took_ms };
             output.one(&row, COLUMNS)
         }
         Some(failure) => Err(CliError::Failed {

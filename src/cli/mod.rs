@@ -131,15 +131,15 @@ fn dispatch(
         Command::Restore(options) => backup::restore(&options, &config()?, start_log, output),
         Command::Migrate => block_on(migrate::run(&config()?, output)),
         Command::Check => block_on(check::run(&config()?, output)),
-        Command::Users { command } => node()?.run(async |ctx: &Context| users::run(command, ctx, output).await),
-        Command::Keys { command } => node()?.run(async |ctx: &Context| keys::run(command, ctx, output).await),
+        Command::Users { command } => users::run(command, node()?, output),
+        Command::Keys { command } => keys::run(command, node()?, output),
         Command::ApiKeys { command } => node()?.run(async |ctx: &Context| api_keys::run(command, ctx, output).await),
         Command::Sessions { command } => node()?.run(async |ctx: &Context| sessions::run(command, ctx, output).await),
         Command::Audit(options) => node()?.run(async |ctx: &Context| audit::run(options, ctx, output).await),
         Command::Verify { token } => node()?.run(async |ctx: &Context| verify::run(&token, ctx, output).await),
-        Command::Mail { command } => node()?.run(async |ctx: &Context| mail::run(&command, ctx, output).await),
+        Command::Mail { command } => mail::run(&command, node()?, output),
         Command::Config { command } => config::run(&command, &config()?, output),
-        Command::Seed(options) => node()?.run(async |ctx: &Context| seed::run(options, ctx, output).await),
+        Command::Seed(options) => seed::run(&options, node()?, output),
     }
 }
 
@@ -153,7 +153,8 @@ fn start_log(config: &Config) -> Result<Option<Logs>, CliError> {
     logs.map(Some).map_err(CliError::io("starting the log"))
 }
 
-/// The node without workers of a command that calls operations.
+/// The node without workers of a command that calls operations. A command checks its arguments first, because opening the
+/// stores may create one.
 struct CommandNode {
     config: Config,
     needs: Needs,

@@ -16,12 +16,12 @@ use futures_util::future::join_all;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::CliError;
 use super::api_keys::DAY;
 use super::arguments::Seed;
 use super::output::{Columns, Output};
 use super::propagation::wait_for_nodes;
 use super::users::{AllUsers, UserRecord, validate_record};
+use super::{CliError, CommandNode};
 use crate::api::native;
 use crate::auth;
 use crate::auth::accounts::delete::delete_user;
@@ -33,6 +33,7 @@ use crate::auth::request_context::{ExtraClaims, RequestContext};
 use crate::auth::revocation::stream::catch_up;
 use crate::auth::sign_in::open_session::open_seeded_session;
 use crate::clock::Timestamp;
+use crate::config::Config;
 use crate::id::{SessionId, UserId};
 use crate::store::accounts::{Created, Find, PasswordHash, User};
 
@@ -96,27 +97,39 @@ const SEEDED: Columns<SeedReport> = &[
 
 const REMOVED: Columns<SeedReport> = &[("users removed", |report| report.users.to_string())];
 
-pub(super) async fn run(options: Seed, ctx: &Context, output: &mut Output<'_>) -> Result<(), CliError> {
-    let Some(path) = options.out else {
-        let users = remove(ctx).await?;
-        output.one(&SeedReport { users, sessions: 0, api_keys: 0, file: None }, REMOVED)?;
-        return wait_for_nodes(ctx, output).await;
-    };
-    let sessions_per_user = ctx.node.config.tokens.sessions_per_user;
-    if u64::from(options.sessions) > u64::from(options.users) * u64::from(sessions_per_user) {
-        return Err(CliError::Usage {
-            problem: format!(
-                "{} users cannot have {} sessions: the limit is {sessions_per_user} each",
-                options.users, options.sessions
-            ),
-            remedy: "raise --users, or [tokens] sessions_per_user in config.toml".to_owned(),
+pub(super) fn run(options: &Seed, node: CommandNode, output: &mut Output<'_>) -> Result<(), CliError> {
+    let Some(path) = &options.out else {
+        return node.run(async |ctx: &Context| {
+            let users = remove(ctx).await?;
+            output.one(&SeedReport { users, sessions: 0, api_keys: 0, file: None }, REMOVED)?;
+            wait_for_nodes(ctx, output).await
         });
+    };
+    check_sessions(options, &node.config)?;
+    // If the file cannot be written, nothing is left behind.
+    let file = NewFile::create_beside(path)?;
+    node.run(async |ctx: &Context| seed(ctx, options, file, output).await)
+}
+
+/// Refuses more sessions than the users can have.
+fn check_sessions(options: &Seed, config: &Config) -> Result<(), CliError> {
+    let sessions_per_user = config.tokens.sessions_per_user;
+    if u64::from(options.sessions) <= u64::from(options.users) * u64::from(sessions_per_user) {
+        return Ok(());
     }
+    Err(CliError::Usage {
+        problem: format!(
+            "{} users cannot have {} sessions: the limit is {sessions_per_user} each",
+            options.users, options.sessions
+        ),
+        remedy: "raise --users, or [tokens] sessions_per_user in config.toml".to_owned(),
+    })
+}
+
+async fn seed(ctx: &Context, options: &Seed, mut file: NewFile<'_>, output: &mut Output<'_>) -> Result<(), CliError> {
     if !options.among_others {
         refuse_other_users(ctx).await?;
     }
-    // Opened before any user is created: if the file cannot be written, nothing is left behind.
-    let mut file = NewFile::create_beside(&path)?;
     let (password, hash) = generate_password(ctx).await?;
     let users = create_users(ctx, options.users, &hash).await?;
     // The first process that reads a new store sets its global `not_before`. If that were a server that starts later,
@@ -134,7 +147,7 @@ pub(super) async fn run(options: Seed, ctx: &Context, output: &mut Output<'_>) -
     };
     file.write(&data)?;
     let (users, sessions, api_keys) = (data.users.len() as u64, data.sessions.len() as u64, data.api_keys.len() as u64);
-    output.one(&SeedReport { users, sessions, api_keys, file: Some(path.clone()) }, SEEDED)
+    output.one(&SeedReport { users, sessions, api_keys, file: Some(file.target.to_owned()) }, SEEDED)
 }
 
 fn entry<'a>(user: usize, users: &[User], session: &'a SeededSession) -> SessionEntry<'a> {

@@ -1,5 +1,6 @@
 //! Whole commands over a real embedded store in a temporary folder: what they print and what they change.
 
+mod arguments;
 mod help;
 
 use std::time::Duration;

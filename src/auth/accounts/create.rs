@@ -11,6 +11,7 @@ use crate::auth::identity::{Email, EmailError, Username, UsernameError};
 use crate::auth::passwords::{Password, Policy};
 use crate::auth::request_context::RequestContext;
 use crate::auth::run_to_completion::run_to_completion;
+use crate::config;
 use crate::id::{ProjectId, UserId};
 use crate::store::accounts::{Created, NewUser, User};
 use crate::token::custom_claims::CustomClaims;
@@ -39,6 +40,17 @@ pub struct CreateUser {
 }
 
 impl CreateUser {
+    /// Checks what needs no store: the address, the username, and the password if there is one. Creating the user checks
+    /// it too.
+    pub fn check(&self, settings: &config::Passwords) -> Result<(), Error> {
+        Email::parse(&self.email)?;
+        self.username.as_deref().map(Username::parse).transpose()?;
+        if let Some(password) = &self.password {
+            Policy::from(settings).check(password)?;
+        }
+        Ok(())
+    }
+
     /// The row to store, without a password.
     pub(super) fn into_row<E>(self, ctx: &Context) -> Result<NewUser, E>
     where

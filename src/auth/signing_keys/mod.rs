@@ -16,13 +16,13 @@ use crate::auth::context::Context;
 use crate::auth::retention::key_policy;
 use crate::auth::run_to_completion::run_to_completion;
 use crate::clock::Timestamp;
-use crate::config::SigningAlgorithm;
+use crate::config::{Config, SigningAlgorithm};
 use crate::rng::Rng;
 use crate::store::ephemeral::{SealedKeyring, SwapResult};
 use crate::store::{self, Ephemeral};
 use crate::token::keyring::UnusableKey;
 use crate::token::keyring::pem::{self, InvalidPem};
-use crate::token::keyring::ring::{Key, KeyPolicy, Ring, RingError};
+use crate::token::keyring::ring::{Key, KeyPair, KeyPolicy, Ring, RingError};
 use crate::token::secret::{OpenError, Secrets};
 
 pub use crate::token::keyring::ring::KeyState;
@@ -344,9 +344,16 @@ pub async fn revoke(ctx: &Context, kid: &str, origin: Origin) -> Result<(), Keyr
     .await
 }
 
-/// Imports a private key in PEM.
-pub async fn import(ctx: &Context, text: &str, origin: Origin) -> Result<Key, KeyringError> {
-    let (ctx, pair) = (ctx.clone(), pem::parse(text)?);
+/// Reads a private key in PEM, to import it. Refuses one whose algorithm no audience has.
+pub fn read_key(text: &str, config: &Config) -> Result<KeyPair, KeyringError> {
+    let pair = pem::parse(text)?;
+    let is_used = key_policy(config).algorithms().any(|algorithm| algorithm == pair.algorithm());
+    if is_used { Ok(pair) } else { Err(RingError::UnusedAlgorithm.into()) }
+}
+
+/// Imports a private key.
+pub async fn import(ctx: &Context, pair: KeyPair, origin: Origin) -> Result<Key, KeyringError> {
+    let ctx = ctx.clone();
     finish(async move {
         let now = ctx.now();
         let key = change(&ctx, |ring, policy| Ok(ring.import(pair.clone(), now, policy)?)).await?;

@@ -6,13 +6,11 @@ mod record;
 use std::time::Duration;
 
 use serde::Serialize;
-use zeroize::Zeroizing;
 
-use super::CliError;
 use super::arguments::{CreateUser, UpdateUser, UserName, Users};
 use super::output::{Columns, Output, or_dash, yes};
 use super::propagation::wait_for_nodes;
-use super::terminal;
+use super::{CliError, CommandNode, terminal};
 use crate::auth;
 use crate::auth::accounts::create;
 use crate::auth::accounts::delete::delete_user;
@@ -26,6 +24,7 @@ use crate::auth::mfa::reset_as_operator;
 use crate::auth::passwords::Password;
 use crate::auth::sessions::sign_out::sign_out_user_as_admin;
 use crate::clock::Timestamp;
+use crate::config::Config;
 use crate::id::UserId;
 use crate::store::accounts::User;
 use crate::token::custom_claims::CustomClaims;
@@ -38,56 +37,69 @@ const MAIL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Users per statement when reading many.
 const PAGE: u32 = 500;
 
-pub(super) async fn run(command: Users, ctx: &Context, output: &mut Output<'_>) -> Result<(), CliError> {
+pub(super) fn run(command: Users, node: CommandNode, output: &mut Output<'_>) -> Result<(), CliError> {
     match command {
         Users::Create(options) => {
-            let password = options.password_stdin.then(terminal::read_password).transpose()?;
-            let user = create_user(ctx, options, password).await?;
-            output.one(&UserRow::from(&user), COLUMNS)
+            let new_user = new_user(options, &node.config)?;
+            node.run(async |ctx: &Context| {
+                let user = create::create_user_as_operator(ctx, new_user).await?;
+                output.one(&UserRow::from(&user), COLUMNS)
+            })
         }
-        Users::List { limit, after } => list(ctx, output, after, limit).await,
-        Users::Show(name) => output.one(&UserRow::from(&find(ctx, &name.user).await?), COLUMNS),
-        Users::Update(options) => update(ctx, output, options).await,
-        Users::SignOut(name) => {
+        Users::List { limit, after } => node.run(async |ctx: &Context| list(ctx, output, after, limit).await),
+        Users::Show(name) => node.run(async |ctx: &Context| {
+            let user = find(ctx, &name.user).await?;
+            output.one(&UserRow::from(&user), COLUMNS)
+        }),
+        Users::Update(options) => {
+            let changes = changes(&options)?;
+            node.run(async |ctx: &Context| update(ctx, output, &options, changes).await)
+        }
+        Users::SignOut(name) => node.run(async |ctx: &Context| {
             let user = find(ctx, &name.user).await?;
             let ended = sign_out_user_as_admin(ctx, user.id, Origin::process()).await?;
             output.one(&SignedOutRow { id: user.id, email: user.email, ended }, SIGNED_OUT_COLUMNS)?;
             wait_for_nodes(ctx, output).await
-        }
-        Users::Disable { name, yes } => {
+        }),
+        Users::Disable { name, yes } => node.run(async |ctx: &Context| {
             let user = find(ctx, &name.user).await?;
             confirm_unless_superuser_remains(ctx, &user, "disable", yes).await?;
             set_disabled(ctx, output, &name, user.id, true).await?;
             wait_for_nodes(ctx, output).await
-        }
-        Users::Enable(name) => {
+        }),
+        Users::Enable(name) => node.run(async |ctx: &Context| {
             let user = find(ctx, &name.user).await?;
             set_disabled(ctx, output, &name, user.id, false).await
+        }),
+        Users::ResetMfa { name, sign_out } => {
+            node.run(async |ctx: &Context| reset_mfa(ctx, output, &name, sign_out).await)
         }
-        Users::ResetMfa { name, sign_out } => reset_mfa(ctx, output, &name, sign_out).await,
-        Users::Delete { name, yes } => delete(ctx, output, &name, yes).await,
-        Users::Import(options) => import::run(ctx, output, &options).await,
-        Users::Export { with_hashes } => export(ctx, output, with_hashes).await,
+        Users::Delete { name, yes } => node.run(async |ctx: &Context| delete(ctx, output, &name, yes).await),
+        Users::Import(options) => import::run(&options, node, output),
+        Users::Export { with_hashes } => node.run(async |ctx: &Context| export(ctx, output, with_hashes).await),
     }
 }
 
-async fn create_user(
-    ctx: &Context,
-    options: CreateUser,
-    password: Option<Zeroizing<String>>,
-) -> Result<User, CliError> {
-    let new_user = create::CreateUser {
+/// The user to create, checked, with the password from stdin.
+fn new_user(options: CreateUser, config: &Config) -> Result<create::CreateUser, CliError> {
+    let mut new_user = create::CreateUser {
         email: options.email,
         username: options.username,
         full_name: options.full_name,
-        password: password.map(|text| Password::new(text.to_string())),
+        password: None,
         verified: options.verified,
         disabled: false,
         superuser: options.superuser,
         roles: options.roles,
         custom_claims: options.claims.unwrap_or_default(),
     };
-    Ok(create::create_user_as_operator(ctx, new_user).await?)
+    // Nobody should type a password for a user that cannot be created.
+    new_user.check(&config.passwords)?;
+    if options.password_stdin {
+        new_user.password = Some(Password::new(terminal::read_password()?.to_string()));
+        new_user.check(&config.passwords)?;
+    }
+    Ok(new_user)
 }
 
 async fn list(ctx: &Context, output: &mut Output<'_>, after: i64, limit: u32) -> Result<(), CliError> {
@@ -108,25 +120,34 @@ async fn list(ctx: &Context, output: &mut Output<'_>, after: i64, limit: u32) ->
     }
 }
 
-async fn update(ctx: &Context, output: &mut Output<'_>, options: UpdateUser) -> Result<(), CliError> {
-    let user = find(ctx, &options.name.user).await?;
-    if options.superuser == Some(false) {
-        confirm_unless_superuser_remains(ctx, &user, "demote", options.yes).await?;
-    }
+/// The changes to a user, checked.
+fn changes(options: &UpdateUser) -> Result<update::UpdateUser, CliError> {
     let username = match options.username.as_deref() {
         Some("") => Some(None),
         Some(name) => Some(Some(Username::parse(name).map_err(auth::Error::from)?)),
         None => None,
     };
-    let changes = update::UpdateUser {
+    Ok(update::UpdateUser {
         username,
-        full_name: options.full_name.map(|name| Some(name).filter(|name| !name.is_empty())),
-        roles: (options.no_roles || !options.roles.is_empty()).then_some(options.roles),
+        full_name: options.full_name.clone().map(|name| Some(name).filter(|name| !name.is_empty())),
+        roles: (options.no_roles || !options.roles.is_empty()).then(|| options.roles.clone()),
         superuser: options.superuser,
         verified: options.verified,
-        custom_claims: options.claims,
+        custom_claims: options.claims.clone(),
         ..update::UpdateUser::default()
-    };
+    })
+}
+
+async fn update(
+    ctx: &Context,
+    output: &mut Output<'_>,
+    options: &UpdateUser,
+    changes: update::UpdateUser,
+) -> Result<(), CliError> {
+    let user = find(ctx, &options.name.user).await?;
+    if options.superuser == Some(false) {
+        confirm_unless_superuser_remains(ctx, &user, "demote", options.yes).await?;
+    }
     let before = user.sessions_valid_after;
     let user = match update_user_as_operator(ctx, &user, changes, Origin::process()).await {
         Ok(user) => user,

@@ -89,6 +89,11 @@ impl PublicKey {
 }
 
 impl KeyPair {
+    /// The algorithm of its signatures.
+    pub fn algorithm(&self) -> SigningAlgorithm {
+        self.public.algorithm()
+    }
+
     /// A new key pair.
     pub fn generate(algorithm: SigningAlgorithm, rng: &Rng) -> Self {
         loop {

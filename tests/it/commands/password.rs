@@ -34,7 +34,7 @@ fn ctrl_c_creates_nobody_and_restores_the_terminal() {
     // Not read yet, maybe, when the program has ended.
     terminal.wait_for("no password was entered");
     assert!(terminal.echoes(), "the terminal is restored");
-    assert_eq!(plan.json(&["users", "list"], ""), json!([]));
+    assert!(!plan.dir().join("data").exists(), "a store was created");
 }
 
 #[test]
@@ -44,5 +44,13 @@ fn an_empty_password_is_refused() {
     terminal.type_keys("\r");
     assert_eq!(terminal.wait().code(), Some(2), "{}", terminal.screen());
     assert!(terminal.echoes(), "the terminal is restored");
-    assert_eq!(plan.json(&["users", "list"], ""), json!([]));
+    assert!(!plan.dir().join("data").exists(), "a store was created");
+}
+
+#[test]
+fn a_password_that_is_refused_creates_no_store() {
+    let plan = Plan::embedded();
+    let output = plan.run(&["users", "create", "--email", EMAIL, "--password-stdin"], "short");
+    assert!(output.status.code() == Some(1) && text(&output.stderr).contains("invalid password"), "{output:?}");
+    assert!(!plan.dir().join("data").exists(), "a store was created");
 }

@@ -24,9 +24,9 @@ use std::collections::HashSet;
 
 use futures_util::future::try_join_all;
 
-use super::super::CliError;
 use super::super::arguments::{ImportFrom, ImportUsers};
 use super::super::output::Output;
+use super::super::{CliError, CommandNode};
 use super::record::{UserRecord, validate_record};
 use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
@@ -72,13 +72,26 @@ struct Import<'a> {
     dry_run: Option<DryRun>,
 }
 
-pub(super) async fn run(ctx: &Context, output: &mut Output<'_>, arguments: &ImportUsers) -> Result<(), CliError> {
+pub(super) fn run(arguments: &ImportUsers, node: CommandNode, output: &mut Output<'_>) -> Result<(), CliError> {
     let options = Options::check(arguments)?;
+    for path in &arguments.files {
+        Source::check(path, arguments.from)?;
+    }
     let unit = match arguments.from {
         ImportFrom::Signet | ImportFrom::Auth0 => "line",
         ImportFrom::Firebase | ImportFrom::Supabase | ImportFrom::Keycloak | ImportFrom::Clerk => "record",
     };
     let report = ImportReport::create(arguments.dry_run, unit, arguments.report.as_deref())?;
+    node.run(async |ctx: &Context| import(ctx, arguments, options, report, output).await)
+}
+
+async fn import(
+    ctx: &Context,
+    arguments: &ImportUsers,
+    options: Options,
+    report: ImportReport,
+    output: &mut Output<'_>,
+) -> Result<(), CliError> {
     let dry_run = arguments.dry_run.then(DryRun::default);
     let mut import = Import { ctx, options, report, batch: Vec::new(), dry_run };
     let result = import.read_files(arguments).await;

@@ -1,6 +1,6 @@
 //! The records of one file, in whichever form it has, with one record in memory at a time.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
@@ -36,6 +36,15 @@ pub(super) struct Source {
 }
 
 impl Source {
+    /// Checks that a file can be opened. A pipe is only found, because it can be read once.
+    pub(super) fn check(path: &Path, from: ImportFrom) -> Result<(), CliError> {
+        if path == Path::new("-") {
+            return Ok(());
+        }
+        let metadata = fs::metadata(path).map_err(CliError::io(format!("opening {}", path.display())))?;
+        if metadata.is_file() { Self::open(path, from).map(drop) } else { Ok(()) }
+    }
+
     /// Opens a file; `-` is stdin.
     pub(super) fn open(path: &Path, from: ImportFrom) -> Result<Self, CliError> {
         let opening = || format!("opening {}", path.display());
