@@ -103,7 +103,20 @@ fn with_scopes(event: Event, scopes: &[String]) -> Event {
 /// If the revocation cannot be published, this node still refuses the key, the others do within a minute, because the
 /// row says so, and publishing is repeated. Idempotent.
 pub async fn deactivate(ctx: &Context, project: ProjectId, key: ApiKeyId, origin: Origin) -> Result<ApiKey, Error> {
-    deactivate_and_record(ctx, project, key, origin, false).await
+    let deactivated = deactivate_and_record(ctx, project, key, origin, false).await?;
+    match deactivated.publish_error {
+        None => Ok(deactivated.key),
+        Some(error) => Err(error),
+    }
+}
+
+/// A key whose row says that it is deactivated.
+struct Deactivated {
+    key: ApiKey,
+    /// True if this call has deactivated it.
+    was_active: bool,
+    /// Why the revocation could not be published, if it could not.
+    publish_error: Option<Error>,
 }
 
 /// `is_one_of_many`: see [`Event::one_of_many`].
@@ -113,19 +126,20 @@ async fn deactivate_and_record(
     key: ApiKeyId,
     origin: Origin,
     is_one_of_many: bool,
-) -> Result<ApiKey, Error> {
+) -> Result<Deactivated, Error> {
     let ctx = ctx.clone();
     run_to_completion(async move {
         let now = ctx.now();
         let row = ctx.accounts.deactivate_api_key(project, key, now).await?.ok_or(Error::NotFound)?;
-        if row.deactivated_at == Some(now) {
+        let was_active = row.deactivated_at == Some(now);
+        if was_active {
             let event = Event::of_user(EventType::ApiKeyDeactivated, row.user, origin).one_of_many(is_one_of_many);
             audit::record(&ctx, event.detail("api_key", key.to_string()).of_superuser(is_of_superuser(&row)));
         }
         let ttl = ctx.node.retention.revocation_ttl();
         if row.deactivated_at.is_some_and(|deactivated_at| deactivated_at + ttl <= now) {
             // No token that was issued from it can be valid, and every node has read the row since.
-            return Ok(row);
+            return Ok(Deactivated { key: row, was_active, publish_error: None });
         }
         let expires_at = now + ttl;
         let published = publish_revocation(&ctx, Target::ApiKey(key), expires_at).await;
@@ -136,7 +150,7 @@ async fn deactivate_and_record(
             // This node has applied it, so reading the row again will not publish it.
             ctx.node.revocations.add_unpublished([revocation]);
         }
-        published.map(|()| row)
+        Ok(Deactivated { key: row, was_active, publish_error: published.err() })
     })
     .await
 }

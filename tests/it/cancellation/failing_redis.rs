@@ -1,6 +1,8 @@
 //! Operations one of whose steps a store refuses. If it is the second step, which is that of Redis, the same node or
 //! the durable revocations make up for it.
 
+use signet::auth::api_keys::administer::deactivate_all;
+use signet::auth::audit::{self, EventFilter, EventRange};
 use signet::auth::revocation::durable::{reapply, reapply_after_failover};
 use signet::auth::tokens::client_credentials::issue_for_api_key;
 use signet::auth::tokens::verify::{VerifyError, verify_access_token};
@@ -55,6 +57,26 @@ async fn deactivated_key_is_revoked_though_redis_refuses() {
     // Services that follow the feed read no rows.
     reapply_after_failover(&a).await;
     assert!(is_published(&a, &Target::ApiKey(key.id)).await);
+}
+
+/// Its row says that it is deactivated, so a repetition passes over it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unpublished_key_counts_as_deactivated() {
+    let fleet = fleet_on_servers().await;
+    let a = fleet.node().await;
+    let user = user(&a, "holder").await;
+    for _ in 0..3 {
+        create_key(&a, &user).await;
+    }
+    let deactivate = async || deactivate_all(&a, Origin::process(), async || {}).await;
+    while_redis_refuses_writes(&fleet, deactivate()).await;
+    fleet.clock.advance(Duration::from_secs(1));
+    assert_eq!(deactivate().await.unwrap(), 2);
+    audit::flush(&a).await;
+    let filter = EventFilter { types: vec!["api_key.all_deactivated".to_owned()], ..EventFilter::default() };
+    let recorded = audit::list(&a, &filter, EventRange::Newest, 10, Duration::ZERO).await.unwrap().events;
+    let counts: Vec<_> = recorded.iter().map(|event| event.record.details["count"].clone()).collect();
+    assert_eq!(counts, [2, 1]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
