@@ -126,10 +126,11 @@ async fn clean_outbox(ctx: &Context) {
 /// Re-seals TOTP secrets with the first secret, so that the others can be removed from the settings. Once per start,
 /// repeated until it succeeds.
 async fn reseal(ctx: &Context) {
+    let mut count = 0;
     loop {
-        match reseal_secrets(ctx).await {
-            Ok(0) => return,
-            Ok(count) => return tracing::info!(count, "TOTP secrets re-sealed with the first secret"),
+        match reseal_secrets(ctx, &mut count).await {
+            Ok(()) if count == 0 => return,
+            Ok(()) => return tracing::info!(count, "TOTP secrets re-sealed with the first secret"),
             Err(error) => tracing::warn!(%error, "re-sealing TOTP secrets failed"),
         }
         tokio::time::sleep(CLEANUP_INTERVAL).await;

@@ -148,9 +148,10 @@ impl Attempt {
 
 /// Seals again, with the first of the configured secrets, every TOTP secret that is sealed with another one, so that an
 /// old secret can be removed from the settings without locking users out. Runs at startup; repeating it is harmless.
-/// Skips a secret that cannot be opened, which is logged. Returns how many were sealed again.
-pub async fn reseal_secrets(ctx: &Context) -> Result<u64, Error> {
-    let (mut after, mut resealed) = (0, 0);
+/// Skips a secret that cannot be opened, which is logged. Adds the number of those sealed again to `resealed`, also if it
+/// fails in between.
+pub async fn reseal_secrets(ctx: &Context, resealed: &mut u64) -> Result<(), Error> {
+    let mut after = 0;
     loop {
         let page = ctx.accounts.sealed_totps(after, PAGE).await?;
         for (number, user, old) in &page {
@@ -160,11 +161,11 @@ pub async fn reseal_secrets(ctx: &Context) -> Result<u64, Error> {
             }
             let Ok(secret) = TotpSecret::open(ctx, *user, old) else { continue };
             if ctx.accounts.reseal_totp(*user, old, &secret.seal(ctx, *user)?).await? {
-                resealed += 1;
+                *resealed += 1;
             }
         }
         if page.len() < PAGE as usize {
-            return Ok(resealed);
+            return Ok(());
         }
     }
 }
