@@ -2,6 +2,7 @@
 
 mod arguments;
 mod help;
+mod import;
 
 use std::time::Duration;
 

@@ -197,14 +197,18 @@ impl Import<'_> {
             }
             None => {
                 let results = self.ctx.accounts.import_users(&users).await?;
+                // They are stored, so all of them count, also if a line of the report cannot be written.
+                let mut reported = Ok(());
                 for (pending, result) in batch.into_iter().zip(results) {
                     let taken = match result {
                         Created::Created(_) => None,
                         Created::EmailTaken => Some(ReasonCode::EmailTaken),
                         Created::UsernameTaken => Some(ReasonCode::UsernameTaken),
                     };
-                    self.add(pending, taken)?;
+                    let added = self.add(pending, taken);
+                    reported = reported.and(added);
                 }
+                reported?;
             }
         }
         self.report.flush()
