@@ -81,6 +81,12 @@ impl Node {
         issue_for_api_key(&self.ctx, self.key.reveal(), None, native_request(&self.ctx)).await.unwrap().access
     }
 
+    /// When the key was last used, by its row.
+    async fn last_used_at(&self) -> Option<Timestamp> {
+        let (row, _) = self.ctx.accounts.api_key(self.key.prefix()).await.unwrap().unwrap();
+        row.last_used_at
+    }
+
     /// Advances the clock and marks the revocations as fresh, without reading them.
     fn advance_fresh(&self, span: Duration) {
         self.clock.advance(span);
@@ -304,10 +310,7 @@ async fn revocation_read_before_a_failure_is_published() {
 #[tokio::test]
 async fn last_use_of_keys_is_written_in_batches() {
     let node = node().await;
-    let last_used_at = async || {
-        let (row, _) = node.ctx.accounts.api_key(node.key.prefix()).await.unwrap().unwrap();
-        row.last_used_at
-    };
+    let last_used_at = || node.last_used_at();
     for _ in 0..3 {
         verify(&node.ctx, node.key.reveal(), Requirements::default()).await.unwrap();
         node.advance_fresh(SECOND);
@@ -317,6 +320,19 @@ async fn last_use_of_keys_is_written_in_batches() {
     assert_eq!(last_used_at().await, Some(START + 2 * SECOND));
     flush_api_key_usage(&node.ctx).await;
     assert_eq!(last_used_at().await, Some(START + 2 * SECOND), "nothing is written without a use");
+}
+
+#[tokio::test]
+async fn last_use_is_kept_while_it_cannot_be_written() {
+    let node = node().await;
+    verify(&node.ctx, node.key.reveal(), Requirements::default()).await.unwrap();
+    let database = rusqlite::Connection::open(node.data.path().join("signet.db")).unwrap();
+    database.execute_batch("ALTER TABLE api_keys RENAME TO hidden").unwrap();
+    flush_api_key_usage(&node.ctx).await;
+    database.execute_batch("ALTER TABLE hidden RENAME TO api_keys").unwrap();
+    assert_eq!(node.last_used_at().await, None);
+    flush_api_key_usage(&node.ctx).await;
+    assert_eq!(node.last_used_at().await, Some(START));
 }
 
 #[tokio::test]

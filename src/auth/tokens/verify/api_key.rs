@@ -127,15 +127,19 @@ async fn read_keys(
     Ok(())
 }
 
-/// Writes when keys were last used. Called every minute, and at shutdown.
+/// Writes when keys were last used. Called every minute, and at shutdown. What cannot be written is kept for the next
+/// call.
 pub async fn flush_api_key_usage(ctx: &Context) {
     let used = ctx.node.api_key_cache.take_used();
-    for (number, part) in used.chunks(MAX_WRITTEN).enumerate() {
+    let mut unwritten = &used[..];
+    while !unwritten.is_empty() {
+        let (part, rest) = unwritten.split_at(unwritten.len().min(MAX_WRITTEN));
         if let Err(error) = ctx.accounts.touch_api_keys(part).await {
-            let keys = used.len() - number * MAX_WRITTEN;
-            tracing::warn!(%error, keys, "last use of API keys not written");
+            let (keys, dropped) = (unwritten.len(), ctx.node.api_key_cache.keep_unwritten(unwritten));
+            tracing::warn!(%error, keys, dropped, "last use of API keys not written");
             return;
         }
+        unwritten = rest;
     }
 }
 

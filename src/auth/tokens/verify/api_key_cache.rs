@@ -30,6 +30,10 @@ const UNKNOWN_CAPACITY: u64 = 64 * 1024;
 /// Short nevertheless, so that a key whose row is restored from a backup works soon.
 const UNKNOWN_TTL: Duration = Duration::from_secs(10);
 
+/// The most times of use that are kept because they could not be written, some 5 MB. Those of the last minute come on
+/// top.
+const MAX_UNWRITTEN: usize = 100_000;
+
 /// A query for up to this many keys needs no permit. A larger batch may have to wait for one.
 const FEW_KEYS: usize = 16;
 
@@ -143,6 +147,24 @@ impl ApiKeyCache {
         }
         self.last_used.lock().map(|mut last_used| last_used.drain().collect()).unwrap_or_default()
     }
+
+    /// Keeps uses that could not be written for the next time, beside those recorded since, and returns how many of them
+    /// were too many.
+    pub(super) fn keep_unwritten(&self, uses: &[(ApiKeyId, Timestamp)]) -> usize {
+        let Ok(mut last_used) = self.last_used.lock() else { return uses.len() };
+        let mut dropped = 0;
+        for (key, used_at) in uses {
+            if let Some(recorded) = last_used.get_mut(key) {
+                *recorded = (*recorded).max(*used_at);
+            } else if last_used.len() < MAX_UNWRITTEN {
+                last_used.insert(*key, *used_at);
+            } else {
+                dropped += 1;
+            }
+        }
+        self.any_used.store(true, Ordering::Relaxed);
+        dropped
+    }
 }
 
 #[cfg(test)]
@@ -184,6 +206,29 @@ mod tests {
     #[test]
     fn a_hundred_thousand_small_keys_fit() {
         assert!(u64::from(size(&key(1))) * 100_000 < MAX_BYTES, "{}", size(&key(1)));
+    }
+
+    #[test]
+    fn unwritten_uses_are_kept_beside_newer_ones() {
+        let cache = ApiKeyCache::default();
+        let key = |number: u128| ApiKeyId(Uuid::from_u128(number));
+        let [old, new] = [1, 2].map(Timestamp::from_secs);
+        cache.record_use(key(1), new);
+        assert_eq!(cache.keep_unwritten(&[(key(1), old), (key(2), old)]), 0);
+        let mut used = cache.take_used();
+        used.sort_unstable();
+        assert_eq!(used, [(key(1), new), (key(2), old)]);
+        assert!(cache.take_used().is_empty());
+    }
+
+    #[test]
+    fn unwritten_uses_are_bounded() {
+        let cache = ApiKeyCache::default();
+        let uses: Vec<_> = (0..MAX_UNWRITTEN as u128 + 5)
+            .map(|number| (ApiKeyId(Uuid::from_u128(number)), Timestamp::default()))
+            .collect();
+        assert_eq!(cache.keep_unwritten(&uses), 5);
+        assert_eq!(cache.take_used().len(), MAX_UNWRITTEN);
     }
 
     #[test]
