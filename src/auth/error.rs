@@ -241,7 +241,7 @@ impl VerifyError {
         match self {
             Self::Token(TokenError::Malformed) => "malformed",
             Self::Token(TokenError::WrongType | TokenError::UnsupportedAlgorithm) => "wrong_type",
-            Self::Token(TokenError::UnknownKey) => "unknown_key",
+            Self::Token(TokenError::UnknownKey | TokenError::MissingKid) => "unknown_key",
             Self::Token(TokenError::RevokedKey) => "revoked_key",
             Self::Token(TokenError::BadSignature) => "bad_signature",
             Self::Token(TokenError::Expired) | Self::ExpiredKey => "expired",

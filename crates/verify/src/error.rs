@@ -15,6 +15,9 @@ pub enum TokenError {
     /// No key of the set has its `kid`.
     #[error("unknown key")]
     UnknownKey,
+    /// It names no key. Signet issues no such token, so no newer key set can verify it.
+    #[error("no kid")]
+    MissingKid,
     /// Its key was revoked.
     #[error("revoked key")]
     RevokedKey,
@@ -42,7 +45,7 @@ impl TokenError {
             Self::Malformed => "malformed",
             Self::UnsupportedAlgorithm => "unsupported_algorithm",
             Self::WrongType => "wrong_type",
-            Self::UnknownKey => "unknown_key",
+            Self::UnknownKey | Self::MissingKid => "unknown_key",
             Self::RevokedKey => "revoked_key",
             Self::BadSignature => "bad_signature",
             Self::Expired => "expired",

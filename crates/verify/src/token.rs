@@ -79,7 +79,7 @@ impl<'t> UnverifiedToken<'t> {
             if !has_type(header) {
                 return Err(TokenError::WrongType);
             }
-            let kid = header.kid.as_deref().ok_or(TokenError::UnknownKey)?;
+            let kid = header.kid.as_deref().ok_or(TokenError::MissingKid)?;
             let key = keys.iter().find(|key| key.public_key().kid() == kid).ok_or(TokenError::UnknownKey)?;
             if accepts(&header.alg, key.public_key()) { Ok(key) } else { Err(TokenError::UnsupportedAlgorithm) }
         })

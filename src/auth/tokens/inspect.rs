@@ -122,7 +122,7 @@ impl RefusalReason {
                 TokenError::Malformed => "It is not complete, or no token or API key of this service.",
                 TokenError::WrongType => "It is a token, but not one that gives access.",
                 TokenError::UnsupportedAlgorithm => "Its header names an algorithm that its key does not have.",
-                TokenError::UnknownKey => {
+                TokenError::UnknownKey | TokenError::MissingKid => {
                     "Its header names no key of this service: another one issued it, or the key is gone."
                 }
                 TokenError::RevokedKey => "The key that signed it was revoked.",

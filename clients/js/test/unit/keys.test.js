@@ -64,6 +64,17 @@ test('an unknown kid is unavailable while the keys cannot be fetched', async (t)
   }
 });
 
+test('a token without a kid is refused at once while the keys cannot be fetched', async (t) => {
+  const { signet, verifier } = await setUp(t, { feed: 'off' });
+  signet.clock.stop();
+  await verifier.verify(await signet.token());
+  signet.intercept = unreachable;
+  signet.clock.advance(1_100);
+  const before = signet.count(JWKS);
+  assert.equal(await verdict(verifier.verify(await signet.token({}, { kid: undefined }))), 'unknown_key');
+  assert.equal(signet.count(JWKS), before);
+});
+
 test('a made-up kid is unknown once the keys can be fetched again', async (t) => {
   const { signet, verifier } = await setUp(t, { feed: 'off' });
   signet.clock.stop();

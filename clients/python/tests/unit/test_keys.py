@@ -66,6 +66,10 @@ def test_a_token_without_a_kid_causes_no_fetch() -> None:
     setup = Setup()
     assert setup.code(setup.server.token(header={"kid": ...})) == "unknown_key"
     assert setup.fetches == 1
+    setup.server.down = True
+    fetched = len(setup.driver.fetched)
+    assert setup.code(setup.server.token(header={"kid": ...})) == "unknown_key"
+    assert len(setup.driver.fetched) == fetched
 
 
 def test_keys_expire_with_the_response() -> None:

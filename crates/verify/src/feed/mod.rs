@@ -83,7 +83,7 @@ pub enum FrameError {
     /// Longer than [`MAX_FRAME_LENGTH`], or more than [`MAX_ENTRIES`] entries.
     #[error("too long")]
     TooLong,
-    /// Not a JWS in compact form with the payload of a frame.
+    /// Not a JWS in compact form with a `kid` and the payload of a frame.
     #[error("malformed")]
     Malformed,
     /// A JWS of another type or algorithm.

@@ -96,6 +96,8 @@ async fn read_keys(client: &Client, state: &State, url: &Url) -> Result<(), Foll
 mod tests {
     use std::sync::atomic::AtomicUsize;
 
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
     use tokio::runtime::Handle;
@@ -255,6 +257,18 @@ mod tests {
         let refusal = || verifier.verify_now(&token("made-up")).unwrap_err();
         assert_eq!(refusal(), VerifyError::Unavailable, "the keys were not read yet");
         until_unknown(async || refusal()).await;
+    }
+
+    #[tokio::test]
+    async fn token_without_a_kid_needs_no_reading() {
+        let (verifier, requests) = verifier_with(503).await;
+        let before = requests.load(Ordering::Relaxed);
+        let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"EdDSA","typ":"at+jwt"}"#);
+        let token = format!("{header}.e30.{}", "A".repeat(86));
+        let refusals = [verifier.verify(&token).await.unwrap_err(), verifier.verify_now(&token).unwrap_err()];
+        assert_eq!(refusals, [VerifyError::Token(TokenError::MissingKid); 2]);
+        assert!(refusals.iter().all(|error| error.code() == "unknown_key" && !error.is_temporary()));
+        assert_eq!(requests.load(Ordering::Relaxed), before);
     }
 
     #[tokio::test]

@@ -121,6 +121,8 @@ fn algorithm_belongs_to_the_key() {
         let refused = keys.verify(&keys.sign(&header("EdDSA", kid), &text));
         assert_eq!(refused.err(), Some(TokenError::UnknownKey), "{kid}");
     }
+    let no_kid = keys.sign(&json!({"alg": "EdDSA", "typ": "at+jwt"}), &text);
+    assert_eq!(keys.verify(&no_kid).err(), Some(TokenError::MissingKid));
     // The signature of one key under the name of the other.
     for (mine, other) in
         [(header("EdDSA", "ed"), header("ES256", "ec")), (header("ES256", "ec"), header("EdDSA", "ed"))]
