@@ -185,7 +185,7 @@ pub enum Denial {
     #[error("not a project of the caller")]
     OtherProject,
     /// Superusers cannot delete themselves: the last one would leave nobody to create another.
-    #[error("a superuser cannot delete itself")]
+    #[error("superusers cannot delete themselves")]
     CannotDeleteSelf,
     /// The user has as many API keys as one may have.
     #[error("the user has too many API keys")]

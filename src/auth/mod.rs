@@ -15,9 +15,9 @@
 //!
 //! [`Context`] is the state that every operation is given, and [`request_context`] describes the client of a request.
 //! [`error`] lists every way in which an operation fails. [`retention`] computes with clock skew: how long revocations
-//! and keys are kept. [`overview`] and [`mails`] show administrators the state of nodes and mail. The other files are
-//! shared steps of the operations: [`identity`], [`idempotency`], [`one_time`], [`rate_limit`], [`reserved_scopes`],
-//! [`action_token`], `email_proof`, `invisible`, `mailing`, `run_to_completion`, `timing`.
+//! and keys are kept. [`overview`] and [`mail_admin`] show administrators the state of nodes and mail. The other files
+//! are shared steps of the operations: [`identity`], [`idempotency`], [`one_time`], [`rate_limit`],
+//! [`reserved_scopes`], [`action_token`], `email_proof`, `invisible`, `mailing`, `run_to_completion`, `timing`.
 //!
 //! The hot paths are [`tokens::verify`] and [`sessions::refresh`]. Imports between the folders form no circle, and no
 //! file that [`context`] imports imports it back.
@@ -32,8 +32,8 @@ pub mod error;
 pub mod idempotency;
 pub mod identity;
 mod invisible;
+pub mod mail_admin;
 mod mailing;
-pub mod mails;
 pub mod mfa;
 pub mod one_time;
 pub mod overview;

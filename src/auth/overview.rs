@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::auth::Error;
 use crate::auth::context::Context;
-use crate::auth::mails::failed_mails;
+use crate::auth::mail_admin::failed_mails;
 use crate::auth::revocation::followers::{Follower, followers};
 use crate::clock::Timestamp;
 use crate::store;

@@ -10,7 +10,7 @@ use super::{CliError, CommandNode};
 use crate::auth;
 use crate::auth::context::Context;
 use crate::auth::identity::Email;
-use crate::auth::mails::send_test_as_operator;
+use crate::auth::mail_admin::send_test_as_operator;
 
 /// The shortest wait of the command, whatever `mail.timeout` is: a mail server may greet slowly to deter spam.
 const MIN_WAIT: Duration = Duration::from_secs(60);

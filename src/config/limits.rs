@@ -119,9 +119,9 @@ limited_actions! {
     TotpAccount: "totp_account", 20 per 60 minutes, "totp:account", Skip,
         "enrollments of a second factor begun by one account";
     RevokeAccount: "revoke_account", 300 per 5 minutes, "revoke:account", Skip,
-        "access tokens of one account revoked singly";
+        "access tokens of one account revoked individually";
     RevokeClient: "revoke_address", 3000 per 5 minutes, "revoke:address", Skip,
-        "access tokens revoked singly from one client network";
+        "access tokens revoked individually from one client network";
     ApiKeyAccount: "api_key_account", 100 per 60 minutes, "api-key:account", Skip, "API keys created by one account";
     CreateClient: "create_address", 300 per 60 minutes, "create:address", Skip,
         "projects and API keys created from one client network";

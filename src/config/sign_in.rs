@@ -1,4 +1,4 @@
-//! The settings of sign-in: dialects, passwords, rate limits, codes and links.
+//! The settings of sign-in: dialects, accounts, passwords, codes and links, the second factor.
 
 use std::time::Duration;
 

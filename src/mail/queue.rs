@@ -1,7 +1,7 @@
 //! The mail thread: sends several mails concurrently and retries each until it is accepted, rejected permanently, or
 //! expired. Knows nothing of the operations that send mail.
 //!
-//! If the server refuses the connection or the login with a 5yz reply, as after a change of the password, the mails are
+//! If the server refuses the connection or the login with a 5xx reply, as after a change of the password, the mails are
 //! fine and an operator can mend it. So they wait, as they do while the server cannot be reached. A caller that waits
 //! for its mail is told at once.
 //!

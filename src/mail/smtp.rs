@@ -237,7 +237,7 @@ impl Smtp {
 }
 
 fn classify(doing: &str, error: &Error) -> SendError {
-    // RFC 5321, 4.2.1: a 5yz reply must not be retried unchanged. Anything else, broken connections included, may
+    // RFC 5321, 4.2.1: a 5xx reply must not be retried unchanged. Anything else, broken connections included, may
     // succeed later.
     let reason = describe(doing, error);
     if error.is_permanent() { SendError::Permanent(reason) } else { SendError::Temporary(reason) }
@@ -251,7 +251,7 @@ fn unreachable(why: SendError) -> SendError {
     }
 }
 
-/// A 5yz reply to the greeting, STARTTLS or the login concerns all mails too.
+/// A 5xx reply to the greeting, STARTTLS or the login concerns all mails too.
 fn refuses_client(why: SendError) -> SendError {
     match why {
         SendError::Permanent(why) => SendError::ClientRefused(why),

@@ -77,7 +77,7 @@ pub async fn sign_out_token(ctx: &Context, token: &str, origin: Origin) -> Resul
 
 /// Ends a session that an authentic token of ours names, even if the store does not know it. A failover may have lost
 /// its record while its access tokens are still valid, so the revocation is published nevertheless, within the limits
-/// of tokens that are revoked singly. Idempotent.
+/// of tokens that are revoked individually. Idempotent.
 pub async fn end_session_of(ctx: &Context, user: UserId, session: SessionId, origin: Origin) -> Result<(), Error> {
     let ended = sign_out(ctx, user, SignOutScope::One(session), origin.clone()).await?;
     let now = ctx.now();

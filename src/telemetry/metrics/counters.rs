@@ -38,7 +38,7 @@ macro_rules! counters {
 counters! {
     OpenConnections: Gauge "signet_open_connections", "Open connections.";
     Connections: Counter "signet_connections_total", "Accepted connections.";
-    ConnectionsRefused: Counter "signet_connections_refused_total", "Refused connections.";
+    ConnectionsRefused: Counter "signet_connections_refused_total", "Failed attempts to accept a connection, for lack of file descriptors or memory.";
     CutOffByShare: Counter "signet_connections_cut_off_total" ["reason" = "network_share"], "Connections cut off, by reason.";
     CutOffByHeldBytes: Counter "signet_connections_cut_off_total" ["reason" = "held_bytes"], "Connections cut off, by reason.";
     CutOffByWriteTimeout: Counter "signet_connections_cut_off_total" ["reason" = "write_timeout"], "Connections cut off, by reason.";

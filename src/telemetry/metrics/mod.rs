@@ -301,8 +301,11 @@ impl Metrics {
             .value(feed.history);
         page.gauge("signet_revocation_feed_snapshot_entries", "Entries of the last published snapshot.")
             .value(feed.snapshot_entries);
-        page.gauge("signet_revocation_feed_snapshot_bytes", "Bytes of the last published snapshot, in both forms.")
-            .value(feed.snapshot_bytes);
+        page.gauge(
+            "signet_revocation_feed_snapshot_bytes",
+            "Bytes of the last published snapshot, plain and compressed together.",
+        )
+        .value(feed.snapshot_bytes);
         if let Some(since) = snapshot.signing_since {
             page.gauge("signet_signing_key_age_seconds", "Time since the signing key started to sign.")
                 .value(now.since(since).as_secs_f64());

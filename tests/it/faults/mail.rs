@@ -1,6 +1,6 @@
 //! The mail server is unreachable, silent, or refuses mail: requests for codes and links get the same responses in the
 //! same time, the queue stays within its capacity, and queued mails are delivered when the server works again. A
-//! permanent refusal of a mail (RFC 5321, 4.2.1: 5yz) is not retried.
+//! permanent refusal of a mail (RFC 5321, 4.2.1: 5xx) is not retried.
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;

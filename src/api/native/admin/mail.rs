@@ -12,7 +12,7 @@ use crate::api::{FORBIDDEN, RATE_LIMITED};
 use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::auth::identity::EmailError;
-use crate::auth::mails::{self, ListedMail};
+use crate::auth::mail_admin::{self, ListedMail};
 use crate::clock::Timestamp;
 use crate::http::{Request, Response};
 
@@ -175,7 +175,7 @@ struct TestMailResult {
 )]
 async fn read_state(ctx: Context, request: Request) -> Result<Response, Problem> {
     require_superuser(&ctx, &request).await?;
-    let state = mails::mail_queue(&ctx);
+    let state = mail_admin::mail_queue(&ctx);
     let body = MailState {
         outbox: state.has_outbox,
         destination: state.destination,
@@ -214,7 +214,7 @@ pub(super) const STATE: Endpoint = endpoint! {
 async fn list_outbox(ctx: Context, request: Request) -> Result<Response, Problem> {
     require_superuser(&ctx, &request).await?;
     let query = request.query()?;
-    let page = mails::stored_mails(&ctx, query.get("cursor").map(str::to_owned), limit(&query)?).await?;
+    let page = mail_admin::stored_mails(&ctx, query.get("cursor").map(str::to_owned), limit(&query)?).await?;
     let letters = page.mails.into_iter().map(|mail| StoredLetterHead {
         name: mail.name,
         written_at: mail.written_at,
@@ -245,7 +245,7 @@ pub(super) const LIST_OUTBOX: Endpoint = endpoint! {
 )]
 async fn read_letter(ctx: Context, request: Request) -> Result<Response, Problem> {
     let by = require_recent_superuser(&ctx, &request).await?;
-    let letter = mails::stored_letter(&ctx, request.param("name"), origin(&ctx, &by, &request)).await?;
+    let letter = mail_admin::stored_letter(&ctx, request.param("name"), origin(&ctx, &by, &request)).await?;
     let body = StoredLetterBody {
         name: letter.mail.name,
         written_at: letter.mail.written_at,
@@ -281,7 +281,7 @@ async fn send_test(ctx: Context, mut request: Request) -> Result<Response, Probl
     let body: TestMailRequest = request.json().await?;
     let (origin, began) = (origin(&ctx, &by, &request), Instant::now());
     let request_ctx = request_context(&ctx, &request);
-    let failure = mails::send_test(&ctx, &body.to, request_ctx, origin).await?;
+    let failure = mail_admin::send_test(&ctx, &body.to, request_ctx, origin).await?;
     let body = TestMailResult {
         accepted: failure.is_none(),
         destination: ctx.node.mailer.destination().to_owned(),

@@ -99,7 +99,7 @@ fn any_length_allowed(call: &ApiCall, name: &str) -> bool {
     let operation = call.name();
     matches!(
         (operation.as_str(), name),
-        // The pending enrolment counts, not the client's copy of its URI.
+        // The pending enrollment counts, not the client's copy of its URI.
         ("PUT /auth/login/totp", "uri")
         // The response must not reveal whether the address exists.
         | ("POST /api/v1/password-reset" | "POST /auth/login/recover/{email}", _)
