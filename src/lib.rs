@@ -47,8 +47,8 @@
 //! token ([`auth::tokens::verify`]) is a lookup in memory.
 //!
 //! # Changing it
-//! `docs/project/contributing.md` says where to add a call, an error, a setting, a limit, a metric, a letter, a claim, a
-//! column, or a migration.
+//! `docs/project/contributing.md` says where things are, and where to add a call, a dialect, an error, a setting, a
+//! limit, a metric, a letter, a claim, a column, or a migration.
 
 pub mod api;
 pub mod auth;

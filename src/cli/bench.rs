@@ -24,7 +24,7 @@ use crate::auth;
 use crate::auth::accounts::delete::delete_user;
 use crate::auth::audit::Origin;
 use crate::auth::context::Context;
-use crate::config::{Config, ConsoleListener};
+use crate::config::{Api, Config, ConsoleListener};
 use crate::node::serve::{Running, serve_during};
 use crate::node::stores::store_names;
 use crate::store::accounts::{Created, User};
@@ -135,12 +135,12 @@ fn for_measuring(mut config: Config) -> Config {
     config.audit.webhook = None;
     config.log.filter = "error".to_owned();
     config.log.otlp_endpoint = None;
-    let api = &mut config.api;
-    for dialect in [&mut api.unturned, &mut api.myauth, &mut api.codes.dialect, &mut api.ucontact, &mut api.v1] {
+    let Api { native, unturned, myauth, codes, ucontact, v1 } = &mut config.api;
+    for dialect in [unturned, myauth, &mut codes.dialect, ucontact, v1] {
         dialect.enabled = false;
     }
-    (api.native.enabled, api.native.prefix) = (true, String::new());
-    api.native.access = api.native.access.max(MIN_ACCESS);
+    (native.enabled, native.prefix) = (true, String::new());
+    native.access = native.access.max(MIN_ACCESS);
     config
 }
 

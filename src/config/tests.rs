@@ -65,9 +65,9 @@ fn shipped_file_contains_the_defaults() {
 fn password_length_applies_to_dialects_without_their_own() {
     let stricter = SHIPPED.replace("\nmin_length = 8\n", "\nmin_length = 12\n");
     let config = load(&stricter, &[], &[]).unwrap();
-    let api = &config.api;
-    let dialects = [&api.native, &api.unturned, &api.myauth, &api.codes.dialect, &api.ucontact, &api.v1];
-    assert_eq!(dialects.map(|dialect| dialect.min_password_length), [12, 12, 12, 12, 12, 6]);
+    let min_lengths = config.api.all().map(|(name, dialect)| (name, dialect.min_password_length));
+    let expected = [("native", 12), ("unturned", 12), ("myauth", 12), ("codes", 12), ("ucontact", 12), ("v1", 6)];
+    assert_eq!(min_lengths, expected);
 }
 
 #[test]
