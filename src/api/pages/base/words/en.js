@@ -48,7 +48,7 @@ export default {
   'error.mfa_required': 'Enter the code of your second factor.',
   'error.invalid_link': 'This link is invalid, already used or expired.',
   'error.mail_not_sent': 'The email could not be sent. Try again in a moment.',
-  'error.too_many_api_keys': 'You have too many API keys. Deactivate some first.',
+  'error.too_many_api_keys': 'You have too many API keys. Delete some first.',
   'error.forbidden': 'You do not have permission to do this.',
   'error.not_found': 'This does not exist any more.',
 };

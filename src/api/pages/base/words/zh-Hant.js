@@ -48,7 +48,7 @@ export default {
   'error.mfa_required': '請輸入第二重驗證的代碼。',
   'error.invalid_link': '這個連結無效、已使用過或已過期。',
   'error.mail_not_sent': '郵件無法寄出，請稍後再試。',
-  'error.too_many_api_keys': '您的 API 金鑰太多，請先停用一些。',
+  'error.too_many_api_keys': '您的 API 金鑰太多，請先刪除一些。',
   'error.forbidden': '您沒有權限進行這個操作。',
   'error.not_found': '這個項目已不存在。',
 };
