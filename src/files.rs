@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_root_creates_belongs_to_the_owner_of_the_folder() {
+    fn files_of_root_belong_to_the_owner_of_the_folder() {
         assert_eq!(inherited((998, 997)), Some((998, 997)));
         assert_eq!(inherited((0, 997)), None);
     }

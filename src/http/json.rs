@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn json_media_types_are_recognised() {
+    fn json_media_types_are_recognized() {
         for yes in ["application/json", "Application/JSON ; charset=utf-8", "application/problem+json"] {
             assert!(is_json_media_type(yes), "{yes}");
         }

@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 /// Size of hyper's initial read buffer; Signet's requests and responses are smaller.
 const BUFFER_SIZE: usize = 8 * 1024;
 
-/// A worker's transfer buffer. It is initialised once; a buffer per connection would have to be cleared for each read.
+/// A worker's transfer buffer. It is initialized once; a buffer per connection would have to be cleared for each read.
 #[derive(Clone)]
 pub(super) struct SharedBuffer(Rc<RefCell<Box<[u8; BUFFER_SIZE]>>>);
 

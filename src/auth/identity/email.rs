@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn long_texts_are_refused_before_they_are_normalised() {
+    fn long_texts_are_refused_before_they_are_normalized() {
         let combining = format!("a{}@example.org", "\u{301}\u{323}".repeat(15_000));
         let label = (0..300).map(|at| char::from_u32(0x4e00 + at).unwrap()).collect::<String>();
         for text in [combining, format!("a@{label}.org"), format!("a@{}org", "é.".repeat(20_000))] {

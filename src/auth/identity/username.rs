@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn long_texts_are_refused_before_they_are_normalised() {
+    fn long_texts_are_refused_before_they_are_normalized() {
         let name = |character: &str, count: usize| Username::parse(&character.repeat(count)).map(|name| name.display);
         // Each group of four characters is one after normalizing.
         assert_eq!(name("\u{3b1}\u{313}\u{300}\u{345}", MAX_LENGTH), Ok("\u{1f82}".repeat(MAX_LENGTH)));

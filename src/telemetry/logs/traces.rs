@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_still_waits_is_sent_at_the_end() {
+    fn the_last_spans_are_sent_at_the_end() {
         let collector = TcpListener::bind("127.0.0.1:0").unwrap();
         let traces = Traces::to(&format!("http://{}", collector.local_addr().unwrap())).unwrap();
         let subscriber = tracing_subscriber::registry().with(vec![traces.layer()]);

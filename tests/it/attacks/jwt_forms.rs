@@ -1,4 +1,4 @@
-//! Near misses of a token: claims of other types, other serialisations, and tokens that are cut, extended or
+//! Near misses of a token: claims of other types, other serializations, and tokens that are cut, extended or
 //! re-encoded.
 
 use base64::Engine;
@@ -131,7 +131,7 @@ async fn claims_of_a_wrong_type_are_refused() {
 
 /// RFC 7515, 7.2: neither as text nor as JSON within JSON.
 #[tokio::test]
-async fn json_serialisations_are_refused() {
+async fn json_serializations_are_refused() {
     let forger = Forger::start().await;
     let parts: Vec<&str> = forger.valid.split('.').collect();
     let signature = json!({"protected": parts[0], "signature": parts[2]});

@@ -325,7 +325,7 @@ async fn alternative_spellings_of_paths_are_refused() {
     server.get("/sessions").bearer_auth(&superuser).send_checked().await.is(200);
 }
 
-/// Sends the path byte for byte: a client library would normalise it.
+/// Sends the path byte for byte: a client library would normalize it.
 async fn send_raw(address: &str, method: &Method, path: &str, bearer: &str) -> String {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();

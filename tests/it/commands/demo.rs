@@ -79,7 +79,7 @@ fn is_folder_of_the_owner(folder: &Path) -> bool {
 }
 
 #[tokio::test]
-async fn what_the_demo_prints_works_and_sigint_deletes_it() {
+async fn the_demo_works_as_printed_and_sigint_deletes_it() {
     let demo = Demo::start(&["demo"], "Ctrl-C ends");
     let folders = demo.folders();
     assert!(folders.len() == 1 && is_folder_of_the_owner(&folders[0]), "{folders:?}");

@@ -2,7 +2,7 @@
 //!
 //! A node keeps its file locked, so the kernel tells whether the process is alive: a file that can be locked is left
 //! over from a process that died, and is removed. Nothing here must survive a crash, so nothing is written to the
-//! database or synchronised to disk.
+//! database or synchronized to disk.
 
 use std::collections::HashMap;
 use std::fs::{File, TryLockError};
