@@ -33,7 +33,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 CHART = ROOT / "packaging/helm/signet"
 TOOLS = pathlib.Path(sys.executable).parent
 
-# What an installation has to set.
+# The values that an installation must set.
 REQUIRED = {"publicUrl": "https://id.example.com", "secrets": {"name": "signet"}}
 # Every optional part of the chart.
 EVERYTHING = REQUIRED | {

@@ -6,7 +6,7 @@ import type { Options as StatOptions }
 import type { FieldConfig as TimeSeriesFields, Options as TimeSeriesOptions }
   from "@grafana/schema/dist/esm/raw/composable/timeseries/panelcfg/x/TimeSeriesPanelCfg_types.gen";
 
-// What JSON has for a type: values where it has enums.
+// A type as JSON has it: values in place of enums.
 type Json<T> =
   unknown extends T ? T
   : T extends string ? `${T}`

@@ -47,7 +47,7 @@ static IS_SKIPPING: AtomicBool = AtomicBool::new(false);
 pub enum AttemptPermit {
     /// From the counter that all clients share.
     Shared,
-    /// That counter is exhausted. From the budget of a network that the user signed in from.
+    /// From the budget of a network that the user signed in from, because the counter that all share is exhausted.
     KnownNetwork {
         /// The time until the counter that all share allows one more, as other networks are told.
         retry_after: Duration,

@@ -1,4 +1,4 @@
-//! Which block is computed from which (RFC 9106, 3.4): arithmetic on indices, without blocks.
+//! The blocks from which each block is computed (RFC 9106, 3.4): arithmetic on indices, without blocks.
 
 use argon2::Params;
 

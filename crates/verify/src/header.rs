@@ -85,7 +85,7 @@ pub(crate) fn header_segment(alg: &str, typ: &str, kid: &str) -> Box<str> {
     segment.into()
 }
 
-/// That of an access token.
+/// The header segment of an access token.
 pub fn access_token_header(alg: &str, kid: &str) -> Box<str> {
     header_segment(alg, ACCESS_TOKEN_TYPE, kid)
 }

@@ -29,8 +29,8 @@ impl LoginName {
         }
     }
 
-    /// What limits count: the same for all spellings of a name. Tries at a user's name have one counter, whatever the
-    /// spelling. If a name that no user has had one for each spelling, this would tell that no user has it.
+    /// The subject that limits count: the same for all spellings of a name, also if no user has the name. With a counter
+    /// for each spelling of such a name, the limits would tell it from the name of a user.
     pub fn limit_subject(&self) -> String {
         match self {
             Self::Email(email) => email.as_str().to_owned(),

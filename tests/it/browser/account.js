@@ -86,7 +86,7 @@ async function signUp(page) {
   await says(page, ': met');
   await press(page, 'Create account');
   await shows(page, 'Profile');
-  // What the user entered is text, whatever it looks like.
+  // The user's input is shown as text, although it is markup.
   if (await field(page, 'Name').inputValue() !== MARKUP) throw new Error('the name is changed');
   await says(page, 'not confirmed');
   await check(page, 'profile');

@@ -1,4 +1,4 @@
-// What other pages and other people cannot do to somebody who is signed in.
+// Attacks by other pages and other people on a user who is signed in.
 
 import { createServer } from 'node:http';
 

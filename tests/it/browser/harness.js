@@ -1,4 +1,4 @@
-// What the browser tests share: one Chromium, devices (contexts with their own cookies), mail, an authenticator app, and
+// Shared by the browser tests: one Chromium, devices (contexts with their own cookies), mail, an authenticator app, and
 // the rules that hold on every page. A test is a program that ends with 0.
 
 import { createHmac } from 'node:crypto';
@@ -147,9 +147,9 @@ export const shows = (page, name) => heading(page, name).waitFor();
 export const says = (page, text) => page.getByText(text).first().waitFor();
 
 /**
- * What must hold in every state: nothing that axe finds, in light and dark, and no overflow on the smallest screen or at 200 %. A
- * state is looked at once, over one of the stores. On a page of thousands of elements axe looks only at the part that
- * has changed, by its selector.
+ * Checks a state of a page: axe finds nothing, in light and dark, and nothing overflows, on the smallest screen or at
+ * 200 %. A state is checked once, over one of the stores. On a page of thousands of elements axe looks only at the part
+ * that has changed, by its selector.
  */
 export async function check(page, state, part) {
   if (server.looks === false) return;

@@ -92,7 +92,7 @@ fn run_with(server: &TestServer, program: &str, also: &Value, mut act: impl FnMu
 }
 
 async fn account_lives_in_the_browser_alone(server: &TestServer) {
-    // How a page looks does not depend on the stores.
+    // The look of a page does not depend on the stores.
     run(server, "account.js", json!({"looks": server.redis().is_none()})).await;
 }
 

@@ -83,7 +83,7 @@ async fn query_of_the_client_states_no_requirement(server: &TestServer) {
     let (key, _) = server.api_key(&user, &["read"]);
     let status =
         async |path: &str, credential: &str| server.get(path).bearer_auth(credential).send_checked().await.status;
-    // That of the exact path is the proxy's.
+    // The query of the exact path is the proxy's.
     assert_eq!(status("/verify/proxy?subject=user", &access).await, 200);
     assert_eq!(status("/verify/proxy?subject=user", &key).await, 401);
     assert_eq!(status("/verify/proxy?subject=user&path=/a?subject=x", &key).await, 401);

@@ -1,4 +1,4 @@
-//! Which revocations the feed has, and what its documents say of them.
+//! The revocations that the feed has, and what its documents say of them.
 
 use super::*;
 use crate::support::server::{SendRequest, TestServer, over_both_stores};

@@ -72,7 +72,7 @@ pub(crate) struct Server {
     options: Options,
     port: u16,
     child: Option<Child>,
-    /// What it refuses, as an option of `mail.py`, and its reply.
+    /// The command that it refuses, as an option of `mail.py`, and its reply.
     refusal: Option<(&'static str, String)>,
     reports: Arc<Mutex<Vec<Value>>>,
     sync_requests: AtomicUsize,

@@ -52,7 +52,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert files == {"py.typed"} | {file.name for file in (PACKAGE / "src" / "signet_verify").glob("*.py")}
         folders = {name.split("/")[0].split("-")[0] for name in archive.namelist()}
         assert folders == {"signet_verify", "signet_token_verify"}
-        # What an installer does with a wheel of Python files.
+        # As an installer does with a wheel of Python files.
         archive.extractall(folder / "site")
     return folder / "site"
 

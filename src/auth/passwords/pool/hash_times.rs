@@ -43,7 +43,7 @@ const OWN_SHARE: f64 = 0.75;
 pub(super) enum Priority {
     /// Lower than that of the workers.
     Low,
-    /// That of the process.
+    /// The priority of the process.
     Normal,
 }
 
