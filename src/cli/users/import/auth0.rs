@@ -117,7 +117,7 @@ pub(super) fn read(
         user.password_hash = hashes.hash_of(id)?;
     }
     if lacks_hash(&user) {
-        user.miss(ReasonCode::Password, "there is no hash of it");
+        user.add_missing(ReasonCode::Password, "there is no hash of it");
     }
     Ok(Ok(user))
 }
@@ -143,19 +143,19 @@ fn read_fields(fields: &Fields, selection: &Selection) -> Result<Incoming, Reaso
     providers.sort_unstable();
     providers.dedup();
     if !providers.is_empty() {
-        user.miss(ReasonCode::SocialIdentity, providers.join(", "));
+        user.add_missing(ReasonCode::SocialIdentity, providers.join(", "));
     }
     let factors = fields.texts("multifactor")?;
     if !factors.is_empty() {
-        user.miss(ReasonCode::SecondFactor, factors.join(", "));
+        user.add_missing(ReasonCode::SecondFactor, factors.join(", "));
     }
     if fields.text("phone_number")?.is_some() {
-        user.miss(ReasonCode::PhoneNumber, "");
+        user.add_missing(ReasonCode::PhoneNumber, "");
     }
     user.take_claims("app_metadata", fields.object("app_metadata")?, selection);
     let own: Vec<_> = fields.object("user_metadata")?.into_iter().map(|(name, _)| name).collect();
     if !own.is_empty() {
-        user.miss(ReasonCode::Metadata, format!("user_metadata: {}", own.join(", ")));
+        user.add_missing(ReasonCode::Metadata, format!("user_metadata: {}", own.join(", ")));
     }
     Ok(user)
 }

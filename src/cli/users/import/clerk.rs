@@ -29,11 +29,11 @@ pub(super) fn read(fields: &Fields) -> Result<Incoming, Reason> {
     };
     let further = verified.iter().chain(&unverified).filter(|address| Some(**address) != email).count();
     if further > 0 {
-        user.miss(ReasonCode::FurtherEmail, further.to_string());
+        user.add_missing(ReasonCode::FurtherEmail, further.to_string());
     }
     for name in ["primary_phone_number", "verified_phone_numbers", "unverified_phone_numbers"] {
         if fields.text(name)?.is_some() {
-            user.miss(ReasonCode::PhoneNumber, "");
+            user.add_missing(ReasonCode::PhoneNumber, "");
             break;
         }
     }
@@ -45,12 +45,12 @@ pub(super) fn read(fields: &Fields) -> Result<Incoming, Reason> {
         (None, _) => {}
         (Some(digest), "scrypt_firebase") => match firebase_hash(digest) {
             Some(hash) => user.password_hash = Some(hash),
-            None => user.miss(ReasonCode::Password, "a digest of scrypt_firebase has six parts"),
+            None => user.add_missing(ReasonCode::Password, "a digest of scrypt_firebase has six parts"),
         },
         (Some(digest), hasher) if SAME_FORMAT.contains(&hasher) => {
             user.password_hash = Some(Zeroizing::new(digest.to_owned()));
         }
-        (Some(_), hasher) => user.miss(ReasonCode::Password, format!("the hasher {hasher:?} is not supported")),
+        (Some(_), hasher) => user.add_missing(ReasonCode::Password, format!("the hasher {hasher:?} is not supported")),
     }
     Ok(user)
 }

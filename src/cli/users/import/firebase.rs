@@ -103,7 +103,7 @@ pub(super) fn read(fields: &Fields, selection: &Selection, config: Option<&HashC
     match (fields.text("passwordHash")?, fields.text("salt")?, config) {
         (None, ..) => {}
         (Some(hash), salt, Some(config)) => user.password_hash = Some(config.hash(salt.unwrap_or_default(), hash)),
-        (Some(_), _, None) => user.miss(ReasonCode::Password, "the parameters of the hashes were not given"),
+        (Some(_), _, None) => user.add_missing(ReasonCode::Password, "the parameters of the hashes were not given"),
     }
     let mut providers: Vec<String> = Vec::new();
     for identity in fields.objects("providerUserInfo")? {
@@ -116,15 +116,15 @@ pub(super) fn read(fields: &Fields, selection: &Selection, config: Option<&HashC
     }
     providers.retain(|provider| !OWN_PROVIDERS.contains(&provider.as_str()));
     if !providers.is_empty() {
-        user.miss(ReasonCode::SocialIdentity, providers.join(", "));
+        user.add_missing(ReasonCode::SocialIdentity, providers.join(", "));
     }
     if fields.text("phoneNumber")?.is_some() {
-        user.miss(ReasonCode::PhoneNumber, "");
+        user.add_missing(ReasonCode::PhoneNumber, "");
     }
     // `auth:export` leaves it out; exports by the Admin SDK may have it.
     let factors = fields.objects("mfaInfo")?.len();
     if factors > 0 {
-        user.miss(ReasonCode::SecondFactor, format!("{factors} enrolled"));
+        user.add_missing(ReasonCode::SecondFactor, format!("{factors} enrolled"));
     }
     // A list or a text here is nothing that a token can carry.
     let attributes = fields.object("customAttributes")?.into_iter().filter(|(_, value)| *value != Value::Null);

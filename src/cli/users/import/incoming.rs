@@ -46,7 +46,8 @@ pub(super) struct Incoming {
 }
 
 impl Incoming {
-    pub(super) fn miss(&mut self, code: ReasonCode, detail: impl Into<String>) {
+    /// Notes data that is not imported, with the reason.
+    pub(super) fn add_missing(&mut self, code: ReasonCode, detail: impl Into<String>) {
         self.missing.push(Reason::new(code, detail));
     }
 
@@ -61,7 +62,7 @@ impl Incoming {
             }
         }
         if !others.is_empty() {
-            self.miss(ReasonCode::Metadata, format!("{object}: {}", others.join(", ")));
+            self.add_missing(ReasonCode::Metadata, format!("{object}: {}", others.join(", ")));
         }
     }
 
@@ -69,7 +70,7 @@ impl Incoming {
     pub(super) fn take_base32_secret(&mut self, secret: &str) {
         match decode_base32(secret) {
             Some(bytes) => self.totp_secret = Some(Zeroizing::new(bytes)),
-            None => self.miss(ReasonCode::SecondFactor, "the secret is not base32; it may be encrypted"),
+            None => self.add_missing(ReasonCode::SecondFactor, "the secret is not base32; it may be encrypted"),
         }
     }
 
@@ -85,13 +86,13 @@ impl Incoming {
         };
         self.drop_invalid_names(&email);
         if let Some(error) = self.password_hash.as_ref().and_then(|hash| import_hash(hash).err()) {
-            self.miss(ReasonCode::Password, error.to_string());
+            self.add_missing(ReasonCode::Password, error.to_string());
             self.password_hash = None;
         }
         if let Some(length) = self.totp_secret.as_ref().map(|secret| secret.len())
             && !SECRET_LENGTHS.contains(&length)
         {
-            self.miss(ReasonCode::SecondFactor, format!("the secret has {length} bytes"));
+            self.add_missing(ReasonCode::SecondFactor, format!("the secret has {length} bytes"));
             self.totp_secret = None;
         }
         let custom_claims = self.claims(selection);
@@ -126,11 +127,11 @@ impl Incoming {
         self.username = self.username.take().filter(|name| !is_email(name));
         self.full_name = self.full_name.take().filter(|name| !is_email(name));
         if let Some(error) = self.username.as_deref().and_then(|name| Username::parse(name).err()) {
-            self.miss(ReasonCode::Username, error.to_string());
+            self.add_missing(ReasonCode::Username, error.to_string());
             self.username = None;
         }
         if self.full_name.as_ref().is_some_and(|name| name.contains('\0') || name.chars().count() > MAX_FULL_NAME) {
-            self.miss(ReasonCode::FullName, "");
+            self.add_missing(ReasonCode::FullName, "");
             self.full_name = None;
         }
     }
@@ -145,7 +146,7 @@ impl Incoming {
         match CustomClaims::new(&self.claims) {
             Ok(claims) => claims,
             Err(error) => {
-                self.miss(ReasonCode::Claim, format!("claims {error}"));
+                self.add_missing(ReasonCode::Claim, format!("claims {error}"));
                 CustomClaims::new(&id_alone).unwrap_or_default()
             }
         }

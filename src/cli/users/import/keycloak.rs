@@ -35,12 +35,12 @@ pub(super) fn read(fields: &Fields, selection: &Selection) -> Result<Incoming, R
     let identities = fields.objects("federatedIdentities")?;
     if !identities.is_empty() {
         let providers: Vec<_> = identities.iter().filter_map(|one| one.text("identityProvider").ok()?).collect();
-        user.miss(ReasonCode::SocialIdentity, providers.join(", "));
+        user.add_missing(ReasonCode::SocialIdentity, providers.join(", "));
     }
     let actions: Vec<_> =
         fields.texts("requiredActions")?.into_iter().filter(|action| action != VERIFY_EMAIL).collect();
     if !actions.is_empty() {
-        user.miss(ReasonCode::RequiredAction, actions.join(", "));
+        user.add_missing(ReasonCode::RequiredAction, actions.join(", "));
     }
     read_roles(&mut user, fields, selection)?;
     let one_value = |(name, values)| match values {
@@ -63,7 +63,7 @@ fn read_roles(user: &mut Incoming, fields: &Fields, selection: &Selection) -> Re
     }
     others.extend(fields.texts("groups")?);
     if !others.is_empty() {
-        user.miss(ReasonCode::Role, others.join(", "));
+        user.add_missing(ReasonCode::Role, others.join(", "));
     }
     Ok(())
 }
@@ -75,20 +75,20 @@ fn read_credentials(user: &mut Incoming, fields: &Fields) -> Result<(), Reason> 
             // The first is the one that Keycloak asks for.
             "password" if user.password_hash.is_none() => match password_hash(&credential) {
                 Ok(hash) => user.password_hash = Some(hash),
-                Err(why) => user.miss(ReasonCode::Password, why.detail),
+                Err(why) => user.add_missing(ReasonCode::Password, why.detail),
             },
             "otp" | "totp" | "hotp" if user.totp_secret.is_none() => match totp_secret(&credential) {
                 Ok(secret) => user.totp_secret = Some(secret),
-                Err(why) => user.miss(ReasonCode::SecondFactor, why.detail),
+                Err(why) => user.add_missing(ReasonCode::SecondFactor, why.detail),
             },
             "password" | "password-history" => {}
-            other => user.miss(ReasonCode::SecondFactor, other),
+            other => user.add_missing(ReasonCode::SecondFactor, other),
         }
     }
     if user.password_hash.is_none()
         && let Some(federation) = fields.text("federationLink")?
     {
-        user.miss(ReasonCode::Password, format!("it is in the user federation {federation}"));
+        user.add_missing(ReasonCode::Password, format!("it is in the user federation {federation}"));
     }
     Ok(())
 }

@@ -114,7 +114,7 @@ impl Options {
             && self.without_passwords
             && user.password_hash.take().is_some()
         {
-            user.miss(ReasonCode::Password, "--without-passwords");
+            user.add_missing(ReasonCode::Password, "--without-passwords");
         }
         Ok(incoming)
     }

@@ -36,7 +36,7 @@ pub(super) fn read(fields: &Fields, selection: &Selection, now: Timestamp) -> Re
     };
     if fields.time("banned_until")?.is_some_and(|until| until > now) {
         user.disabled = true;
-        user.miss(ReasonCode::Ban, fields.text("banned_until")?.unwrap_or_default());
+        user.add_missing(ReasonCode::Ban, fields.text("banned_until")?.unwrap_or_default());
     }
     if let Some(secret) = fields.text("totp_secret")? {
         user.take_base32_secret(secret);
@@ -45,17 +45,17 @@ pub(super) fn read(fields: &Fields, selection: &Selection, now: Timestamp) -> Re
     let mut providers = Fields::new(app_metadata.clone()).texts("providers")?;
     providers.retain(|provider| !OWN_PROVIDERS.contains(&provider.as_str()));
     if !providers.is_empty() {
-        user.miss(ReasonCode::SocialIdentity, providers.join(", "));
+        user.add_missing(ReasonCode::SocialIdentity, providers.join(", "));
     }
     if fields.text("phone")?.is_some() {
-        user.miss(ReasonCode::PhoneNumber, "");
+        user.add_missing(ReasonCode::PhoneNumber, "");
     }
     app_metadata.retain(|name, _| !OWN_METADATA.contains(&name.as_str()));
     user.take_claims("raw_app_meta_data", app_metadata, selection);
     let own = fields.object("raw_user_meta_data")?.into_iter().map(|(name, _)| name);
     let own: Vec<_> = own.filter(|name| !KNOWN_USER_METADATA.contains(&name.as_str())).collect();
     if !own.is_empty() {
-        user.miss(ReasonCode::Metadata, format!("raw_user_meta_data: {}", own.join(", ")));
+        user.add_missing(ReasonCode::Metadata, format!("raw_user_meta_data: {}", own.join(", ")));
     }
     Ok(user)
 }
