@@ -30,7 +30,7 @@ struct HomeFacts<'a> {
 /// The facts that the page shows only on a server that no other machine reaches.
 #[derive(Serialize)]
 struct LocalFacts {
-    /// The command that creates the first administrator.
+    /// The command that creates the first superuser.
     command: &'static str,
     /// The directory that mails are written to; `None`: they are sent.
     outbox: Option<String>,

@@ -5,7 +5,7 @@
  * @property {string} issuer  `iss` of the tokens
  * @property {string | null} console  where the console is
  * @property {{ command: string, outbox: string | null }} [local]  on a server that only this machine reaches: the
- *   command that creates the first administrator, and the directory of mails that are not sent
+ *   command that creates the first superuser, and the directory of mails that are not sent
  */
 
 /**

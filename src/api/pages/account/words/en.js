@@ -204,7 +204,7 @@ export default {
   'event.mfa.recovery_codes_replaced': 'New recovery codes',
   'event.api_key.created': 'API key created',
   'event.api_key.deactivated': 'API key deleted',
-  'event.superuser.granted': 'Became an administrator',
-  'event.superuser.removed': 'No longer an administrator',
+  'event.superuser.granted': 'Became a superuser',
+  'event.superuser.removed': 'No longer a superuser',
   'event.limit.exceeded': 'Too many attempts',
 };

@@ -204,7 +204,7 @@ export default {
   'event.mfa.recovery_codes_replaced': '已產生新的復原碼',
   'event.api_key.created': 'API 金鑰已建立',
   'event.api_key.deactivated': 'API 金鑰已刪除',
-  'event.superuser.granted': '成為管理員',
-  'event.superuser.removed': '不再是管理員',
+  'event.superuser.granted': '成為超級使用者',
+  'event.superuser.removed': '不再是超級使用者',
   'event.limit.exceeded': '嘗試次數過多',
 };

@@ -9,10 +9,10 @@ export default {
   'home.openapi': 'OpenAPI document',
   'home.jwks': 'Keys that verify tokens (JWKS)',
   'home.metadata': 'Server metadata',
-  'home.console': 'Console for administrators',
+  'home.console': 'Console for superusers',
   'home.first': 'First steps',
   'home.first.lead': 'Only this machine reaches this server, so only here you see this.',
-  'home.first.command': 'Create the first administrator:',
+  'home.first.command': 'Create the first superuser:',
   'home.first.outbox': 'No mail server is set. Each mail becomes a file in {folder}.',
   'home.first.sent': 'Mails are sent by the mail server of the settings.',
 };

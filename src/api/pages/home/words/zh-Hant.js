@@ -12,7 +12,7 @@ export default {
   'home.console': '管理主控台',
   'home.first': '開始使用',
   'home.first.lead': '只有這台機器能連到本伺服器，因此只有在這裡才會顯示以下內容。',
-  'home.first.command': '建立第一位管理員：',
+  'home.first.command': '建立第一位超級使用者：',
   'home.first.outbox': '尚未設定郵件伺服器，每封信會存成 {folder} 中的檔案。',
   'home.first.sent': '信件由設定中的郵件伺服器寄出。',
 };
