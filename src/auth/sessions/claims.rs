@@ -9,7 +9,7 @@
 //!
 //! A sign-in may have read the row before the change, and open its session after the others were rewritten. Once the
 //! session is open, the sign-in therefore reads the row again (`refresh_changed_claims`): a change that it does not see
-//! rewrites this session too.
+//! rewrites this session too. The row also says whether the user's sign-ins have ended meanwhile.
 
 use std::borrow::Cow;
 
@@ -98,31 +98,43 @@ pub fn session_email(session: &Session) -> Result<String, Error> {
 
 /// Rewrites the claims of all open sessions of the user from the row. A failure is logged and not returned: see above.
 pub(in crate::auth) async fn refresh_session_claims(ctx: &Context, user: UserId) {
-    log_failure(user, rewrite_claims(ctx, user, None).await);
+    let _logged = rewrite_and_log(ctx, user, None).await;
 }
 
 /// Like [`refresh_session_claims`], after a session was opened with `claims`: does nothing if the row still has these.
-pub(in crate::auth) async fn refresh_changed_claims(ctx: &Context, user: UserId, claims: SessionClaims) {
-    log_failure(user, rewrite_claims(ctx, user, Some(claims)).await);
+/// Returns the row, which was read after the session was opened; `None` if there is no such user any more. A failure is
+/// logged.
+pub(in crate::auth) async fn refresh_changed_claims(
+    ctx: &Context,
+    user: UserId,
+    claims: SessionClaims,
+) -> Result<Option<User>, Error> {
+    rewrite_and_log(ctx, user, Some(claims)).await
 }
 
-fn log_failure(user: UserId, rewritten: Result<(), Error>) {
-    if let Err(error) = rewritten {
+async fn rewrite_and_log(ctx: &Context, user: UserId, written: Option<SessionClaims>) -> Result<Option<User>, Error> {
+    let rewritten = rewrite_claims(ctx, user, written).await;
+    if let Err(error) = &rewritten {
         tracing::warn!(%user, %error, "cannot update the claims stored in open sessions");
     }
+    rewritten
 }
 
-/// `written`: the claims that the sessions have, as far as the caller knows.
-async fn rewrite_claims(ctx: &Context, user: UserId, mut written: Option<SessionClaims>) -> Result<(), Error> {
+/// `written`: the claims that the sessions have, as far as the caller knows. Returns the row that was read last.
+async fn rewrite_claims(
+    ctx: &Context,
+    user: UserId,
+    mut written: Option<SessionClaims>,
+) -> Result<Option<User>, Error> {
     // Of two concurrent changes, the first may get here last and overwrite the newer claims. Repeat until the row is as
     // written.
     while let Some(row) = ctx.accounts.user(Find::Id(user)).await? {
         let claims = session_claims(&row)?;
         if written.as_ref() == Some(&claims) {
-            break;
+            return Ok(Some(row));
         }
         ctx.ephemeral.set_claims(user, &claims, ctx.now()).await?;
         written = Some(claims);
     }
-    Ok(())
+    Ok(None)
 }

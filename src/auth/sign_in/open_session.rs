@@ -4,7 +4,7 @@
 //! recognized.
 
 use super::record_refusal;
-use super::single_use::SingleUse;
+use super::single_use::{SingleUse, end_unused_session};
 use crate::auth::audit::{self, Event, EventType, Origin, SignInMethod};
 use crate::auth::context::Context;
 use crate::auth::mailing::NoticeOrigin;
@@ -155,7 +155,7 @@ impl<'a> AuthorizedLogin<'a> {
         request_ctx: RequestContext<'_>,
     ) -> Result<TokenPair, Error> {
         let Self { user, method, second_factor, secret } = self;
-        // The store refuses such a session too, once it knows of the change.
+        // The store refuses such a session too, once it knows of the change, and so does the row: see `store_session`.
         if ctx.node.revocations.is_superseded(user.id, user.sessions_valid_after) {
             return Err(superseded(ctx, user, method, request_ctx));
         }
@@ -186,8 +186,11 @@ impl<'a> AuthorizedLogin<'a> {
 }
 
 /// Stores the session, applies the revocations of sessions that the store ended for it, and notifies the owner of a
-/// verified address if the network is new. An address that is not verified may be that of somebody else. Then updates
-/// the claims of the session if the row has changed since it was read.
+/// verified address if the network is new. An address that is not verified may be that of somebody else.
+///
+/// Then reads the row again. Updates the claims of the session if they have changed, and ends it if the user's sign-ins
+/// have ended since the credentials were checked: the ephemeral store refuses it only once it knows of the end, and a
+/// node that stops after changing the row does not tell it.
 ///
 /// To be run to completion. Otherwise a thief who disconnects in time would make the network a known one without a
 /// notice, and the next sign-in from there would not cause one.
@@ -206,11 +209,17 @@ fn store_session(
         let opened = ctx.ephemeral.open_session(&session, &network, valid_after, max_sessions, expires_at).await?;
         if let Opened::Opened { ended, from_new_network } = &opened {
             ended.iter().for_each(|revocation| _ = ctx.node.revocations.apply(revocation));
+            // Also for a session that ends below: its network is a known one from now on.
             if let (true, Some((user, notice_origin))) = (from_new_network, notice) {
                 mailing::queue_notice(&ctx, &user, Letter::NewSignIn, &notice_origin).await;
             }
-            let Session { user, claims, custom_claims, .. } = session;
-            refresh_changed_claims(&ctx, user, SessionClaims { claims, custom_claims }).await;
+            let Session { id, user, claims, custom_claims, .. } = session;
+            let row = refresh_changed_claims(&ctx, user, SessionClaims { claims, custom_claims }).await;
+            // Without the row, the decision is the ephemeral store's.
+            if row.is_ok_and(|row| row.is_none_or(|row| row.sessions_valid_after > valid_after)) {
+                end_unused_session(&ctx, user, id).await;
+                return Ok(Opened::Superseded);
+            }
         }
         Ok(opened)
     }

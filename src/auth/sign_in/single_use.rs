@@ -35,9 +35,7 @@ impl SingleUse {
         let user = self.user;
         let spent = self.try_spend(ctx).await;
         if spent.is_err() {
-            let min_before = ctx.node.revocations.first_session_after(user);
-            // If this fails too, a session whose tokens nobody has is listed until it expires.
-            let _ = end_sessions(ctx, user, SignOutScope::One(session), None, min_before).await;
+            end_unused_session(ctx, user, session).await;
         }
         spent
     }
@@ -59,6 +57,13 @@ impl SingleUse {
             },
         }
     }
+}
+
+/// Ends a session that was stored for a sign-in which is refused after that. If this fails, a session whose tokens nobody
+/// has is listed until it expires.
+pub(super) async fn end_unused_session(ctx: &Context, user: UserId, session: SessionId) {
+    let min_before = ctx.node.revocations.first_session_after(user);
+    let _ = end_sessions(ctx, user, SignOutScope::One(session), None, min_before).await;
 }
 
 /// The error for a mailed code or link that another request has used up.
