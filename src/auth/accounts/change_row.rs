@@ -1,9 +1,11 @@
-//! Changes a user's row, which may be the first of two steps: some changes also end the user's sessions.
+//! Changes a user's row, which may be the first of two steps: some changes also end the user's sessions, and some take
+//! from the user what the tokens of open sessions state.
 //!
 //! The two steps are in two stores, so the ephemeral store, which has the sessions, is checked before the row changes.
 //! If the check fails, nothing changes, and the caller can repeat the operation: the password and the token of the
 //! caller are still valid. If that store fails after the check, the row stays changed, and
-//! [`crate::auth::sessions::sign_out::sign_out_durably`] finishes the operation.
+//! [`crate::auth::sessions::sign_out::sign_out_durably`] finishes the operation. Claims that could not be updated then
+//! are logged ([`crate::auth::sessions::claims`]).
 
 use super::find::find_by_other_spelling;
 use crate::auth::Error;
@@ -11,9 +13,9 @@ use crate::auth::context::Context;
 use crate::id::UserId;
 use crate::store::accounts::{Changed, Changes, Find, User};
 
-/// Changes the row. If the changes end the sign-ins, the caller ends the sessions.
+/// Changes the row. If the changes end the sign-ins, the caller ends the sessions; otherwise it updates their claims.
 pub(super) async fn change_row(ctx: &Context, user: UserId, changes: &Changes) -> Result<User, Error> {
-    if changes.end_sign_ins() {
+    if changes.end_sign_ins() || changes.take_claims() {
         // The check writes, because a store may refuse writes and still serve reads.
         ctx.ephemeral.check().await?;
     }

@@ -237,4 +237,10 @@ impl Changes {
     pub fn end_sign_ins(&self) -> bool {
         self.password_hash.is_some() || self.disabled == Some(true) || self.ends_sign_ins
     }
+
+    /// Returns true if the user may not have any more, after these changes, what tokens state: the address, that it is
+    /// verified, the username, or a custom claim. A role or the rights of a superuser end the sign-ins.
+    pub fn take_claims(&self) -> bool {
+        self.email.is_some() || self.verified == Some(false) || self.username.is_some() || self.custom_claims.is_some()
+    }
 }

@@ -1,5 +1,6 @@
-//! Changes to a row that also end sessions, while Redis is down: the response is 503, nothing has changed, and the same
-//! request succeeds once Redis is back. Rates are not limited, since a limit that asks Redis first would hide the order.
+//! Changes to a row that also end sessions, or take from the user what tokens of open sessions state, while Redis is down:
+//! the response is 503, nothing has changed, and the same request succeeds once Redis is back. Rates are not limited, since
+//! a limit that asks Redis first would hide the order.
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
@@ -138,7 +139,19 @@ async fn deletion_can_be_repeated() {
     wait_for_mail(&fleet.server, &person.email, 0).await;
 }
 
-/// Ends no session, so it needs no Redis.
+/// Ends no session. Otherwise, the open one would state the verified address for as long as it lives.
+#[tokio::test]
+async fn withdrawing_a_verification_can_be_repeated() {
+    let mut fleet = Fleet::start();
+    let ((person, tokens), root) = (fleet.person().await, fleet.superuser().await);
+    let (path, body) = (format!("/admin/users/{}", person.id), json!({"email_verified": false}));
+    fleet.repeat(|server| server.request(Method::PATCH, &path).bearer_auth(&root).json(&body), 200).await;
+    let tokens = fleet.server.refresh(&tokens.refresh).await.is(200).tokens();
+    let verified = fleet.server.get("/verify").bearer_auth(&tokens.access).send_checked().await;
+    assert_eq!(verified.is(200).header("x-auth-email"), "");
+}
+
+/// Ends no session and changes no token, so it needs no Redis.
 #[tokio::test]
 async fn factor_is_removed_while_redis_is_down() {
     let mut fleet = Fleet::start();
