@@ -1,8 +1,9 @@
 //! Follows the stream of revocations between nodes, and after an interruption resumes where it stopped. One task per
 //! process.
 //!
-//! It also notices that the ephemeral store was emptied (`global_not_before` has risen) and that the keyring has
-//! changed. [`RevocationSet::staleness`] is the time since the stream was last read.
+//! It also notices that the ephemeral store was emptied (`global_not_before` has risen), that it has lost a global
+//! sign-out (`global_not_before` has fallen), and that the keyring has changed. [`RevocationSet::staleness`] is the time
+//! since the stream was last read.
 
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use crate::auth::revocation::durable;
 use crate::auth::revocation::propagation::ReportSchedule;
 use crate::auth::revocation::set::RevocationSet;
 use crate::auth::signing_keys;
+use crate::clock::Timestamp;
 use crate::store;
 use crate::store::ephemeral::{Cursor, StreamPage, Target};
 
@@ -103,8 +105,12 @@ async fn poll(ctx: &Context, cursor: &Cursor, report_due: Duration) -> Result<(C
     let began = ctx.now();
     let page = ctx.ephemeral.read_stream(cursor, wait).await?;
     apply(revocations, &page);
+    let known = revocations.global_not_before();
     let global_not_before = ctx.ephemeral.global_not_before(ctx.now()).await?;
-    let emptied = global_not_before > revocations.global_not_before();
+    if global_not_before < known {
+        restore_global_not_before(ctx, known).await;
+    }
+    let emptied = global_not_before > known;
     revocations.raise_global_not_before(global_not_before);
     revocations.mark_fresh(ctx.node.clock.monotonic());
     // An emptied store has lost the keyring too: advancing the keyring restores it.
@@ -113,6 +119,14 @@ async fn poll(ctx: &Context, cursor: &Cursor, report_due: Duration) -> Result<(C
     let complete_at = if page.cursor == *cursor { began + wait } else { began };
     ctx.node.publication.record(&page, complete_at.min(ctx.now()));
     Ok((page.cursor, keyring_changed))
+}
+
+/// Restores a global sign-out that the store has lost, as in a failover. A node that starts later knows of it from the
+/// store alone, and would accept the sessions that it ended. If this fails, the next reading repeats it.
+async fn restore_global_not_before(ctx: &Context, known: Timestamp) {
+    if let Err(error) = ctx.ephemeral.raise_global_not_before(known).await {
+        tracing::debug!(%error, "global not_before not restored; retrying");
+    }
 }
 
 /// Removes expired revocations from memory and from the store. Other nodes still read the store, so the time that

@@ -1,5 +1,5 @@
 //! Redis fails over to a replica that missed a revocation: the session is back in Redis but is refused, because the
-//! user's row records when sessions were ended.
+//! user's row records when sessions were ended. A global sign-out is in no row: nodes that know of it restore it.
 
 use serde_json::Value;
 use signet::clock::Clock;
@@ -146,6 +146,31 @@ async fn restored_session_ended_by_an_admin_is_refused() {
     assert_ended(&a, &fleet.redis, &user, &pairs[0]).await;
     assert_ended(&b, &fleet.redis, &user, &pairs[1]).await;
     a.refresh(&a.sign_in(ANN).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn global_sign_out_lost_by_a_failover_is_restored() {
+    let fleet = Fleet::new();
+    let node = fleet.plan.start();
+    let a = Client::new(&node);
+    let (user, pairs) = create_sessions(&fleet, &a).await;
+    run(&fleet.redis, SNAPSHOT);
+
+    fleet.plan.json(&["sessions", "end", "--all"], "");
+    wait_until_refused(&a, &pairs[0].access).await;
+    let not_before = || fleet.redis.cli(&["GET", "signet:{fleet}:floor"]);
+    let ended_before = not_before();
+    run(&fleet.redis, RESTORE_SNAPSHOT);
+    until("the node has restored it", async || not_before() == ended_before).await;
+
+    // A node that knows only the content of Redis and Postgres.
+    let other = fleet.plan.another_node().start();
+    let b = Client::new(&other);
+    for pair in &pairs {
+        assert!(session_exists(&fleet.redis, &user, pair), "the session is back in Redis");
+        assert_eq!(b.verify(&pair.access).await.rejection_reason(), Some("revoked"));
+        assert_eq!(b.refresh_response(&pair.refresh).await.status, 400);
+    }
 }
 
 /// Redis is killed, the user is disabled before any node learns of it, and Redis comes back without the revocation.
