@@ -154,7 +154,7 @@ async fn idle_clients_do_not_affect_other_clients() {
 async fn clients_beyond_the_descriptor_limit_wait() {
     let name = "more clients than descriptors";
     let limit = short_or_long(512, 4096);
-    let (redis, postgres) = (redis::Server::start(), postgres::Server::start());
+    let (redis, postgres) = (redis::Server::start(), postgres::Database::create());
     // All clients have one address. Unless it is that of a proxy, idle connections would be closed for new ones.
     let plan = Plan::on(&redis, &postgres).with_patient_stores().set("SIGNET_SERVER__TRUSTED_PROXIES", "127.0.0.1");
     let plan = plan.set("SIGNET_SERVER__WORKERS", "2").max_open_files(limit);

@@ -16,7 +16,7 @@ const MAX_PROPAGATION: Duration = Duration::from_secs(1);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_are_rotated_and_revoked_under_load() {
-    let (redis, postgres) = (redis::Server::start(), postgres::Server::start());
+    let (redis, postgres) = (redis::Server::start(), postgres::Database::create());
     let plan = Plan::on(&redis, &postgres)
         .with_patient_stores()
         .set("SIGNET_KEYS__ANNOUNCE", "2s")

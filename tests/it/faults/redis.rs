@@ -19,11 +19,11 @@ const MAX_SLOW_RECOVERY: Duration = Duration::from_secs(5);
 /// Calls that need only Postgres.
 const POSTGRES_ONLY_CALLS: [Call; 1] = [Call::Admin];
 
-/// A fleet and its stores.
+/// A fleet and its stores, which outlive its nodes.
 struct Setup {
-    redis: Server,
-    _postgres: postgres::Server,
     fleet: ServerFleet,
+    redis: Server,
+    _postgres: postgres::Database,
 }
 
 impl Setup {
@@ -38,9 +38,9 @@ impl Setup {
     }
 
     fn changed(redis: Server, change: impl FnOnce(Plan) -> Plan) -> Self {
-        let postgres = postgres::Server::start();
+        let postgres = postgres::Database::create();
         let fleet = ServerFleet::two_nodes(&change(with_patient("POSTGRES", Plan::on(&redis, &postgres))));
-        Self { redis, _postgres: postgres, fleet }
+        Self { fleet, redis, _postgres: postgres }
     }
 }
 
@@ -236,7 +236,7 @@ fn assert_only_last_second_lost(ledger: &mut Ledger, fault_began: Instant) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn promotion_loses_only_the_last_second() {
-    let (mut sentinel, postgres) = (Sentinel::start(), postgres::Server::start());
+    let (mut sentinel, postgres) = (Sentinel::start(), postgres::Database::create());
     let fleet = ServerFleet::two_nodes(&with_patient("POSTGRES", Plan::at(&sentinel.url(), &postgres)));
     let traffic = fleet.start_traffic().await;
     sentinel.fail_over_soon();
@@ -260,7 +260,7 @@ async fn promotion_loses_only_the_last_second() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_when_cluster_slots_move() {
-    let (cluster, postgres) = (Cluster::start(), postgres::Server::start());
+    let (cluster, postgres) = (Cluster::start(), postgres::Database::create());
     // No store fails.
     let plan = with_patient("POSTGRES", with_patient("REDIS", Plan::at(&cluster.url(), &postgres)));
     let fleet = ServerFleet::two_nodes(&plan);

@@ -55,7 +55,7 @@ async fn assert_one_successor(nodes: &[Client], tokens: &TokenPair) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kill_between_redis_and_node_leaves_one_successor() {
-    let (redis, postgres) = (redis::Server::start(), postgres::Server::start());
+    let (redis, postgres) = (redis::Server::start(), postgres::Database::create());
     let relay = Relay::to(format!("127.0.0.1:{}", redis.port())).await;
     let direct = with_long_lifetimes(Plan::on(&redis, &postgres).with_patient_stores());
     let relayed = direct.another_node().set("REDIS_URL", &format!("redis://127.0.0.1:{}", relay.port));

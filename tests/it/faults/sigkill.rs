@@ -21,7 +21,7 @@ async fn no_acknowledged_write_is_lost_embedded() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_acknowledged_write_is_lost_on_redis_and_postgres() {
-    let (redis, postgres) = (redis::Server::start(), postgres::Server::start());
+    let (redis, postgres) = (redis::Server::start(), postgres::Database::create());
     kill_repeatedly("SIGKILL, on Redis and Postgres", &Plan::on(&redis, &postgres).with_patient_stores()).await;
 }
 

@@ -19,7 +19,7 @@ async fn requests_finish_on_sigterm_embedded() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_finish_on_sigterm_on_redis_and_postgres() {
-    let (redis, postgres) = (redis::Server::start(), postgres::Server::start());
+    let (redis, postgres) = (redis::Server::start(), postgres::Database::create());
     stop_repeatedly("SIGTERM, on Redis and Postgres", &Plan::on(&redis, &postgres).with_patient_stores()).await;
 }
 

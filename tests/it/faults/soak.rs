@@ -59,7 +59,7 @@ fn with_short_lifetimes(plan: &Plan) -> Plan {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mixed_load_does_not_leak() {
-    let (redis, postgres) = (redis::Server::start(), postgres::Server::start());
+    let (redis, postgres) = (redis::Server::start(), postgres::Database::create());
     let plan = with_patient("POSTGRES", with_patient("REDIS", Plan::on(&redis, &postgres)));
     let plan = with_short_lifetimes(&plan);
     let fleet = ServerFleet::start_unchanged(&[plan.clone(), plan.another_node()]);

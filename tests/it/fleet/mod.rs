@@ -27,13 +27,13 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// One Redis and one Postgres, and the plan of nodes on them.
 struct Fleet {
     redis: redis::Server,
-    postgres: postgres::Server,
+    postgres: postgres::Database,
     plan: Plan,
 }
 
 impl Fleet {
     fn new() -> Self {
-        let (redis, postgres) = (redis::Server::start(), postgres::Server::start());
+        let (redis, postgres) = (redis::Server::start(), postgres::Database::create());
         let plan = Plan::on(&redis, &postgres).with_patient_stores();
         Self { redis, postgres, plan }
     }

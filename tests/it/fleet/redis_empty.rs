@@ -10,8 +10,8 @@ use crate::support::until;
 
 /// Two nodes with sessions in every state.
 struct PopulatedFleet {
-    fleet: Fleet,
     _nodes: [Signet; 2],
+    fleet: Fleet,
     clients: [Client; 2],
     /// Open; both nodes have its access token in their caches.
     cached: TokenPair,
@@ -55,7 +55,7 @@ impl PopulatedFleet {
         for client in &clients {
             wait_until_refused(client, &deactivated).await;
         }
-        Self { fleet, _nodes: nodes, clients, cached, unseen, ended, key, key_token, deactivated }
+        Self { _nodes: nodes, fleet, clients, cached, unseen, ended, key, key_token, deactivated }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::support::{postgres, redis};
 
 /// Passes connections on to Postgres, but for the second, which gets no response: the first applies the migrations, the
 /// second is the first of the pool. Returns the URL.
-async fn start_relay_that_hangs_once(postgres: &postgres::Server) -> String {
+async fn start_relay_that_hangs_once(postgres: &postgres::Database) -> String {
     let url = postgres.url();
     let (credentials, address) = url.rsplit_once('@').unwrap();
     let (address, database) = address.split_once('/').unwrap();
@@ -39,7 +39,7 @@ async fn start_relay_that_hangs_once(postgres: &postgres::Server) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn node_starts_although_postgres_responds_late_at_first() {
-    let (redis, postgres) = (redis::Server::start(), postgres::Server::start());
+    let (redis, postgres) = (redis::Server::start(), postgres::Database::create());
     let url = start_relay_that_hangs_once(&postgres).await;
     // Twice within the time for which a start repeats a step, and much for a Postgres that responds.
     let plan = Plan::on(&redis, &postgres).with_patient_stores().set("SIGNET_POSTGRES__TIMEOUT", "2s");

@@ -16,9 +16,9 @@ use crate::support::until;
 const NEW: &str = "another harbour at dawn";
 
 struct Fleet {
+    server: TestServer,
     redis: Server,
     _postgres: Database,
-    server: TestServer,
     /// Signs in to show that Redis is back.
     other: TestUser,
 }
@@ -30,7 +30,7 @@ impl Fleet {
         let plan = Plan::on(&redis, &postgres).with_patient_stores().set("SIGNET_REVOCATION__STALE_AFTER", "1m");
         let server = TestServer::start(plan);
         let other = server.create_user(&[]);
-        Self { redis, _postgres: postgres, server, other }
+        Self { server, redis, _postgres: postgres, other }
     }
 
     async fn stop_redis(&mut self) {

@@ -10,7 +10,7 @@ const OFFSETS: [i32; 6] = [90, 0, -90, 90, -90, 0];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clock_skew_under_load_is_not_noticed() {
-    let (redis, postgres) = (redis::Server::start(), postgres::Server::start());
+    let (redis, postgres) = (redis::Server::start(), postgres::Database::create());
     let plan = Plan::on(&redis, &postgres).with_patient_stores();
     let clock = plan.dir().join("clock");
     let set_offset = |seconds: i32| {
