@@ -6,6 +6,8 @@ mod sentinel;
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -179,7 +181,11 @@ impl Server {
         self.child = Some(spawn("redis-server", &arguments));
         let mut up = false;
         wait_until("redis-server responds or exits", TIMEOUT, || {
-            up = self.cli(&["PING"]) == "PONG";
+            up = if self.options.tls {
+                self.cli(&["PING"]) == "PONG"
+            } else {
+                responds(self.port, self.options.password.as_deref())
+            };
             let ended = self.child.as_mut().is_none_or(|child| child.try_wait().is_ok_and(|status| status.is_some()));
             up || ended
         });
@@ -334,9 +340,27 @@ fn config(url: &str) -> config::Redis {
     }
 }
 
+/// True if the server at this port executes commands. Not by redis-cli, which takes as long to start as a server does.
+fn responds(port: u16, password: Option<&str>) -> bool {
+    let auth = |password: &str| format!("*2\r\n$4\r\nAUTH\r\n${}\r\n{password}\r\n", password.len());
+    let commands = password.map(auth).unwrap_or_default() + "PING\r\n";
+    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return false };
+    let limited = stream.set_read_timeout(Some(Duration::from_secs(5)));
+    if limited.and_then(|()| stream.write_all(commands.as_bytes())).is_err() {
+        return false;
+    }
+    let reply_to_ping = BufReader::new(stream).lines().nth(usize::from(password.is_some()));
+    matches!(reply_to_ping, Some(Ok(reply)) if reply == "+PONG")
+}
+
+#[allow(clippy::disallowed_methods, reason = "where programs are is not a setting of Signet")]
+fn is_installed(program: &str) -> bool {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&folders).any(|folder| folder.join(program).exists())
+}
+
 fn spawn(program: &str, arguments: &[impl AsRef<OsStr>]) -> Child {
-    let found = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    assert!(found.is_ok(), "{program} is not installed: {INSTALL}");
+    assert!(is_installed(program), "{program} is not installed: {INSTALL}");
     Command::new("setpriv")
         .args(["--pdeathsig", "KILL", program])
         .args(arguments)

@@ -8,7 +8,7 @@ use std::time::Duration;
 use signet::config;
 use tempfile::TempDir;
 
-use super::{FAILOVER_LATE, FAILOVER_SOON, INSTALL, Server, TIMEOUT, spawn};
+use super::{FAILOVER_LATE, FAILOVER_SOON, INSTALL, Server, TIMEOUT, responds, spawn};
 use crate::support::ports::free_port;
 use crate::support::wait_until;
 
@@ -104,7 +104,7 @@ fn sentinel(dir: &Path, master: u16) -> (u16, Child) {
         let mut child = spawn("redis-sentinel", &[file]);
         let mut up = false;
         wait_until("redis-sentinel responds or exits", TIMEOUT, || {
-            up = sentinel_cli(port, &["PING"]) == "PONG";
+            up = responds(port, None);
             up || child.try_wait().is_ok_and(|status| status.is_some())
         });
         if up {
