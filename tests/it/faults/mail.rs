@@ -18,7 +18,7 @@ use crate::support::smtp::{ParsedMail, Server};
 /// The time-out for each reply of the mail server. In the short form, one that only a silent server reaches: a mail
 /// whose acceptance is not read in time is sent again.
 fn smtp_timeout() -> &'static str {
-    short_or_long("10s", "2s")
+    short_or_long("5s", "2s")
 }
 
 /// A node, its mail server, and the number of requested mails.
