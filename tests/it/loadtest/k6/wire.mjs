@@ -1,6 +1,5 @@
 // Blocking requests: another thread sends them, and the script's thread sleeps until the response is there.
 
-import { request } from 'node:http';
 import { performance } from 'node:perf_hooks';
 import { URL } from 'node:url';
 import { isMainThread, MessageChannel, receiveMessageOnPort, Worker, workerData } from 'node:worker_threads';
@@ -27,7 +26,7 @@ function start() {
   };
 }
 
-function perform({ method, url, headers, body }) {
+function perform(request, { method, url, headers, body }) {
   const start = performance.now();
   return new Promise((resolve) => {
     const failed = (error) => resolve({ status: 0, headers: {}, body: '', error: String(error), duration: performance.now() - start });
@@ -48,8 +47,10 @@ function perform({ method, url, headers, body }) {
 
 if (!isMainThread && workerData?.wire) {
   const { wire, done } = workerData;
+  // Only here: most threads send nothing, and the module takes long to load.
+  const { request } = await import('node:http');
   wire.on('message', async (params) => {
-    wire.postMessage(await perform(params));
+    wire.postMessage(await perform(request, params));
     Atomics.store(done, 0, 1);
     Atomics.notify(done, 0);
   });
