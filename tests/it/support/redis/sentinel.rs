@@ -21,11 +21,10 @@ pub(crate) struct Sentinel {
 
 impl Sentinel {
     pub(crate) fn start() -> Self {
-        let master = Server::start();
-        let replica = Server::options()
-            .set("replicaof", &format!("127.0.0.1 {}", master.port))
-            .set("repl-diskless-sync-delay", "0")
-            .start();
+        // The master's own setting: by default it waits 5 s for more replicas before it sends its data to one.
+        let options = Server::options().set("repl-diskless-sync-delay", "0");
+        let master = options.clone().start();
+        let replica = options.set("replicaof", &format!("127.0.0.1 {}", master.port)).start();
         wait_until("the replica is in touch", TIMEOUT, || {
             replica.cli(&["INFO", "replication"]).contains("master_link_status:up")
         });
@@ -108,6 +107,8 @@ fn sentinel(dir: &Path, master: u16) -> (u16, Child) {
             up || child.try_wait().is_ok_and(|status| status.is_some())
         });
         if up {
+            // Sentinels find each other by messages, of which each sends one every 2 s. Redis 6.2 cannot change that.
+            sentinel_cli(port, &["SENTINEL", "DEBUG", "PUBLISH-PERIOD", "200"]);
             return (port, child);
         }
     }
