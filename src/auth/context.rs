@@ -9,6 +9,7 @@ use crate::auth::audit::recorder::Recorder;
 use crate::auth::passwords::Hasher;
 use crate::auth::retention::Retention;
 use crate::auth::revocation::publication::Publication;
+use crate::auth::revocation::recent_ends::RecentEnds;
 use crate::auth::revocation::set::RevocationSet;
 use crate::auth::tokens::verify::api_key_cache::ApiKeyCache;
 use crate::auth::tokens::verify::cache::VerifyCache;
@@ -59,6 +60,8 @@ pub struct Node {
     pub issuer: Issuer,
     /// The revocations that this node has applied.
     pub revocations: RevocationSet,
+    /// The ends of sessions that this node has stored in the last minute.
+    pub recent_ends: RecentEnds,
     /// The feed of revocations that this node publishes to services which verify tokens themselves.
     pub publication: Publication,
     /// Access tokens that were verified before.

@@ -11,6 +11,7 @@ use crate::auth::context::{Context, Node};
 use crate::auth::passwords::Hasher;
 use crate::auth::retention::{Retention, key_policy};
 use crate::auth::revocation::publication::Publication;
+use crate::auth::revocation::recent_ends::RecentEnds;
 use crate::auth::revocation::set::RevocationSet;
 use crate::auth::signing_keys::{KeyringError, KeyringStore};
 use crate::auth::tokens::verify::api_key_cache::ApiKeyCache;
@@ -103,6 +104,7 @@ async fn build(
         retention: Retention::new(&config),
         issuer: Issuer::new(&config.tokens).with_audiences(&config.audiences),
         revocations: RevocationSet::default(),
+        recent_ends: RecentEnds::default(),
         publication: Publication::new(&config),
         verify_cache: VerifyCache::new(&config.verify, &rng),
         api_key_cache: ApiKeyCache::default(),

@@ -9,7 +9,7 @@ use crate::auth::context::Context;
 use crate::auth::run_to_completion::run_to_completion;
 use crate::clock::Timestamp;
 use crate::id::{SessionId, UserId};
-use crate::store::ephemeral::{SignOutScope, Target};
+use crate::store::ephemeral::{Revocation, SignOutScope, Target};
 
 /// Ends the user's sessions in `scope` and returns how many there were.
 ///
@@ -38,10 +38,22 @@ pub(in crate::auth) async fn end_sessions(
             }
         }
         // Only what the store has ended: an id in a request may be of another user's session.
-        ended.revocations.iter().for_each(|revocation| _ = ctx.node.revocations.apply(revocation));
+        if valid_after.is_none() {
+            apply_ends(&ctx, user, &ended.revocations);
+        } else {
+            // The row records this end, and outlives the store.
+            ended.revocations.iter().for_each(|revocation| _ = ctx.node.revocations.apply(revocation));
+        }
         Ok(ended.count)
     })
     .await
+}
+
+/// Applies the revocations of sessions of `user` that the store has ended and that no row records. Keeps them for a
+/// minute, so that this node can restore them if a failover of the store loses them.
+pub(in crate::auth) fn apply_ends(ctx: &Context, user: UserId, revocations: &[Revocation]) {
+    revocations.iter().for_each(|revocation| _ = ctx.node.revocations.apply(revocation));
+    ctx.node.recent_ends.add(user, revocations, ctx.node.clock.monotonic());
 }
 
 /// For a refresh of a session that this node knows to be ended, although the store rotated its token. Returns true if
@@ -64,4 +76,22 @@ pub(in crate::auth) async fn end_revived_session(
     let error = ended.err().map(tracing::field::display);
     tracing::warn!(%user, %session, error, "revoked session was back in the ephemeral store and has been ended again");
     Ok(true)
+}
+
+/// Ends the sessions of `user` that the store has although `ends` cover them: a failover lost these. Returns how many
+/// sessions there were. One that was opened since the end of all is none of them.
+pub(super) async fn end_revived_sessions(ctx: &Context, user: UserId, ends: Vec<Revocation>) -> Result<u64, Error> {
+    let mut count = 0;
+    for session in ctx.ephemeral.sessions(user, ctx.now()).await? {
+        let is_revived = ends.iter().any(|end| match end.target {
+            Target::Session(id) => id == session.id,
+            Target::User { before, .. } => session.opened_at <= before,
+            Target::Token(_) | Target::ApiKey(_) | Target::Keyring | Target::GlobalNotBefore => false,
+        });
+        if is_revived {
+            let min_before = ctx.node.revocations.first_session_after(user);
+            count += end_sessions(ctx, user, SignOutScope::One(session.id), None, min_before).await?;
+        }
+    }
+    Ok(count)
 }

@@ -2,13 +2,14 @@
 //! process.
 //!
 //! It also notices that the ephemeral store was emptied (`global_not_before` has risen), that it has lost a global
-//! sign-out (`global_not_before` has fallen), and that the keyring has changed. [`RevocationSet::staleness`] is the time
-//! since the stream was last read.
+//! sign-out (`global_not_before` has fallen) or entries of the stream, and that the keyring has changed.
+//! [`RevocationSet::staleness`] is the time since the stream was last read.
 
 use std::time::Duration;
 
 use crate::auth::context::Context;
 use crate::auth::revocation::durable;
+use crate::auth::revocation::lost_ends::{Loss, Restoration};
 use crate::auth::revocation::propagation::ReportSchedule;
 use crate::auth::revocation::set::RevocationSet;
 use crate::auth::signing_keys;
@@ -56,20 +57,27 @@ pub async fn follow(ctx: &Context, mut cursor: Cursor) {
     let (mut interrupted, mut logged) = (false, false);
     let mut keyring_changed = false;
     let (mut applied, mut reports) = (cursor.clone(), ReportSchedule::default());
+    let mut restoration = Restoration::default();
     loop {
         let report_due = reports.due_in(&applied, ctx.node.clock.monotonic());
         match poll(ctx, &cursor, report_due).await {
-            Ok((next, changed)) => {
+            Ok(read) => {
                 // The connection may lead to another server now, which may have lost revocations. One attempt: the next
                 // reading is within a minute, and following the stream must not wait for the accounts store.
-                if interrupted || changed {
+                if interrupted || read.keyring_changed {
                     durable::reapply_after_failover(ctx).await;
                 }
+                restoration.note(match (read.has_lost_entries, interrupted) {
+                    (true, _) => Loss::Certain,
+                    (false, true) => Loss::Possible,
+                    (false, false) => Loss::None,
+                });
+                restoration.run_if_due(ctx).await;
                 if logged {
                     tracing::info!("revocation stream reachable again");
                 }
-                (interrupted, logged, cursor) = (false, false, next);
-                keyring_changed |= changed;
+                (interrupted, logged, cursor) = (false, false, read.cursor);
+                keyring_changed |= read.keyring_changed;
                 if keyring_changed {
                     match signing_keys::advance(ctx).await {
                         Ok(()) => {
@@ -97,8 +105,18 @@ pub async fn follow(ctx: &Context, mut cursor: Cursor) {
     }
 }
 
-/// Applies the next entries. Returns the cursor after them, and true if the keyring must be read again.
-async fn poll(ctx: &Context, cursor: &Cursor, report_due: Duration) -> Result<(Cursor, bool), store::Error> {
+/// The result of a reading.
+struct Read {
+    /// The cursor after the entries.
+    cursor: Cursor,
+    /// True if the keyring must be read again.
+    keyring_changed: bool,
+    /// True if the store has lost entries that were read before.
+    has_lost_entries: bool,
+}
+
+/// Applies the next entries.
+async fn poll(ctx: &Context, cursor: &Cursor, report_due: Duration) -> Result<Read, store::Error> {
     let revocations = &ctx.node.revocations;
     // Shorter than the time after which this node counts as stale: an idle stream must not make it stale.
     let wait = WAIT.min(ctx.node.config.revocation.stale_after / 4).min(report_due);
@@ -118,7 +136,7 @@ async fn poll(ctx: &Context, cursor: &Cursor, report_due: Duration) -> Result<(C
     // An entry that is published during the wait ends it. So without one, the stream was complete when the wait ended.
     let complete_at = if page.cursor == *cursor { began + wait } else { began };
     ctx.node.publication.record(&page, complete_at.min(ctx.now()));
-    Ok((page.cursor, keyring_changed))
+    Ok(Read { keyring_changed, has_lost_entries: page.has_lost_entries(), cursor: page.cursor })
 }
 
 /// Restores a global sign-out that the store has lost, as in a failover. A node that starts later knows of it from the

@@ -9,7 +9,7 @@ use crate::auth::Error;
 use crate::auth::audit::{self, Event, EventType, Origin};
 use crate::auth::context::Context;
 use crate::auth::request_context::RequestContext;
-use crate::auth::revocation::sessions::end_revived_session;
+use crate::auth::revocation::sessions::{apply_ends, end_revived_session};
 use crate::auth::sessions::claims::EMAIL_VERIFIED;
 use crate::auth::sessions::tokens::{TokenPair, issue_tokens};
 use crate::config::{Api, Dialect, RotationPolicy};
@@ -93,7 +93,7 @@ pub(in crate::auth) async fn redeem_refresh_token(
             let event = Event::of_user(EventType::RefreshReused, user, Origin::request(request_ctx));
             audit::record(ctx, event.session(session));
             let target = Target::Session(session);
-            node.revocations.apply(&Revocation { target, expires_at: request.revocation_expires_at });
+            apply_ends(ctx, user, &[Revocation { target, expires_at: request.revocation_expires_at }]);
             Err(Error::RefreshTokenReused)
         }
         Rotation::RequirementUnmet => Err(Error::EmailNotVerified),

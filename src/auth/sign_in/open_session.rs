@@ -12,6 +12,7 @@ use crate::auth::mfa::VerifiedCode;
 use crate::auth::one_time::CheckedSecret;
 use crate::auth::request_context::RequestContext;
 use crate::auth::retention::first_session_after;
+use crate::auth::revocation::sessions::apply_ends;
 use crate::auth::run_to_completion::run_to_completion;
 use crate::auth::sessions::claims::{refresh_changed_claims, session_claims};
 use crate::auth::sessions::tokens::{TokenPair, issue_tokens};
@@ -208,7 +209,7 @@ fn store_session(
         let max_sessions = ctx.node.config.tokens.sessions_per_user;
         let opened = ctx.ephemeral.open_session(&session, &network, valid_after, max_sessions, expires_at).await?;
         if let Opened::Opened { ended, from_new_network } = &opened {
-            ended.iter().for_each(|revocation| _ = ctx.node.revocations.apply(revocation));
+            apply_ends(&ctx, session.user, ended);
             // Also for a session that ends below: its network is a known one from now on.
             if let (true, Some((user, notice_origin))) = (from_new_network, notice) {
                 mailing::queue_notice(&ctx, &user, Letter::NewSignIn, &notice_origin).await;

@@ -5,7 +5,7 @@
 //! whatever the store's own clock says; a store's own TTLs only clean up. Losing the store revives nothing, because a
 //! missing record is invalid and [`Ephemeral::global_not_before`] increases. A store that loses only its last moments
 //! may contain sessions again that were ended in them. Callers therefore read durable revocations from the other role
-//! and refuse those sessions.
+//! and refuse those sessions, and repeat the ends that they have stored recently.
 
 mod claim;
 mod event;

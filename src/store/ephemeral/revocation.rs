@@ -108,6 +108,13 @@ pub struct StreamPage {
     pub store_time: Option<Timestamp>,
 }
 
+impl StreamPage {
+    /// True if the store has lost entries before this page.
+    pub fn has_lost_entries(&self) -> bool {
+        self.entries.iter().any(|entry| entry.position.is_none())
+    }
+}
+
 /// A running node, as it reported itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeReport {

@@ -1,5 +1,6 @@
 //! Redis fails over to a replica that missed a revocation: the session is back in Redis but is refused, because the
-//! user's row records when sessions were ended. A global sign-out is in no row: nodes that know of it restore it.
+//! user's row records when sessions were ended. A global sign-out is in no row: nodes that know of it restore it. The
+//! end of a single session, or of all by their user, is in no row either: the node that stored it restores it.
 
 use serde_json::Value;
 use signet::clock::Clock;
@@ -25,11 +26,27 @@ for _, key in ipairs(redis.call('KEYS', 'copy:*')) do
     redis.call('COPY', key, string.sub(key, 6))
 end";
 
+/// Puts the copied keys back beside the present ones, so that a session opened since stays. With an argument, only keys
+/// that match it: those of one server of a Cluster.
+const RESTORE_BESIDE: &str = "for _, key in ipairs(redis.call('KEYS', 'copy:' .. (ARGV[1] or '*'))) do
+    local original = string.sub(key, 6)
+    if redis.call('TYPE', key).ok == 'zset' then
+        redis.call('ZUNIONSTORE', original, 2, original, key, 'AGGREGATE', 'MAX')
+    else
+        redis.call('COPY', key, original, 'REPLACE')
+    end
+end";
+
 const ANN: &str = "ann@example.org";
 const BOB: &str = "bob@example.org";
 
 fn run(redis: &Server, script: &str) {
     assert_eq!(redis.cli(&["EVAL", script, "0"]), "");
+}
+
+/// Restores the copied keys with this hash tag.
+fn restore_tag(redis: &Server, tag: &str) {
+    assert_eq!(redis.cli(&["EVAL", RESTORE_BESIDE, "0", &format!("signet:{{{tag}}}:*")]), "");
 }
 
 /// Creates a user with four sessions; returns the user's id and the tokens.
@@ -171,6 +188,106 @@ async fn global_sign_out_lost_by_a_failover_is_restored() {
         assert_eq!(b.verify(&pair.access).await.rejection_reason(), Some("revoked"));
         assert_eq!(b.refresh_response(&pair.refresh).await.status, 400);
     }
+}
+
+/// Waits until Redis does not have the session, although a failover has brought it back.
+async fn wait_until_ended_again(redis: &Server, user: &str, pair: &TokenPair) {
+    until("the session is ended again", async || !session_exists(redis, user, pair)).await;
+}
+
+/// Starts a node that knows only the content of Redis and Postgres, and asserts that it refuses the sessions.
+async fn assert_refused_by_a_new_node(fleet: &Fleet, pairs: &[TokenPair]) {
+    let node = fleet.plan.another_node().start();
+    let client = Client::new(&node);
+    for pair in pairs {
+        assert_eq!(client.verify(&pair.access).await.rejection_reason(), Some("revoked"));
+        assert_eq!(client.refresh_response(&pair.refresh).await.status, 400);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn end_of_a_session_lost_by_a_failover_is_restored() {
+    let fleet = Fleet::new();
+    let nodes = fleet.start_two();
+    let [a, b] = nodes.each_ref().map(Client::new);
+    let (user, pairs) = create_sessions(&fleet, &a).await;
+    let rotated_twice = a.refresh(&a.refresh(&pairs[1]).await).await;
+    run(&fleet.redis, SNAPSHOT);
+
+    a.sign_out(&pairs[0]).await;
+    assert_eq!(a.refresh_response(&pairs[1].refresh).await.status, 400, "the token is reused");
+    wait_until_refused(&b, &rotated_twice.access).await;
+    run(&fleet.redis, RESTORE_SNAPSHOT);
+    for pair in &pairs[..2] {
+        wait_until_ended_again(&fleet.redis, &user, pair).await;
+    }
+    assert_refused_by_a_new_node(&fleet, &pairs[..2]).await;
+    assert_refused_by_a_new_node(&fleet, &[rotated_twice]).await;
+    for pair in &pairs[2..] {
+        a.refresh(pair).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn restored_end_of_all_sessions_spares_later_ones() {
+    let fleet = Fleet::new();
+    let nodes = fleet.start_two();
+    let [a, b] = nodes.each_ref().map(Client::new);
+    let (user, pairs) = create_sessions(&fleet, &a).await;
+    run(&fleet.redis, SNAPSHOT);
+
+    let answer = a.send(a.delete("/sessions", &pairs[0].access)).await.expect("the node lives");
+    assert_eq!((answer.status, &answer.body["ended"]), (200, &pairs.len().into()));
+    wait_until_refused(&b, &pairs[0].access).await;
+    let later = a.sign_in(ANN).await;
+    run(&fleet.redis, RESTORE_BESIDE);
+    for pair in &pairs {
+        wait_until_ended_again(&fleet.redis, &user, pair).await;
+    }
+    assert_refused_by_a_new_node(&fleet, &pairs).await;
+    for node in [&a, &b] {
+        assert_eq!(node.verify(&later.access).await.status, 200);
+    }
+    b.refresh(&a.refresh(&later).await).await;
+}
+
+/// Of a Cluster, the server with the stream fails over alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn revocation_that_the_stream_has_lost_is_published_again() {
+    let fleet = Fleet::new();
+    let nodes = fleet.start_two();
+    let [a, b] = nodes.each_ref().map(Client::new);
+    let (user, pairs) = create_sessions(&fleet, &a).await;
+    run(&fleet.redis, SNAPSHOT);
+
+    a.sign_out(&pairs[0]).await;
+    wait_until_refused(&b, &pairs[0].access).await;
+    restore_tag(&fleet.redis, "fleet");
+    let stream = || fleet.redis.cli(&["XRANGE", "signet:{fleet}:revocations", "-", "+"]);
+    until("the revocation is published again", async || stream().contains(&*pairs[0].session)).await;
+    assert!(!session_exists(&fleet.redis, &user, &pairs[0]));
+    assert_refused_by_a_new_node(&fleet, &pairs[..1]).await;
+}
+
+/// Of a Cluster, the server with the user's sessions fails over alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn session_that_is_back_after_an_interruption_is_ended() {
+    let mut fleet = Fleet::new();
+    let node = fleet.plan.start();
+    let a = Client::new(&node);
+    let (user, pairs) = create_sessions(&fleet, &a).await;
+    run(&fleet.redis, SNAPSHOT);
+
+    a.sign_out(&pairs[0]).await;
+    restore_tag(&fleet.redis, &user);
+    assert!(session_exists(&fleet.redis, &user, &pairs[0]), "the session is back in Redis");
+    // The driver loses its connections to a Cluster with one of its servers. The stream loses nothing.
+    assert_eq!(fleet.redis.cli(&["SAVE"]), "OK");
+    fleet.redis.kill();
+    fleet.redis.restart();
+    wait_until_ended_again(&fleet.redis, &user, &pairs[0]).await;
+    assert_refused_by_a_new_node(&fleet, &pairs[..1]).await;
+    assert!(session_exists(&fleet.redis, &user, &pairs[1]));
 }
 
 /// Redis is killed, the user is disabled before any node learns of it, and Redis comes back without the revocation.

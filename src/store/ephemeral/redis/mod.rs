@@ -13,8 +13,9 @@
 //! - A session that was ended exists again in Redis. Some sessions must not come back: those of a user who was
 //!   disabled, was deleted or has another password. The same holds for tokens of an API key that was deactivated. Each
 //!   node learns of them from the store of accounts, which it reads at its start, each minute and whenever Redis was
-//!   away: see [`durable`](crate::auth::revocation::durable). A session that its owner signed out is refused by all
-//!   nodes that had read its revocation, for as long as they remember it. After that it must be ended again.
+//!   away: see [`durable`](crate::auth::revocation::durable). A session that its owner signed out is ended again by the
+//!   node that ended it, if that was in the last minute before the failover and the node still runs. Otherwise all
+//!   nodes that had read its revocation refuse it for as long as they remember it. After that it must be ended again.
 //! - Replaced claims are the old ones again, until the next change or sign-in.
 //!
 //! Until a Cluster has promoted a replica of a dead master, all of it is unavailable instead of one slot in three,
