@@ -149,7 +149,7 @@ fn scripts_that_need_no_browser_work() {
     let files = std::fs::read_dir(folder).expect("it is a folder").map(|entry| entry.unwrap().path());
     let mut files = files.filter(|path| path.to_string_lossy().ends_with(".test.mjs")).collect::<Vec<_>>();
     files.sort();
-    assert_eq!(files.len(), 4);
+    assert_eq!(files.len(), 5);
     let mut node = Command::new(tool("bin/node"));
     let output = node.arg("--test").args(files).stdin(Stdio::null()).output().expect("node starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));

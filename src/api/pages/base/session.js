@@ -73,7 +73,8 @@ function refresh() {
       if (result.status === 201) accept(result);
       // 204: this browser has no cookie.
       const none = result.status === 401 || result.status === 204;
-      if (none) forget(session.value === 'signed-in' ? 'ended' : 'signed-out');
+      // Of several requests that are refused at the same time, only the first finds a cookie to refresh with.
+      if (none) forget(session.value === 'signed-in' || session.value === 'ended' ? 'ended' : 'signed-out');
       return none ? { ...result, ok: false, status: 401, type: result.type || 'invalid_refresh_token' } : result;
     })
     .finally(() => { refreshing = null; });
