@@ -232,9 +232,6 @@ impl Cluster {
         assert!(output.contains("All 16384 slots covered"), "{output}");
 
         let cluster = Self { nodes };
-        // Nodes learn of the cluster by messages, of which each sends every other one at least two in that time. A
-        // master that is replaced meanwhile does no harm: nothing depends yet on which nodes are masters.
-        cluster.set_silence(FAILOVER_SOON * 2);
         wait_until("every node knows the cluster and every replica its master", TIMEOUT, || {
             cluster.nodes.iter().all(|node| {
                 let replication = node.cli(&["INFO", "replication"]);
@@ -245,7 +242,6 @@ impl Cluster {
                     && node.cli(&["CLUSTER", "NODES"]).matches("slave ").count() == 3
             })
         });
-        cluster.set_silence(FAILOVER_LATE);
         cluster
     }
 

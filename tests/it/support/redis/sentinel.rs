@@ -28,6 +28,10 @@ impl Sentinel {
         wait_until("the replica is in touch", TIMEOUT, || {
             replica.cli(&["INFO", "replication"]).contains("master_link_status:up")
         });
+        // The master holds back further writes until the replica has acknowledged the first transfer, for up to a second.
+        master.cli(&["SET", "probe", "1"]);
+        wait_until("the replica has what is written", TIMEOUT, || replica.cli(&["GET", "probe"]) == "1");
+        master.cli(&["DEL", "probe"]);
         let dir = TempDir::new().expect("a temporary folder");
         let sentinels: Vec<_> = (0..3).map(|_| sentinel(dir.path(), master.port)).collect();
         let it = Self { servers: vec![master, replica], sentinels, _dir: dir };
