@@ -84,7 +84,7 @@ export class Ask {
     const answer = new Promise((/** @type {(value: void) => void} */ onAnswer, onError) => {
       [resolve, reject] = [() => onAnswer(), onError];
     });
-    // Nobody may wait any more when it comes.
+    // The answer may be an error that comes after every verification has stopped waiting.
     answer.catch(() => {});
     const question = { answer, resolve, reject, waiters: 0 };
     this.#waiting.set(token, question);

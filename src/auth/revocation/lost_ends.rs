@@ -24,7 +24,7 @@ const MAX_CONCURRENT: usize = 16;
 /// enough replicas of its own (`min-replicas-to-write`).
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What is known of a loss of ends.
+/// The evidence that the store has lost ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Loss {
     /// There is no sign of one.
@@ -36,7 +36,7 @@ pub(super) enum Loss {
     Certain,
 }
 
-/// What is still to be restored.
+/// The restoration that is due, if any.
 #[derive(Default)]
 pub(super) struct Restoration {
     loss: Loss,

@@ -93,7 +93,7 @@ fn new_user(options: CreateUser, config: &Config) -> Result<create::CreateUser, 
         roles: options.roles,
         custom_claims: options.claims.unwrap_or_default(),
     };
-    // Nobody should type a password for a user that cannot be created.
+    // Before the password is asked for, so that no user types one in vain.
     new_user.check(&config.passwords)?;
     if options.password_stdin {
         new_user.password = Some(Password::new(terminal::read_password()?.to_string()));
